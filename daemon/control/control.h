@@ -1,0 +1,28 @@
+/* control.h - the admin socket: one JSON object a line in, one out.
+ * DIR/control.sock, 0600, bound by a relative path (long directories work), peer uid checked to be
+ * ours or root. Requests: {"verb":"status"}, {"verb":"cancel","job":"job_..."}, {"verb":"drain"}.
+ * Answers: {"ok":true, ...} or {"ok":false,"error":"..."}. Bounded: 64 KiB a request, 16 clients,
+ * 10 s for a client that stalls. */
+#pragma once
+#include "util/cleanup.h"
+#include <stdint.h>
+
+struct control;
+struct err;
+struct json;
+struct loop;
+
+/* Answers one request: fills the object answer (it has no members yet). On a negative errno with
+ * err the client gets {"ok":false,"error":text}. */
+typedef int (*control_fn)(const struct json *request, struct json *answer, struct err *err,
+                          void *ctx);
+
+int control_new(struct loop *loop, const char *dir, control_fn fn, void *ctx,
+                struct control **ret_control, struct err *err);
+void control_free(struct control *c); /* removes the socket */
+DEFINE_CLEANUP(struct control *, control_free);
+
+/* The other side, blocking, for the command line. -ECONNREFUSED or -ENOENT: no daemon runs there.
+ * Returns the answer object (with "ok" true), or a negative errno with the answer's error text. */
+int control_call(const char *dir, const struct json *request, uint32_t timeout_ms,
+                 struct json **ret_answer, struct err *err);

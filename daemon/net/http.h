@@ -1,0 +1,71 @@
+/* http.h - HTTP requests on the loop, over one curl multi handle.
+ * Names are resolved by curl's threaded resolver, so nothing here blocks. Redirects are never
+ * followed. Bodies are collected in memory up to the request's bound. http and https only. A
+ * proxy comes from the options or, as curl reads them, from the environment's variables. */
+#pragma once
+#include "util/cleanup.h"
+#include <stddef.h>
+#include <stdint.h>
+
+struct err;
+struct loop;
+struct http;
+struct http_call;
+
+struct http_options {
+    const char *user_agent;      /* e.g. "nairid/0.1.0" */
+    const char *ca_file;         /* PEM bundle, NULL: the system's */
+    const char *proxy;           /* NULL: the environment's; "": none */
+    uint32_t connect_timeout_ms; /* 0: 10 s */
+    uint32_t max_connections;    /* 0: 16 */
+};
+
+enum http_outcome {
+    HTTP_DONE,        /* an answer with a status arrived whole */
+    HTTP_TIMEOUT,     /* no whole answer in timeout_ms */
+    HTTP_UNREACHABLE, /* name not found, refused, reset before an answer, proxy failed */
+    HTTP_TLS,         /* handshake or certificate */
+    HTTP_TOO_LARGE,   /* body past max_response_bytes */
+    HTTP_BROKEN,      /* cut short, wrong length, not HTTP */
+    HTTP_OUTCOME_COUNT
+};
+
+struct http_request {
+    const char *method; /* "GET", "POST", "PATCH", ... */
+    const char *url;
+    const char *const *headers; /* "Name: value", NULL-terminated; NULL for none */
+    const void *body;           /* copied */
+    size_t body_len;
+    uint32_t timeout_ms;       /* whole request, > 0 */
+    size_t max_response_bytes; /* > 0 */
+};
+
+struct http_response {
+    enum http_outcome outcome;
+    int status;               /* 0 unless HTTP_DONE */
+    const char *content_type; /* "" if none */
+    const char *body;         /* NUL-terminated */
+    size_t body_len;
+    uint32_t retry_after_ms; /* RFC 9110 s10.2.3, seconds or date form (a date is taken relative
+                              * to the response's own Date, else to our clock); 0: none, past
+                              * or nonsense */
+    int64_t date_ms;         /* the Date header as wall time, 0 if none */
+    const char *error;       /* a sentence for outcomes other than HTTP_DONE: what failed, with
+                              * host and port, and what to check; "" otherwise */
+};
+
+/* Called once, on the loop; the response is borrowed for the call. Not called after http_cancel().
+ */
+typedef void (*http_done_fn)(const struct http_response *response, void *ctx);
+
+int http_new(struct loop *loop, const struct http_options *options, struct http **ret_http,
+             struct err *err);
+/* Starts a request; the callback never comes before this returns. Returns a handle valid until the
+ * callback or http_cancel(). Bad input (an unparsable URL) ends as HTTP_BROKEN by the callback. */
+struct http_call *http_start(struct http *http, const struct http_request *request, http_done_fn fn,
+                             void *ctx);
+void http_cancel(struct http_call *call);
+/* A response header by name, any case: NULL if absent. Only inside the callback. */
+const char *http_header(const struct http_response *response, const char *name);
+void http_free(struct http *http); /* cancels what is in flight */
+DEFINE_CLEANUP(struct http *, http_free);

@@ -1,0 +1,106 @@
+/* settings.h - every setting, from one table: YAML file, then environment, then flags.
+ * The row of a key (settings/table.c) holds its name, type, default, range, whether a reload may
+ * change it, and its one-line help; parser, defaults, range errors, `nairid config`, the example
+ * file's test and the manual page's test all read that table. A plain value; settings_done() frees
+ * what it holds. Parsing fills a fresh one; a reload swaps it whole or not at all. */
+#pragma once
+#include "util/str.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct err;
+struct buf;
+
+enum settings_permissions { SETTINGS_EDITS, SETTINGS_BYPASS };
+
+/* NAME: value pairs in the order of the file. */
+struct settings_pair {
+    char *name;
+    char *value; /* for runner.secrets: the path of the file */
+};
+struct settings_pairs {
+    struct settings_pair *items;
+    size_t len;
+};
+
+struct settings {
+    char *server_url;
+    uint32_t server_poll_ms;
+    uint32_t server_poll_interval_ms;
+    char *server_ca_file;
+    char *server_proxy;
+    char *agent_id;
+    char *api_key_file;
+    uint32_t max_concurrency;
+    uint32_t max_queued;
+    uint32_t drain_timeout_ms;
+    uint32_t task_timeout_ms;
+    uint32_t task_idle_timeout_ms;
+    uint32_t task_max_attempts;
+    uint64_t task_output_limit_bytes;
+    uint64_t task_reply_limit_bytes;
+    char *runner_name;
+    char *runner_model;
+    char *runner_program;
+    struct strv runner_argv;
+    enum settings_permissions runner_permissions;
+    struct settings_pairs runner_env;
+    struct settings_pairs runner_secrets; /* value: a file's path */
+    char *sandbox_profile;
+    struct strv sandbox_read;
+    struct strv sandbox_write;
+    char *sandbox_network_mode; /* resolved: "none", "allowlist", "host"; never NULL */
+    struct strv sandbox_network_allow;
+    uint64_t sandbox_limits_memory_bytes;
+    uint32_t sandbox_limits_pids;
+    uint32_t sandbox_limits_cpu_percent;
+    uint64_t sandbox_limits_disk_bytes;
+    uint32_t sandbox_limits_files;
+    struct strv sandbox_accept;
+    uint32_t sandbox_warm;
+    char *workspace_root; /* resolved: STATE/jobs unless set */
+    char *workspace_repo;
+    uint32_t workspace_retention_s;
+    uint32_t journal_retention_s;
+    uint64_t attachments_max_bytes;
+    char *metrics_listen;
+    char *log_level;  /* "error" .. "debug" */
+    char *log_format; /* "auto", "text", "json", "journal" */
+
+    char
+        *state_dir; /* resolved: --state, STATE_DIRECTORY, XDG_STATE_HOME/nairid, /var/lib/nairid */
+    char *file;     /* the YAML file that was read, NULL if there was none */
+};
+
+/* One "KEY=VALUE" from the command line, by the key's full name ("server.url"). */
+struct settings_flag {
+    const char *key;
+    const char *value;
+    const char *flag; /* how the user wrote it, for messages: "--max-concurrency" */
+};
+
+struct settings_input {
+    const char *file;           /* -c; NULL: search NAIRID_CONFIG, XDG_CONFIG_HOME, /etc */
+    const char *const *environ; /* as environ(7): read, never kept */
+    const struct settings_flag *flags;
+    size_t flag_count;
+    const char *state_dir; /* --state, NULL if not given */
+    uid_t uid;
+};
+
+/* Reads file, environment and flags over the defaults. Errors: -ENOENT for a named file that isn't
+ * there, -EINVAL with "FILE:LINE:COLUMN: what, nearest name or range" for anything wrong in it.
+ * Does not read the agent key. Legacy variables: NAIRI_WS_API_URL, EKSEC_WS_API_URL,
+ * NAIRI_AGENT_ID, EKSEC_AGENT_ID, MAX_CONCURRENCY; own ones: NAIRID_ and the key in capitals, dots
+ * as _. */
+int settings_load(const struct settings_input *input, struct settings *ret_settings,
+                  struct err *err);
+void settings_done(struct settings *s);
+
+/* For `nairid config`: "key: value  # source" for each key in the table's order; secrets masked. */
+void settings_print(const struct settings *s, struct buf *b);
+/* Names of the keys that differ and may only change by a restart; for the log after HUP. */
+void settings_unreloadable(const struct settings *old, const struct settings *fresh,
+                           struct strv *ret_keys);

@@ -1,0 +1,62 @@
+/* spawner.h - the daemon's handle on the spawner process.
+ * The spawner is forked first, before any thread, loop, secret or network. It gets plans and
+ * descriptors over a socketpair, starts sandboxes (sandbox/apply.h), reaps, and reports. If the
+ * daemon dies it kills every task and exits; if it dies, ops->gone is called and the daemon
+ * exits 75. Time limits are the daemon's decision (it calls spawner_kill()); the kill ladder (TERM,
+ * grace, KILL of everything in the task's pid namespace) is the spawner's, so that it also works
+ * when the daemon hangs. */
+#pragma once
+#include "util/cleanup.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct err;
+struct loop;
+struct plan;
+struct spawner;
+
+enum spawner_stream { SPAWNER_STDOUT, SPAWNER_STDERR };
+
+/* How an attempt ended. Everything it made is dead, unless stuck. */
+struct spawner_exit {
+    bool failed_to_start; /* error then names the step and the errno; the rest is unset */
+    bool not_found;       /* failed_to_start because the program isn't there or can't be executed */
+    char error[256];
+    bool stuck; /* some process could not be killed within 2 s (it sits in the kernel) */
+    int status; /* wait status of the runner, as from waitpid(2) */
+    bool oom;   /* the kernel's OOM killer struck inside, where that can be known */
+    uint64_t wall_ms, cpu_ms;
+    uint64_t peak_rss_bytes;
+};
+
+struct spawner_ops {
+    void (*started)(uint64_t task, pid_t pid, void *ctx); /* exec succeeded */
+    /* Bytes as they came, at most 64 KiB a call, a bounded number of calls a turn. */
+    void (*output)(uint64_t task, enum spawner_stream stream, const char *bytes, size_t len,
+                   void *ctx);
+    /* Last word about a task; comes after all of its output, or 2 s after its end at the latest. */
+    void (*exited)(uint64_t task, const struct spawner_exit *exit, void *ctx);
+    void (*gone)(const char *why, void *ctx); /* the spawner itself died */
+};
+
+/* Forks it. lock_fd: the state directory's lock, which the spawner keeps open until its last task
+ * is reaped; -1 for none. Call before any thread exists. */
+int spawner_fork(int lock_fd, struct spawner **ret_spawner, struct err *err);
+/* Joins it to the loop. */
+int spawner_attach(struct spawner *s, struct loop *loop, const struct spawner_ops *ops, void *ctx,
+                   struct err *err);
+pid_t spawner_pid(const struct spawner *s);
+/* Starts a task: task is the caller's number for it, never reused while it lives. input: the bytes
+ * for standard input, copied into a sealed memory file. Failure comes by exited(). */
+void spawner_start(struct spawner *s, uint64_t task, const struct plan *plan, const void *input,
+                   size_t input_len);
+/* Asks for the end: TERM to the runner, after grace_ms KILL of everything. Idempotent: a shorter
+ * grace replaces a longer one. */
+void spawner_kill(struct spawner *s, uint64_t task, uint32_t grace_ms);
+/* Stop reading a task's output for now / again (flow control); its pipe then fills. */
+void spawner_pause(struct spawner *s, uint64_t task, bool paused);
+/* Closes the socket: the spawner kills what lives, reaps and exits; waits for that at most wait_ms.
+ */
+void spawner_free(struct spawner *s, uint32_t wait_ms);

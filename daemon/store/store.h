@@ -1,0 +1,54 @@
+/* store.h - the journal: every message and its state, in one SQLite file.
+ * WAL, synchronous=FULL. Opened and read on the caller's thread; written by one thread of its own
+ * (loop/worker): a batch is one transaction, and its callback comes after the commit is durable.
+ * Schema versions are PRAGMA user_version; older ones are migrated in one transaction, a newer one
+ * is refused. A file that isn't a database or fails integrity_check is never touched: the error
+ * says how to set it aside. The journal holds message texts: its directory is 0700, the file 0600.
+ */
+#pragma once
+#include "task/task.h"
+#include "util/cleanup.h"
+#include <stddef.h>
+#include <stdint.h>
+
+struct err;
+struct loop;
+struct store;
+struct store_batch;
+
+/* A row at start-up. t is handed over: the callback owns it. */
+typedef void (*store_row_fn)(struct task *t, void *ctx);
+/* result: 0 once durable, else a negative errno (-ENOSPC, -EIO, ...) and err the sentence; then
+ * nothing of the batch is on disk. */
+typedef void (*store_done_fn)(uint64_t batch_id, int result, const struct err *err, void *ctx);
+
+/* Takes the directory's lock file first ("nairid.lock", flock, close-on-exec, holding our pid):
+ * -EWOULDBLOCK names the holder's pid. Then opens DIR/journal.db. A reserve file (DIR/reserve,
+ * 1 MiB) is kept and given up on a full disk, so that finishing work still fits. */
+int store_open(const char *dir, struct store **ret_store, struct err *err);
+int store_lock_fd(const struct store *s); /* borrowed; the spawner keeps a duplicate */
+/* Every row that is not a tombstone, ordered by seq; and then every tombstone's id. */
+int store_load(struct store *s, store_row_fn row, void (*tombstone)(const char *id, void *ctx),
+               void *ctx, struct err *err);
+/* The persistent instance id ("ccaid_" ULID), made at first open. Borrowed. */
+const char *store_instance_id(const struct store *s);
+uint64_t store_max_seq(const struct store *s); /* over all rows ever */
+
+/* Starts the writing thread. After spawner_fork(), before the first batch. */
+int store_start(struct store *s, struct loop *loop, store_done_fn fn, void *ctx, struct err *err);
+
+struct store_batch *store_batch_new(void);
+/* Copies what it needs of t. */
+void store_batch_insert(struct store_batch *b, const struct task *t);
+/* Everything that can change after arrival: state, fence, attempt, reply, shortened, cancelled. A
+ * row that turns ACKED loses its texts. */
+void store_batch_update(struct store_batch *b, const struct task *t);
+void store_batch_delete(struct store_batch *b, const char *task_id);
+void store_batch_purge(struct store_batch *b, int64_t acked_before_ms); /* tombstones, wall time */
+bool store_batch_is_empty(const struct store_batch *b);
+void store_batch_free(struct store_batch *b);
+/* Takes ownership. Batches commit in order. */
+void store_submit(struct store *s, struct store_batch *b, uint64_t batch_id);
+
+void store_free(struct store *s); /* waits for what was submitted; then the lock is released */
+DEFINE_CLEANUP(struct store *, store_free);

@@ -1,0 +1,61 @@
+/* upstream.h - the control plane as the daemon's client sees it: poll, submit, ack.
+ * Every request has a deadline. What an answer means is classified here (upstream/verdict.c, pure);
+ * what to do about it is decided elsewhere: no retries, no backoff in this module.
+ * Source: Nairi agents API endpoints 6, 7, 8; Prefer: wait=N is RFC 7240; X-Nairi-Fence and
+ * X-CCAGENT-ID are additions of our hub, which other servers ignore. */
+#pragma once
+#include "upstream/listing.h"
+#include "util/cleanup.h"
+#include <stdint.h>
+
+struct err;
+struct http;
+struct secret;
+struct upstream;
+
+enum upstream_verdict {
+    UPSTREAM_OK,
+    UPSTREAM_REFUSED,     /* 404, 410: permanent for this message */
+    UPSTREAM_TOO_LARGE,   /* 400, 413, 422 with a JSON body: maybe a shorter one passes */
+    UPSTREAM_CONFLICT,    /* 409: our lease on the job is lost */
+    UPSTREAM_KEY_REFUSED, /* 401 or 403 with a JSON body */
+    UPSTREAM_BUSY,        /* 429 or 503: wait, Retry-After counts for every request */
+    UPSTREAM_DOWN,        /* unreachable, time-out, TLS, other 5xx, a proxy's page, not JSON */
+    UPSTREAM_VERDICT_COUNT
+};
+
+struct upstream_answer {
+    enum upstream_verdict verdict;
+    uint32_t retry_after_ms; /* 0: none said */
+    uint64_t fence;          /* from X-Nairi-Fence, 0: none */
+    bool waited;             /* poll: the server honoured Prefer: wait (Preference-Applied) */
+    int64_t clock_skew_ms;   /* server's Date minus our wall clock; 0 if it sent none */
+    int status;              /* HTTP status, 0 if none */
+    const char *text;        /* the sentence for log or error: what failed, why, what to do */
+    struct listing
+        *listing; /* poll with UPSTREAM_OK; borrowed for the call, messages may be taken */
+};
+typedef void (*upstream_done_fn)(const struct upstream_answer *answer, void *ctx);
+
+struct upstream_options {
+    const char *url;         /* server.url; a trailing "/socketio/" or "/" is dropped */
+    const char *agent_id;    /* X-AGENT-ID; NULL: not sent */
+    const char *instance_id; /* X-CCAGENT-ID */
+    struct secret *key;      /* borrowed until upstream_free() or upstream_set_key() */
+    uint32_t timeout_ms;     /* of a request that doesn't wait; 0: 60 s */
+};
+
+int upstream_new(struct http *http, const struct upstream_options *options,
+                 struct upstream **ret_upstream, struct err *err);
+void upstream_set_key(struct upstream *u, struct secret *key);
+/* One poll at a time: a second one while one is in flight is a bug of ours (assert). wait_ms 0: a
+ * plain poll without Prefer, which lists everything we hold. */
+void upstream_poll(struct upstream *u, uint32_t wait_ms, upstream_done_fn fn, void *ctx);
+void upstream_poll_cancel(struct upstream *u);
+/* body: an envelope as JSON text, copied. fence 0: header not sent. */
+void upstream_submit(struct upstream *u, const char *body, uint64_t fence, upstream_done_fn fn,
+                     void *ctx);
+void upstream_ack(struct upstream *u, const char *ack_id, uint64_t fence, upstream_done_fn fn,
+                  void *ctx);
+void upstream_free(struct upstream *u); /* cancels what is in flight, without callbacks */
+DEFINE_CLEANUP(struct upstream *, upstream_free);

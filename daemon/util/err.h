@@ -1,0 +1,23 @@
+/* err.h - the sentence that goes with a negative errno.
+ * A plain value of fixed size, owned by the caller, who may pass NULL where only the number counts.
+ * The text says what failed and why, and where a person can act, what to do; no trailing newline.
+ */
+#pragma once
+#include <stdarg.h>
+
+enum { ERR_TEXT_MAX = 512 };
+
+struct err {
+    int code; /* negative errno, 0 when unset */
+    char text[ERR_TEXT_MAX];
+};
+
+/* Fills *err (if not NULL) with the code and the formatted text, cut at ERR_TEXT_MAX - 1 bytes, and
+ * returns code. code: a negative errno. */
+int err_set(struct err *err, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+int err_setv(struct err *err, int code, const char *fmt, va_list ap)
+    __attribute__((format(printf, 3, 0)));
+
+/* Puts the formatted text and ": " before the text already there; keeps and returns err's code.
+ * With err NULL returns code 0: callers keep the number themselves. */
+int err_prefix(struct err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

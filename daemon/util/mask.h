@@ -1,0 +1,21 @@
+/* mask.h - keeps known secret values out of what leaves us.
+ * Holds the values (in wiped memory) and finds them as they are and in their usual encodings:
+ * base64 and base64url at each of the three offsets, hex in both cases, percent-encoding, and JSON
+ * string escapes. A value shorter than MASK_MIN is refused: masking it would shred ordinary text.
+ */
+#pragma once
+#include "util/cleanup.h"
+#include <stddef.h>
+
+struct buf;
+struct mask;
+
+enum { MASK_MIN = 8 };
+
+struct mask *mask_new(void);
+/* 0, or -EINVAL if the value is shorter than MASK_MIN. The same value twice is kept once. */
+int mask_add(struct mask *m, const char *value, size_t len);
+/* Replaces each hit in b by "[secret]". Returns how many there were. m may be NULL. */
+size_t mask_apply(const struct mask *m, struct buf *b);
+void mask_free(struct mask *m);
+DEFINE_CLEANUP(struct mask *, mask_free);

@@ -1,0 +1,17 @@
+/* utf8.h - text from outside made fit to send and to print. Pure.
+ * Source: Unicode 15 table 3-7 (well-formed byte sequences). */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+
+struct buf;
+
+bool utf8_is_valid(const char *s, size_t len);
+/* Appends s to b with each maximal ill-formed sequence replaced by U+FFFD, C0 controls other than
+ * tab and newline (and DEL) dropped, and CR LF turned into LF. ANSI escape sequences (CSI, OSC)
+ * are dropped whole. */
+void utf8_clean(struct buf *b, const char *s, size_t len);
+/* The largest n <= max such that the first n bytes of valid UTF-8 s end on a character boundary. */
+size_t utf8_cut(const char *s, size_t len, size_t max);
+/* The smallest offset >= len - max (0 if len <= max) that is a character boundary: for tails. */
+size_t utf8_tail(const char *s, size_t len, size_t max);

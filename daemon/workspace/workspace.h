@@ -1,0 +1,26 @@
+/* workspace.h - a job's directories on disk: ROOT/JOB/workspace and ROOT/JOB/home.
+ * Made 0700 (as root, owned by the job's task uid), kept until the job completes or the retention
+ * passes. Never read here except through descriptors opened beneath them without following links
+ * (openat2, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS): what is inside is hostile. */
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct err;
+
+/* The host uid of a job's tasks when we are root: stable for a job, in a range of our own that no
+ * account has (WORKSPACE_UID_BASE .. + 65535). */
+enum { WORKSPACE_UID_BASE = 0x70000000 };
+uid_t workspace_uid(const char *job_id);
+
+/* Makes the directories if they aren't there; paths are allocated for the caller. job_id is
+ * checked: [A-Za-z0-9_-], 1..64 characters, anything else -EINVAL. As root chowns to uid. */
+int workspace_open(const char *root, const char *job_id, uid_t uid, char **ret_workspace,
+                   char **ret_home, struct err *err);
+/* Removes the directories of jobs whose last use is older than retention_s and that keep() doesn't
+ * want. Bounded: stops after max_entries removed entries and returns 1 if there is more to do, 0 if
+ * done, negative errno otherwise. Never follows a link, never leaves root. */
+int workspace_sweep(const char *root, uint32_t retention_s, int64_t now_ms,
+                    int (*keep)(const char *job_id, void *ctx), void *ctx, size_t max_entries,
+                    struct err *err);
