@@ -1,11 +1,10 @@
 /* task.h - one message of a job from its arrival to its acknowledgement: the record, and the state
  * machine whose states are what the journal stores (the table in README's "what happens on
- * failure"). Pure. The only writer of task->state is task_step(). */
+ * failure"). Pure. task->state is written by task_step() alone (and where a record begins,
+ * task_restore()). */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
-
-struct err;
 
 enum task_state {
     TASK_RECEIVED,  /* on disk, not started */
@@ -61,9 +60,11 @@ void task_free(struct task *t);
 
 /* 0, or -EPROTO if the table has no such move; t is then untouched. */
 int task_step(struct task *t, enum task_event ev);
-bool task_may(enum task_state state, enum task_event ev, enum task_state *ret_next);
+/* Sets the state in which a stored record begins, by its name: for the store only. -EINVAL for a
+ * name that no stored state has. */
+int task_restore(struct task *t, const char *state_name);
+bool task_may(enum task_state state, enum task_event ev);
 const char *task_state_name(enum task_state state);
-int task_state_from_name(const char *name, enum task_state *ret_state); /* -EINVAL */
 const char *task_event_name(enum task_event ev);
 /* Whether the message still wants something of us (anything before ACKED). */
 bool task_is_open(const struct task *t);
