@@ -1,7 +1,9 @@
 /* worker.h - one thread that carries out jobs in batches, for work that may block (fsync).
  * Jobs are run in the order in which they were given. The thread takes everything that waits (at
  * most max_batch), calls begin, run for each, end; then done is called on the loop's thread for
- * each job in order, with end's result. So a transaction a batch gives group commit.
+ * each job in order, with end's result. So a transaction a batch gives group commit. Where begin
+ * fails, no job of that batch is run, and end gets its errno to pass on. done may give more jobs
+ * but not free the worker. The thread has all signals blocked.
  * A job is an opaque pointer; the worker never looks inside and never frees it. */
 #pragma once
 #include "util/cleanup.h"
