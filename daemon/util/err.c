@@ -1,0 +1,62 @@
+#include "util/err.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "util/utf8.h"
+
+/* Into a buffer of our own first: the arguments may point into the err that is being filled. */
+static void format(char text[ERR_TEXT_MAX], const char *fmt, va_list ap)
+{
+    int n = vsnprintf(text, ERR_TEXT_MAX, fmt, ap);
+
+    if (n < 0)
+        text[0] = '\0';
+    else if (n >= ERR_TEXT_MAX)
+        text[utf8_cut(text, ERR_TEXT_MAX - 1, ERR_TEXT_MAX - 2)] = '\0';
+}
+
+int err_setv(struct err *err, int code, const char *fmt, va_list ap)
+{
+    char text[ERR_TEXT_MAX];
+
+    if (err == NULL)
+        return code;
+    format(text, fmt, ap);
+    err->code = code;
+    memcpy(err->text, text, strlen(text) + 1);
+    return code;
+}
+
+int err_set(struct err *err, int code, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    (void)err_setv(err, code, fmt, ap); /* returns the code it was given */
+    va_end(ap);
+    return code;
+}
+
+int err_prefix(struct err *err, const char *fmt, ...)
+{
+    char prefix[ERR_TEXT_MAX], text[ERR_TEXT_MAX];
+    size_t used, room, len;
+    va_list ap;
+
+    if (err == NULL)
+        return 0;
+    va_start(ap, fmt);
+    format(prefix, fmt, ap);
+    va_end(ap);
+    used = strlen(prefix);
+    memcpy(text, prefix, used);
+    for (const char *s = ": "; *s != '\0' && used < ERR_TEXT_MAX - 1; s++)
+        text[used++] = *s;
+    room = ERR_TEXT_MAX - 1 - used;
+    len = utf8_cut(err->text, strlen(err->text), room);
+    memcpy(text + used, err->text, len);
+    text[used + len] = '\0';
+    memcpy(err->text, text, used + len + 1);
+    return err->code;
+}
