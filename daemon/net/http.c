@@ -1,0 +1,527 @@
+#include "net/http.h"
+
+#include <assert.h>
+#include <curl/curl.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "loop/loop.h"
+#include "net/failure.h"
+#include "net/http_date.h"
+#include "net/multi.h"
+#include "net/retry_after.h"
+#include "util/buf.h"
+#include "util/clock.h"
+#include "util/err.h"
+#include "util/mem.h"
+#include "util/secret.h"
+#include "util/str.h"
+
+enum {
+    HEADER_MAX_BYTES = 64 * 1024, /* of one answer, interim answers (1xx) included */
+    CONNECT_TIMEOUT_MS = 10 * 1000,
+    CONNECTIONS_MAX = 16,
+    KEEPALIVE_IDLE_S = 30, /* under the idle limits of common NATs and load balancers */
+    KEEPALIVE_INTERVAL_S = 10,
+    CONNECTION_IDLE_S = 60, /* an idle connection older than that is not trusted any more */
+    CONNECTION_AGE_S = 300, /* so that a changed address of the server is noticed */
+    DNS_CACHE_S = 60,
+    PEER_MAX = 300, /* a host name has at most 253 bytes */
+    ERROR_TEXT_MAX = ERR_TEXT_MAX
+};
+
+struct http {
+    struct loop *loop;
+    struct multi *multi;
+    char *user_agent, *ca_file, *proxy;
+    uint32_t connect_timeout_ms;
+    struct http_call *calls; /* in flight */
+    uint64_t failed_ms;      /* when a connection last failed, 0: never */
+    unsigned in_callback;
+};
+
+struct http_call {
+    struct http_response response; /* first: http_header() finds the call by it */
+    struct http *http;
+    struct http_call *prev, *next;
+    CURL *easy; /* NULL where the request can't even be tried; error says why */
+    struct curl_slist *headers;
+    struct loop_timer *timer; /* the whole request's deadline; 0 for one that can't be tried */
+    http_done_fn fn;
+    void *ctx;
+    struct buf body;
+    size_t max_response_bytes, header_bytes;
+    uint32_t timeout_ms;
+    bool body_too_large, headers_too_large;
+    char peer[PEER_MAX];
+    char curl_error[CURL_ERROR_SIZE];
+    char error[ERROR_TEXT_MAX];
+};
+
+/* ---- the end of a call ---- */
+
+static void call_unlink(struct http_call *call)
+{
+    if (call->prev)
+        call->prev->next = call->next;
+    else
+        call->http->calls = call->next;
+    if (call->next)
+        call->next->prev = call->prev;
+    call->prev = call->next = NULL;
+}
+
+static void call_free(struct http_call *call)
+{
+    if (call->easy)
+        curl_easy_cleanup(call->easy);
+    for (struct curl_slist *h = call->headers; h; h = h->next)
+        secret_wipe(h->data, strlen(h->data)); /* one of them may hold a key */
+    curl_slist_free_all(call->headers);
+    loop_timer_free(call->timer);
+    buf_done(&call->body);
+    free(call);
+}
+
+/* The call's handle is out of the multi handle, so its connection is free for the next call. */
+static void call_finish(struct http_call *call, enum http_outcome outcome)
+{
+    struct http *http = call->http;
+
+    call->response.outcome = outcome;
+    call->response.body = buf_str(&call->body);
+    call->response.body_len = call->body.len;
+    call->response.error = call->error;
+    if (!call->response.content_type)
+        call->response.content_type = "";
+    loop_timer_stop(call->timer);
+    call_unlink(call);
+    http->in_callback++;
+    call->fn(&call->response, call->ctx);
+    http->in_callback--;
+    call_free(call);
+}
+
+static long info_long(CURL *easy, CURLINFO info)
+{
+    long n = 0;
+
+    (void)curl_easy_getinfo(easy, info, &n); /* stays 0 where curl knows nothing */
+    return n;
+}
+
+static bool is_connected(CURL *easy)
+{
+    curl_off_t us = 0;
+
+    (void)curl_easy_getinfo(easy, CURLINFO_PRETRANSFER_TIME_T, &us); /* as above */
+    return us > 0;
+}
+
+static bool is_proxied(const struct http *http)
+{
+    static const char *const names[] = { "http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy",
+                                         "ALL_PROXY" };
+
+    if (http->proxy)
+        return http->proxy[0] != '\0';
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+        if (!str_is_empty(getenv(names[i])))
+            return true;
+    return false;
+}
+
+static struct failure_facts call_facts(const struct http_call *call)
+{
+    return (struct failure_facts){
+        .peer = call->peer,
+        .detail = call->curl_error,
+        .os_errno = info_long(call->easy, CURLINFO_OS_ERRNO),
+        .connect_code = info_long(call->easy, CURLINFO_HTTP_CONNECTCODE),
+        .proxied = is_proxied(call->http),
+        .got_headers = call->header_bytes > 0,
+        .headers_too_large = call->headers_too_large,
+        .body_too_large = call->body_too_large,
+        .connected = is_connected(call->easy),
+        .connect_timeout_ms = call->http->connect_timeout_ms,
+        .timeout_ms = call->timeout_ms,
+        .max_response_bytes = call->max_response_bytes,
+    };
+}
+
+static void read_answer(struct http_call *call)
+{
+    struct http_response *r = &call->response;
+    int64_t now_ms = clock_wall_ms();
+    const char *date = NULL;
+
+    r->status = (int)info_long(call->easy, CURLINFO_RESPONSE_CODE);
+    r->content_type = http_header(r, "Content-Type");
+    date = http_header(r, "Date");
+    if (date && http_date_parse(date, now_ms, &r->date_ms) < 0)
+        r->date_ms = 0;
+    r->retry_after_ms =
+        retry_after_parse(http_header(r, "Retry-After"), r->date_ms ? r->date_ms : now_ms);
+}
+
+static void call_fail(struct http_call *call, enum http_outcome outcome)
+{
+    if (outcome != HTTP_TOO_LARGE)
+        call->http->failed_ms = loop_now_ms(call->http->loop);
+    buf_clear(&call->body); /* half an answer is none */
+    call_finish(call, outcome);
+}
+
+static void on_transfer_done(CURL *easy, CURLcode result, void *ctx)
+{
+    struct http_call *call = NULL;
+    struct failure_facts facts;
+
+    (void)ctx;
+    (void)curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&call); /* set on every handle */
+    if (result == CURLE_OK) {
+        read_answer(call);
+        call_finish(call, HTTP_DONE);
+        return;
+    }
+    facts = call_facts(call);
+    call_fail(call, failure_explain(result, &facts, call->error, sizeof call->error));
+}
+
+static void on_deadline(struct loop_timer *timer, void *ctx)
+{
+    struct http_call *call = ctx;
+    struct failure_facts facts;
+
+    (void)timer;
+    if (!call->easy) {
+        call_finish(call, HTTP_BROKEN);
+        return;
+    }
+    facts = call_facts(call);
+    multi_remove(call->http->multi, call->easy);
+    call_fail(call, failure_explain_deadline(&facts, call->error, sizeof call->error));
+}
+
+/* ---- curl's callbacks: they only collect ---- */
+
+static size_t on_header(char *bytes, size_t size, size_t count, void *ctx)
+{
+    struct http_call *call = ctx;
+    size_t len = size * count;
+
+    (void)bytes; /* curl keeps them for curl_easy_header() */
+    call->header_bytes += len;
+    if (call->header_bytes <= HEADER_MAX_BYTES)
+        return len;
+    call->headers_too_large = true;
+    return 0;
+}
+
+static size_t on_body(char *bytes, size_t size, size_t count, void *ctx)
+{
+    struct http_call *call = ctx;
+    size_t len = size * count;
+
+    if (len > call->max_response_bytes - call->body.len) {
+        call->body_too_large = true;
+        return 0;
+    }
+    buf_append(&call->body, bytes, len);
+    return len;
+}
+
+/* ---- the start of a call ---- */
+
+/* Options that are the same for every request. */
+static const struct {
+    CURLoption option;
+    long value;
+} fixed_options[] = {
+    { CURLOPT_NOSIGNAL, 1 },
+    /* A slow resolver thread is left behind instead of being joined, which would block the loop. */
+    { CURLOPT_QUICK_EXIT, 1 },
+    { CURLOPT_FOLLOWLOCATION, 0 },
+    { CURLOPT_HTTP09_ALLOWED, 0 },
+    /* One request a connection at a time: a stalled long poll can't hold up a reply. */
+    { CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1 },
+    { CURLOPT_NETRC, CURL_NETRC_IGNORED },
+    { CURLOPT_HEADEROPT, CURLHEADER_SEPARATE }, /* our headers are not for a proxy's CONNECT */
+    { CURLOPT_SUPPRESS_CONNECT_HEADERS, 1 },
+    { CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2 },
+    { CURLOPT_SSL_VERIFYPEER, 1 },
+    { CURLOPT_SSL_VERIFYHOST, 2 },
+    { CURLOPT_TCP_NODELAY, 1 },
+    { CURLOPT_TCP_KEEPALIVE, 1 },
+    { CURLOPT_TCP_KEEPIDLE, KEEPALIVE_IDLE_S },
+    { CURLOPT_TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S },
+    { CURLOPT_MAXAGE_CONN, CONNECTION_IDLE_S },
+};
+
+#define SET(easy, option, value) (curl_easy_setopt((easy), (option), (value)) == CURLE_OK)
+
+/* After a failure no connection made before it is used again, nor an address looked up before it:
+ * behind a dead link every pooled connection is dead too, and each would cost a whole timeout. */
+static bool set_freshness(struct http_call *call)
+{
+    uint64_t failed_ms = call->http->failed_ms;
+    uint64_t since_s = CONNECTION_AGE_S;
+
+    if (failed_ms > 0)
+        since_s = (loop_now_ms(call->http->loop) - failed_ms) / 1000;
+    if (since_s > CONNECTION_AGE_S)
+        since_s = CONNECTION_AGE_S;
+    return SET(call->easy, CURLOPT_FRESH_CONNECT, since_s == 0 ? 1L : 0L) &&
+           SET(call->easy, CURLOPT_MAXLIFETIME_CONN, since_s == 0 ? 1L : (long)since_s) &&
+           SET(call->easy, CURLOPT_DNS_CACHE_TIMEOUT,
+               since_s < DNS_CACHE_S ? (long)since_s : (long)DNS_CACHE_S);
+}
+
+static bool set_peer_options(struct http_call *call)
+{
+    const struct http *http = call->http;
+    CURL *easy = call->easy;
+    bool ok = SET(easy, CURLOPT_PROTOCOLS_STR, "http,https") &&
+              SET(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)http->connect_timeout_ms) &&
+              SET(easy, CURLOPT_USERAGENT, http->user_agent);
+
+    if (ok && http->proxy)
+        ok = SET(easy, CURLOPT_PROXY, http->proxy);
+    if (ok && http->ca_file) /* instead of the system's, not besides them */
+        ok = SET(easy, CURLOPT_CAINFO, http->ca_file) && SET(easy, CURLOPT_CAPATH, NULL) &&
+             SET(easy, CURLOPT_PROXY_CAINFO, http->ca_file) &&
+             SET(easy, CURLOPT_PROXY_CAPATH, NULL);
+    return ok && set_freshness(call);
+}
+
+static bool set_callbacks(struct http_call *call)
+{
+    CURL *easy = call->easy;
+
+    return SET(easy, CURLOPT_PRIVATE, call) && SET(easy, CURLOPT_ERRORBUFFER, call->curl_error) &&
+           SET(easy, CURLOPT_HEADERFUNCTION, on_header) && SET(easy, CURLOPT_HEADERDATA, call) &&
+           SET(easy, CURLOPT_WRITEFUNCTION, on_body) && SET(easy, CURLOPT_WRITEDATA, call) &&
+           SET(easy, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)call->max_response_bytes);
+}
+
+static bool set_method(struct http_call *call, const struct http_request *request)
+{
+    CURL *easy = call->easy;
+
+    if (str_eq(request->method, "GET"))
+        return SET(easy, CURLOPT_HTTPGET, 1L);
+    return SET(easy, CURLOPT_POST, 1L) &&
+           SET(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_len) &&
+           SET(easy, CURLOPT_COPYPOSTFIELDS, request->body_len ? request->body : "") &&
+           SET(easy, CURLOPT_CUSTOMREQUEST, request->method);
+}
+
+static bool is_clean(const char *s)
+{
+    for (; *s; s++)
+        if ((unsigned char)*s < 0x20 || *s == 0x7f)
+            return false;
+    return true;
+}
+
+static bool add_header(struct http_call *call, const char *header)
+{
+    struct curl_slist *longer = curl_slist_append(call->headers, header);
+
+    if (!longer)
+        return false;
+    call->headers = longer;
+    return true;
+}
+
+static bool set_headers(struct http_call *call, const struct http_request *request)
+{
+    bool has_type = false;
+    bool ok = add_header(call, "Expect:"); /* no round trip before a large body */
+
+    for (size_t i = 0; ok && request->headers && request->headers[i]; i++) {
+        has_type = has_type || strncasecmp(request->headers[i], "Content-Type:", 13) == 0;
+        ok = is_clean(request->headers[i]) && add_header(call, request->headers[i]);
+    }
+    if (ok && !has_type) /* else curl says that it is a form */
+        ok = add_header(call, "Content-Type:");
+    return ok && SET(call->easy, CURLOPT_HTTPHEADER, call->headers);
+}
+
+/* Fills peer with "host:port"; -EINVAL for what is not an http or https URL without credentials. */
+static int parse_peer(const char *url, char peer[PEER_MAX])
+{
+    CURLU *u = curl_url();
+    char *scheme = NULL, *host = NULL, *port = NULL;
+    int rc = -EINVAL;
+
+    if (u && is_clean(url) &&
+        curl_url_set(u, CURLUPART_URL, url, CURLU_DISALLOW_USER) == CURLUE_OK &&
+        curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
+        curl_url_get(u, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
+        curl_url_get(u, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) == CURLUE_OK &&
+        (str_eq(scheme, "http") || str_eq(scheme, "https")) &&
+        strlen(host) + strlen(port) + 2 <= PEER_MAX) {
+        (void)snprintf(peer, PEER_MAX, "%s:%s", host, port); /* fits: checked above */
+        rc = 0;
+    }
+    curl_free(scheme);
+    curl_free(host);
+    curl_free(port);
+    curl_url_cleanup(u);
+    return rc;
+}
+
+static int prepare(struct http_call *call, const struct http_request *request)
+{
+    struct err e = { 0 };
+
+    if (parse_peer(request->url, call->peer) < 0) {
+        /* without the URL's text: what is not understood may hold a password */
+        (void)err_set(&e, -EINVAL,
+                      "the address is not an http or https URL without user name and "
+                      "password: check server.url");
+    } else if (!is_clean(request->method) || str_is_empty(request->method)) {
+        (void)err_set(&e, -EINVAL, "the request's method is not one");
+    } else if (!(call->easy = curl_easy_init())) {
+        (void)err_set(&e, -ENOMEM, "libcurl made no handle for %s", call->peer);
+    } else {
+        bool ok = SET(call->easy, CURLOPT_URL, request->url) && set_callbacks(call) &&
+                  set_peer_options(call) && set_method(call, request) && set_headers(call, request);
+
+        for (size_t i = 0; ok && i < ARRAY_SIZE(fixed_options); i++)
+            ok = SET(call->easy, fixed_options[i].option, fixed_options[i].value);
+        if (!ok)
+            (void)err_set(&e, -EINVAL,
+                          "the request to %s can't be made: a header holds a control character, or "
+                          "libcurl lacks an option",
+                          call->peer);
+        else if (multi_add(call->http->multi, call->easy) < 0)
+            (void)err_set(&e, -EIO, "libcurl does not take the request to %s", call->peer);
+    }
+    if (e.code == 0)
+        return 0;
+    (void)snprintf(call->error, sizeof call->error, "%s", e.text); /* of the same size */
+    return e.code;
+}
+
+struct http_call *http_start(struct http *http, const struct http_request *request, http_done_fn fn,
+                             void *ctx)
+{
+    struct http_call *call = mem_new(struct http_call);
+
+    assert(request->timeout_ms > 0 && request->max_response_bytes > 0);
+    call->http = http;
+    call->fn = fn;
+    call->ctx = ctx;
+    call->timeout_ms = request->timeout_ms;
+    call->max_response_bytes = request->max_response_bytes;
+    call->timer = loop_timer_new(http->loop, on_deadline, call);
+    call->next = http->calls;
+    if (call->next)
+        call->next->prev = call;
+    http->calls = call;
+    if (prepare(call, request) == 0) {
+        loop_timer_arm(call->timer, request->timeout_ms);
+        return call;
+    }
+    if (call->easy)
+        curl_easy_cleanup(call->easy);
+    call->easy = NULL; /* on_deadline() reports what prepare() wrote */
+    loop_timer_arm(call->timer, 0);
+    return call;
+}
+
+void http_cancel(struct http_call *call)
+{
+    if (!call)
+        return;
+    if (call->easy)
+        multi_remove(call->http->multi, call->easy);
+    call_unlink(call);
+    call_free(call);
+}
+
+const char *http_header(const struct http_response *response, const char *name)
+{
+    const struct http_call *call = (const struct http_call *)(const void *)response;
+    struct curl_header *header;
+
+    if (!call->easy ||
+        curl_easy_header(call->easy, name, 0, CURLH_HEADER, -1, &header) != CURLHE_OK)
+        return NULL;
+    return header->value;
+}
+
+/* ---- the whole ---- */
+
+static int check_curl(struct err *err)
+{
+    const curl_version_info_data *v = curl_version_info(CURLVERSION_NOW);
+
+    if (!(v->features & CURL_VERSION_ASYNCHDNS) || v->ares_num > 0)
+        return err_set(err, -ENOSYS,
+                       "libcurl %s has no threaded resolver, so that looking up a name would stop "
+                       "everything else: install Debian's libcurl4",
+                       v->version);
+    if (!(v->features & CURL_VERSION_SSL))
+        return err_set(err, -ENOSYS, "libcurl %s has no TLS: install Debian's libcurl4",
+                       v->version);
+    return 0;
+}
+
+int http_new(struct loop *loop, const struct http_options *options, struct http **ret_http,
+             struct err *err)
+{
+    struct http *http;
+    int rc;
+
+    if (options->ca_file && access(options->ca_file, R_OK) < 0)
+        return err_set(err, -errno,
+                       "the certificates in '%s' can't be read: %s; check server.ca_file",
+                       options->ca_file, strerror(errno));
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+        return err_set(err, -ENOSYS, "libcurl can't be initialised");
+    rc = check_curl(err);
+    if (rc < 0) {
+        curl_global_cleanup();
+        return rc;
+    }
+    /* OpenSSL writes to sockets without MSG_NOSIGNAL: a closed one must give EPIPE */
+    (void)signal(SIGPIPE, SIG_IGN); /* cannot fail for a valid signal */
+    http = mem_new(struct http);
+    http->loop = loop;
+    http->user_agent = mem_strdup(options->user_agent);
+    http->ca_file = mem_strdup(options->ca_file);
+    http->proxy = mem_strdup(options->proxy);
+    http->connect_timeout_ms =
+        options->connect_timeout_ms ? options->connect_timeout_ms : CONNECT_TIMEOUT_MS;
+    rc =
+        multi_new(loop, options->max_connections ? (long)options->max_connections : CONNECTIONS_MAX,
+                  on_transfer_done, http, &http->multi, err);
+    if (rc < 0) {
+        http_free(http);
+        return rc;
+    }
+    *ret_http = http;
+    return 0;
+}
+
+void http_free(struct http *http)
+{
+    if (!http)
+        return;
+    assert(http->in_callback == 0);
+    while (http->calls)
+        http_cancel(http->calls);
+    multi_free(http->multi);
+    free(http->user_agent);
+    free(http->ca_file);
+    free(http->proxy);
+    free(http);
+    curl_global_cleanup();
+}
