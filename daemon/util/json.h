@@ -1,7 +1,8 @@
 /* json.h - JSON in and out, over cJSON, with the bounds that foreign input needs.
  * A struct json * is a node. A root is freed with json_free(); what json_get() and friends return
  * is borrowed from its root. Building: json_add() and json_push() take ownership of the child.
- * Numbers are doubles: integers are exact up to 2^53, and refused beyond. */
+ * Numbers are doubles: integers are exact below 2^53 (either sign), and refused from there on,
+ * where two neighbours are read as the same number. */
 #pragma once
 #include "util/cleanup.h"
 #include <stdbool.h>
@@ -15,7 +16,10 @@ enum { JSON_DEPTH_MAX = 64 };
 
 /* Parses exactly one value with nothing but white space after it. Refuses nesting deeper than
  * JSON_DEPTH_MAX, invalid UTF-8 and an escaped NUL in a string with -EBADMSG; err names the byte.
- */
+ * Strictly RFC 8259, with one kindness: an escaped surrogate without its other half, which
+ * JavaScript writes where it cuts a text inside a character, becomes U+FFFD. Of members with the
+ * same key the first counts. A text costs some 40 times its size in the worst case, so bound len;
+ * -ENOMEM if there is no memory for it. */
 int json_parse(const char *s, size_t len, struct json **ret_root, struct err *err);
 void json_free(struct json *root);
 DEFINE_CLEANUP(struct json *, json_free);
@@ -39,6 +43,8 @@ const struct json *json_first(const struct json *node);
 const struct json *json_next(const struct json *node);
 const char *json_key(const struct json *node); /* the key under which node stands in its object */
 
+/* Strings that aren't valid UTF-8 are repaired as by utf8_clean(). The caller adds a key once. A
+ * child of NULL adds null. Integers beyond 2^53 lose their last digits: send those as strings. */
 struct json *json_object(void);
 struct json *json_array(void);
 struct json *json_copy(const struct json *node);

@@ -46,14 +46,25 @@ static size_t step(const uint8_t *s, size_t len, bool *ret_valid)
     return n;
 }
 
-bool utf8_is_valid(const char *s, size_t len)
+size_t utf8_prefix(const char *s, size_t len)
 {
     const uint8_t *p = (const uint8_t *)s;
-    bool valid = true;
+    size_t i = 0;
 
-    for (size_t i = 0; i < len && valid;)
-        i += step(p + i, len - i, &valid);
-    return valid;
+    while (i < len) {
+        bool valid;
+        size_t n = step(p + i, len - i, &valid);
+
+        if (!valid)
+            break;
+        i += n;
+    }
+    return i;
+}
+
+bool utf8_is_valid(const char *s, size_t len)
+{
+    return utf8_prefix(s, len) == len;
 }
 
 /* ESC [ parameters intermediates final (ECMA-48 5.4); what isn't one ends where it stops fitting.

@@ -7,9 +7,12 @@
 struct buf;
 
 bool utf8_is_valid(const char *s, size_t len);
+/* How many of the first bytes are well-formed; len if all are. */
+size_t utf8_prefix(const char *s, size_t len);
 /* Appends s to b with each maximal ill-formed sequence replaced by U+FFFD, C0 controls other than
- * tab and newline (and DEL) dropped, and CR LF turned into LF. ANSI escape sequences (CSI, OSC)
- * are dropped whole. */
+ * tab and newline (and DEL and C1 controls) dropped, and CR LF turned into LF. ANSI escape
+ * sequences (CSI, OSC and their kin) are dropped whole; one that is never closed ends with its
+ * line. */
 void utf8_clean(struct buf *b, const char *s, size_t len);
 /* The largest n <= max such that the first n bytes of valid UTF-8 s end on a character boundary. */
 size_t utf8_cut(const char *s, size_t len, size_t max);
