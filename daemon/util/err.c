@@ -6,7 +6,8 @@
 #include "util/utf8.h"
 
 /* Into a buffer of our own first: the arguments may point into the err that is being filled. */
-static void format(char text[ERR_TEXT_MAX], const char *fmt, va_list ap)
+__attribute__((format(printf, 2, 0))) static void format(char text[ERR_TEXT_MAX], const char *fmt,
+                                                         va_list ap)
 {
     int n = vsnprintf(text, ERR_TEXT_MAX, fmt, ap);
 
