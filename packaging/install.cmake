@@ -1,6 +1,33 @@
-# What `cmake --install` puts where. Programs only, until the pages and the unit are here.
+# What `cmake --install` puts where; every folder follows GNUInstallDirs and the prefix.
+# The example configuration goes to the documentation, never over a file that is in use in /etc.
 foreach(program nairid nairi-hub)
   if(TARGET ${program})
     install(TARGETS ${program} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
   endif()
 endforeach()
+
+foreach(section 1 5)
+  file(GLOB pages CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/packaging/man/*.${section}")
+  install(FILES ${pages} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section})
+endforeach()
+
+# The units in systemd/ name /usr/bin, /usr/share and so on; installed ones name the real prefix.
+# systemd reads units and sysusers beneath /usr and /usr/local alike, in lib on every machine.
+file(GLOB units CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/systemd/*.service")
+foreach(unit IN LISTS units)
+  cmake_path(GET unit FILENAME name)
+  file(READ "${unit}" text)
+  string(REPLACE "=/usr/bin/" "=${CMAKE_INSTALL_FULL_BINDIR}/" text "${text}")
+  file(WRITE "${PROJECT_BINARY_DIR}/systemd/${name}" "${text}")
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${unit}")
+  install(FILES "${PROJECT_BINARY_DIR}/systemd/${name}" DESTINATION lib/systemd/system)
+endforeach()
+file(GLOB sysusers CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/systemd/*.sysusers")
+foreach(file IN LISTS sysusers)
+  cmake_path(GET file STEM name)
+  install(FILES "${file}" DESTINATION lib/sysusers.d RENAME ${name}.conf)
+endforeach()
+
+file(GLOB examples CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/config/*")
+install(FILES ${examples} "${PROJECT_SOURCE_DIR}/README.md" "${PROJECT_SOURCE_DIR}/LICENSE"
+  DESTINATION ${CMAKE_INSTALL_DOCDIR})
