@@ -1,9 +1,9 @@
 /* Every cell of the task state machine, against a list of legal moves of its own. */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <cmocka.h>
 
 #include <errno.h>
 #include <string.h>
