@@ -69,9 +69,15 @@ struct settings {
     char *log_level;  /* "error" .. "debug" */
     char *log_format; /* "auto", "text", "json", "journal" */
 
-    char
-        *state_dir; /* resolved: --state, STATE_DIRECTORY, XDG_STATE_HOME/nairid, /var/lib/nairid */
-    char *file;     /* the YAML file that was read, NULL if there was none */
+    /* resolved, absolute: --state, STATE_DIRECTORY, XDG_STATE_HOME/nairid, as root /var/lib/nairid,
+     * otherwise HOME/.local/state/nairid */
+    char *state_dir;
+    char *file; /* the YAML file that was read, NULL if there was none */
+    /* Where each value comes from, in the table's order: "FILE:LINE:COLUMN", "environment variable
+     * NAME", "option --NAME"; NULL for a default. NULL altogether in a struct made by hand. */
+    char **origin;
+    /* Sentences for the log: what was found and has no effect, or is unwise. */
+    struct strv warnings;
 };
 
 /* One "KEY=VALUE" from the command line, by the key's full name ("server.url"). */
@@ -91,12 +97,18 @@ struct settings_input {
 };
 
 /* Reads file, environment and flags over the defaults. Errors: -ENOENT for a named file that isn't
- * there, -EINVAL with "FILE:LINE:COLUMN: what, nearest name or range" for anything wrong in it.
- * Does not read the agent key. Legacy variables: NAIRI_WS_API_URL, EKSEC_WS_API_URL,
- * NAIRI_AGENT_ID, EKSEC_AGENT_ID, MAX_CONCURRENCY; own ones: NAIRID_ and the key in capitals, dots
- * as _. */
+ * there, -EINVAL with "FILE:LINE:COLUMN: what, nearest name or range" for anything wrong in it,
+ * -EMSGSIZE for one past 1 MiB, -EPERM for one that anybody may write. Does not read the agent key.
+ * Variables: NAIRID_ and the key in capitals, dots as _; lists and maps in them (and in flags) as
+ * in YAML: [a, b], {NAME: value}; an empty one counts as unset. Legacy: NAIRI_WS_API_URL,
+ * EKSEC_WS_API_URL, NAIRI_AGENT_ID, EKSEC_AGENT_ID, MAX_CONCURRENCY. Without a file
+ * max_concurrency is 1, as in the daemon we replace. */
 int settings_load(const struct settings_input *input, struct settings *ret_settings,
                   struct err *err);
+/* Whether the daemon could run with them: -EINVAL with a sentence for what is missing,
+ * contradictory or not available in this version. Apart from settings_load() so that `nairid
+ * config` can still show them. */
+int settings_check(const struct settings *s, struct err *err);
 void settings_done(struct settings *s);
 
 /* For `nairid config`: "key: value  # source" for each key in the table's order; secrets masked. */
