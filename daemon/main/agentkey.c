@@ -1,0 +1,113 @@
+#include "main/agentkey.h"
+
+#include <errno.h>
+
+#include "settings/settings.h"
+#include "util/err.h"
+#include "util/mem.h"
+#include "util/str.h"
+
+#define CREDENTIAL "agent-key"
+
+int agentkey_take_env(struct agentkey *ret_key, struct err *err)
+{
+    static const char *const names[] = { "NAIRI_API_KEY", "EKSEC_API_KEY" };
+    struct agentkey found = { 0 };
+
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        struct secret *key = NULL;
+        int r = secret_take_env(names[i], &key, err);
+
+        if (r < 0 && r != -ENOENT) {
+            agentkey_done(&found);
+            return r;
+        }
+        if (r < 0)
+            continue;
+        if (found.key)
+            secret_free(key); /* the first name wins; the other is wiped all the same */
+        else
+            found = (struct agentkey){ .key = key, .source = names[i] };
+    }
+    *ret_key = found;
+    return 0;
+}
+
+static int load_credential(struct agentkey *k, struct err *err)
+{
+    const char *directory = getenv("CREDENTIALS_DIRECTORY");
+    AUTO_FREE char *path = NULL;
+
+    if (str_is_empty(directory))
+        return 0;
+    path = mem_printf("%s/" CREDENTIAL, directory);
+    if (access(path, F_OK) < 0)
+        return 0; /* other credentials may be there */
+    k->source = "systemd credential";
+    return secret_load(path, &k->key, err);
+}
+
+static int find_key(const struct settings *s, struct agentkey *from_env, struct agentkey *k,
+                    struct err *err)
+{
+    int r = load_credential(k, err);
+
+    if (r < 0 || k->key)
+        return r;
+    if (!str_is_empty(s->api_key_file)) {
+        k->source = "api_key_file";
+        return secret_load(s->api_key_file, &k->key, err);
+    }
+    if (from_env && from_env->key) {
+        *k = *from_env;
+        *from_env = (struct agentkey){ 0 };
+        return 0;
+    }
+    return err_set(err, -ENOENT,
+                   "there is no agent key: put it into a file of mode 600 and name that file in "
+                   "api_key_file, or set NAIRI_API_KEY");
+}
+
+static int check_kind(const struct agentkey *k, struct err *err)
+{
+    const char *text = secret_text(k->key);
+
+    if (str_starts_with(text, "nr_"))
+        return err_set(
+            err, -EINVAL,
+            "the key from %s begins 'nr_': that is an organisation's key for the public "
+            "API; the daemon needs an agent key ('nairi-hub key create --agent SLUG', or "
+            "the Self-host page of the hosted service)",
+            k->source);
+    for (const char *c = text; *c; c++)
+        if (*c <= ' ' || *c > '~')
+            return err_set(err, -EINVAL,
+                           "the key from %s has a character in it that no key has: it must be one "
+                           "line of printable characters",
+                           k->source);
+    return 0;
+}
+
+int agentkey_load(const struct settings *s, struct agentkey *from_env, struct agentkey *ret_key,
+                  struct err *err)
+{
+    struct agentkey k = { 0 };
+    int r = find_key(s, from_env, &k, err);
+
+    if (r == 0)
+        r = check_kind(&k, err);
+    if (from_env)
+        agentkey_done(from_env);
+    if (r < 0) {
+        agentkey_done(&k);
+        return r;
+    }
+    *ret_key = k;
+    return 0;
+}
+
+void agentkey_done(struct agentkey *k)
+{
+    secret_free(k->key);
+    *k = (struct agentkey){ 0 };
+}
