@@ -1,0 +1,476 @@
+#include "store/journal.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "store/batch.h"
+#include "store/record.h"
+#include "store/schema.h"
+#include "util/cleanup.h"
+#include "util/clock.h"
+#include "util/err.h"
+#include "util/mem.h"
+#include "util/random.h"
+#include "util/str.h"
+#include "util/ulid.h"
+
+#define FILE_NAME "journal.db"
+
+enum { BUSY_TIMEOUT_MS = 2000, WAL_KEEP_BYTES = 8 * 1024 * 1024 };
+
+enum statement {
+    STATEMENT_BEGIN,
+    STATEMENT_COMMIT,
+    STATEMENT_ROLLBACK,
+    STATEMENT_INSERT,
+    STATEMENT_UPDATE,
+    STATEMENT_ACK,
+    STATEMENT_DELETE,
+    STATEMENT_PURGE,
+    STATEMENT_COUNT
+};
+
+struct journal {
+    sqlite3 *db;
+    sqlite3_stmt *statements[STATEMENT_COUNT];
+    char *path;
+    char instance_id[ULID_ID_MAX];
+    uint64_t max_seq;
+    int wal_pages;    /* in the WAL after the last commit */
+    int wal_next_try; /* a checkpoint that failed is tried again when the WAL has this many */
+};
+
+/* clang-format off */
+static const char *const statement_sql[] = {
+    [STATEMENT_BEGIN]    = "BEGIN IMMEDIATE",
+    [STATEMENT_COMMIT]   = "COMMIT",
+    [STATEMENT_ROLLBACK] = "ROLLBACK",
+    [STATEMENT_INSERT]   = "INSERT INTO messages (seq, id, ack_id, job_id, kind, mode, state, prompt,"
+                           " system_prompt, payload, fence, attempt, received_ms, updated_ms,"
+                           " reply_kind, reply, shortened, cancelled) VALUES (:seq, :id, :ack_id,"
+                           " :job_id, :kind, :mode, :state, :prompt, :system_prompt, :payload,"
+                           " :fence, :attempt, :received_ms, :updated_ms, :reply_kind, :reply,"
+                           " :shortened, :cancelled)",
+    [STATEMENT_UPDATE]   = "UPDATE messages SET state = :state, fence = :fence, attempt = :attempt,"
+                           " updated_ms = :updated_ms, reply_kind = :reply_kind, reply = :reply,"
+                           " shortened = :shortened, cancelled = :cancelled WHERE id = :id",
+    [STATEMENT_ACK]      = "UPDATE messages SET state = :state, fence = :fence, attempt = :attempt,"
+                           " updated_ms = :updated_ms, reply_kind = :reply_kind, prompt = NULL,"
+                           " system_prompt = NULL, payload = NULL, reply = NULL,"
+                           " shortened = :shortened, cancelled = :cancelled WHERE id = :id",
+    [STATEMENT_DELETE]   = "DELETE FROM messages WHERE id = :id",
+    [STATEMENT_PURGE]    = "DELETE FROM messages WHERE seq IN (SELECT seq FROM messages"
+                           " WHERE state = 'acked' AND updated_ms < :before_ms"
+                           " ORDER BY updated_ms LIMIT :most)",
+};
+/* clang-format on */
+static_assert(ARRAY_SIZE(statement_sql) == STATEMENT_COUNT, "every statement has its text");
+
+/* ---- opening ---- */
+
+static int look_at_file(int fd, const char *path, long long *ret_size, struct err *err)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) < 0)
+        return err_set(err, -errno, "stat '%s': %s", path, strerror(errno));
+    if (!S_ISREG(st.st_mode))
+        return schema_damaged(path, "it is not a regular file", err);
+    if (st.st_uid != geteuid())
+        return err_set(err, -EPERM, "the journal '%s' belongs to user %u: chown it to user %u",
+                       path, (unsigned)st.st_uid, (unsigned)geteuid());
+    if ((st.st_mode & 077) != 0 && fchmod(fd, 0600) < 0)
+        return err_set(err, -errno, "chmod 0600 '%s': %s", path, strerror(errno));
+    *ret_size = st.st_size;
+    return 0;
+}
+
+/* Makes or checks the file before SQLite opens it: mode 0600 from the start (the WAL takes over
+ * the mode), nobody else's, and not empty beside a WAL, which SQLite would then delete. Our
+ * descriptor is closed before SQLite has one: closing it later would drop SQLite's locks. */
+static int prepare_file(const struct journal *j, int dir_fd, long long *ret_size, struct err *err)
+{
+    AUTO_CLOSE int fd =
+        openat(dir_fd, FILE_NAME, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+    struct stat wal;
+    int r;
+
+    if (fd < 0 && errno == ELOOP)
+        return schema_damaged(j->path, "it is a symbolic link", err);
+    if (fd < 0)
+        return err_set(err, -errno, "open '%s': %s", j->path, strerror(errno));
+    r = look_at_file(fd, j->path, ret_size, err);
+    if (r < 0)
+        return r;
+    if (*ret_size == 0 && fstatat(dir_fd, FILE_NAME "-wal", &wal, AT_SYMLINK_NOFOLLOW) == 0 &&
+        wal.st_size > 0)
+        return schema_damaged(j->path, "it is missing or empty, and its -wal file is not", err);
+    return 0;
+}
+
+static int connect_file(struct journal *j, struct err *err)
+{
+    int flags =
+        SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_EXRESCODE;
+
+    if (sqlite3_open_v2(j->path, &j->db, flags, NULL) != SQLITE_OK)
+        return j->db ? schema_fail(j->db, j->path, "open the journal", err)
+                     : err_set(err, -ENOMEM, "open '%s': out of memory", j->path);
+    (void)sqlite3_busy_timeout(j->db, BUSY_TIMEOUT_MS); /* fails only on misuse, as those below */
+    /* A file that is refused must stay as it is, so closing may not carry its WAL over. */
+    (void)sqlite3_db_config(j->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    /* Our schema has neither: one that a foreign hand put there must not run. */
+    (void)sqlite3_db_config(j->db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
+    (void)sqlite3_db_config(j->db, SQLITE_DBCONFIG_ENABLE_VIEW, 0, NULL);
+    (void)sqlite3_db_config(j->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    (void)sqlite3_db_config(j->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+    /* Before the first read: the WAL's index is then kept in memory and not in a shared file. No
+     * temporary file is ever written: the confined daemon has no place for one. */
+    if (sqlite3_exec(j->db,
+                     "PRAGMA locking_mode = EXCLUSIVE; PRAGMA temp_store = MEMORY;"
+                     "PRAGMA cell_size_check = ON; PRAGMA synchronous = FULL;",
+                     NULL, NULL, NULL) != SQLITE_OK)
+        return schema_fail(j->db, j->path, "open the journal", err);
+    return 0;
+}
+
+static int on_wal(void *ctx, sqlite3 *db, const char *name, int pages)
+{
+    struct journal *j = ctx;
+
+    (void)db;
+    (void)name;
+    j->wal_pages = pages; /* replaces SQLite's own checkpoints, whose failures nobody would see */
+    return SQLITE_OK;
+}
+
+static int use_wal(struct journal *j, struct err *err)
+{
+    sqlite3_stmt *stmt = NULL;
+    bool is_wal = false;
+    int rc = sqlite3_prepare_v2(j->db, "PRAGMA journal_mode = WAL", -1, &stmt, NULL);
+
+    if (rc == SQLITE_OK) {
+        if (sqlite3_step(stmt) == SQLITE_ROW)
+            is_wal = str_eq((const char *)sqlite3_column_text(stmt, 0), "wal");
+        rc = sqlite3_finalize(stmt);
+    }
+    if (rc != SQLITE_OK)
+        return schema_fail(j->db, j->path, "open the journal", err);
+    if (!is_wal)
+        return err_set(err, -EIO, "'%s': SQLite can't keep a write-ahead log there", j->path);
+    (void)sqlite3_wal_hook(j->db, on_wal, j); /* returns the context of the hook before */
+    if (sqlite3_exec(j->db, "PRAGMA journal_size_limit = 8388608", NULL, NULL, NULL) != SQLITE_OK)
+        return schema_fail(j->db, j->path, "open the journal", err);
+    return 0;
+}
+static_assert(WAL_KEEP_BYTES == 8388608, "as in the PRAGMA above");
+
+static int prepare_statements(struct journal *j, struct err *err)
+{
+    for (size_t i = 0; i < STATEMENT_COUNT; i++)
+        if (sqlite3_prepare_v3(j->db, statement_sql[i], -1, SQLITE_PREPARE_PERSISTENT,
+                               &j->statements[i], NULL) != SQLITE_OK)
+            return schema_damaged(j->path, sqlite3_errmsg(j->db), err);
+    return 0;
+}
+
+static int make_instance_id(struct journal *j, struct err *err)
+{
+    static const char sql[] = "INSERT INTO meta (name, value) VALUES ('instance_id', ?1),"
+                              " ('created', ?2)";
+    int64_t now_ms = clock_wall_ms();
+    uint8_t entropy[10];
+    sqlite3_stmt *stmt = NULL;
+    char when[32];
+    int r = 0;
+
+    random_bytes(entropy, sizeof entropy);
+    (void)ulid_make(j->instance_id, "ccaid", now_ms, entropy); /* returns its first argument */
+    if (sqlite3_prepare_v2(j->db, sql, -1, &stmt, NULL) != SQLITE_OK ||
+        sqlite3_bind_text(stmt, 1, j->instance_id, -1, SQLITE_STATIC) != SQLITE_OK ||
+        sqlite3_bind_text(stmt, 2, clock_rfc3339(when, now_ms), -1, SQLITE_STATIC) != SQLITE_OK ||
+        sqlite3_step(stmt) != SQLITE_DONE)
+        r = schema_fail(j->db, j->path, "store the instance id", err);
+    (void)sqlite3_finalize(stmt); /* its failure is in r already */
+    return r;
+}
+
+static int read_instance_id(struct journal *j, struct err *err)
+{
+    static const char sql[] = "SELECT value FROM meta WHERE name = 'instance_id'";
+    sqlite3_stmt *stmt = NULL;
+    int rc, r = 0;
+
+    if (sqlite3_prepare_v2(j->db, sql, -1, &stmt, NULL) != SQLITE_OK)
+        return schema_damaged(j->path, sqlite3_errmsg(j->db), err);
+    rc = sqlite3_step(stmt);
+    if (rc == SQLITE_ROW) {
+        const char *id = (const char *)sqlite3_column_text(stmt, 0);
+
+        if (id && ulid_has_prefix(id, "ccaid"))
+            memcpy(j->instance_id, id, strlen(id) + 1);
+        else
+            r = schema_damaged(j->path, "its instance id is malformed", err);
+    } else if (rc != SQLITE_DONE) {
+        r = schema_fail(j->db, j->path, "read the instance id", err);
+    }
+    (void)sqlite3_finalize(stmt); /* its failure is in r already */
+    return r == 0 && rc == SQLITE_DONE ? make_instance_id(j, err) : r;
+}
+
+static int read_max_seq(struct journal *j, struct err *err)
+{
+    long long n;
+
+    if (schema_query_i64(j->db,
+                         "SELECT max(coalesce((SELECT max(seq) FROM messages), 0),"
+                         " coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'messages'), 0))",
+                         &n) != SQLITE_OK)
+        return schema_fail(j->db, j->path, "read the journal", err);
+    if (n < 0)
+        return schema_damaged(j->path, "it holds a negative number of a message", err);
+    j->max_seq = (uint64_t)n;
+    return 0;
+}
+
+/* What a failed fsync left in the page cache may look committed now and be gone after a power
+ * failure: once carried over and synced as a whole, what we read is what is on the disk. A full
+ * disk is no reason not to start. */
+static int settle_wal(struct journal *j, struct err *err)
+{
+    int rc = sqlite3_wal_checkpoint_v2(j->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    int r;
+
+    if (rc == SQLITE_OK)
+        return 0;
+    r = schema_fail(j->db, j->path, "carry over the journal's log", err);
+    return r == -ENOSPC ? 0 : r;
+}
+
+static int open_checked(struct journal *j, int dir_fd, struct err *err)
+{
+    long long size = 0;
+    int r = prepare_file(j, dir_fd, &size, err);
+
+    if (r == 0)
+        r = connect_file(j, err);
+    if (r == 0)
+        r = schema_check(j->db, j->path, size, err);
+    if (r == 0)
+        r = use_wal(j, err);
+    if (r == 0)
+        r = schema_migrate(j->db, j->path, err);
+    if (r == 0)
+        r = prepare_statements(j, err);
+    if (r == 0)
+        r = read_instance_id(j, err);
+    if (r == 0)
+        r = read_max_seq(j, err);
+    if (r == 0)
+        r = settle_wal(j, err);
+    return r;
+}
+
+int journal_open(const char *dir, int dir_fd, struct journal **ret_journal, struct err *err)
+{
+    struct journal *j = mem_new(struct journal);
+    int r;
+
+    j->path = mem_printf("%s/" FILE_NAME, dir);
+    j->wal_next_try = JOURNAL_CHECKPOINT_PAGES;
+    r = open_checked(j, dir_fd, err);
+    if (r < 0) {
+        journal_close(j, false);
+        return r;
+    }
+    *ret_journal = j;
+    return 0;
+}
+
+void journal_close(struct journal *j, bool tidy)
+{
+    if (!j)
+        return;
+    for (size_t i = 0; i < STATEMENT_COUNT; i++)
+        (void)sqlite3_finalize(j->statements[i]); /* repeats a failure that was reported */
+    if (tidy)
+        (void)sqlite3_db_config(j->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
+    (void)sqlite3_close(j->db); /* fails only where statements are left, and none is */
+    free(j->path);
+    free(j);
+}
+
+const char *journal_instance_id(const struct journal *j)
+{
+    return j->instance_id;
+}
+
+uint64_t journal_max_seq(const struct journal *j)
+{
+    return j->max_seq;
+}
+
+/* ---- reading ---- */
+
+static int read_rows(struct journal *j, sqlite3_stmt *stmt, store_row_fn row, void *ctx,
+                     struct err *err)
+{
+    int rc;
+
+    while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+        struct task *t = NULL;
+        char why[RECORD_WHY_MAX];
+
+        if (record_read(stmt, &t, why) < 0)
+            return schema_damaged(j->path, why, err);
+        row(t, ctx);
+    }
+    return rc == SQLITE_DONE ? 0 : schema_fail(j->db, j->path, "read the journal", err);
+}
+
+static int read_tombstones(struct journal *j, sqlite3_stmt *stmt,
+                           void (*tombstone)(const char *id, void *ctx), void *ctx, struct err *err)
+{
+    int rc;
+
+    while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+        const char *id = (const char *)sqlite3_column_text(stmt, 0);
+
+        if (str_is_empty(id))
+            return schema_damaged(j->path, "an acknowledged message in it has no id", err);
+        tombstone(id, ctx);
+    }
+    return rc == SQLITE_DONE ? 0 : schema_fail(j->db, j->path, "read the journal", err);
+}
+
+int journal_load(struct journal *j, store_row_fn row, void (*tombstone)(const char *id, void *ctx),
+                 void *ctx, struct err *err)
+{
+    sqlite3_stmt *rows = NULL, *stones = NULL;
+    int r = 0;
+
+    if (sqlite3_prepare_v2(
+            j->db, "SELECT " RECORD_COLUMNS " FROM messages WHERE state <> 'acked' ORDER BY seq",
+            -1, &rows, NULL) != SQLITE_OK ||
+        sqlite3_prepare_v2(j->db, "SELECT id FROM messages WHERE state = 'acked' ORDER BY seq", -1,
+                           &stones, NULL) != SQLITE_OK)
+        r = schema_damaged(j->path, sqlite3_errmsg(j->db), err);
+    if (r == 0)
+        r = read_rows(j, rows, row, ctx, err);
+    if (r == 0)
+        r = read_tombstones(j, stones, tombstone, ctx, err);
+    (void)sqlite3_finalize(rows); /* their failures are in r already */
+    (void)sqlite3_finalize(stones);
+    return r;
+}
+
+/* ---- writing ---- */
+
+/* Runs one statement to its end. A reset repeats the step's failure, so it isn't looked at. */
+static int run(struct journal *j, enum statement which, struct err *err)
+{
+    sqlite3_stmt *stmt = j->statements[which];
+    int r = 0;
+
+    if (sqlite3_step(stmt) != SQLITE_DONE)
+        r = schema_fail(j->db, j->path, "store", err);
+    (void)sqlite3_reset(stmt);
+    (void)sqlite3_clear_bindings(stmt); /* always SQLITE_OK */
+    return r;
+}
+
+static int apply_purge(struct journal *j, int64_t before_ms, struct err *err)
+{
+    sqlite3_stmt *stmt = j->statements[STATEMENT_PURGE];
+
+    if (sqlite3_bind_int64(stmt, 1, before_ms) != SQLITE_OK ||
+        sqlite3_bind_int(stmt, 2, JOURNAL_PURGE_MAX) != SQLITE_OK)
+        return schema_fail(j->db, j->path, "store", err);
+    return run(j, STATEMENT_PURGE, err);
+}
+
+static enum statement statement_of(const struct batch_op *op)
+{
+    switch (op->type) {
+    case BATCH_INSERT:
+        return STATEMENT_INSERT;
+    case BATCH_UPDATE:
+        return op->task->state == TASK_ACKED ? STATEMENT_ACK : STATEMENT_UPDATE;
+    case BATCH_DELETE:
+        return STATEMENT_DELETE;
+    case BATCH_PURGE:
+        break;
+    }
+    return STATEMENT_PURGE;
+}
+
+static int apply(struct journal *j, const struct batch_op *op, struct err *err)
+{
+    enum statement which = statement_of(op);
+    int r;
+
+    if (which == STATEMENT_PURGE)
+        return apply_purge(j, op->before_ms, err);
+    if (record_bind(j->statements[which], op->task) != SQLITE_OK)
+        return schema_fail(j->db, j->path, "store", err);
+    r = run(j, which, err);
+    /* A state that has no row to go to would be lost without a word. */
+    if (r == 0 && (which == STATEMENT_UPDATE || which == STATEMENT_ACK) &&
+        sqlite3_changes(j->db) != 1)
+        return err_set(err, -ENOENT, "store: '%s' has no message %s to update", j->path,
+                       op->task->id);
+    return r;
+}
+
+static int apply_all(struct journal *j, struct store_batch *const *batches, size_t count,
+                     struct err *err)
+{
+    for (size_t i = 0; i < count; i++)
+        for (size_t k = 0; k < batches[i]->len; k++) {
+            int r = apply(j, &batches[i]->ops[k], err);
+
+            if (r < 0)
+                return r;
+        }
+    return 0;
+}
+
+int journal_commit(struct journal *j, struct store_batch *const *batches, size_t count,
+                   struct err *err)
+{
+    int r = run(j, STATEMENT_BEGIN, err);
+
+    if (r < 0)
+        return r;
+    r = apply_all(j, batches, count, err);
+    if (r == 0)
+        r = run(j, STATEMENT_COMMIT, err);
+    /* Some failures have rolled back by themselves; ours to undo is what is still open. */
+    if (r < 0 && !sqlite3_get_autocommit(j->db))
+        (void)run(j, STATEMENT_ROLLBACK, NULL); /* the first failure is the one to report */
+    return r;
+}
+
+int journal_checkpoint(struct journal *j, struct err *err)
+{
+    int r;
+
+    if (j->wal_pages < j->wal_next_try)
+        return 0;
+    if (sqlite3_wal_checkpoint_v2(j->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL) !=
+        SQLITE_OK) {
+        r = schema_fail(j->db, j->path, "carry over the journal's log", err);
+        j->wal_next_try = j->wal_pages + JOURNAL_CHECKPOINT_PAGES;
+        return r;
+    }
+    j->wal_pages = 0; /* the next commit starts it over */
+    j->wal_next_try = JOURNAL_CHECKPOINT_PAGES;
+    return 1;
+}

@@ -1,0 +1,203 @@
+#include "store/schema.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "store/journal.h"
+#include "util/cleanup.h"
+#include "util/err.h"
+#include "util/log.h"
+
+/* "nair": tells a journal from any other SQLite file (PRAGMA application_id). */
+#define APPLICATION_ID_TEXT "1851877746"
+static const long long application_id = 0x6e616972;
+
+/* migrations[n] leads from version n to n + 1. They are history: never edited, only added to.
+ * AUTOINCREMENT keeps the highest seq ever in sqlite_sequence, so that none is reused. */
+static const char *const migrations[] = {
+    "CREATE TABLE messages ("
+    " seq INTEGER PRIMARY KEY AUTOINCREMENT,"
+    " id TEXT NOT NULL UNIQUE,"
+    " ack_id TEXT,"
+    " job_id TEXT NOT NULL,"
+    " kind TEXT NOT NULL,"
+    " mode TEXT NOT NULL,"
+    " state TEXT NOT NULL,"
+    " prompt TEXT,"
+    " system_prompt TEXT,"
+    " payload TEXT,"
+    " fence INTEGER NOT NULL,"
+    " attempt INTEGER NOT NULL,"
+    " received_ms INTEGER NOT NULL,"
+    " updated_ms INTEGER NOT NULL,"
+    " reply_kind TEXT NOT NULL,"
+    " reply TEXT,"
+    " shortened INTEGER NOT NULL,"
+    " cancelled INTEGER NOT NULL"
+    ") STRICT;"
+    "CREATE INDEX messages_acked ON messages (updated_ms) WHERE state = 'acked';"
+    "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;"
+    "PRAGMA application_id = " APPLICATION_ID_TEXT ";",
+};
+static_assert(ARRAY_SIZE(migrations) == JOURNAL_SCHEMA, "one step for each version");
+
+/* ---- what went wrong ---- */
+
+int schema_damaged(const char *path, const char *detail, struct err *err)
+{
+    return err_set(err, -EBADMSG,
+                   "the journal '%s' can't be used: %.120s. It is left as it is; move it and its "
+                   "-wal file aside to start with a new one. The server sends again what was not "
+                   "acknowledged, but replies not yet delivered are lost, and messages that were "
+                   "answered may run once more",
+                   path, detail);
+}
+
+static int is_full(int rc, int os)
+{
+    return (rc & 0xff) == SQLITE_FULL || os == ENOSPC || os == EDQUOT;
+}
+
+/* The errno behind it, where SQLite knows one. */
+static int fail_io(const char *path, const char *what, int os, const char *words, struct err *err)
+{
+    int code = os > 0 ? os : EIO;
+
+    return err_set(err, -code,
+                   "%s: '%s': %s (%s); look for disk errors in the kernel's log, and for limits on "
+                   "the size of files",
+                   what, path, strerror(code), words);
+}
+
+int schema_fail(sqlite3 *db, const char *path, const char *what, struct err *err)
+{
+    int rc = sqlite3_extended_errcode(db), os = sqlite3_system_errno(db);
+    const char *words = sqlite3_errmsg(db);
+
+    if (is_full(rc, (rc & 0xff) == SQLITE_IOERR ? os : 0))
+        return err_set(err, -ENOSPC,
+                       "%s: '%s': no space left on the device, or the quota is used up: make room "
+                       "on that file system",
+                       what, path);
+    switch (rc & 0xff) {
+    case SQLITE_IOERR:
+    case SQLITE_CANTOPEN:
+        return fail_io(path, what, os, words, err);
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+        return schema_damaged(path, words, err);
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+        return err_set(err, -EBUSY, "%s: '%s' is open in another program: end that one", what,
+                       path);
+    case SQLITE_READONLY:
+    case SQLITE_PERM:
+        return err_set(err, -EACCES, "%s: '%s' can't be written: %s", what, path, words);
+    case SQLITE_CONSTRAINT:
+        return err_set(err, -EEXIST, "%s: '%s': %s", what, path, words);
+    case SQLITE_TOOBIG:
+        return err_set(err, -EMSGSIZE, "%s: '%s': %s", what, path, words);
+    case SQLITE_NOMEM:
+        return err_set(err, -ENOMEM, "%s: '%s': out of memory", what, path);
+    default:
+        return err_set(err, -EIO, "%s: '%s': %s (SQLite's code %d)", what, path, words, rc);
+    }
+}
+
+/* ---- checks ---- */
+
+int schema_query_i64(sqlite3 *db, const char *sql, long long *ret_n)
+{
+    sqlite3_stmt *stmt = NULL;
+    int rc = sqlite3_prepare_v2(db, sql, -1, &stmt, NULL);
+
+    *ret_n = 0;
+    if (rc == SQLITE_OK) {
+        rc = sqlite3_step(stmt);
+        if (rc == SQLITE_ROW)
+            *ret_n = sqlite3_column_int64(stmt, 0);
+        rc = sqlite3_finalize(stmt); /* OK, or the step's failure again */
+    }
+    return rc;
+}
+
+/* The first thing that quick_check finds; it also proves NOT NULL and STRICT's types. */
+static int check_integrity(sqlite3 *db, const char *path, struct err *err)
+{
+    sqlite3_stmt *stmt = NULL;
+    int r = 0;
+
+    if (sqlite3_prepare_v2(db, "PRAGMA quick_check(1)", -1, &stmt, NULL) != SQLITE_OK)
+        return schema_fail(db, path, "check the journal", err);
+    if (sqlite3_step(stmt) != SQLITE_ROW) {
+        r = schema_fail(db, path, "check the journal", err);
+    } else {
+        const char *found = (const char *)sqlite3_column_text(stmt, 0);
+
+        if (!found || strcmp(found, "ok") != 0)
+            r = schema_damaged(path, found ? found : "the check gave no answer", err);
+    }
+    (void)sqlite3_finalize(stmt); /* its failure is in r already */
+    return r;
+}
+
+int schema_check(sqlite3 *db, const char *path, long long size, struct err *err)
+{
+    long long version = 0, app = 0, tables = 0;
+
+    if (schema_query_i64(db, "PRAGMA user_version", &version) != SQLITE_OK ||
+        schema_query_i64(db, "PRAGMA application_id", &app) != SQLITE_OK ||
+        schema_query_i64(db, "SELECT count(*) FROM sqlite_schema", &tables) != SQLITE_OK)
+        return schema_fail(db, path, "open the journal", err);
+    /* a file that was being made when its daemon died looks like this */
+    if (version == 0 && app == 0 && tables == 0)
+        return 0;
+    if (app != application_id)
+        return schema_damaged(path, "it is an SQLite file, but not a journal of nairid", err);
+    if (version > JOURNAL_SCHEMA)
+        return err_set(err, -ENOTSUP,
+                       "the journal '%s' was written by a newer nairid (its version %lld, known "
+                       "here up to %d): run that one, or name another directory with --state",
+                       path, version, JOURNAL_SCHEMA);
+    if (version < 1)
+        return schema_damaged(path, "it has no valid version", err);
+    if (size <= (long long)JOURNAL_CHECK_MAX_MIB * 1024 * 1024)
+        return check_integrity(db, path, err);
+    return 0;
+}
+
+/* ---- versions ---- */
+
+static int migrate_from(sqlite3 *db, long long version)
+{
+    char sql[64];
+    int rc = sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+
+    for (long long v = version; v < JOURNAL_SCHEMA && rc == SQLITE_OK; v++)
+        rc = sqlite3_exec(db, migrations[v], NULL, NULL, NULL);
+    (void)snprintf(sql, sizeof sql, "PRAGMA user_version = %d; COMMIT", JOURNAL_SCHEMA);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_exec(db, sql, NULL, NULL, NULL);
+    return rc;
+}
+
+int schema_migrate(sqlite3 *db, const char *path, struct err *err)
+{
+    long long version = 0;
+    int r;
+
+    if (schema_query_i64(db, "PRAGMA user_version", &version) != SQLITE_OK)
+        return schema_fail(db, path, "open the journal", err);
+    if (version == JOURNAL_SCHEMA)
+        return 0;
+    if (migrate_from(db, version) == SQLITE_OK) {
+        if (version > 0)
+            log_notice("journal_migrated", "from", LOG_N(version), "to", LOG_N(JOURNAL_SCHEMA));
+        return 0;
+    }
+    r = schema_fail(db, path, "bring the journal to this version", err);
+    (void)sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL); /* closing does it too */
+    return r;
+}

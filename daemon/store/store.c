@@ -1,0 +1,185 @@
+#include "store/store.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "loop/worker.h"
+#include "store/batch.h"
+#include "store/journal.h"
+#include "store/statedir.h"
+#include "util/cleanup.h"
+#include "util/err.h"
+#include "util/log.h"
+#include "util/mem.h"
+
+enum { BATCHES_MAX = 64 }; /* in one transaction */
+
+struct store {
+    char *dir;
+    int dir_fd;
+    int lock_fd;
+    uint64_t max_seq;
+    struct worker *worker;
+    store_done_fn fn;
+    void *ctx;
+    /* from store_start() on the writing thread's alone */
+    struct journal *journal;
+    struct store_batch *batches[BATCHES_MAX];
+    size_t batch_count;
+    struct err failure; /* code 0: none yet. One failure ends all writing */
+};
+
+int store_open(const char *dir, struct store **ret_store, struct err *err)
+{
+    struct store *s = mem_new(struct store);
+    int r;
+
+    s->dir_fd = -1;
+    s->lock_fd = -1;
+    r = statedir_open(dir, &s->dir, &s->dir_fd, err);
+    if (r == 0)
+        r = statedir_lock(s->dir_fd, s->dir, &s->lock_fd, err);
+    if (r == 0)
+        r = journal_open(s->dir, s->dir_fd, &s->journal, err);
+    if (r < 0) {
+        store_free(s);
+        return r;
+    }
+    s->max_seq = journal_max_seq(s->journal);
+    /* after the journal, which on a full disk needs the room more */
+    if (!statedir_reserve_make(s->dir_fd))
+        log_warning("journal_reserve_missing", "dir", s->dir, "remedy",
+                    "make room on this file system");
+    *ret_store = s;
+    return 0;
+}
+
+int store_lock_fd(const struct store *s)
+{
+    return s->lock_fd;
+}
+
+int store_load(struct store *s, store_row_fn row, void (*tombstone)(const char *id, void *ctx),
+               void *ctx, struct err *err)
+{
+    assert(!s->worker); /* from then on the journal is the thread's */
+    return journal_load(s->journal, row, tombstone, ctx, err);
+}
+
+const char *store_instance_id(const struct store *s)
+{
+    return journal_instance_id(s->journal);
+}
+
+uint64_t store_max_seq(const struct store *s)
+{
+    return s->max_seq;
+}
+
+/* ---- on the writing thread ---- */
+
+static int begin(void *ctx)
+{
+    struct store *s = ctx;
+
+    s->batch_count = 0;
+    return 0;
+}
+
+/* Only collects: a transaction that finds the disk full is run a second time, from the start. */
+static void run(void *job, void *ctx)
+{
+    struct store *s = ctx;
+
+    s->batches[s->batch_count++] = job;
+}
+
+static int commit(struct store *s, struct err *err)
+{
+    int r = journal_commit(s->journal, s->batches, s->batch_count, err);
+
+    if (r == -ENOSPC && statedir_reserve_release(s->dir_fd)) {
+        log_warning("journal_reserve_used", "dir", s->dir, "error", err->text, "remedy",
+                    "make room now: the next full disk stops nairid");
+        r = journal_commit(s->journal, s->batches, s->batch_count, err);
+    }
+    return r;
+}
+
+static void tend(struct store *s)
+{
+    struct err err = { 0 };
+    int r = journal_checkpoint(s->journal, &err);
+
+    if (r > 0)
+        (void)statedir_reserve_make(s->dir_fd); /* if it was used and there is room again */
+    else if (r == -ENOSPC)
+        log_warning("journal_checkpoint_failed", "error", err.text);
+    else if (r < 0)
+        s->failure = err; /* what is committed is safe; on such a disk nothing more is */
+}
+
+static int end(int begin_result, void *ctx)
+{
+    struct store *s = ctx;
+    struct err failure = s->failure;
+
+    (void)begin_result; /* always 0 */
+    /* What comes after a failed batch builds on it, and after a failed fsync nobody knows what is
+     * on the disk: the next start finds out. */
+    if (failure.code == 0 && commit(s, &failure) < 0)
+        s->failure = failure;
+    for (size_t i = 0; i < s->batch_count; i++)
+        s->batches[i]->err = s->failure;
+    if (s->failure.code < 0)
+        return s->failure.code;
+    tend(s);
+    return 0;
+}
+
+/* ---- on the loop's thread ---- */
+
+static void done(void *job, int result, void *ctx)
+{
+    struct store_batch *b = job;
+    struct store *s = ctx;
+
+    s->fn(b->id, result, &b->err, s->ctx);
+    store_batch_free(b);
+}
+
+int store_start(struct store *s, struct loop *loop, store_done_fn fn, void *ctx, struct err *err)
+{
+    static const struct worker_ops ops = { .begin = begin, .run = run, .end = end, .done = done };
+
+    assert(!s->worker);
+    s->fn = fn;
+    s->ctx = ctx;
+    return worker_new(loop, &ops, s, BATCHES_MAX, &s->worker, err);
+}
+
+void store_submit(struct store *s, struct store_batch *b, uint64_t batch_id)
+{
+    b->id = batch_id;
+    if (b->max_seq > s->max_seq)
+        s->max_seq = b->max_seq;
+    worker_give(s->worker, b);
+}
+
+void store_free(struct store *s)
+{
+    if (!s)
+        return;
+    worker_free(s->worker);
+    journal_close(s->journal, s->failure.code == 0);
+    if (s->dir_fd >= 0)
+        (void)close(s->dir_fd);
+    /* Closed and not unlocked: the spawner's duplicate holds the lock for as long as it lives. */
+    if (s->lock_fd >= 0)
+        (void)close(s->lock_fd);
+    free(s->dir);
+    free(s);
+}
