@@ -240,6 +240,17 @@ static int read_environment(struct load *l)
     return 0;
 }
 
+static int fail_flag(const struct load *l, const struct settings_flag *flag)
+{
+    const struct table_row *near = table_nearest(flag->key);
+
+    if (table_is_planned(flag->key))
+        return err_set(l->err, -EINVAL, "option %s: %s is not available in this version",
+                       flag->flag, flag->key);
+    return err_set(l->err, -EINVAL, "option %s: unknown key '%s'%s%s", flag->flag, flag->key,
+                   near ? "; did you mean " : "", near ? near->key : "");
+}
+
 static int read_flags(struct load *l)
 {
     for (size_t i = 0; i < l->input->flag_count; i++) {
@@ -248,8 +259,7 @@ static int read_flags(struct load *l)
         int r;
 
         if (!table_find(flag->key, &index))
-            return err_set(l->err, -EINVAL, "option %s: there is no setting %s", flag->flag,
-                           flag->key);
+            return fail_flag(l, flag);
         r = set_from(l, index, flag->value, mem_printf("option %s", flag->flag));
         if (r < 0)
             return r;

@@ -16,11 +16,13 @@ struct agentkey {
 };
 
 /* First thing, before any process is forked: moves both variables to locked memory and wipes them
- * in place. *ret_key is { 0 } if neither was set. */
+ * in place, whichever source wins later, and on failure too. *ret_key is { 0 } if neither was set.
+ */
 int agentkey_take_env(struct agentkey *ret_key, struct err *err);
 /* from_env: what agentkey_take_env() gave, handed over and emptied, also on failure; NULL for none
- * (a reload). -ENOENT: there is no key anywhere; -EINVAL: the wrong kind; others: of secret_load().
- */
+ * (a reload: a key that came from the environment stays as it is). -ENOKEY: there is no key
+ * anywhere; -EKEYREJECTED: an organisation's; -EINVAL: no key by its looks; others: of
+ * secret_load(). Whichever it is, the exit code is EX_CONFIG. */
 int agentkey_load(const struct settings *s, struct agentkey *from_env, struct agentkey *ret_key,
                   struct err *err);
 void agentkey_done(struct agentkey *k);

@@ -1,4 +1,4 @@
-#include "main/agentkey.h"
+#include "settings/agentkey.h"
 
 #include <errno.h>
 
@@ -13,38 +13,36 @@ int agentkey_take_env(struct agentkey *ret_key, struct err *err)
 {
     static const char *const names[] = { "NAIRI_API_KEY", "EKSEC_API_KEY" };
     struct agentkey found = { 0 };
+    int result = 0;
 
-    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-        struct secret *key = NULL;
-        int r = secret_take_env(names[i], &key, err);
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) { /* to the end: each is wiped */
+        CLEANUP_PTR(secret_free) struct secret *key = NULL;
+        int r = secret_take_env(names[i], &key, result < 0 ? NULL : err);
 
-        if (r < 0 && r != -ENOENT) {
-            agentkey_done(&found);
-            return r;
-        }
-        if (r < 0)
-            continue;
-        if (found.key)
-            secret_free(key); /* the first name wins; the other is wiped all the same */
-        else
-            found = (struct agentkey){ .key = key, .source = names[i] };
+        if (r < 0 && r != -ENOENT && result == 0)
+            result = r;
+        if (r == 0 && !found.key)
+            found = (struct agentkey){ .key = TAKE_PTR(key), .source = names[i] };
     }
-    *ret_key = found;
-    return 0;
+    if (result < 0)
+        agentkey_done(&found);
+    else
+        *ret_key = found;
+    return result;
 }
 
 static int load_credential(struct agentkey *k, struct err *err)
 {
     const char *directory = getenv("CREDENTIALS_DIRECTORY");
     AUTO_FREE char *path = NULL;
+    int r;
 
     if (str_is_empty(directory))
         return 0;
     path = mem_printf("%s/" CREDENTIAL, directory);
-    if (access(path, F_OK) < 0)
-        return 0; /* other credentials may be there */
     k->source = "systemd credential";
-    return secret_load(path, &k->key, err);
+    r = secret_load(path, &k->key, err);
+    return r == -ENOENT ? 0 : r; /* other credentials may be there */
 }
 
 static int find_key(const struct settings *s, struct agentkey *from_env, struct agentkey *k,
@@ -56,14 +54,17 @@ static int find_key(const struct settings *s, struct agentkey *from_env, struct 
         return r;
     if (!str_is_empty(s->api_key_file)) {
         k->source = "api_key_file";
-        return secret_load(s->api_key_file, &k->key, err);
+        r = secret_load(s->api_key_file, &k->key, err);
+        if (r < 0)
+            (void)err_prefix(err, "api_key_file");
+        return r;
     }
     if (from_env && from_env->key) {
         *k = *from_env;
         *from_env = (struct agentkey){ 0 };
         return 0;
     }
-    return err_set(err, -ENOENT,
+    return err_set(err, -ENOKEY,
                    "there is no agent key: put it into a file of mode 600 and name that file in "
                    "api_key_file, or set NAIRI_API_KEY");
 }
@@ -74,7 +75,7 @@ static int check_kind(const struct agentkey *k, struct err *err)
 
     if (str_starts_with(text, "nr_"))
         return err_set(
-            err, -EINVAL,
+            err, -EKEYREJECTED,
             "the key from %s begins 'nr_': that is an organisation's key for the public "
             "API; the daemon needs an agent key ('nairi-hub key create --agent SLUG', or "
             "the Self-host page of the hosted service)",
