@@ -5,21 +5,20 @@
 
 #include "util/utf8.h"
 
+enum { ROOM = ERR_TEXT_MAX + 4 }; /* a character more, to see where the last one that fits ends */
+
 /* Into a buffer of our own first: the arguments may point into the err that is being filled. */
-__attribute__((format(printf, 2, 0))) static void format(char text[ERR_TEXT_MAX], const char *fmt,
+__attribute__((format(printf, 2, 0))) static void format(char text[ROOM], const char *fmt,
                                                          va_list ap)
 {
-    int n = vsnprintf(text, ERR_TEXT_MAX, fmt, ap);
-
-    if (n < 0)
+    if (vsnprintf(text, ROOM, fmt, ap) < 0)
         text[0] = '\0';
-    else if (n >= ERR_TEXT_MAX)
-        text[utf8_cut(text, ERR_TEXT_MAX - 1, ERR_TEXT_MAX - 2)] = '\0';
+    text[utf8_cut(text, strlen(text), ERR_TEXT_MAX - 1)] = '\0';
 }
 
 int err_setv(struct err *err, int code, const char *fmt, va_list ap)
 {
-    char text[ERR_TEXT_MAX];
+    char text[ROOM];
 
     if (err == NULL)
         return code;
@@ -41,7 +40,7 @@ int err_set(struct err *err, int code, const char *fmt, ...)
 
 int err_prefix(struct err *err, const char *fmt, ...)
 {
-    char prefix[ERR_TEXT_MAX], text[ERR_TEXT_MAX];
+    char prefix[ROOM], text[ERR_TEXT_MAX];
     size_t used, room, len;
     va_list ap;
 
