@@ -1,18 +1,37 @@
 /* plan.h - from policy to a list of steps: everything that is needed to build one sandbox, decided
  * before anything is done. Core: pure, no I/O. sandbox/apply.h carries it out.
- * A policy is what the operator's settings and the runner ask for; a plan is what will be done. */
+ * A policy is what the operator's settings and the runner ask for; a plan is what will be done.
+ * Paths in a plan are absolute and plain (no "." or ".." or doubled slash). Host paths are the
+ * text of a step, paths inside the sandbox its target. */
 #pragma once
 #include "util/cleanup.h"
 #include "util/str.h"
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
 struct buf;
 struct err;
-struct plan;
+
+#define PLAN_WORKSPACE "/workspace"
+#define PLAN_HOME      "/home/agent"
+#define PLAN_HOSTNAME  "sandbox"
+/* Who the task is inside; the one id that its user namespace maps. */
+enum { PLAN_INNER_ID = 1000 };
+/* Bounds, so that a hostile encoding is refused before it costs memory. */
+enum {
+    PLAN_STEPS_MAX = 1024,
+    PLAN_EXTRA_MAX = 64,  /* paths of sandbox.read and sandbox.write together */
+    PLAN_PATH_MAX = 4096, /* limits.h: PATH_MAX */
+    PLAN_RULES_MAX = 256,
+    PLAN_STRINGS_MAX = 4096,          /* of argv, env and programs, each */
+    PLAN_STRING_MAX = 128 * 1024,     /* execve(2): MAX_ARG_STRLEN */
+    PLAN_BYTES_MAX = 2 * 1024 * 1024, /* the whole plan, encoded */
+};
 
 enum plan_network { PLAN_NETWORK_NONE, PLAN_NETWORK_HOST };
+enum plan_profile { PLAN_STRICT, PLAN_AGENT, PLAN_HOST, PLAN_PROFILE_COUNT };
 
 struct plan_policy {
     const char *profile; /* "strict", "agent", "host" */
@@ -26,18 +45,82 @@ struct plan_policy {
                                 its arguments */
     const struct strv
         *env; /* NAME=value, beside the made-from-nothing base (PATH HOME USER LANG TMPDIR TERM) */
-    uint64_t memory_bytes, disk_bytes;
+    uint64_t memory_bytes, disk_bytes; /* 0: no limit, here and below */
     uint32_t pids, files, cpu_percent;
     uid_t uid;      /* daemon's own uid; 0 chooses the root way */
-    uid_t task_uid; /* as root: the host uid that the task runs as; never 0 */
+    uid_t task_uid; /* as root: the host uid that the task runs as, and its gid; never 0 */
+};
+
+/* Carried out in order, within the new root. */
+enum plan_step_type {
+    PLAN_STEP_DIR,    /* an empty directory of mode */
+    PLAN_STEP_FILE,   /* text: its contents; mode */
+    PLAN_STEP_LINK,   /* text: where it points */
+    PLAN_STEP_BIND,   /* text: a host path; flags */
+    PLAN_STEP_TMPFS,  /* size_bytes, mode, flags */
+    PLAN_STEP_PROC,   /* of the task's own pid namespace */
+    PLAN_STEP_DEVPTS, /* an instance of its own */
+    PLAN_STEP_TYPE_COUNT
+};
+enum plan_flag {
+    PLAN_WRITABLE = 1, /* BIND: else read-only */
+    PLAN_DEVICE = 2,   /* BIND of a device node: else nodev */
+    PLAN_OPTIONAL = 4, /* BIND: left out where the host lacks it */
+    PLAN_MIRROR = 8,   /* BIND: where the host has a link, the same link is made */
+    PLAN_NOEXEC = 16,  /* BIND, TMPFS */
+    PLAN_FLAGS_ALL = 31
+};
+struct plan_step {
+    enum plan_step_type type;
+    uint32_t flags;
+    uint32_t mode;
+    uint64_t size_bytes;
+    char *target;
+    char *text; /* "" where the type has none */
+};
+
+/* The second wall, Landlock: what may be done beneath a path of the sandbox. */
+enum plan_right {
+    PLAN_MAY_LIST = 1,    /* read directories */
+    PLAN_MAY_READ = 2,    /* read files */
+    PLAN_MAY_EXECUTE = 4, /* execute files */
+    PLAN_MAY_CHANGE = 8,  /* write, make, rename, remove: everything but device nodes */
+    PLAN_MAY_WRITE = 16,  /* write files that are there; device ioctls */
+    PLAN_RIGHTS_ALL = 31
+};
+struct plan_rule {
+    uint32_t rights;
+    char *path; /* one that isn't there is left out */
+};
+
+struct plan {
+    enum plan_profile profile;
+    enum plan_network network;
+    bool as_root;    /* the root way: ids are mapped by a spawner that is uid 0 */
+    uid_t outer_uid; /* the host uid behind PLAN_INNER_ID; never 0 */
+    uint64_t memory_bytes, disk_bytes;
+    uint32_t pids, files, cpu_percent;
+    struct plan_step *steps;
+    size_t step_count;
+    struct plan_rule *rules;
+    size_t rule_count;
+    struct strv programs; /* paths to try in order; the first that execve(2) takes wins */
+    struct strv argv;
+    struct strv env;
 };
 
 /* -EINVAL with a sentence for what can't be planned. */
 int plan_make(const struct plan_policy *policy, struct plan **ret_plan, struct err *err);
 void plan_free(struct plan *p);
 DEFINE_CLEANUP(struct plan *, plan_free);
-/* Flat bytes for the socketpair to the spawner, and back; both ends are one binary. */
+/* Flat bytes for the socketpair to the spawner, and back; both ends are one binary. Decoding
+ * refuses with -EINVAL whatever plan_encode() can't have written, and what no plan may ask for. */
 void plan_encode(const struct plan *p, struct buf *b);
 int plan_decode(const void *bytes, size_t len, struct plan **ret_plan, struct err *err);
 /* The plan in plain words, a line a step. */
 void plan_explain(const struct plan *p, struct buf *b);
+/* Absolute, shorter than PLAN_PATH_MAX, not "/", no empty part, no "." and no "..". */
+bool plan_path_is_plain(const char *path);
+const char *plan_profile_name(enum plan_profile profile);
+/* What a step does, for messages: "mount the host's '/usr' at '/usr'", cut at size - 1. */
+void plan_step_describe(const struct plan_step *step, char *text, size_t size);

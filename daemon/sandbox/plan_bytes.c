@@ -1,0 +1,217 @@
+/* plan_encode() and plan_decode() of plan.h. Numbers in the machine's own order: both ends are one
+ * binary. A string is its length, its bytes and a NUL. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sandbox/plan.h"
+#include "util/buf.h"
+#include "util/err.h"
+#include "util/mem.h"
+
+static const uint32_t magic = 0x4e504c31; /* "NPL1" */
+
+static void put_u32(struct buf *b, uint32_t n)
+{
+    buf_append(b, &n, sizeof n);
+}
+
+static void put_u64(struct buf *b, uint64_t n)
+{
+    buf_append(b, &n, sizeof n);
+}
+
+static void put_str(struct buf *b, const char *s)
+{
+    size_t len = strlen(s);
+
+    put_u32(b, (uint32_t)len);
+    buf_append(b, s, len + 1);
+}
+
+static void put_strv(struct buf *b, const struct strv *v)
+{
+    put_u32(b, (uint32_t)v->len);
+    for (size_t i = 0; i < v->len; i++)
+        put_str(b, v->items[i]);
+}
+
+void plan_encode(const struct plan *p, struct buf *b)
+{
+    put_u32(b, magic);
+    put_u32(b, p->profile);
+    put_u32(b, p->network);
+    put_u32(b, p->as_root);
+    put_u32(b, p->outer_uid);
+    put_u64(b, p->memory_bytes);
+    put_u64(b, p->disk_bytes);
+    put_u32(b, p->pids);
+    put_u32(b, p->files);
+    put_u32(b, p->cpu_percent);
+    put_u32(b, (uint32_t)p->step_count);
+    for (size_t i = 0; i < p->step_count; i++) {
+        put_u32(b, p->steps[i].type);
+        put_u32(b, p->steps[i].flags);
+        put_u32(b, p->steps[i].mode);
+        put_u64(b, p->steps[i].size_bytes);
+        put_str(b, p->steps[i].target);
+        put_str(b, p->steps[i].text);
+    }
+    put_u32(b, (uint32_t)p->rule_count);
+    for (size_t i = 0; i < p->rule_count; i++) {
+        put_u32(b, p->rules[i].rights);
+        put_str(b, p->rules[i].path);
+    }
+    put_strv(b, &p->programs);
+    put_strv(b, &p->argv);
+    put_strv(b, &p->env);
+}
+
+/* What is left to read. Once something didn't fit, bad stays set and all that follows is 0. */
+struct reader {
+    const unsigned char *at;
+    size_t left;
+    bool bad;
+};
+
+static void get(struct reader *r, void *bytes, size_t size)
+{
+    if (r->bad || r->left < size) {
+        r->bad = true;
+        memset(bytes, 0, size);
+        return;
+    }
+    memcpy(bytes, r->at, size);
+    r->at += size;
+    r->left -= size;
+}
+
+static uint64_t get_u64(struct reader *r)
+{
+    uint64_t n;
+
+    get(r, &n, sizeof n);
+    return n;
+}
+
+/* A number up to most. */
+static uint32_t get_u32(struct reader *r, uint32_t most)
+{
+    uint32_t n;
+
+    get(r, &n, sizeof n);
+    if (n > most) {
+        r->bad = true;
+        return 0;
+    }
+    return n;
+}
+
+/* Never NULL. */
+static char *get_str(struct reader *r, size_t most)
+{
+    size_t len = get_u32(r, (uint32_t)most);
+    char *s;
+
+    if (r->bad || r->left <= len || r->at[len] != '\0' || memchr(r->at, '\0', len)) {
+        r->bad = true;
+        return mem_strdup("");
+    }
+    s = mem_dup(r->at, len);
+    r->at += len + 1;
+    r->left -= len + 1;
+    return s;
+}
+
+static void get_strv(struct reader *r, struct strv *v)
+{
+    uint32_t count = get_u32(r, PLAN_STRINGS_MAX);
+
+    for (uint32_t i = 0; i < count && !r->bad; i++) {
+        AUTO_FREE char *s = get_str(r, PLAN_STRING_MAX);
+
+        strv_add(v, s);
+    }
+}
+
+static bool step_is_sound(const struct plan_step *s)
+{
+    if (!plan_path_is_plain(s->target))
+        return false;
+    if (s->type == PLAN_STEP_BIND)
+        return plan_path_is_plain(s->text);
+    if (s->type == PLAN_STEP_LINK)
+        return s->text[0] != '\0' && strlen(s->text) < PLAN_PATH_MAX;
+    return true;
+}
+
+static void get_steps(struct reader *r, struct plan *p)
+{
+    uint32_t count = get_u32(r, PLAN_STEPS_MAX);
+
+    p->steps = mem_calloc(count + 1, sizeof p->steps[0]);
+    for (uint32_t i = 0; i < count && !r->bad; i++) {
+        struct plan_step *s = &p->steps[p->step_count++];
+
+        s->type = get_u32(r, PLAN_STEP_TYPE_COUNT - 1);
+        s->flags = get_u32(r, PLAN_FLAGS_ALL);
+        s->mode = get_u32(r, 01777);
+        s->size_bytes = get_u64(r);
+        s->target = get_str(r, PLAN_PATH_MAX);
+        s->text = get_str(r, PLAN_STRING_MAX);
+        if (!step_is_sound(s))
+            r->bad = true;
+    }
+}
+
+static void get_rules(struct reader *r, struct plan *p)
+{
+    uint32_t count = get_u32(r, PLAN_RULES_MAX);
+
+    p->rules = mem_calloc(count + 1, sizeof p->rules[0]);
+    for (uint32_t i = 0; i < count && !r->bad; i++) {
+        struct plan_rule *rule = &p->rules[p->rule_count++];
+
+        rule->rights = get_u32(r, PLAN_RIGHTS_ALL);
+        rule->path = get_str(r, PLAN_PATH_MAX);
+        if (strcmp(rule->path, "/") != 0 && !plan_path_is_plain(rule->path))
+            r->bad = true;
+    }
+}
+
+static void get_plan(struct reader *r, struct plan *p)
+{
+    if (get_u32(r, UINT32_MAX) != magic)
+        r->bad = true;
+    p->profile = get_u32(r, PLAN_PROFILE_COUNT - 1);
+    p->network = get_u32(r, PLAN_NETWORK_HOST);
+    p->as_root = get_u32(r, 1);
+    p->outer_uid = get_u32(r, UINT32_MAX);
+    p->memory_bytes = get_u64(r);
+    p->disk_bytes = get_u64(r);
+    p->pids = get_u32(r, UINT32_MAX);
+    p->files = get_u32(r, UINT32_MAX);
+    p->cpu_percent = get_u32(r, UINT32_MAX);
+    get_steps(r, p);
+    get_rules(r, p);
+    get_strv(r, &p->programs);
+    get_strv(r, &p->argv);
+    get_strv(r, &p->env);
+    if (r->left > 0 || p->programs.len == 0 || p->argv.len == 0)
+        r->bad = true;
+}
+
+int plan_decode(const void *bytes, size_t len, struct plan **ret_plan, struct err *err)
+{
+    struct reader r = { .at = bytes, .left = len, .bad = len > PLAN_BYTES_MAX };
+    CLEANUP_PTR(plan_free) struct plan *p = mem_new(struct plan);
+
+    get_plan(&r, p);
+    if (r.bad)
+        return err_set(err, -EINVAL, "the plan of %zu bytes is damaged", len);
+    if (p->outer_uid == 0 || p->outer_uid == (uid_t)-1)
+        return err_set(err, -EINVAL, "the plan would run a task as user id %u, which no task may",
+                       (unsigned)p->outer_uid);
+    *ret_plan = TAKE_PTR(p);
+    return 0;
+}
