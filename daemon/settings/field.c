@@ -2,15 +2,15 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "settings/document.h"
+#include "settings/number.h"
+#include "settings/pairs.h"
 #include "settings/settings.h"
 #include "settings/table.h"
 #include "settings/url.h"
-#include "settings/values.h"
 #include "util/buf.h"
 #include "util/err.h"
 #include "util/mem.h"
@@ -116,57 +116,12 @@ static int read_choice(const struct source *src, const struct document_node *nod
     return 0;
 }
 
-static const char *number_text(char buffer[VALUES_TEXT_MAX], enum table_type type, uint64_t n)
-{
-    if (type == TABLE_MS)
-        return values_duration_text(buffer, n);
-    if (type == TABLE_S)
-        return values_duration_text(buffer, n * 1000);
-    if (type == TABLE_SIZE)
-        return values_size_text(buffer, n);
-    (void)snprintf(buffer, VALUES_TEXT_MAX, "%" PRIu64 "%s", n, type == TABLE_PERCENT ? "%" : "");
-    return buffer;
-}
-
-static int parse_number(enum table_type type, const char *text, uint64_t *ret_n)
-{
-    int r;
-
-    if (type == TABLE_MS)
-        return values_duration(text, ret_n);
-    if (type == TABLE_SIZE)
-        return values_size(text, ret_n);
-    if (type == TABLE_PERCENT)
-        return values_percent(text, ret_n);
-    if (type == TABLE_NUMBER)
-        return str_to_u64(text, UINT64_MAX, ret_n);
-    r = values_duration(text, ret_n);
-    if (r == 0 && *ret_n % 1000 != 0)
-        return -EINVAL;
-    if (r == 0)
-        *ret_n /= 1000;
-    return r;
-}
-
-static const char *number_form(enum table_type type)
-{
-    if (type == TABLE_MS)
-        return "a duration with its unit, such as 500ms, 50s or 1h30m";
-    if (type == TABLE_S)
-        return "a duration of whole seconds with its unit, such as 90s, 12h or 7d";
-    if (type == TABLE_SIZE)
-        return "a size with its unit, such as 256K, 64M or 4G";
-    if (type == TABLE_PERCENT)
-        return "a percentage, such as 200%";
-    return "a whole number";
-}
-
 static int read_number(const struct source *src, const struct document_node *node, uint64_t *ret_n)
 {
     const struct table_row *row = src->row;
     char least[VALUES_TEXT_MAX], most[VALUES_TEXT_MAX];
     uint64_t n = UINT64_MAX;
-    int r = parse_number(row->type, node->text, &n);
+    int r = number_parse(row->type, node->text, &n);
 
     if (r == -EINVAL)
         return fail(src, node, "'%s' is not %s", node->text, number_form(row->type));
@@ -285,16 +240,6 @@ static int read_file_node(const struct source *src, const struct document_node *
     return 0;
 }
 
-static void pairs_done(struct settings_pairs *p)
-{
-    for (size_t i = 0; i < p->len; i++) {
-        free(p->items[i].name);
-        free(p->items[i].value);
-    }
-    free(p->items);
-    *p = (struct settings_pairs){ 0 };
-}
-
 static int read_pair(const struct source *src, const struct document_node *n,
                      const char **ret_value)
 {
@@ -319,9 +264,7 @@ static int set_pairs(struct settings *s, const struct source *src, const struct 
 
         if (r < 0)
             return r;
-        fresh.items = mem_realloc(fresh.items, (fresh.len + 1) * sizeof *fresh.items);
-        fresh.items[fresh.len++] =
-            (struct settings_pair){ .name = mem_strdup(n->key), .value = mem_strdup(value) };
+        pairs_add(&fresh, n->key, value);
     }
     field_done(s, src->row);
     *pairs_at(s, src->row) = fresh;
@@ -420,29 +363,6 @@ int field_set_text(struct settings *s, const struct table_row *row, const char *
 
 /* ---- printing, comparing, freeing ---- */
 
-/* A JSON string is also a YAML one; plain where nothing could be misread. */
-static void print_word(struct buf *b, const char *text)
-{
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-                                "_-./:%+@";
-
-    if (*text && text[strspn(text, plain)] == '\0' && !strchr("-:%@", *text) &&
-        text[strlen(text) - 1] != ':' && strcmp(text, "null") != 0) {
-        buf_append_str(b, text);
-        return;
-    }
-    buf_append_char(b, '"');
-    for (const char *c = text; *c; c++) {
-        if (*c == '"' || *c == '\\')
-            buf_printf(b, "\\%c", *c);
-        else if ((unsigned char)*c < 0x20 || *c == 0x7f)
-            buf_printf(b, "\\x%02x", (unsigned)*c);
-        else
-            buf_append_char(b, *c);
-    }
-    buf_append_char(b, '"');
-}
-
 static void print_proxy(struct buf *b, const char *proxy)
 {
     const char *at = strrchr(proxy, '@');
@@ -450,14 +370,14 @@ static void print_proxy(struct buf *b, const char *proxy)
     CLEANUP(buf_done) struct buf shown = { 0 };
 
     if (!at) {
-        print_word(b, proxy);
+        values_word(b, proxy);
         return;
     }
     if (scheme && scheme < at)
         buf_append(&shown, proxy, (size_t)(scheme - proxy) + 3);
     buf_append_str(&shown, "[hidden]");
     buf_append_str(&shown, at);
-    print_word(b, buf_str(&shown));
+    values_word(b, buf_str(&shown));
 }
 
 static void print_list(struct buf *b, const struct strv *list)
@@ -465,7 +385,7 @@ static void print_list(struct buf *b, const struct strv *list)
     buf_append_char(b, '[');
     for (size_t i = 0; i < list->len; i++) {
         buf_append_str(b, i > 0 ? ", " : "");
-        print_word(b, list->items[i]);
+        values_word(b, list->items[i]);
     }
     buf_append_char(b, ']');
 }
@@ -477,7 +397,7 @@ static void print_pairs(struct buf *b, const struct settings_pairs *pairs, bool 
         buf_printf(b, "%s%s: ", i > 0 ? ", " : "", pairs->items[i].name);
         if (are_files) {
             buf_append_str(b, "{file: ");
-            print_word(b, pairs->items[i].value);
+            values_word(b, pairs->items[i].value);
             buf_append_char(b, '}');
         } else {
             buf_append_str(b, "\"[hidden]\""); /* people put tokens there all the same */
@@ -502,7 +422,7 @@ void field_print(const struct settings *s, const struct table_row *row, struct b
         if (row->type == TABLE_PROXY)
             print_proxy(b, text);
         else
-            print_word(b, text);
+            values_word(b, text);
         return;
     case TABLE_PERMISSIONS:
         buf_append_str(b, *permissions_at(s, row) == SETTINGS_EDITS ? "edits" : "bypass");
@@ -533,17 +453,6 @@ static bool lists_equal(const struct strv *a, const struct strv *b)
         return false;
     for (size_t i = 0; i < a->len; i++)
         if (!str_eq(a->items[i], b->items[i]))
-            return false;
-    return true;
-}
-
-static bool pairs_equal(const struct settings_pairs *a, const struct settings_pairs *b)
-{
-    if (a->len != b->len)
-        return false;
-    for (size_t i = 0; i < a->len; i++)
-        if (!str_eq(a->items[i].name, b->items[i].name) ||
-            !str_eq(a->items[i].value, b->items[i].value))
             return false;
     return true;
 }

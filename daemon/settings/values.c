@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "util/buf.h"
 #include "util/cleanup.h"
 #include "util/str.h"
 
@@ -136,4 +137,26 @@ const char *values_size_text(char buffer[VALUES_TEXT_MAX], uint64_t bytes)
         i++;
     (void)snprintf(buffer, VALUES_TEXT_MAX, "%" PRIu64 "%s", bytes / sizes[i].worth, sizes[i].name);
     return buffer;
+}
+
+void values_word(struct buf *b, const char *text)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                "_-./:%+@";
+
+    if (*text && text[strspn(text, plain)] == '\0' && !strchr("-:%@", *text) &&
+        text[strlen(text) - 1] != ':' && strcmp(text, "null") != 0) {
+        buf_append_str(b, text);
+        return;
+    }
+    buf_append_char(b, '"');
+    for (const char *c = text; *c; c++) {
+        if (*c == '"' || *c == '\\')
+            buf_printf(b, "\\%c", *c);
+        else if ((unsigned char)*c < 0x20 || *c == 0x7f)
+            buf_printf(b, "\\x%02x", (unsigned)*c);
+        else
+            buf_append_char(b, *c);
+    }
+    buf_append_char(b, '"');
 }

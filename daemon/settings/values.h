@@ -3,6 +3,8 @@
 #pragma once
 #include <stdint.h>
 
+struct buf;
+
 enum { VALUES_TEXT_MAX = 32 };
 
 /* "500ms", "50s", "1h30m", "7d": each unit (d h m s ms) at most once, the larger first; "0" needs
@@ -17,3 +19,5 @@ int values_percent(const char *text, uint64_t *ret_percent);
 /* Back again, exactly, in as few units as can be. Return buffer. */
 const char *values_duration_text(char buffer[VALUES_TEXT_MAX], uint64_t ms);
 const char *values_size_text(char buffer[VALUES_TEXT_MAX], uint64_t bytes);
+/* Text as it may stand in a YAML file: plain where nothing could misread it, otherwise quoted. */
+void values_word(struct buf *b, const char *text);

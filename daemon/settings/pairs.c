@@ -1,0 +1,35 @@
+#include "settings/pairs.h"
+
+#include <stdlib.h>
+
+#include "settings/settings.h"
+#include "util/mem.h"
+#include "util/str.h"
+
+void pairs_add(struct settings_pairs *p, const char *name, const char *value)
+{
+    p->items = mem_realloc(p->items, (p->len + 1) * sizeof *p->items);
+    p->items[p->len++] =
+        (struct settings_pair){ .name = mem_strdup(name), .value = mem_strdup(value) };
+}
+
+bool pairs_equal(const struct settings_pairs *a, const struct settings_pairs *b)
+{
+    if (a->len != b->len)
+        return false;
+    for (size_t i = 0; i < a->len; i++)
+        if (!str_eq(a->items[i].name, b->items[i].name) ||
+            !str_eq(a->items[i].value, b->items[i].value))
+            return false;
+    return true;
+}
+
+void pairs_done(struct settings_pairs *p)
+{
+    for (size_t i = 0; i < p->len; i++) {
+        free(p->items[i].name);
+        free(p->items[i].value);
+    }
+    free(p->items);
+    *p = (struct settings_pairs){ 0 };
+}
