@@ -1,0 +1,81 @@
+#include "core/attempt.h"
+
+#include <assert.h>
+#include <errno.h>
+
+#include "util/cleanup.h"
+
+struct step {
+    bool legal;
+    enum attempt_state next;
+    enum attempt_action action;
+};
+#define STEP(to, act)                                                                              \
+    {                                                                                              \
+        .legal = true, .next = ATTEMPT_##to, .action = ATTEMPT_##act                               \
+    }
+
+/* clang-format off */
+static const struct step steps[ATTEMPT_STATE_COUNT][ATTEMPT_EVENT_COUNT] = {
+    [ATTEMPT_NONE]     = { [ATTEMPT_EV_SPAWN]   = STEP(STARTING, SPAWN) },
+    [ATTEMPT_STARTING] = { [ATTEMPT_EV_STARTED] = STEP(ALIVE, WATCH),
+                           [ATTEMPT_EV_STOP]    = STEP(STOPPING, KILL),
+                           [ATTEMPT_EV_ENDED]   = STEP(NONE, CLOSE) },
+    [ATTEMPT_ALIVE]    = { [ATTEMPT_EV_STOP]    = STEP(STOPPING, KILL),
+                           [ATTEMPT_EV_ENDED]   = STEP(NONE, CLOSE) },
+    [ATTEMPT_STOPPING] = { [ATTEMPT_EV_STARTED] = STEP(STOPPING, NOTHING), /* crossed the kill */
+                           [ATTEMPT_EV_STOP]    = STEP(STOPPING, KILL),    /* a shorter grace */
+                           [ATTEMPT_EV_ENDED]   = STEP(NONE, CLOSE) },
+};
+static const char *const state_names[] = {
+    [ATTEMPT_NONE]     = "none",
+    [ATTEMPT_STARTING] = "starting",
+    [ATTEMPT_ALIVE]    = "alive",
+    [ATTEMPT_STOPPING] = "stopping",
+};
+/* Which reason stands when there are two. */
+static const int stop_rank[] = {
+    [ENDING_STOP_NONE]     = 0,
+    [ENDING_STOP_SHUTDOWN] = 1,
+    [ENDING_STOP_TIMEOUT]  = 2,
+    [ENDING_STOP_IDLE]     = 2,
+    [ENDING_STOP_OUTPUT]   = 2,
+    [ENDING_STOP_CANCEL]   = 2,
+    [ENDING_STOP_LEASE]    = 3,
+};
+/* clang-format on */
+static_assert(ARRAY_SIZE(state_names) == ATTEMPT_STATE_COUNT, "every state has a name");
+static_assert(ARRAY_SIZE(stop_rank) == ENDING_STOP_COUNT, "every reason has a rank");
+
+int attempt_step(struct attempt *a, enum attempt_event ev, enum attempt_action *ret_action)
+{
+    const struct step *s = &steps[a->state][ev];
+
+    if (!s->legal)
+        return -EPROTO;
+    a->state = s->next; /* the only assignment to .state in the program */
+    *ret_action = s->action;
+    return 0;
+}
+
+const char *attempt_state_name(enum attempt_state state)
+{
+    return state_names[state];
+}
+
+void attempt_note_stop(struct attempt *a, enum ending_stop stop)
+{
+    if (stop_rank[stop] > stop_rank[a->stop])
+        a->stop = stop;
+}
+
+uint64_t attempt_deadline(const struct attempt *a, uint32_t timeout_ms, uint32_t idle_timeout_ms,
+                          enum ending_stop *ret_stop)
+{
+    uint64_t wall = a->started_ms + timeout_ms, idle = a->output_ms + idle_timeout_ms;
+
+    if (a->state != ATTEMPT_ALIVE)
+        return UINT64_MAX;
+    *ret_stop = wall <= idle ? ENDING_STOP_TIMEOUT : ENDING_STOP_IDLE;
+    return wall <= idle ? wall : idle;
+}

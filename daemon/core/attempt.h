@@ -1,0 +1,47 @@
+/* attempt.h - one run of a message's program, from the order to start it to its end. Pure, a value.
+ * The only writer of attempt->state is attempt_step(). */
+#pragma once
+#include "core/ending.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+enum attempt_state {
+    ATTEMPT_NONE,     /* nothing runs */
+    ATTEMPT_STARTING, /* the spawner was told */
+    ATTEMPT_ALIVE,    /* the program runs */
+    ATTEMPT_STOPPING, /* asked to end; over when the spawner has reaped everything */
+    ATTEMPT_STATE_COUNT
+};
+
+enum attempt_event {
+    ATTEMPT_EV_SPAWN,
+    ATTEMPT_EV_STARTED,
+    ATTEMPT_EV_STOP,
+    ATTEMPT_EV_ENDED,
+    ATTEMPT_EVENT_COUNT
+};
+
+enum attempt_action {
+    ATTEMPT_NOTHING,
+    ATTEMPT_SPAWN,
+    ATTEMPT_WATCH, /* arm the time limits */
+    ATTEMPT_KILL,
+    ATTEMPT_CLOSE /* there is an ending to act upon */
+};
+
+struct attempt {
+    enum attempt_state state;
+    enum ending_stop stop; /* why it is being ended */
+    uint64_t started_ms;
+    uint64_t output_ms; /* when it last printed something */
+};
+
+/* 0, or -EPROTO if the table has no such move; *a and *ret_action are then untouched. */
+int attempt_step(struct attempt *a, enum attempt_event ev, enum attempt_action *ret_action);
+const char *attempt_state_name(enum attempt_state state);
+/* Notes why an attempt is to end. The first reason stays, except that a lost lease outranks all:
+ * then nothing may be answered; and a limit or the user's stop outranks an orderly shutdown. */
+void attempt_note_stop(struct attempt *a, enum ending_stop stop);
+/* The moment at which a limit strikes, UINT64_MAX unless ALIVE; *ret_stop says which. */
+uint64_t attempt_deadline(const struct attempt *a, uint32_t timeout_ms, uint32_t idle_timeout_ms,
+                          enum ending_stop *ret_stop);

@@ -1,0 +1,183 @@
+/* core.h - the daemon's decisions: one event in, a list of commands out.
+ * Pure: reads no clock, draws no randomness, touches no descriptor, never logs. Time and random
+ * bits come with each event. The wiring (main/wire.c) turns what happens into events and carries
+ * out the commands, the storing ones first and the others only once those are durable
+ * (core/turn.h): store, then act, then acknowledge. The same functions run in a simulator.
+ *
+ * A message's life: CORE_EV_MESSAGE -> INSERT; a slot is free -> UPDATE (running), SPAWN;
+ * CORE_EV_ENDED -> UPDATE (finished, with the reply), SEND reply; CORE_EV_SENT -> UPDATE
+ * (delivered), SEND ack; CORE_EV_SENT -> UPDATE (acked). One post is in flight per job. */
+#pragma once
+#include "core/ending.h"
+#include "task/task.h"
+#include "util/cleanup.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct core;
+
+/* The moment of an event. */
+struct core_now {
+    uint64_t mono_ms;
+    int64_t wall_ms;
+    uint32_t entropy; /* any 32 random bits, fresh for each event */
+};
+
+/* What a server's answer means; see upstream/upstream.h, which classifies. */
+enum core_answer {
+    CORE_ANSWER_OK,
+    CORE_ANSWER_REFUSED,   /* never, for this message */
+    CORE_ANSWER_TOO_LARGE, /* maybe a shorter one */
+    CORE_ANSWER_CONFLICT,  /* the lease on the job is lost */
+    CORE_ANSWER_KEY_REFUSED,
+    CORE_ANSWER_BUSY,   /* whole server: wait */
+    CORE_ANSWER_DOWN,   /* whole server: not reachable, or not itself */
+    CORE_ANSWER_FAILED, /* this request: the server failed at it */
+    CORE_ANSWER_DROPPED /* never sent: what it was about is gone */
+};
+
+enum core_post {
+    CORE_POST_NONE,
+    CORE_POST_PROCESSING,
+    CORE_POST_PROGRESS,
+    CORE_POST_REPLY,
+    CORE_POST_ACK,
+    CORE_POST_COUNT
+};
+
+enum core_event_type {
+    CORE_EV_START,    /* the first event, after core_restore() of every row */
+    CORE_EV_MESSAGE,  /* listed: task, whose ownership passes */
+    CORE_EV_JOB,      /* listed, after its messages: job_id, fence, cancel_requested */
+    CORE_EV_POLLED,   /* the poll is over, after what it listed: answer, retry_after_ms, waited */
+    CORE_EV_SENT,     /* a post is over: seq, answer, retry_after_ms, fence */
+    CORE_EV_STARTED,  /* the attempt's program runs: seq */
+    CORE_EV_OUTPUT,   /* it printed something: seq */
+    CORE_EV_PROGRESS, /* it said what it does: seq, progress */
+    CORE_EV_OVERFLOW, /* it printed more than task.output_limit: seq */
+    CORE_EV_ENDED,    /* the attempt is over: seq, ending */
+    CORE_EV_CANCEL,   /* the operator's word: job_id */
+    CORE_EV_DRAIN,    /* the operator: take nothing new, finish what runs, then exit 0 */
+    CORE_EV_TERM,     /* TERM or INT: the same; again: stop, leave messages for the next start */
+    CORE_EV_QUIT,     /* QUIT: stop without grace for the tasks */
+    CORE_EV_TICK,     /* core_deadline() came */
+    CORE_EVENT_COUNT
+};
+
+struct core_progress {
+    const char *text;
+    const char *tool_name; /* NULL: progress of type text */
+    const char *tool_status;
+};
+
+/* Only the members named beside the type are read. Pointers are borrowed for the call. */
+struct core_event {
+    enum core_event_type type;
+    uint64_t seq;
+    struct task *task;
+    const char *job_id;
+    uint64_t fence;
+    bool cancel_requested;
+    enum core_answer answer;
+    uint32_t retry_after_ms;
+    bool waited;
+    const struct core_progress *progress;
+    const struct ending *ending;
+};
+
+enum core_command_type {
+    /* storing; task is valid until the next core_handle() */
+    CORE_CMD_INSERT,
+    CORE_CMD_UPDATE,
+    CORE_CMD_DELETE,
+    CORE_CMD_PURGE, /* tombstones older than wall_ms */
+    /* acting; only once what came before is durable */
+    CORE_CMD_SPAWN,       /* seq */
+    CORE_CMD_KILL,        /* seq, grace_ms */
+    CORE_CMD_POLL,        /* wait_ms, 0: a plain one */
+    CORE_CMD_POLL_CANCEL, /* without a CORE_EV_POLLED */
+    CORE_CMD_SEND,        /* seq, post */
+    CORE_CMD_READY,       /* the first poll succeeded */
+    CORE_CMD_NOTE,        /* for the log: level, name, seq (or 0), text */
+    CORE_CMD_EXIT         /* code */
+};
+
+struct core_command {
+    enum core_command_type type;
+    uint64_t seq;
+    const struct task *task;
+    enum core_post post;
+    uint32_t grace_ms;
+    uint32_t wait_ms;
+    int64_t wall_ms;
+    int code;
+    int level;        /* enum log_level */
+    const char *name; /* static */
+    char text[160];
+};
+
+struct core_commands {
+    struct core_command *items;
+    size_t len, cap;
+};
+void core_commands_done(struct core_commands *c);
+bool core_command_is_storing(enum core_command_type type);
+
+struct core_options {
+    uint32_t max_concurrency;
+    uint32_t max_queued;
+    uint32_t max_attempts;
+    uint32_t poll_ms;          /* how long a long poll may wait */
+    uint32_t poll_interval_ms; /* between polls where long ones aren't offered */
+    uint32_t start_limit_ms;   /* exit 69 if no poll succeeded by then and nothing runs; 0: never */
+    uint32_t drain_timeout_ms;
+    uint32_t task_timeout_ms;
+    uint32_t task_idle_timeout_ms;
+    uint64_t output_limit_bytes; /* for the words only: the shell counts */
+    uint64_t reply_limit_bytes;
+    uint64_t memory_bytes; /* for the words only */
+    uint32_t journal_retention_s;
+    const char *program; /* the runner's, for the words; borrowed */
+};
+
+/* last_seq: the highest ever given, from the journal. */
+struct core *core_new(const struct core_options *options, uint64_t last_seq);
+void core_free(struct core *core);
+DEFINE_CLEANUP(struct core *, core_free);
+/* After a reload. */
+void core_set_options(struct core *core, const struct core_options *options);
+/* An open message as the journal has it; takes ownership. In order of seq, before CORE_EV_START. */
+void core_restore(struct core *core, struct task *task);
+/* An acknowledged message that may be listed again. wall_ms: when it was acknowledged. */
+void core_restore_tombstone(struct core *core, const char *task_id, int64_t wall_ms);
+
+/* Appends to *commands. */
+void core_handle(struct core *core, const struct core_event *ev, const struct core_now *now,
+                 struct core_commands *commands);
+/* When the next CORE_EV_TICK is due, or UINT64_MAX. */
+uint64_t core_deadline(const struct core *core);
+
+/* For carrying out commands: NULL if the message is gone. Borrowed until the next core_handle(). */
+const struct task *core_task(const struct core *core, uint64_t seq);
+/* The fence to send with a post for this message. */
+uint64_t core_fence(const struct core *core, uint64_t seq);
+/* The progress that a CORE_POST_PROGRESS is to carry; number counts within the attempt. false: none
+ * any more. */
+bool core_progress(const struct core *core, uint64_t seq, struct core_progress *ret_progress,
+                   uint32_t *ret_number);
+
+/* For status: the counts, and each open message in order of arrival. */
+struct core_status {
+    bool connected; /* the last word from the server was an answer */
+    bool ever_connected;
+    bool draining;
+    uint64_t last_ok_ms;    /* mono, of the last good answer; 0: never */
+    uint64_t hold_until_ms; /* no request before that */
+    size_t waiting, running, outbox;
+    uint32_t slots;
+};
+void core_status(const struct core *core, struct core_status *ret_status);
+typedef void (*core_visit_fn)(const struct task *task, uint64_t started_ms, bool stopping,
+                              bool quarantined, const char *progress, void *ctx);
+void core_visit(const struct core *core, core_visit_fn fn, void *ctx);

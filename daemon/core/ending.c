@@ -1,0 +1,192 @@
+#include "core/ending.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "util/buf.h"
+#include "util/cleanup.h"
+#include "util/clock.h"
+#include "util/mem.h"
+#include "util/str.h"
+#include "util/utf8.h"
+
+enum { TAIL_MAX = 2000 };
+
+const char *ending_signal_name(int signo, char buffer[16])
+{
+    const char *abbreviation = sigabbrev_np(signo);
+
+    if (abbreviation)
+        (void)snprintf(buffer, 16, "SIG%s", abbreviation);
+    else
+        (void)snprintf(buffer, 16, "signal %d", signo);
+    return buffer;
+}
+
+/* "64 MiB" where it is a round number of them, else bytes. */
+static void append_size(struct buf *b, uint64_t bytes)
+{
+    if (bytes > 0 && bytes % (1U << 20) == 0)
+        buf_printf(b, "%llu MiB", (unsigned long long)(bytes >> 20));
+    else if (bytes > 0 && bytes % (1U << 10) == 0)
+        buf_printf(b, "%llu KiB", (unsigned long long)(bytes >> 10));
+    else
+        buf_printf(b, "%llu bytes", (unsigned long long)bytes);
+}
+
+char *ending_shorten(const char *text, size_t max, const char *why)
+{
+    size_t len = strlen(text), keep = utf8_cut(text, len, max);
+    struct buf b = { 0 };
+
+    buf_append(&b, text, keep);
+    if (keep < len)
+        buf_printf(&b, "\n\n[%zu more bytes are left out: %s]", len - keep, why);
+    return buf_steal(&b);
+}
+
+/* The end of what the program said about it: standard error, or else what it printed. */
+static void append_last_words(struct buf *b, const struct ending *e)
+{
+    const char *words = !str_is_empty(e->stderr_tail) ? e->stderr_tail : e->text;
+    size_t len, from;
+
+    if (str_is_empty(words))
+        return;
+    len = strlen(words);
+    while (len > 0 && (words[len - 1] == '\n' || words[len - 1] == ' '))
+        len--;
+    if (len == 0)
+        return;
+    from = utf8_tail(words, len, TAIL_MAX);
+    buf_append_str(b, ". Its last words:\n");
+    buf_append(b, words + from, len - from);
+}
+
+static void describe_stop(struct buf *b, enum ending_stop stop, const struct ending_limits *limits)
+{
+    char span[32];
+
+    switch (stop) {
+    case ENDING_STOP_TIMEOUT:
+        buf_printf(b, "%s ran longer than %s (task.timeout) and was ended", limits->program,
+                   clock_span(span, limits->timeout_ms));
+        break;
+    case ENDING_STOP_IDLE:
+        buf_printf(b, "%s printed nothing for %s (task.idle_timeout) and was ended",
+                   limits->program, clock_span(span, limits->idle_timeout_ms));
+        break;
+    case ENDING_STOP_OUTPUT:
+        buf_printf(b, "%s printed more than ", limits->program);
+        append_size(b, limits->output_limit_bytes);
+        buf_append_str(b, " (task.output_limit) and was ended");
+        break;
+    case ENDING_STOP_NONE:
+    case ENDING_STOP_CANCEL:
+    case ENDING_STOP_SHUTDOWN:
+    case ENDING_STOP_LEASE:
+    case ENDING_STOP_COUNT:
+        break;
+    }
+}
+
+static void describe_start_failure(struct buf *b, const struct ending *e,
+                                   const struct ending_limits *limits)
+{
+    const char *why = str_is_empty(e->start_error) ? "no reason known" : e->start_error;
+
+    if (e->not_found)
+        buf_printf(b,
+                   "the program '%s' is missing in the sandbox or can't be executed (%s); the "
+                   "operator of the machine can install it or change runner.argv",
+                   limits->program, why);
+    else
+        buf_printf(b,
+                   "the task could not be started: %s; the operator of the machine can run "
+                   "'nairid check'",
+                   why);
+}
+
+static void describe_status(struct buf *b, const struct ending *e,
+                            const struct ending_limits *limits)
+{
+    char name[16];
+
+    if (e->oom) {
+        buf_printf(b, "%s was ended by the kernel because it needed more memory than it may use",
+                   limits->program);
+        if (limits->memory_bytes > 0) {
+            buf_append_str(b, " (sandbox.limits.memory is ");
+            append_size(b, limits->memory_bytes);
+            buf_append_char(b, ')');
+        }
+    } else if (WIFSIGNALED(e->status)) {
+        int signo = WTERMSIG(e->status);
+        const char *meaning = sigdescr_np(signo);
+
+        buf_printf(b, "%s was ended by %s", limits->program, ending_signal_name(signo, name));
+        if (meaning)
+            buf_printf(b, " (%s)", meaning);
+    } else if (WEXITSTATUS(e->status) != 0) {
+        buf_printf(b, "%s ended with exit status %d", limits->program, WEXITSTATUS(e->status));
+    } else {
+        buf_printf(b, "%s ended with exit status 0 but %s", limits->program,
+                   e->ok ? "printed nothing to answer with" : "without an answer");
+    }
+}
+
+static const char stuck_note[] =
+    "\n\n[a process of this task could not be ended; the conversation can't go on here]";
+
+static char *success_text(const struct ending *e, const struct ending_limits *limits)
+{
+    struct buf b = { 0 };
+
+    buf_append_str(&b, e->text);
+    if (e->dropped_bytes > 0) {
+        buf_printf(&b, "\n\n[%llu more bytes of the answer are left out: task.reply_limit is ",
+                   (unsigned long long)e->dropped_bytes);
+        append_size(&b, limits->reply_limit_bytes);
+        buf_append_char(&b, ']');
+    }
+    if (e->stuck)
+        buf_append_str(&b, stuck_note);
+    return buf_steal(&b);
+}
+
+static bool is_blank(const char *s)
+{
+    return !s || s[strspn(s, " \t\r\n")] == '\0';
+}
+
+enum task_reply_kind ending_reply(const struct ending *e, enum ending_stop stop,
+                                  const struct ending_limits *limits, char **ret_text)
+{
+    struct buf b = { 0 };
+
+    if (stop == ENDING_STOP_CANCEL) {
+        *ret_text = mem_strdup(ENDING_TEXT_CANCELLED);
+        return TASK_REPLY_ERROR;
+    }
+    if (stop == ENDING_STOP_NONE && !e->failed_to_start && !e->oom && WIFEXITED(e->status) &&
+        WEXITSTATUS(e->status) == 0 && e->ok && !is_blank(e->text)) {
+        *ret_text = success_text(e, limits);
+        return TASK_REPLY_ASSISTANT;
+    }
+    if (e->failed_to_start && stop == ENDING_STOP_NONE) {
+        describe_start_failure(&b, e, limits);
+    } else {
+        if (stop == ENDING_STOP_NONE)
+            describe_status(&b, e, limits);
+        else
+            describe_stop(&b, stop, limits);
+        append_last_words(&b, e);
+    }
+    if (e->stuck)
+        buf_append_str(&b, stuck_note);
+    *ret_text = buf_steal(&b);
+    return TASK_REPLY_ERROR;
+}

@@ -1,0 +1,56 @@
+/* ending.h - how an attempt ended, and the words for it. Pure.
+ * The words go into a chat: they name the program, the exit status or signal by name, the limit
+ * that was hit, and the last lines of standard error, so that the reader can act. */
+#pragma once
+#include "task/task.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Why we ended an attempt ourselves. */
+enum ending_stop {
+    ENDING_STOP_NONE,
+    ENDING_STOP_TIMEOUT,
+    ENDING_STOP_IDLE,
+    ENDING_STOP_OUTPUT,
+    ENDING_STOP_CANCEL,
+    ENDING_STOP_SHUTDOWN, /* orderly: the message runs again */
+    ENDING_STOP_LEASE,    /* lost: another daemon answers */
+    ENDING_STOP_COUNT
+};
+
+struct ending {
+    bool failed_to_start;
+    bool not_found;          /* of those: the program isn't there or can't be executed */
+    const char *start_error; /* the failed step and its errno */
+    bool stuck;              /* some process survives in the kernel */
+    bool oom;
+    int status;              /* as from waitpid(2) */
+    const char *stderr_tail; /* valid UTF-8, masked; "" when empty */
+    bool ok;                 /* the runner read a final answer */
+    const char *text; /* the answer or the runner's own error; valid UTF-8, masked; NULL none */
+    uint64_t dropped_bytes; /* of the answer, past the reply limit */
+};
+
+struct ending_limits {
+    const char *program;
+    uint32_t timeout_ms, idle_timeout_ms;
+    uint64_t output_limit_bytes, reply_limit_bytes;
+    uint64_t memory_bytes; /* 0: don't name it */
+};
+
+/* The terminal reply of an attempt that ended by itself or by a stop other than SHUTDOWN and LEASE.
+ * Returns its kind; *ret_text is allocated, at most reply_limit_bytes and a note long. */
+enum task_reply_kind ending_reply(const struct ending *e, enum ending_stop stop,
+                                  const struct ending_limits *limits, char **ret_text);
+/* "SIGKILL" for 9; "signal 77" for what has no name. Returns buffer or a constant. */
+const char *ending_signal_name(int signo, char buffer[16]);
+/* text cut to at most max bytes on a character boundary with a note of what is missing. Allocated.
+ */
+char *ending_shorten(const char *text, size_t max, const char *why);
+
+/* Replies for messages that end without an attempt's ending. Static text without the prefix. */
+#define ENDING_TEXT_CANCELLED "stopped by the user"
+#define ENDING_TEXT_QUARANTINED                                                                    \
+    "a process of an earlier task of this conversation could not be ended and still holds its "    \
+    "files; start a new conversation, and tell the operator of the machine"

@@ -1,0 +1,264 @@
+/* Messages into the tables and out of them. */
+#include "core/state.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "queue/queue.h"
+#include "util/log.h"
+#include "util/mem.h"
+#include "util/str.h"
+
+static struct job *job_get(struct core *core, const char *id)
+{
+    struct job *job = NULL;
+
+    HASH_FIND_STR(core->jobs, id, job);
+    if (job)
+        return job;
+    job = mem_new(struct job);
+    job->id = mem_strdup(id);
+    TAILQ_INIT(&job->entries);
+    (void)backoff_init(&job->backoff, JOB_BASE_MS, JOB_CAP_MS); /* the bounds are constants */
+    HASH_ADD_KEYPTR(hh, core->jobs, job->id, strlen(job->id), job);
+    return job;
+}
+
+/* Takes ownership of task, whose seq is set. Entries of a job stay sorted by it. */
+struct entry *intake_add(struct core *core, struct task *task)
+{
+    struct entry *e = mem_new(struct entry);
+    struct job *job = job_get(core, task->job_id);
+
+    e->task = task;
+    e->job = job;
+    if (task->fence > job->fence)
+        job->fence = task->fence;
+    TAILQ_INSERT_TAIL(&job->entries, e, in_job);
+    HASH_ADD_KEYPTR(by_id, core->by_id, task->id, strlen(task->id), e);
+    HASH_ADD(by_seq, core->by_seq, task->seq, sizeof task->seq, e);
+    return e;
+}
+
+void intake_sweep(struct core *core, struct job *job)
+{
+    struct entry *e, *next;
+
+    for (e = TAILQ_FIRST(&job->entries); e; e = next) {
+        next = TAILQ_NEXT(e, in_job);
+        if (task_is_open(e->task) || e->attempt.state != ATTEMPT_NONE || job->posting_entry == e)
+            continue;
+        TAILQ_REMOVE(&job->entries, e, in_job);
+        HASH_DELETE(by_id, core->by_id, e);
+        HASH_DELETE(by_seq, core->by_seq, e);
+        TAILQ_INSERT_TAIL(&core->graveyard, e, in_job);
+    }
+    if (!TAILQ_EMPTY(&job->entries))
+        return;
+    if (job->outgoing)
+        TAILQ_REMOVE(&core->outgoing, job, in_outgoing);
+    HASH_DEL(core->jobs, job);
+    free(job->id);
+    free(job);
+}
+
+/* The terminal reply of a message, whatever it says. Takes ownership of text. */
+void intake_finish(struct core *core, struct entry *e, enum task_reply_kind kind, char *text)
+{
+    if (task_step(e->task, TASK_EV_FINISH) != 0) {
+        free(text);
+        return;
+    }
+    free(e->task->reply);
+    e->task->reply = text;
+    e->task->reply_kind = kind;
+    e->progress.due = false;
+    e->processing_due = false;
+    core_store(core, e);
+    outbox_touch(core, e->job);
+}
+
+void intake_forget(struct core *core, struct entry *e)
+{
+    enum task_state before = e->task->state;
+
+    if (task_step(e->task, TASK_EV_FORGET) != 0)
+        return;
+    core_emit(core, CORE_CMD_DELETE)->task = e->task;
+    if (before == TASK_RECEIVED)
+        (void)queue_remove(core->queue, e->task); /* absent while it is being recovered */
+    if (e->attempt.state != ATTEMPT_NONE)
+        running_stop(core, e, ENDING_STOP_LEASE, STOP_GRACE_MS);
+}
+
+static bool is_tombstone(const struct core *core, const char *task_id)
+{
+    struct tombstone *found = NULL;
+
+    HASH_FIND_STR(core->tombstones, task_id, found);
+    return found != NULL;
+}
+
+void intake_bury(struct core *core, const char *task_id, int64_t wall_ms)
+{
+    size_t len = strlen(task_id);
+    struct tombstone *stone, *oldest = core->tombstones;
+
+    if (is_tombstone(core, task_id))
+        return;
+    if (HASH_COUNT(core->tombstones) >= TOMBSTONES_MAX) { /* the table keeps the order of arrival */
+        HASH_DEL(core->tombstones, oldest);
+        free(oldest);
+    }
+    stone = mem_alloc(sizeof *stone + len + 1);
+    stone->wall_ms = wall_ms;
+    memcpy(stone->id, task_id, len + 1);
+    HASH_ADD_KEYPTR(hh, core->tombstones, stone->id, len, stone);
+}
+
+void intake_purge(struct core *core)
+{
+    int64_t before_ms = core->now.wall_ms - (int64_t)core->options.journal_retention_s * 1000;
+    struct tombstone *stone, *next;
+
+    core_emit(core, CORE_CMD_PURGE)->wall_ms = before_ms;
+    HASH_ITER (hh, core->tombstones, stone, next) {
+        if (stone->wall_ms >= before_ms)
+            continue;
+        HASH_DEL(core->tombstones, stone);
+        free(stone);
+    }
+}
+
+/* Answered and acknowledged earlier, but listed again: the server missed the ack. */
+static void acknowledge_again(struct core *core, struct task *task)
+{
+    struct entry *e;
+
+    if (core->ghost_count >= GHOSTS_MAX) {
+        task_free(task); /* a later poll lists it again */
+        return;
+    }
+    (void)task_restore(task, "delivered");
+    task->seq = ++core->last_seq;
+    e = intake_add(core, task);
+    e->ghost = true;
+    core->ghost_count++;
+    outbox_touch(core, e->job);
+}
+
+static bool is_full(const struct core *core)
+{
+    return queue_waiting(core->queue) >= core->options.max_queued ||
+           HASH_CNT(by_id, core->by_id) >=
+               (size_t)core->options.max_queued * 2 + core->options.max_concurrency;
+}
+
+void intake_message(struct core *core, struct task *task)
+{
+    struct link *l = &core->link;
+    struct entry *known = NULL;
+
+    HASH_FIND(by_id, core->by_id, task->id, strlen(task->id), known);
+    if (core->phase.state != PHASE_SERVING || known) {
+        task_free(task);
+        return;
+    }
+    if (is_tombstone(core, task->id)) {
+        acknowledge_again(core, task);
+        return;
+    }
+    if (is_full(core)) {
+        if (!l->overflow)
+            core_note(core, LOG_WARNING, "queue_full", 0,
+                      "%u messages wait here already (max_queued); the others stay at the server",
+                      core->options.max_queued);
+        l->overflow = true;
+        task_free(task);
+        return;
+    }
+    l->fruitful = true;
+    task->seq = ++core->last_seq;
+    task->attempt = 0;
+    task->received_ms = task->updated_ms = core->now.wall_ms;
+    core_emit(core, CORE_CMD_INSERT)->task = task;
+    if (queue_is_quarantined(core->queue, task->job_id))
+        intake_finish(core, intake_add(core, task), TASK_REPLY_ERROR,
+                      mem_strdup(ENDING_TEXT_QUARANTINED));
+    else
+        queue_add(core->queue, intake_add(core, task)->task);
+}
+
+bool intake_cancel(struct core *core, const char *job_id)
+{
+    struct job *job = NULL;
+    struct entry *e;
+    bool any = false;
+
+    HASH_FIND_STR(core->jobs, job_id, job);
+    if (!job)
+        return false;
+    TAILQ_FOREACH (e, &job->entries, in_job) {
+        struct task *t = e->task;
+
+        if (t->state == TASK_RECEIVED) {
+            (void)queue_remove(core->queue, t);
+            t->cancelled = true;
+            intake_finish(core, e, TASK_REPLY_ERROR, mem_strdup(ENDING_TEXT_CANCELLED));
+            any = true;
+        } else if (t->state == TASK_RUNNING && !t->cancelled) {
+            t->cancelled = true;
+            core_store(core, e); /* so that a crash doesn't bring it back */
+            running_stop(core, e, ENDING_STOP_CANCEL, GRACE_MS);
+            any = true;
+        }
+    }
+    return any;
+}
+
+void intake_job(struct core *core, const char *job_id, uint64_t fence, bool cancel_requested)
+{
+    struct job *job = NULL;
+
+    HASH_FIND_STR(core->jobs, job_id, job);
+    if (!job)
+        return;
+    if (fence > 0)
+        job->fence = fence;
+    if (cancel_requested && intake_cancel(core, job_id)) {
+        core->link.fruitful = true;
+        core_note(core, LOG_INFO, "cancel_requested", 0, "job %.64s is stopped at the user's word",
+                  job_id);
+    }
+}
+
+/* Restored messages, at the start: what was interrupted runs again, or is answered. */
+void intake_recover(struct core *core)
+{
+    struct entry *e, *next;
+
+    HASH_ITER (by_seq, core->by_seq, e, next) {
+        struct task *t = e->task;
+
+        if (t->state == TASK_RUNNING) {
+            core_note(core, LOG_NOTICE, "task_interrupted", t->seq,
+                      "attempt %u of %u was cut short by the end of the daemon", t->attempt,
+                      core->options.max_attempts);
+            (void)task_step(t, TASK_EV_RELEASE);
+            core_store(core, e);
+        }
+        if (t->state == TASK_RECEIVED && t->cancelled) {
+            intake_finish(core, e, TASK_REPLY_ERROR, mem_strdup(ENDING_TEXT_CANCELLED));
+        } else if (t->state == TASK_RECEIVED && t->attempt >= core->options.max_attempts) {
+            intake_finish(core, e, TASK_REPLY_ERROR,
+                          mem_printf("the task was interrupted %u times by the end of the daemon "
+                                     "or of its machine while it ran, and is not tried again "
+                                     "(task.max_attempts); send the message again to retry",
+                                     t->attempt));
+        } else if (t->state == TASK_RECEIVED) {
+            queue_add(core->queue, t);
+        } else {
+            outbox_touch(core, e->job);
+        }
+    }
+}

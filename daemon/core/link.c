@@ -1,0 +1,145 @@
+/* Polls, and how long to leave a failing server alone. */
+#include "core/state.h"
+
+#include "queue/queue.h"
+#include "util/log.h"
+
+void link_init(struct core *core)
+{
+    struct link *l = &core->link;
+
+    /* the bounds are constants, so neither call can fail */
+    (void)backoff_init(&l->backoff, LINK_BASE_MS, LINK_CAP_MS);
+    (void)backoff_init(&l->idle, IDLE_BASE_MS, IDLE_CAP_MS);
+    l->resync = true;
+}
+
+void link_ok(struct core *core)
+{
+    struct link *l = &core->link;
+
+    l->backoff.failures = 0;
+    l->last_ok_ms = core->now.mono_ms;
+    l->connected = true;
+}
+
+/* Requests that were under way together fail together: they count once. */
+void link_failed(struct core *core, uint32_t retry_after_ms)
+{
+    struct link *l = &core->link;
+    uint64_t until;
+
+    l->connected = false;
+    l->resync = true; /* what we missed meanwhile is listed by a plain poll only */
+    if (l->hold_until_ms > core->now.mono_ms && retry_after_ms == 0)
+        return;
+    until = core->now.mono_ms + backoff_next(&l->backoff, core->now.entropy, retry_after_ms);
+    if (until > l->hold_until_ms)
+        l->hold_until_ms = until;
+}
+
+static void poll_succeeded(struct core *core, bool waited)
+{
+    struct link *l = &core->link;
+    uint64_t now = core->now.mono_ms, took = now - l->poll_started_ms;
+
+    link_ok(core);
+    l->key_refusals = 0;
+    if (!l->ever_connected) {
+        l->ever_connected = true;
+        core_emit(core, CORE_CMD_READY);
+    }
+    l->next_poll_ms = now;
+    if (l->poll_wait_ms == 0) {
+        l->resync = false;
+        l->next_resync_ms = now + RESYNC_MS;
+    } else if (!waited) {
+        /* no long polls here: at the interval, a fifth of it as jitter */
+        uint32_t interval = core->options.poll_interval_ms;
+
+        l->next_poll_ms = now + interval - interval / 10 + core->now.entropy % (interval / 5 + 1);
+        l->resync = false;
+    } else if (l->fruitful || took >= l->poll_wait_ms / 2) {
+        l->idle.failures = 0;
+    } else {
+        /* a server that answers at once with nothing new must not make us spin */
+        l->next_poll_ms = now + backoff_next(&l->idle, core->now.entropy, 0);
+    }
+    if (now >= l->next_resync_ms)
+        l->resync = true;
+}
+
+static void poll_key_refused(struct core *core)
+{
+    struct link *l = &core->link;
+
+    link_failed(core, 0);
+    if (++l->key_refusals < 2)
+        return;
+    core_note(core, LOG_ERROR, "key_refused", 0,
+              "the server refused the agent key twice; check the key, then start again");
+}
+
+void link_polled(struct core *core, const struct core_event *ev)
+{
+    struct link *l = &core->link;
+
+    l->polling = false;
+    switch (ev->answer) {
+    case CORE_ANSWER_OK:
+        poll_succeeded(core, ev->waited);
+        break;
+    case CORE_ANSWER_KEY_REFUSED:
+        poll_key_refused(core);
+        break;
+    case CORE_ANSWER_REFUSED: /* not a status that a poll has: not the server we know */
+    case CORE_ANSWER_TOO_LARGE:
+    case CORE_ANSWER_CONFLICT:
+    case CORE_ANSWER_BUSY:
+    case CORE_ANSWER_DOWN:
+    case CORE_ANSWER_FAILED:
+    case CORE_ANSWER_DROPPED:
+        l->key_refusals = 0;
+        link_failed(core, ev->retry_after_ms);
+        break;
+    }
+}
+
+static bool may_poll(const struct core *core)
+{
+    return core->phase.state == PHASE_SERVING && !core->link.polling;
+}
+
+void link_pump(struct core *core)
+{
+    struct link *l = &core->link;
+    uint64_t now = core->now.mono_ms;
+
+    if (core->phase.state != PHASE_SERVING)
+        return;
+    if (l->overflow && queue_waiting(core->queue) <= core->options.max_queued / 2) {
+        l->overflow = false;
+        l->resync = true;
+        l->next_poll_ms = now;
+        if (l->polling) {
+            l->polling = false;
+            core_emit(core, CORE_CMD_POLL_CANCEL);
+        }
+    }
+    if (!may_poll(core) || now < l->next_poll_ms || now < l->hold_until_ms)
+        return;
+    l->polling = true;
+    l->fruitful = false;
+    l->poll_started_ms = now;
+    l->poll_wait_ms = l->resync ? 0 : core->options.poll_ms;
+    core_emit(core, CORE_CMD_POLL)->wait_ms = l->poll_wait_ms;
+}
+
+uint64_t link_deadline(const struct core *core)
+{
+    const struct link *l = &core->link;
+
+    if (!may_poll(core))
+        return UINT64_MAX;
+    return l->next_poll_ms > l->hold_until_ms ? l->next_poll_ms : l->hold_until_ms;
+}

@@ -1,0 +1,290 @@
+/* Posts: one in flight per job, a few over all jobs; replies and acks until the server has them. */
+#include "core/state.h"
+
+#include <stdlib.h>
+
+#include "util/log.h"
+#include "util/mem.h"
+
+static bool wants_reply_or_ack(const struct entry *e)
+{
+    return e->task->state == TASK_FINISHED || e->task->state == TASK_DELIVERED ||
+           e->task->state == TASK_REFUSED;
+}
+
+static bool is_working(const struct entry *e)
+{
+    return e->task->state == TASK_RUNNING && e->attempt.state != ATTEMPT_NONE;
+}
+
+/* The post that the job wants next, and from when on; NONE if it wants nothing. */
+static enum core_post next_post(const struct job *job, struct entry **ret_entry, uint64_t *ret_ms)
+{
+    struct entry *e;
+
+    *ret_ms = 0;
+    TAILQ_FOREACH (e, &job->entries, in_job) {
+        *ret_entry = e;
+        if (e->task->state == TASK_GONE)
+            continue;
+        if (wants_reply_or_ack(e)) {
+            *ret_ms = job->retry_ms;
+            return e->task->state == TASK_FINISHED ? CORE_POST_REPLY : CORE_POST_ACK;
+        }
+        if (is_working(e) && e->processing_due)
+            return CORE_POST_PROCESSING;
+        if (is_working(e) && e->progress.due) {
+            *ret_ms = e->progress.next_ms;
+            return CORE_POST_PROGRESS;
+        }
+        return CORE_POST_NONE; /* the first open message alone may speak */
+    }
+    return CORE_POST_NONE;
+}
+
+void outbox_touch(struct core *core, struct job *job)
+{
+    if (job->outgoing)
+        return;
+    job->outgoing = true;
+    TAILQ_INSERT_TAIL(&core->outgoing, job, in_outgoing);
+}
+
+static void post(struct core *core, struct job *job, struct entry *e, enum core_post what)
+{
+    struct core_command *command = core_emit(core, CORE_CMD_SEND);
+
+    command->seq = e->task->seq;
+    command->post = what;
+    job->posting = what;
+    job->posting_entry = e;
+    core->posts++;
+    if (what == CORE_POST_PROCESSING)
+        e->processing_due = false;
+    if (what == CORE_POST_PROGRESS) {
+        e->progress.due = false;
+        e->progress.number++;
+        e->progress.next_ms = core->now.mono_ms + PROGRESS_MS;
+    }
+}
+
+static uint64_t posts_held_until(const struct core *core)
+{
+    const struct link *l = &core->link;
+
+    return l->hold_until_ms > l->parked_until_ms ? l->hold_until_ms : l->parked_until_ms;
+}
+
+void outbox_pump(struct core *core)
+{
+    struct job *job, *next;
+    uint64_t now = core->now.mono_ms, from;
+
+    if (now < posts_held_until(core))
+        return;
+    for (job = TAILQ_FIRST(&core->outgoing); job && core->posts < POSTS_MAX; job = next) {
+        struct entry *e = NULL;
+        enum core_post what;
+
+        next = TAILQ_NEXT(job, in_outgoing);
+        if (job->posting != CORE_POST_NONE)
+            continue;
+        what = next_post(job, &e, &from);
+        if (what == CORE_POST_NONE) {
+            job->outgoing = false;
+            TAILQ_REMOVE(&core->outgoing, job, in_outgoing);
+        } else if (now >= from) {
+            post(core, job, e, what);
+        }
+    }
+}
+
+uint64_t outbox_deadline(const struct core *core)
+{
+    const struct job *job;
+    uint64_t held = posts_held_until(core), best = UINT64_MAX, from;
+
+    if (TAILQ_EMPTY(&core->outgoing) || core->posts >= POSTS_MAX)
+        return UINT64_MAX;
+    if (held > core->now.mono_ms)
+        return held;
+    TAILQ_FOREACH (job, &core->outgoing, in_outgoing) {
+        struct entry *e = NULL;
+
+        if (job->posting == CORE_POST_NONE && next_post(job, &e, &from) != CORE_POST_NONE &&
+            from < best)
+            best = from;
+    }
+    return best;
+}
+
+size_t outbox_size(const struct core *core)
+{
+    const struct job *job;
+    const struct entry *e;
+    size_t n = 0;
+
+    TAILQ_FOREACH (job, &core->outgoing, in_outgoing)
+        TAILQ_FOREACH (e, &job->entries, in_job)
+            n += wants_reply_or_ack(e);
+    return n;
+}
+
+/* The lease on the job is lost: whatever of it isn't answered is another daemon's now. */
+static void lose_lease(struct core *core, struct job *job)
+{
+    struct entry *e;
+
+    core_note(core, LOG_WARNING, "lease_lost", 0,
+              "job %.64s belongs to another daemon now; its messages are dropped here", job->id);
+    TAILQ_FOREACH (e, &job->entries, in_job)
+        intake_forget(core, e);
+}
+
+static void step_and_store(struct core *core, struct entry *e, enum task_event ev)
+{
+    if (task_step(e->task, ev) == 0 && !e->ghost)
+        core_store(core, e);
+}
+
+static void refuse(struct core *core, struct entry *e)
+{
+    core_note(core, LOG_ERROR, "reply_refused", e->task->seq,
+              "the server will not take this reply; it is kept in the journal");
+    step_and_store(core, e, TASK_EV_REFUSE);
+}
+
+static void shorten(struct core *core, struct entry *e)
+{
+    char *full = e->task->reply;
+
+    core_note(core, LOG_WARNING, "reply_shortened", e->task->seq,
+              "the server refused the reply as it was; a shorter one follows");
+    e->task->reply =
+        ending_shorten(full ? full : "", REPLY_SHORT_BYTES, "the server refused the whole reply");
+    e->task->shortened = true;
+    free(full);
+    core_store(core, e);
+}
+
+static void acknowledged(struct core *core, struct entry *e)
+{
+    step_and_store(core, e, TASK_EV_ACK);
+    if (e->ghost)
+        core->ghost_count--;
+    else
+        intake_bury(core, e->task->id, core->now.wall_ms);
+}
+
+/* What is the same for a reply and an ack that didn't pass: wait, for this job or for all. */
+static void retry_later(struct core *core, struct job *job, enum core_answer answer)
+{
+    if (answer == CORE_ANSWER_KEY_REFUSED)
+        core->link.parked_until_ms = core->now.mono_ms + PARKED_MS;
+    else if (answer == CORE_ANSWER_FAILED)
+        job->retry_ms = core->now.mono_ms + backoff_next(&job->backoff, core->now.entropy, 0);
+}
+
+static void reply_sent(struct core *core, struct entry *e, enum core_answer answer)
+{
+    if (e->task->state != TASK_FINISHED)
+        return;
+    switch (answer) {
+    case CORE_ANSWER_OK:
+        step_and_store(core, e, TASK_EV_DELIVER);
+        break;
+    case CORE_ANSWER_REFUSED:
+        refuse(core, e);
+        break;
+    case CORE_ANSWER_TOO_LARGE:
+        if (e->task->shortened)
+            refuse(core, e);
+        else
+            shorten(core, e);
+        break;
+    case CORE_ANSWER_CONFLICT:
+        lose_lease(core, e->job);
+        break;
+    case CORE_ANSWER_KEY_REFUSED:
+    case CORE_ANSWER_FAILED:
+    case CORE_ANSWER_BUSY:
+    case CORE_ANSWER_DOWN:
+    case CORE_ANSWER_DROPPED:
+        retry_later(core, e->job, answer);
+        break;
+    }
+}
+
+static void ack_sent(struct core *core, struct entry *e, enum core_answer answer)
+{
+    switch (answer) {
+    case CORE_ANSWER_OK:
+    case CORE_ANSWER_REFUSED: /* the server no longer knows the message: there is nothing to tell */
+    case CORE_ANSWER_TOO_LARGE:
+    case CORE_ANSWER_CONFLICT: /* our reply was taken; the job moved on */
+        acknowledged(core, e);
+        break;
+    case CORE_ANSWER_KEY_REFUSED:
+    case CORE_ANSWER_FAILED:
+    case CORE_ANSWER_BUSY:
+    case CORE_ANSWER_DOWN:
+    case CORE_ANSWER_DROPPED:
+        retry_later(core, e->job, answer);
+        break;
+    }
+}
+
+static void judge_link(struct core *core, const struct core_event *ev)
+{
+    switch (ev->answer) {
+    case CORE_ANSWER_OK:
+    case CORE_ANSWER_REFUSED:
+    case CORE_ANSWER_TOO_LARGE:
+    case CORE_ANSWER_CONFLICT:
+        link_ok(core);
+        break;
+    case CORE_ANSWER_BUSY:
+    case CORE_ANSWER_DOWN:
+        link_failed(core, ev->retry_after_ms);
+        break;
+    case CORE_ANSWER_KEY_REFUSED:
+    case CORE_ANSWER_FAILED:
+    case CORE_ANSWER_DROPPED:
+        break;
+    }
+}
+
+void outbox_sent(struct core *core, struct entry *e, const struct core_event *ev)
+{
+    struct job *job = e->job;
+    enum core_post what = job->posting;
+
+    if (job->posting_entry != e)
+        return;
+    job->posting = CORE_POST_NONE;
+    job->posting_entry = NULL;
+    core->posts--;
+    judge_link(core, ev);
+    if (ev->answer == CORE_ANSWER_OK) {
+        job->backoff.failures = 0;
+        job->retry_ms = 0;
+    }
+    switch (what) {
+    case CORE_POST_REPLY:
+        reply_sent(core, e, ev->answer);
+        break;
+    case CORE_POST_ACK:
+        ack_sent(core, e, ev->answer);
+        break;
+    case CORE_POST_PROCESSING: /* best effort: what a failure left unsaid stays so */
+    case CORE_POST_PROGRESS:
+        if (ev->answer == CORE_ANSWER_CONFLICT)
+            lose_lease(core, job);
+        break;
+    case CORE_POST_NONE:
+    case CORE_POST_COUNT:
+        break;
+    }
+    outbox_touch(core, job);
+    intake_sweep(core, job);
+}

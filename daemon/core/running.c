@@ -1,0 +1,206 @@
+/* Attempts: when one starts, what limits it, and what follows from its end. */
+#include "core/state.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "queue/queue.h"
+#include "util/log.h"
+#include "util/mem.h"
+#include "util/str.h"
+#include "util/utf8.h"
+
+static struct entry *entry_of(const struct core *core, const struct task *t)
+{
+    struct entry *e = NULL;
+
+    HASH_FIND(by_seq, core->by_seq, &t->seq, sizeof t->seq, e);
+    return e;
+}
+
+void running_start(struct core *core)
+{
+    struct task *t;
+
+    if (core->phase.state != PHASE_SERVING)
+        return;
+    while ((t = queue_next(core->queue)) != NULL) {
+        struct entry *e = entry_of(core, t);
+        enum attempt_action action;
+
+        (void)task_step(t, TASK_EV_START); /* only RECEIVED ones are in the queue */
+        t->attempt++;
+        core_store(core, e);
+        e->attempt = (struct attempt){ .state = ATTEMPT_NONE };
+        (void)attempt_step(&e->attempt, ATTEMPT_EV_SPAWN, &action);
+        e->processing_due = true;
+        TAILQ_INSERT_TAIL(&core->running, e, in_running);
+        core_emit(core, CORE_CMD_SPAWN)->seq = t->seq;
+        outbox_touch(core, e->job);
+    }
+}
+
+void running_started(struct core *core, struct entry *e)
+{
+    enum attempt_action action;
+
+    if (attempt_step(&e->attempt, ATTEMPT_EV_STARTED, &action) != 0 || action != ATTEMPT_WATCH)
+        return;
+    e->attempt.started_ms = core->now.mono_ms;
+    e->attempt.output_ms = core->now.mono_ms;
+}
+
+static void replace(char **place, const char *text)
+{
+    free(*place);
+    *place = mem_strdup(text);
+}
+
+void running_progress(struct core *core, struct entry *e, const struct core_progress *progress)
+{
+    size_t len = progress->text ? strlen(progress->text) : 0;
+
+    if (e->task->state != TASK_RUNNING || core->phase.state == PHASE_STOPPING)
+        return;
+    free(e->progress.text);
+    e->progress.text =
+        mem_strndup(progress->text ? progress->text : "",
+                    utf8_cut(progress->text ? progress->text : "", len, PROGRESS_TEXT_MAX));
+    replace(&e->progress.tool_name, progress->tool_name);
+    replace(&e->progress.tool_status, progress->tool_status);
+    e->progress.due = true;
+    outbox_touch(core, e->job);
+}
+
+void running_stop(struct core *core, struct entry *e, enum ending_stop stop, uint32_t grace_ms)
+{
+    enum attempt_action action;
+    struct core_command *kill_command;
+
+    if (attempt_step(&e->attempt, ATTEMPT_EV_STOP, &action) != 0)
+        return;
+    attempt_note_stop(&e->attempt, stop);
+    kill_command = core_emit(core, CORE_CMD_KILL);
+    kill_command->seq = e->task->seq;
+    kill_command->grace_ms = grace_ms;
+}
+
+void running_stop_all(struct core *core, uint32_t grace_ms)
+{
+    struct entry *e;
+
+    TAILQ_FOREACH (e, &core->running, in_running)
+        running_stop(core, e, ENDING_STOP_SHUTDOWN, grace_ms);
+}
+
+static uint64_t entry_deadline(const struct core *core, const struct entry *e,
+                               enum ending_stop *ret_stop)
+{
+    return attempt_deadline(&e->attempt, core->options.task_timeout_ms,
+                            core->options.task_idle_timeout_ms, ret_stop);
+}
+
+void running_check_limits(struct core *core)
+{
+    struct entry *e;
+    enum ending_stop stop;
+
+    TAILQ_FOREACH (e, &core->running, in_running)
+        if (core->now.mono_ms >= entry_deadline(core, e, &stop))
+            running_stop(core, e, stop, GRACE_MS);
+}
+
+uint64_t running_deadline(const struct core *core)
+{
+    const struct entry *e;
+    uint64_t best = UINT64_MAX;
+    enum ending_stop stop;
+
+    TAILQ_FOREACH (e, &core->running, in_running) {
+        uint64_t at = entry_deadline(core, e, &stop);
+
+        if (at < best)
+            best = at;
+    }
+    return best;
+}
+
+size_t running_count(const struct core *core)
+{
+    const struct entry *e;
+    size_t n = 0;
+
+    TAILQ_FOREACH (e, &core->running, in_running)
+        n++;
+    return n;
+}
+
+void running_heartbeat(struct core *core)
+{
+    struct entry *e;
+
+    TAILQ_FOREACH (e, &core->running, in_running) {
+        e->processing_due = e->task->state == TASK_RUNNING;
+        outbox_touch(core, e->job);
+    }
+}
+
+/* Processes of the job survive: nothing of it runs here again, but everything is answered. */
+static void quarantine(struct core *core, struct job *job)
+{
+    struct task *t;
+
+    core_note(core, LOG_ERROR, "task_stuck", 0,
+              "a process of job %.64s can't be killed; its slot stays taken until the machine is "
+              "restarted",
+              job->id);
+    queue_quarantine(core->queue, job->id);
+    while ((t = queue_pop_quarantined(core->queue, job->id)) != NULL)
+        intake_finish(core, entry_of(core, t), TASK_REPLY_ERROR,
+                      mem_strdup(ENDING_TEXT_QUARANTINED));
+}
+
+/* Our own orderly stop costs no attempt. */
+static void release(struct core *core, struct entry *e)
+{
+    if (task_step(e->task, TASK_EV_RELEASE) != 0)
+        return;
+    e->task->attempt--;
+    core_store(core, e);
+    queue_add(core->queue, e->task);
+}
+
+static void answer(struct core *core, struct entry *e, const struct ending *ending)
+{
+    const struct ending_limits limits = {
+        .program = core->options.program,
+        .timeout_ms = core->options.task_timeout_ms,
+        .idle_timeout_ms = core->options.task_idle_timeout_ms,
+        .output_limit_bytes = core->options.output_limit_bytes,
+        .reply_limit_bytes = core->options.reply_limit_bytes,
+        .memory_bytes = core->options.memory_bytes,
+    };
+    char *text = NULL;
+    enum task_reply_kind kind = ending_reply(ending, e->attempt.stop, &limits, &text);
+
+    intake_finish(core, e, kind, text);
+}
+
+void running_ended(struct core *core, struct entry *e, const struct ending *ending)
+{
+    struct job *job = e->job;
+    enum attempt_action action;
+
+    if (attempt_step(&e->attempt, ATTEMPT_EV_ENDED, &action) != 0)
+        return;
+    TAILQ_REMOVE(&core->running, e, in_running);
+    if (e->task->state == TASK_RUNNING && e->attempt.stop == ENDING_STOP_SHUTDOWN)
+        release(core, e);
+    else if (e->task->state == TASK_RUNNING)
+        answer(core, e, ending);
+    if (ending->stuck)
+        quarantine(core, job);
+    else
+        queue_release(core->queue, job->id);
+    intake_sweep(core, job);
+}

@@ -1,0 +1,155 @@
+/* state.h - what the files of core/ share: the core's own data. Not for others. */
+#pragma once
+#include "core/attempt.h"
+#include "core/core.h"
+#include "core/phase.h"
+#include "util/backoff.h"
+
+#include <sys/queue.h>
+#include <uthash.h>
+
+enum {
+    POSTS_MAX = 8,           /* in flight at once, over all jobs */
+    GHOSTS_MAX = 1000,       /* repeated acks waiting at once */
+    TOMBSTONES_MAX = 200000, /* known in memory; the journal has them all */
+    LINK_BASE_MS = 1000,     /* first wait after a failure of the server */
+    LINK_CAP_MS = 60 * 1000,
+    JOB_BASE_MS = 1000, /* first wait after a failure of one post */
+    JOB_CAP_MS = 5 * 60 * 1000,
+    IDLE_BASE_MS = 250, /* after a long poll that brought nothing at once */
+    IDLE_CAP_MS = 30 * 1000,
+    PARKED_MS = 60 * 1000,      /* after a key refusal on a post */
+    RESYNC_MS = 10 * 60 * 1000, /* between plain polls, whatever happens */
+    PROGRESS_MS = 1000,         /* between progress messages of one job */
+    HEARTBEAT_MS = 30 * 1000,   /* keeps the leases while draining, when nothing polls */
+    FLUSH_MS = 10 * 1000,       /* for the outbox, once nothing runs and we want to go */
+    PURGE_MS = 60 * 60 * 1000,
+    GRACE_MS = 5 * 1000,           /* between TERM and KILL */
+    STOP_GRACE_MS = 2 * 1000,      /* the same when we are in a hurry */
+    REPLY_SHORT_BYTES = 16 * 1024, /* of the shortened reply */
+    PROGRESS_TEXT_MAX = 2000
+};
+
+struct entry {
+    struct task *task; /* owned */
+    struct job *job;
+    struct attempt attempt;
+    bool ghost; /* acknowledged earlier, listed again: only the ack is repeated, nothing stored */
+    bool processing_due;
+    struct {
+        bool due;
+        uint64_t next_ms;
+        uint32_t number;
+        char *text, *tool_name, *tool_status; /* the latest; owned */
+    } progress;
+    TAILQ_ENTRY(entry) in_job;     /* by seq */
+    TAILQ_ENTRY(entry) in_running; /* attempts that aren't NONE */
+    UT_hash_handle by_id, by_seq;
+};
+TAILQ_HEAD(entries, entry);
+
+struct job {
+    char *id;
+    uint64_t fence;
+    struct entries entries;
+    struct entry *posting_entry; /* whose post is in flight */
+    enum core_post posting;
+    struct backoff backoff;
+    uint64_t retry_ms; /* no reply or ack before that */
+    bool outgoing;     /* on the list of jobs that may have something to post */
+    TAILQ_ENTRY(job) in_outgoing;
+    UT_hash_handle hh;
+};
+
+struct tombstone {
+    int64_t wall_ms;
+    UT_hash_handle hh;
+    char id[];
+};
+
+/* The connection to the server, as far as decisions go. */
+struct link {
+    struct backoff backoff;
+    uint64_t hold_until_ms;   /* no request starts before */
+    uint64_t parked_until_ms; /* no post starts before */
+    uint64_t last_ok_ms;
+    bool ever_connected, connected;
+    bool polling;
+    uint32_t poll_wait_ms; /* of the poll in flight */
+    uint64_t poll_started_ms, next_poll_ms, next_resync_ms;
+    bool resync;   /* the next poll is a plain one */
+    bool overflow; /* the server has messages that we had no room for */
+    bool fruitful; /* the poll in flight brought something new */
+    struct backoff idle;
+    uint32_t key_refusals; /* in a row, on polls */
+};
+
+struct core {
+    struct core_options options;
+    uint64_t last_seq;
+    struct queue *queue;
+    struct entry *by_id, *by_seq;
+    struct job *jobs;
+    struct tombstone *tombstones;
+    TAILQ_HEAD(outgoing, job) outgoing;
+    struct entries running;
+    struct entries graveyard; /* freed at the next event: commands may point at their tasks */
+    size_t ghost_count;
+    uint32_t posts;
+    struct link link;
+    struct phase phase;
+    uint64_t started_ms;
+    uint64_t phase_deadline_ms, flush_deadline_ms, heartbeat_ms;
+    uint64_t next_purge_ms;
+    struct core_now now;       /* of the event being handled */
+    struct core_commands *out; /* of the event being handled */
+};
+
+/* core.c */
+struct core_command *core_emit(struct core *core, enum core_command_type type);
+void core_note(struct core *core, int level, const char *name, uint64_t seq, const char *fmt, ...)
+    __attribute__((format(printf, 5, 6)));
+void core_store(struct core *core, struct entry *e); /* UPDATE, with the time of change */
+
+/* intake.c: messages in, messages out of the tables */
+struct entry *intake_add(struct core *core, struct task *task);
+void intake_message(struct core *core, struct task *task);
+void intake_job(struct core *core, const char *job_id, uint64_t fence, bool cancel_requested);
+void intake_recover(struct core *core);
+bool intake_cancel(struct core *core, const char *job_id);
+void intake_finish(struct core *core, struct entry *e, enum task_reply_kind kind, char *text);
+/* Not ours any more (a message whose reply was taken stays): deleted, its attempt ended. The entry
+ * stays in the tables until intake_sweep(). */
+void intake_forget(struct core *core, struct entry *e);
+/* Drops the job's entries that are over and that neither an attempt nor a post needs, and the job
+ * if it has no other: the last thing to do with either. */
+void intake_sweep(struct core *core, struct job *job);
+void intake_bury(struct core *core, const char *task_id, int64_t wall_ms);
+void intake_purge(struct core *core);
+
+/* running.c: attempts */
+void running_start(struct core *core);
+void running_started(struct core *core, struct entry *e);
+void running_progress(struct core *core, struct entry *e, const struct core_progress *progress);
+void running_ended(struct core *core, struct entry *e, const struct ending *ending);
+void running_stop(struct core *core, struct entry *e, enum ending_stop stop, uint32_t grace_ms);
+void running_stop_all(struct core *core, uint32_t grace_ms);
+size_t running_count(const struct core *core);
+void running_check_limits(struct core *core);
+uint64_t running_deadline(const struct core *core);
+void running_heartbeat(struct core *core);
+
+/* outbox.c: posts */
+void outbox_touch(struct core *core, struct job *job); /* it may have something to post */
+void outbox_pump(struct core *core);
+void outbox_sent(struct core *core, struct entry *e, const struct core_event *ev);
+uint64_t outbox_deadline(const struct core *core);
+size_t outbox_size(const struct core *core); /* replies and acks that wait */
+
+/* link.c: polls and the server's health */
+void link_init(struct core *core);
+void link_pump(struct core *core);
+void link_polled(struct core *core, const struct core_event *ev);
+void link_ok(struct core *core);
+void link_failed(struct core *core, uint32_t retry_after_ms);
+uint64_t link_deadline(const struct core *core);
