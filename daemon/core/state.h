@@ -20,6 +20,7 @@ enum {
     IDLE_CAP_MS = 30 * 1000,
     PARKED_MS = 60 * 1000,      /* after a key refusal on a post */
     RESYNC_MS = 10 * 60 * 1000, /* between plain polls, whatever happens */
+    RELIST_MS = 10 * 1000,      /* before a plain poll for what could not be taken back yet */
     PROGRESS_MS = 1000,         /* between progress messages of one job */
     HEARTBEAT_MS = 30 * 1000,   /* keeps the leases while draining, when nothing polls */
     FLUSH_MS = 10 * 1000,       /* for the outbox, once nothing runs and we want to go */
