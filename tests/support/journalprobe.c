@@ -1,0 +1,137 @@
+#include "support/journalprobe.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <stdlib.h>
+#include <cmocka.h>
+
+#include "loop/loop.h"
+#include "util/mem.h"
+#include "util/str.h"
+
+static void on_row(struct task *t, void *ctx)
+{
+    struct journalprobe *p = ctx;
+
+    assert_true(p->row_count < PROBE_ROWS_MAX);
+    p->rows[p->row_count++] = t;
+}
+
+static void on_tombstone(const char *id, void *ctx)
+{
+    struct journalprobe *p = ctx;
+
+    assert_true(p->tombstone_count < PROBE_ROWS_MAX);
+    p->tombstones[p->tombstone_count++] = mem_strdup(id);
+}
+
+static void on_done(uint64_t batch_id, int result, const struct err *err, void *ctx)
+{
+    struct journalprobe *p = ctx;
+
+    assert_true(batch_id > p->last_done); /* in order */
+    p->last_done = batch_id;
+    p->done_count++;
+    p->result = result;
+    p->err = *err;
+    if (batch_id == p->wanted)
+        loop_stop(p->loop);
+}
+
+static void on_guard(struct loop_timer *timer, void *ctx)
+{
+    struct journalprobe *p = ctx;
+
+    (void)timer;
+    p->timed_out = true;
+    loop_stop(p->loop);
+}
+
+int journalprobe_open(struct journalprobe *p, const char *dir, struct err *err)
+{
+    *p = (struct journalprobe){ 0 };
+    return store_open(dir, &p->store, err);
+}
+
+int journalprobe_load(struct journalprobe *p, struct err *err)
+{
+    return store_load(p->store, on_row, on_tombstone, p, err);
+}
+
+void journalprobe_start(struct journalprobe *p)
+{
+    struct err err = { 0 };
+
+    assert_int_equal(loop_new(&p->loop, &err), 0);
+    p->guard = loop_timer_new(p->loop, on_guard, p);
+    assert_int_equal(store_start(p->store, p->loop, on_done, p, &err), 0);
+}
+
+void journalprobe_begin(struct journalprobe *p, const char *dir)
+{
+    struct err err = { 0 };
+
+    if (journalprobe_open(p, dir, &err) < 0 || journalprobe_load(p, &err) < 0)
+        fail_msg("%s", err.text);
+    journalprobe_start(p);
+}
+
+void journalprobe_wait(struct journalprobe *p, uint64_t batch_id)
+{
+    if (p->last_done >= batch_id)
+        return;
+    p->wanted = batch_id;
+    loop_timer_arm(p->guard, PROBE_WAIT_MS);
+    loop_run(p->loop);
+    loop_timer_stop(p->guard);
+    assert_false(p->timed_out);
+}
+
+int journalprobe_commit(struct journalprobe *p, struct store_batch *b)
+{
+    uint64_t id = p->last_done + 1;
+
+    store_submit(p->store, b, id);
+    journalprobe_wait(p, id);
+    return p->result;
+}
+
+const struct task *journalprobe_find(const struct journalprobe *p, const char *id)
+{
+    for (size_t i = 0; i < p->row_count; i++)
+        if (str_eq(p->rows[i]->id, id))
+            return p->rows[i];
+    return NULL;
+}
+
+void journalprobe_end(struct journalprobe *p)
+{
+    store_free(p->store);
+    if (p->loop) {
+        loop_timer_free(p->guard);
+        loop_free(p->loop);
+    }
+    for (size_t i = 0; i < p->row_count; i++)
+        task_free(p->rows[i]);
+    for (size_t i = 0; i < p->tombstone_count; i++)
+        free(p->tombstones[i]);
+    *p = (struct journalprobe){ 0 };
+}
+
+struct task *journalprobe_task(uint64_t seq)
+{
+    struct task *t = task_new();
+
+    t->seq = seq;
+    t->id = mem_printf("msg_%llu", (unsigned long long)seq);
+    t->ack_id = mem_printf("ack_%llu", (unsigned long long)seq);
+    t->job_id = mem_strdup("job_A");
+    t->prompt = mem_printf("do the %lluth thing", (unsigned long long)seq);
+    t->payload = mem_strdup("{\"message\":\"do it\"}");
+    t->received_ms = 1000 + (int64_t)seq;
+    t->updated_ms = t->received_ms;
+    return t;
+}

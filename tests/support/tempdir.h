@@ -1,0 +1,7 @@
+/* tempdir.h - a directory for one test, removed with all that is in it. */
+#pragma once
+
+/* Under TMPDIR or /tmp, mode 0700; fails the test if it can't be made. To be given back to
+ * tempdir_free(). */
+char *tempdir_new(void);
+void tempdir_free(char *dir);
