@@ -356,9 +356,10 @@ int journal_load(struct journal *j, store_row_fn row, void (*tombstone)(const ch
     sqlite3_stmt *rows = NULL, *stones = NULL;
     int r = 0;
 
-    if (sqlite3_prepare_v2(
-            j->db, "SELECT " RECORD_COLUMNS " FROM messages WHERE state <> 'acked' ORDER BY seq",
-            -1, &rows, NULL) != SQLITE_OK ||
+    if (sqlite3_prepare_v2(j->db,
+                           "SELECT " RECORD_COLUMNS
+                           " FROM messages WHERE state IS NOT 'acked' ORDER BY seq",
+                           -1, &rows, NULL) != SQLITE_OK ||
         sqlite3_prepare_v2(j->db, "SELECT id FROM messages WHERE state = 'acked' ORDER BY seq", -1,
                            &stones, NULL) != SQLITE_OK)
         r = schema_damaged(j->path, sqlite3_errmsg(j->db), err);
