@@ -3,233 +3,22 @@
 #include <assert.h>
 #include <cJSON.h>
 #include <errno.h>
-#include <stdint.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "util/buf.h"
 #include "util/err.h"
+#include "util/json_scan.h"
 #include "util/mem.h"
 #include "util/utf8.h"
-
-enum { NUMBER_MAX = 63 }; /* cJSON takes a longer one for two values */
 
 /* Whole numbers below it are exact; it is itself what 2^53 + 1 becomes, so it is already out. */
 static const double exact_limit = 9007199254740992.0;
 
-/* What cJSON is too lenient about (depth, bytes after the value, control bytes, UTF-8, numbers) is
- * checked before it runs, in one pass, by the grammar of RFC 8259. */
-struct scan {
-    const char *s;
-    size_t i, len;
-    char *repaired;  /* a copy, once something had to be changed in it */
-    const char *why; /* the first complaint */
-};
-
-static bool scan_value(struct scan *sc, int depth);
-
-static bool complain(struct scan *sc, const char *why)
-{
-    if (sc->why == NULL)
-        sc->why = why;
-    return false;
-}
-
-/* -1 at the end. */
-static int peek(const struct scan *sc)
-{
-    return sc->i < sc->len ? (unsigned char)sc->s[sc->i] : -1;
-}
-
-static int skip_space(struct scan *sc)
-{
-    int c;
-
-    while ((c = peek(sc)) == ' ' || c == '\t' || c == '\n' || c == '\r')
-        sc->i++;
-    return c;
-}
-
-static bool scan_word(struct scan *sc, const char *word)
-{
-    size_t len = strlen(word);
-
-    if (sc->len - sc->i < len || memcmp(sc->s + sc->i, word, len) != 0)
-        return complain(sc, "a value was expected");
-    sc->i += len;
-    return true;
-}
-
-static bool scan_digits(struct scan *sc)
-{
-    size_t start = sc->i;
-
-    while (peek(sc) >= '0' && peek(sc) <= '9')
-        sc->i++;
-    return sc->i > start || complain(sc, "a digit was expected");
-}
-
-static bool scan_number(struct scan *sc)
-{
-    size_t start = sc->i;
-
-    if (peek(sc) == '-')
-        sc->i++;
-    if (peek(sc) == '0')
-        sc->i++;
-    else if (!scan_digits(sc))
-        return false;
-    if (peek(sc) == '.') {
-        sc->i++;
-        if (!scan_digits(sc))
-            return false;
-    }
-    if (peek(sc) == 'e' || peek(sc) == 'E') {
-        sc->i++;
-        if (peek(sc) == '+' || peek(sc) == '-')
-            sc->i++;
-        if (!scan_digits(sc))
-            return false;
-    }
-    return sc->i - start <= NUMBER_MAX || complain(sc, "a number is too long");
-}
-
-/* The value of "uXXXX" at offset i, or -1. */
-static int hex4(const struct scan *sc, size_t i)
-{
-    int n = 0;
-
-    if (sc->len - i < 5 || sc->s[i] != 'u')
-        return -1;
-    for (size_t k = 1; k <= 4; k++) {
-        char c = sc->s[i + k];
-
-        if (c >= '0' && c <= '9')
-            n = n * 16 + (c - '0');
-        else if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
-            n = n * 16 + ((c | 0x20) - 'a' + 10);
-        else
-            return -1;
-    }
-    return n;
-}
-
-/* JavaScript and Python write half a surrogate pair where they cut a text inside a character; the
- * rest of such a document is sound, so that half becomes U+FFFD. i: of its "uXXXX". */
-static void repair(struct scan *sc, size_t i)
-{
-    if (sc->repaired == NULL)
-        sc->repaired = mem_dup(sc->s, sc->len);
-    memcpy(sc->repaired + i, "ufffd", 5);
-}
-
-static bool scan_escape(struct scan *sc)
-{
-    int c = peek(sc), n;
-
-    if (c >= 0 && c != 0 && strchr("\"\\/bfnrt", c) != NULL) {
-        sc->i++;
-        return true;
-    }
-    n = hex4(sc, sc->i);
-    if (n < 0)
-        return complain(sc, "an unknown escape in a string");
-    if (n == 0)
-        return complain(sc, "an escaped NUL in a string");
-    if (n >= 0xd800 && n <= 0xdfff) {
-        bool is_pair = n < 0xdc00 && sc->len - sc->i > 6 && sc->s[sc->i + 5] == '\\';
-        int low = is_pair ? hex4(sc, sc->i + 6) : -1;
-
-        if (low >= 0xdc00 && low <= 0xdfff)
-            sc->i += 6;
-        else
-            repair(sc, sc->i);
-    }
-    sc->i += 5;
-    return true;
-}
-
-static bool scan_string(struct scan *sc)
-{
-    size_t start = ++sc->i;
-    bool is_ascii = true;
-    int c;
-
-    while ((c = peek(sc)) != '"') {
-        if (c < 0)
-            return complain(sc, "a string isn't closed");
-        if (c < 0x20)
-            return complain(sc, "a control byte in a string");
-        is_ascii = is_ascii && c < 0x80;
-        sc->i++;
-        if (c == '\\' && !scan_escape(sc))
-            return false;
-    }
-    if (!is_ascii && !utf8_is_valid(sc->s + start, sc->i - start)) {
-        sc->i = start;
-        return complain(sc, "the string here isn't valid UTF-8");
-    }
-    sc->i++;
-    return true;
-}
-
-/* An object or array, by what closes it. */
-static bool scan_members(struct scan *sc, char close, int depth)
-{
-    if (depth >= JSON_DEPTH_MAX)
-        return complain(sc, "nested too deeply");
-    sc->i++;
-    if (skip_space(sc) == close) {
-        sc->i++;
-        return true;
-    }
-    for (;;) {
-        if (close == '}') {
-            if (skip_space(sc) != '"')
-                return complain(sc, "a key was expected");
-            if (!scan_string(sc))
-                return false;
-            if (skip_space(sc) != ':')
-                return complain(sc, "a colon was expected");
-            sc->i++;
-        }
-        if (!scan_value(sc, depth + 1))
-            return false;
-        if (skip_space(sc) == close) {
-            sc->i++;
-            return true;
-        }
-        if (peek(sc) != ',')
-            return complain(sc, close == '}' ? "a comma or } was expected"
-                                             : "a comma or ] was expected");
-        sc->i++;
-    }
-}
-
-static bool scan_value(struct scan *sc, int depth)
-{
-    switch (skip_space(sc)) {
-    case '{':
-        return scan_members(sc, '}', depth);
-    case '[':
-        return scan_members(sc, ']', depth);
-    case '"':
-        return scan_string(sc);
-    case 't':
-        return scan_word(sc, "true");
-    case 'f':
-        return scan_word(sc, "false");
-    case 'n':
-        return scan_word(sc, "null");
-    case -1:
-        return complain(sc, "the text ends too early");
-    default:
-        if (peek(sc) == '-' || (peek(sc) >= '0' && peek(sc) <= '9'))
-            return scan_number(sc);
-        return complain(sc, "a value was expected");
-    }
-}
+/* cJSON prints whole numbers from here on with 15 digits and an exponent, and so loses the rest. */
+static const double print_limit = 1e15;
 
 /* The outside face of a cJSON item, and back. */
 static const struct json *face(const cJSON *item)
@@ -249,21 +38,45 @@ static void *checked(void *item)
     return item;
 }
 
+static bool is_whole(double d)
+{
+    return d > -exact_limit && d < exact_limit && d == (double)(int64_t)d;
+}
+
+/* Gives a large whole number the text it is to be printed with; such an item is cJSON_Raw, which
+ * nothing else here is. */
+static void keep_digits(cJSON *item)
+{
+    double d = item->valuedouble;
+
+    if (!cJSON_IsNumber(item) || !is_whole(d) || (d > -print_limit && d < print_limit))
+        return;
+    item->valuestring = mem_printf("%" PRId64, (int64_t)d);
+    item->type = (item->type & ~0xff) | cJSON_Raw;
+}
+
+/* As deep as the parser let it become. */
+static void keep_all_digits(cJSON *item)
+{
+    keep_digits(item);
+    for (cJSON *child = item->child; child != NULL; child = child->next)
+        keep_all_digits(child);
+}
+
 int json_parse(const char *s, size_t len, struct json **ret_root, struct err *err)
 {
-    struct scan sc = { .s = s, .len = len };
-    bool is_good = scan_value(&sc, 0);
-    AUTO_FREE char *repaired = NULL;
+    struct json_scan scan;
+    int r = json_scan(s, len, &scan, err);
     cJSON *root;
 
-    repaired = sc.repaired;
-    if (is_good && skip_space(&sc) != -1)
-        is_good = complain(&sc, "something follows the value");
-    if (!is_good)
-        return err_set(err, -EBADMSG, "not valid JSON at byte %zu: %s", sc.i, sc.why);
-    root = cJSON_ParseWithLengthOpts(repaired != NULL ? repaired : s, len, NULL, 0);
+    if (r < 0)
+        return r;
+    root = cJSON_ParseWithLengthOpts(scan.repaired != NULL ? scan.repaired : s, len, NULL, 0);
+    free(scan.repaired);
     if (root == NULL) /* the text is good, so it can only be the memory, which its size decides */
         return err_set(err, -ENOMEM, "no memory for a JSON text of %zu bytes", len);
+    if (scan.has_large)
+        keep_all_digits(root);
     *ret_root = (struct json *)root;
     return 0;
 }
@@ -287,16 +100,12 @@ const char *json_get_str(const struct json *node, const char *key)
 static int get_whole(const struct json *node, const char *key, double *ret_d)
 {
     const cJSON *item = item_of(json_get(node, key));
-    double d;
 
     if (item == NULL || cJSON_IsNull(item))
         return -ENOENT;
-    if (!cJSON_IsNumber(item))
+    if ((!cJSON_IsNumber(item) && !cJSON_IsRaw(item)) || !is_whole(item->valuedouble))
         return -EINVAL;
-    d = item->valuedouble;
-    if (!(d > -exact_limit && d < exact_limit) || d != (double)(int64_t)d)
-        return -EINVAL;
-    *ret_d = d;
+    *ret_d = item->valuedouble;
     return 0;
 }
 
@@ -431,7 +240,10 @@ void json_add_str(struct json *object, const char *key, const char *s)
 
 void json_add_i64(struct json *object, const char *key, int64_t n)
 {
-    add(object, key, checked(cJSON_CreateNumber((double)n)));
+    cJSON *item = checked(cJSON_CreateNumber((double)n));
+
+    keep_digits(item);
+    add(object, key, item);
 }
 
 void json_add_bool(struct json *object, const char *key, bool b)

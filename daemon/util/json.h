@@ -44,7 +44,7 @@ const struct json *json_next(const struct json *node);
 const char *json_key(const struct json *node); /* the key under which node stands in its object */
 
 /* Strings that aren't valid UTF-8 are repaired as by utf8_clean(). The caller adds a key once. A
- * child of NULL adds null. Integers beyond 2^53 lose their last digits: send those as strings. */
+ * child of NULL adds null. Integers beyond 2^53 lose their last digits: add those as strings. */
 struct json *json_object(void);
 struct json *json_array(void);
 struct json *json_copy(const struct json *node);
