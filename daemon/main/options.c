@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "main/exitcode.h"
+#include "util/err.h"
 #include "util/mem.h"
 
 enum { ROWS_MAX = 32, FLAG_BASE = 256 }; /* FLAG_BASE + index: past every letter of getopt's */
@@ -48,13 +49,14 @@ static const struct options_row *rows_find(const struct rows *r, int c)
 
 int options_refuse(const struct options_spec *spec, const char *fmt, ...)
 {
+    char text[ERR_TEXT_MAX];
     va_list ap;
 
-    fprintf(stderr, "nairid %s: ", spec->verb);
     va_start(ap, fmt);
-    vfprintf(stderr, fmt, ap);
+    vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    fprintf(stderr, ". See 'nairid %s --help'.\n", spec->verb);
+    fprintf(stderr, "nairid %s: %s%s See 'nairid %s --help'.\n", spec->verb, text,
+            str_ends_with(text, "?") ? "" : ".", spec->verb);
     return EX_USAGE;
 }
 
