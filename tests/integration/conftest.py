@@ -1,7 +1,10 @@
 """Fixtures that tests of several programs share."""
 
+import os
+
 import pytest
 
+import daemonkit
 from hubkit import Hub
 
 
@@ -24,3 +27,59 @@ def make_hub(tmp_path):
 def hub(make_hub):
     """A running hub with keys and one agent; see hubkit.py."""
     return make_hub()
+
+
+def pytest_generate_tests(metafunc):
+    """A test that takes `account` runs once as root and once as an ordinary user."""
+    if "account" in metafunc.fixturenames:
+        metafunc.parametrize("account", daemonkit.accounts(), indirect=True)
+
+
+@pytest.fixture
+def account(request):
+    """Who runs the programs; nothing that ran as it may be left at the end."""
+    account = daemonkit.Account(request.param)
+    yield account
+    account.done()
+
+
+@pytest.fixture
+def me(request):
+    """As account, but only whoever runs the tests."""
+    account = daemonkit.Account("root" if os.getuid() == 0 else "user")
+    yield account
+    account.done()
+
+
+@pytest.fixture
+def make_daemon(request, make_hub):
+    """A factory of running daemons: make_daemon(max_concurrency=1, task={"timeout": "2s"}).
+
+    They share one hub unless hub=... is given. start=False only prepares. At the end each is
+    stopped with exit 0 unless it was stopped before, and no process of theirs is left.
+    """
+    name = "account" if "account" in request.fixturenames else "me"
+    account = request.getfixturevalue(name)
+    daemons = []
+    hubs = []
+
+    def make(hub=None, start=True, **settings):
+        if hub is None:
+            hubs.append(hubs[0] if hubs else make_hub())
+            hub = hubs[0]
+        daemon = daemonkit.Daemon(account, hub, f"daemon{len(daemons)}", **settings)
+        daemons.append(daemon)
+        return daemon.boot() if start else daemon
+
+    yield make
+    codes = [daemon.end() for daemon in daemons]
+    logs = "".join(daemon.last_log for daemon in daemons)
+    alive = [hub.proc.pid for hub in set(hubs) if hub.proc]
+    daemonkit.assert_nothing_left(but=alive)
+    assert all(code in (0, None) for code in codes), f"{codes}\n{logs}"
+
+
+@pytest.fixture
+def daemon(make_daemon):
+    """A running daemon whose runner is sh, with its hub in daemon.hub."""
+    return make_daemon()

@@ -33,7 +33,8 @@ def wait_until(condition, timeout_s=20, what="the condition"):
         value = condition()
         if value:
             return value
-        assert time.monotonic() < deadline, f"waited {timeout_s} s for {what}"
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {timeout_s} s for {what() if callable(what) else what}")
         time.sleep(0.01)
 
 
