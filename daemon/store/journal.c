@@ -335,8 +335,8 @@ static int read_rows(struct journal *j, sqlite3_stmt *stmt, store_row_fn row, vo
     return rc == SQLITE_DONE ? 0 : schema_fail(j->db, j->path, "read the journal", err);
 }
 
-static int read_tombstones(struct journal *j, sqlite3_stmt *stmt,
-                           void (*tombstone)(const char *id, void *ctx), void *ctx, struct err *err)
+static int read_tombstones(struct journal *j, sqlite3_stmt *stmt, store_tombstone_fn tombstone,
+                           void *ctx, struct err *err)
 {
     int rc;
 
@@ -345,13 +345,13 @@ static int read_tombstones(struct journal *j, sqlite3_stmt *stmt,
 
         if (str_is_empty(id))
             return schema_damaged(j->path, "an acknowledged message in it has no id", err);
-        tombstone(id, ctx);
+        tombstone(id, sqlite3_column_int64(stmt, 1), ctx);
     }
     return rc == SQLITE_DONE ? 0 : schema_fail(j->db, j->path, "read the journal", err);
 }
 
-int journal_load(struct journal *j, store_row_fn row, void (*tombstone)(const char *id, void *ctx),
-                 void *ctx, struct err *err)
+int journal_load(struct journal *j, store_row_fn row, store_tombstone_fn tombstone, void *ctx,
+                 struct err *err)
 {
     sqlite3_stmt *rows = NULL, *stones = NULL;
     int r = 0;
@@ -360,8 +360,9 @@ int journal_load(struct journal *j, store_row_fn row, void (*tombstone)(const ch
                            "SELECT " RECORD_COLUMNS
                            " FROM messages WHERE state IS NOT 'acked' ORDER BY seq",
                            -1, &rows, NULL) != SQLITE_OK ||
-        sqlite3_prepare_v2(j->db, "SELECT id FROM messages WHERE state = 'acked' ORDER BY seq", -1,
-                           &stones, NULL) != SQLITE_OK)
+        sqlite3_prepare_v2(
+            j->db, "SELECT id, updated_ms FROM messages WHERE state = 'acked' ORDER BY updated_ms",
+            -1, &stones, NULL) != SQLITE_OK)
         r = schema_damaged(j->path, sqlite3_errmsg(j->db), err);
     if (r == 0)
         r = read_rows(j, rows, row, ctx, err);

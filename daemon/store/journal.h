@@ -23,8 +23,8 @@ enum {
 int journal_open(const char *dir, int dir_fd, struct journal **ret_journal, struct err *err);
 const char *journal_instance_id(const struct journal *j);
 uint64_t journal_max_seq(const struct journal *j); /* when it was opened */
-int journal_load(struct journal *j, store_row_fn row, void (*tombstone)(const char *id, void *ctx),
-                 void *ctx, struct err *err);
+int journal_load(struct journal *j, store_row_fn row, store_tombstone_fn tombstone, void *ctx,
+                 struct err *err);
 /* All of the batches as one transaction, durable on return of 0. On -ENOSPC nothing of it was kept
  * and it may be tried again; after any other failure the journal is not to be written any more. */
 int journal_commit(struct journal *j, struct store_batch *const *batches, size_t count,

@@ -62,8 +62,8 @@ int store_lock_fd(const struct store *s)
     return s->lock_fd;
 }
 
-int store_load(struct store *s, store_row_fn row, void (*tombstone)(const char *id, void *ctx),
-               void *ctx, struct err *err)
+int store_load(struct store *s, store_row_fn row, store_tombstone_fn tombstone, void *ctx,
+               struct err *err)
 {
     assert(!s->worker); /* from then on the journal is the thread's */
     return journal_load(s->journal, row, tombstone, ctx, err);

@@ -18,6 +18,8 @@ struct store_batch;
 
 /* A row at start-up. t is handed over: the callback owns it. */
 typedef void (*store_row_fn)(struct task *t, void *ctx);
+/* acked_ms: wall time of the acknowledgement. */
+typedef void (*store_tombstone_fn)(const char *id, int64_t acked_ms, void *ctx);
 /* result: 0 once durable, else a negative errno (-ENOSPC, -EIO, ...) and err the sentence; then
  * nothing of the batch is on disk. */
 typedef void (*store_done_fn)(uint64_t batch_id, int result, const struct err *err, void *ctx);
@@ -27,9 +29,9 @@ typedef void (*store_done_fn)(uint64_t batch_id, int result, const struct err *e
  * 1 MiB) is kept and given up on a full disk, so that finishing work still fits. */
 int store_open(const char *dir, struct store **ret_store, struct err *err);
 int store_lock_fd(const struct store *s); /* borrowed; the spawner keeps a duplicate */
-/* Every row that is not a tombstone, ordered by seq; and then every tombstone's id. */
-int store_load(struct store *s, store_row_fn row, void (*tombstone)(const char *id, void *ctx),
-               void *ctx, struct err *err);
+/* Every row that is not a tombstone, ordered by seq; and then every tombstone, oldest first. */
+int store_load(struct store *s, store_row_fn row, store_tombstone_fn tombstone, void *ctx,
+               struct err *err);
 /* The persistent instance id ("ccaid_" ULID), made at first open. Borrowed. */
 const char *store_instance_id(const struct store *s);
 uint64_t store_max_seq(const struct store *s); /* over all rows ever */

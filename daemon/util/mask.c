@@ -360,3 +360,13 @@ size_t mask_apply(const struct mask *m, struct buf *b)
     *b = out;
     return hits;
 }
+
+char *mask_text(const struct mask *m, char *text)
+{
+    struct buf b = { 0 };
+
+    buf_append_str(&b, text ? text : "");
+    free(text);
+    (void)mask_apply(m, &b); /* the count is the caller's business elsewhere */
+    return buf_steal(&b);
+}

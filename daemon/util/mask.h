@@ -17,5 +17,7 @@ struct mask *mask_new(void);
 int mask_add(struct mask *m, const char *value, size_t len);
 /* Replaces each hit in b by "[secret]". Returns how many there were. m may be NULL. */
 size_t mask_apply(const struct mask *m, struct buf *b);
+/* The same for a string: takes ownership of text (NULL counts as ""), returns what to free. */
+char *mask_text(const struct mask *m, char *text);
 void mask_free(struct mask *m);
 DEFINE_CLEANUP(struct mask *, mask_free);

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -20,6 +21,16 @@ struct secret {
 int secret_setup(void)
 {
     return sodium_init() < 0 ? -ENOSYS : 0;
+}
+
+/* A forked process finds zeros here: madvise(2), MADV_WIPEONFORK. Kernels before 4.14 can't, and
+ * none of those has what a sandbox needs. */
+static void keep_from_children(const struct secret *s, size_t size)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), start = (uintptr_t)s & ~(page - 1);
+    uintptr_t end = ((uintptr_t)s + size + page - 1) & ~(page - 1);
+
+    (void)madvise((void *)start, end - start, MADV_WIPEONFORK);
 }
 
 int secret_new(const void *bytes, size_t len, struct secret **ret_secret, struct err *err)
@@ -39,6 +50,7 @@ int secret_new(const void *bytes, size_t len, struct secret **ret_secret, struct
                        "memory for a secret can't be locked: raise the limit of locked memory "
                        "(ulimit -l, LimitMEMLOCK=)");
     }
+    keep_from_children(s, size);
     s->len = len;
     memcpy(s->text, bytes, len);
     memset(s->text + len, 0, size - sizeof *s - len);

@@ -1,4 +1,5 @@
-/* secret.h - a short secret in locked memory that is never dumped and is wiped when freed.
+/* secret.h - a short secret in locked memory that is never dumped and is wiped when freed. A forked
+ * process has zeros in its place: it must neither read nor free what its parent made.
  * Over libsodium's guarded allocations. sodium_init() is called by secret_setup(). */
 #pragma once
 #include "util/cleanup.h"

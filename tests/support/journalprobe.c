@@ -20,10 +20,11 @@ static void on_row(struct task *t, void *ctx)
     p->rows[p->row_count++] = t;
 }
 
-static void on_tombstone(const char *id, void *ctx)
+static void on_tombstone(const char *id, int64_t acked_ms, void *ctx)
 {
     struct journalprobe *p = ctx;
 
+    (void)acked_ms;
     assert_true(p->tombstone_count < PROBE_ROWS_MAX);
     p->tombstones[p->tombstone_count++] = mem_strdup(id);
 }
