@@ -57,6 +57,7 @@ struct http_call {
     size_t max_response_bytes, header_bytes;
     uint32_t timeout_ms;
     bool body_too_large, headers_too_large;
+    bool header_whole; /* the last header begun has its blank line */
     char peer[PEER_MAX];
     char curl_error[CURL_ERROR_SIZE];
     char error[ERROR_TEXT_MAX];
@@ -183,6 +184,8 @@ static void on_transfer_done(CURL *easy, CURLcode result, void *ctx)
 
     (void)ctx;
     (void)curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&call); /* set on every handle */
+    if (result == CURLE_OK && !call->header_whole)
+        result = CURLE_PARTIAL_FILE;
     if (result == CURLE_OK) {
         read_answer(call);
         call_finish(call, HTTP_DONE);
@@ -214,7 +217,12 @@ static size_t on_header(char *bytes, size_t size, size_t count, void *ctx)
     struct http_call *call = ctx;
     size_t len = size * count;
 
-    (void)bytes; /* curl keeps them for curl_easy_header() */
+    /* curl keeps the lines for curl_easy_header(), but takes a header that is cut short for whole
+     */
+    if (len >= 5 && strncasecmp(bytes, "HTTP/", 5) == 0)
+        call->header_whole = false;
+    else if (len > 0 && (bytes[0] == '\r' || bytes[0] == '\n'))
+        call->header_whole = true;
     call->header_bytes += len;
     if (call->header_bytes <= HEADER_MAX_BYTES)
         return len;
