@@ -24,7 +24,7 @@ enum { REQUESTS_MAX = 64 };
 struct script {
     const struct script_step *steps;
     size_t count;
-    int listener, conn, stop;
+    int listener, conn, stop, parked;
     unsigned port;
     pthread_t thread;
     pthread_mutex_t lock;
@@ -165,6 +165,11 @@ static bool run_step(struct script *s, const struct script_step *step)
         return do_reset(s);
     case SCRIPT_HOLD:
         return do_hold(s);
+    case SCRIPT_PARK:
+        must(s->parked < 0, "one connection can be parked");
+        s->parked = s->conn;
+        s->conn = -1;
+        return true;
     case SCRIPT_WAIT:
         (void)ready(s, -1, 0, step->ms);
         return true;
@@ -197,7 +202,7 @@ struct script *script_start(const struct script_step *steps, size_t count)
 
     s->steps = steps;
     s->count = count;
-    s->conn = -1;
+    s->conn = s->parked = -1;
     s->stop = eventfd(0, EFD_CLOEXEC);
     s->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     must(s->stop >= 0 && s->listener >= 0, "socket");
@@ -253,6 +258,8 @@ void script_stop(struct script *s)
     must(write(s->stop, &one, sizeof one) == sizeof one, "eventfd");
     must(pthread_join(s->thread, NULL) == 0, "pthread_join");
     close(s->listener);
+    if (s->parked >= 0)
+        close(s->parked);
     close(s->stop);
     for (size_t i = 0; i < s->request_count; i++)
         free(s->requests[i]);

@@ -11,6 +11,7 @@ enum script_action {
     SCRIPT_CLOSE,  /* orderly */
     SCRIPT_RESET,  /* with RST */
     SCRIPT_HOLD,   /* until the client closes */
+    SCRIPT_PARK,   /* keeps the connection open and silent to the end; the next step is an accept */
     SCRIPT_WAIT,   /* ms; to be slow with */
     SCRIPT_ACTION_COUNT
 };

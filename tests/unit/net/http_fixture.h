@@ -94,6 +94,7 @@ static inline int setup(void **state)
     static struct fixture f;
     struct http_options options = { .user_agent = "nairid/test", .proxy = "" };
 
+    alarm(90); /* should the loop itself hang */
     memset(&f, 0, sizeof f);
     if (loop_new(&f.loop, NULL) < 0)
         return -1;
@@ -108,6 +109,7 @@ static inline int teardown(void **state)
 {
     struct fixture *f = *state;
 
+    alarm(0);
     http_free(f->http);
     if (f->script)
         script_stop(f->script);

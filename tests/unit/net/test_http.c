@@ -226,7 +226,7 @@ static void after_a_failure_no_older_connection_is_used(void **state)
     struct fixture *f = *state;
 
     SERVE(f, STEP(ACCEPT), STEP(READ), SEND_TEXT("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1"),
-          SCRIPT_ANSWER("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n2"));
+          STEP(PARK), SCRIPT_ANSWER("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n2"));
     assert_string_equal(get(f)->body, "1");
     ask(f, &(struct http_request){ .url = "http://unknown.invalid/" });
     assert_int_equal(f->result.outcome, HTTP_UNREACHABLE);
