@@ -11,15 +11,16 @@ foreach(section 1 5)
   install(FILES ${pages} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section})
 endforeach()
 
-# The units in systemd/ name /usr/bin, /usr/share and so on; installed ones name the real prefix.
-# systemd reads units and sysusers beneath /usr and /usr/local alike, in lib on every machine.
+# The units in systemd/ name /usr/bin; installed ones name the prefix that they are installed to,
+# which may be given as late as `cmake --install --prefix`. systemd reads units and sysusers beneath
+# /usr and /usr/local alike, in lib on every machine.
 file(GLOB units CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/systemd/*.service")
 foreach(unit IN LISTS units)
   cmake_path(GET unit FILENAME name)
-  file(READ "${unit}" text)
-  string(REPLACE "=/usr/bin/" "=${CMAKE_INSTALL_FULL_BINDIR}/" text "${text}")
-  file(WRITE "${PROJECT_BINARY_DIR}/systemd/${name}" "${text}")
-  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${unit}")
+  install(CODE "
+    file(READ [[${unit}]] text)
+    string(REPLACE \"=/usr/bin/\" \"=\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_BINDIR}/\" text \"\${text}\")
+    file(WRITE [[${PROJECT_BINARY_DIR}/systemd/${name}]] \"\${text}\")")
   install(FILES "${PROJECT_BINARY_DIR}/systemd/${name}" DESTINATION lib/systemd/system)
 endforeach()
 file(GLOB sysusers CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/systemd/*.sysusers")
