@@ -55,12 +55,35 @@ int schema_damaged(const char *path, const char *detail, struct err *err)
                    path, detail);
 }
 
+static int last_errno_of(sqlite3_file *file)
+{
+    int n = 0;
+
+    if (file && file->pMethods)
+        (void)file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &n); /* n says it */
+    return n;
+}
+
+/* The errno behind a failure. What sqlite3_system_errno() has is the thread's errno some calls
+ * later, so each file is asked for its own: the log's, and the journal's. */
+static int find_errno(sqlite3 *db)
+{
+    sqlite3_file *log = NULL, *file = NULL;
+    int n;
+
+    (void)sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log); /* NULL if not */
+    (void)sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &file);
+    n = last_errno_of(log);
+    if (n == 0)
+        n = last_errno_of(file);
+    return n != 0 ? n : sqlite3_system_errno(db);
+}
+
 static int is_full(int rc, int os)
 {
     return (rc & 0xff) == SQLITE_FULL || os == ENOSPC || os == EDQUOT;
 }
 
-/* The errno behind it, where SQLite knows one. */
 static int fail_io(const char *path, const char *what, int os, const char *words, struct err *err)
 {
     int code = os > 0 ? os : EIO;
@@ -73,7 +96,7 @@ static int fail_io(const char *path, const char *what, int os, const char *words
 
 int schema_fail(sqlite3 *db, const char *path, const char *what, struct err *err)
 {
-    int rc = sqlite3_extended_errcode(db), os = sqlite3_system_errno(db);
+    int rc = sqlite3_extended_errcode(db), os = find_errno(db);
     const char *words = sqlite3_errmsg(db);
 
     if (is_full(rc, (rc & 0xff) == SQLITE_IOERR ? os : 0))
