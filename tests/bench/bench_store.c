@@ -10,8 +10,8 @@
 
 #include "loop/loop.h"
 #include "store/store.h"
-#include "util/clock.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
 #include "util/err.h"
 #include "util/mem.h"
 
