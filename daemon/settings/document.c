@@ -72,7 +72,7 @@ static int fail_yaml(const struct reader *r)
         return err_set(r->err, -ENOMEM, "%s: out of memory", r->name);
     case YAML_READER_ERROR:
         return fail_offset(r, y->problem_offset,
-                           y->problem_value >= 0 && y->problem_value < 0x20
+                           str_starts_with(y->problem, "control")
                                ? "a control character; remove it"
                                : "not UTF-8; save the file as UTF-8");
     case YAML_NO_ERROR:

@@ -60,7 +60,7 @@ static int fail_unknown(const struct load *l, const struct document_node *node, 
 {
     enum { SHOWN = 80 };
     const char *last = strrchr(path, '.');
-    const struct table_row *near = NULL;
+    const char *near = NULL;
     int shown = (int)utf8_cut(path, strlen(path), SHOWN);
 
     if (str_eq(last ? last + 1 : path, "api_key"))
@@ -68,6 +68,11 @@ static int fail_unknown(const struct load *l, const struct document_node *node, 
                        "%s:%u:%u: the agent key doesn't belong in this file; write it to a file of "
                        "its own with mode 0600 and name that in api_key_file",
                        l->fresh.file, node->line, node->column);
+    if (strchr(node->key, '.') && table_find(path, NULL))
+        return err_set(l->err, -EINVAL,
+                       "%s:%u:%u: write %s as a section: a line for each part of the name, each "
+                       "indented more than the one before",
+                       l->fresh.file, node->line, node->column, path);
     if (table_is_planned(path))
         return err_set(l->err, -EINVAL,
                        "%s:%u:%u: %.*s is not available in this version; remove it", l->fresh.file,
@@ -76,7 +81,7 @@ static int fail_unknown(const struct load *l, const struct document_node *node, 
         near = table_nearest(path);
     if (near)
         return err_set(l->err, -EINVAL, "%s:%u:%u: unknown key '%.*s'; did you mean %s?",
-                       l->fresh.file, node->line, node->column, shown, path, near->key);
+                       l->fresh.file, node->line, node->column, shown, path, near);
     return err_set(l->err, -EINVAL,
                    "%s:%u:%u: unknown key '%.*s'; nairid.yaml(5) lists those that there are",
                    l->fresh.file, node->line, node->column, shown, path);
@@ -92,7 +97,7 @@ static int read_entry(struct load *l, const struct document_node *node, const ch
     const struct table_row *row = table_find(path, &index);
     int r;
 
-    if (!row && !table_is_section(path))
+    if (strchr(node->key, '.') || (!row && !table_is_section(path)))
         return fail_unknown(l, node, path);
     if (!row && document_is_nothing(node)) /* every key below is commented out */
         return 0;
@@ -242,13 +247,13 @@ static int read_environment(struct load *l)
 
 static int fail_flag(const struct load *l, const struct settings_flag *flag)
 {
-    const struct table_row *near = table_nearest(flag->key);
+    const char *near = table_nearest(flag->key);
 
     if (table_is_planned(flag->key))
         return err_set(l->err, -EINVAL, "option %s: %s is not available in this version",
                        flag->flag, flag->key);
     return err_set(l->err, -EINVAL, "option %s: unknown key '%s'%s%s", flag->flag, flag->key,
-                   near ? "; did you mean " : "", near ? near->key : "");
+                   near ? "; did you mean " : "", near ? near : "");
 }
 
 static int read_flags(struct load *l)

@@ -153,6 +153,11 @@ static const struct table_row rows[] = {
 };
 /* clang-format on */
 
+static const char *const sections[] = {
+    "server",         "agent",     "task",    "runner",      "sandbox", "sandbox.network",
+    "sandbox.limits", "workspace", "journal", "attachments", "metrics", "log",
+};
+
 static_assert(7ull * DAY <= UINT32_MAX, "durations are 32 bits of milliseconds");
 
 /* Sections of the design that come with a later version: named so that nobody looks for a typing
@@ -187,8 +192,8 @@ static bool is_below(const char *key, const char *section)
 
 bool table_is_section(const char *section)
 {
-    for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
-        if (is_below(rows[i].key, section))
+    for (size_t i = 0; i < ARRAY_SIZE(sections); i++)
+        if (str_eq(sections[i], section))
             return true;
     return false;
 }
@@ -208,25 +213,24 @@ static const char *last_part(const char *key)
     return dot ? dot + 1 : key;
 }
 
-const struct table_row *table_nearest(const char *key)
+const char *table_nearest(const char *key)
 {
-    const char *full[ARRAY_SIZE(rows)], *last[ARRAY_SIZE(rows)], *hit;
+    const char *full[ARRAY_SIZE(rows) + ARRAY_SIZE(sections)], *last[ARRAY_SIZE(rows)], *hit;
 
+    memcpy(full + ARRAY_SIZE(rows), sections, sizeof sections);
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         full[i] = rows[i].key;
         last[i] = last_part(rows[i].key);
-        /* the right name in the wrong section */
-        if (str_eq(last[i], last_part(key)))
-            return &rows[i];
+        if (str_eq(last[i], last_part(key))) /* the right name in the wrong section */
+            return rows[i].key;
     }
-    hit = str_nearest(key, full, ARRAY_SIZE(rows));
-    for (size_t i = 0; hit && i < ARRAY_SIZE(rows); i++)
-        if (full[i] == hit)
-            return &rows[i];
+    hit = str_nearest(key, full, ARRAY_SIZE(full));
+    if (hit)
+        return hit;
     hit = str_nearest(last_part(key), last, ARRAY_SIZE(rows));
     for (size_t i = 0; hit && i < ARRAY_SIZE(rows); i++)
         if (last[i] == hit)
-            return &rows[i];
+            return rows[i].key;
     return NULL;
 }
 

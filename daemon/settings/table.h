@@ -44,10 +44,11 @@ const struct table_row *table_row(size_t index); /* NULL past the end */
 size_t table_len(void);
 /* The row of a full name, or NULL. ret_index may be NULL. */
 const struct table_row *table_find(const char *key, size_t *ret_index);
-/* Whether some key begins with "SECTION.". */
+/* Whether keys begin with "SECTION.". */
 bool table_is_section(const char *section);
-/* What a person means who wrote key (full path as far as known): the nearest row, or NULL. */
-const struct table_row *table_nearest(const char *key);
+/* What a person means who wrote key (full path as far as known): the full name of the nearest key
+ * or section, or NULL. */
+const char *table_nearest(const char *key);
 /* Whether key names something that a later version has and this one hasn't ("broker", "nomic.x").
  */
 bool table_is_planned(const char *key);
