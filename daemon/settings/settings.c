@@ -252,8 +252,10 @@ static int fail_flag(const struct load *l, const struct settings_flag *flag)
     if (table_is_planned(flag->key))
         return err_set(l->err, -EINVAL, "option %s: %s is not available in this version",
                        flag->flag, flag->key);
-    return err_set(l->err, -EINVAL, "option %s: unknown key '%s'%s%s", flag->flag, flag->key,
-                   near ? "; did you mean " : "", near ? near : "");
+    if (near)
+        return err_set(l->err, -EINVAL, "option %s: unknown key '%s'; did you mean %s?", flag->flag,
+                       flag->key, near);
+    return err_set(l->err, -EINVAL, "option %s: unknown key '%s'", flag->flag, flag->key);
 }
 
 static int read_flags(struct load *l)
