@@ -1,0 +1,117 @@
+/* Every cell of the attempt state machine, against a list of legal moves of its own. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+
+#include "core/attempt.h"
+#include "util/cleanup.h"
+
+static const struct {
+    enum attempt_state from;
+    enum attempt_event by;
+    enum attempt_state to;
+    enum attempt_action action;
+} legal[] = {
+    { ATTEMPT_NONE, ATTEMPT_EV_SPAWN, ATTEMPT_STARTING, ATTEMPT_SPAWN },
+    { ATTEMPT_STARTING, ATTEMPT_EV_STARTED, ATTEMPT_ALIVE, ATTEMPT_WATCH },
+    { ATTEMPT_STARTING, ATTEMPT_EV_STOP, ATTEMPT_STOPPING, ATTEMPT_KILL },
+    { ATTEMPT_STARTING, ATTEMPT_EV_ENDED, ATTEMPT_NONE, ATTEMPT_CLOSE },
+    { ATTEMPT_ALIVE, ATTEMPT_EV_STOP, ATTEMPT_STOPPING, ATTEMPT_KILL },
+    { ATTEMPT_ALIVE, ATTEMPT_EV_ENDED, ATTEMPT_NONE, ATTEMPT_CLOSE },
+    { ATTEMPT_STOPPING, ATTEMPT_EV_STARTED, ATTEMPT_STOPPING, ATTEMPT_NOTHING },
+    { ATTEMPT_STOPPING, ATTEMPT_EV_STOP, ATTEMPT_STOPPING, ATTEMPT_KILL },
+    { ATTEMPT_STOPPING, ATTEMPT_EV_ENDED, ATTEMPT_NONE, ATTEMPT_CLOSE },
+};
+
+static void every_cell_moves_as_listed_or_not_at_all(void **state)
+{
+    (void)state;
+    for (int s = 0; s < ATTEMPT_STATE_COUNT; s++) {
+        for (int e = 0; e < ATTEMPT_EVENT_COUNT; e++) {
+            struct attempt a = { .state = (enum attempt_state)s };
+            enum attempt_action action = ATTEMPT_NOTHING;
+            int r = attempt_step(&a, (enum attempt_event)e, &action);
+            size_t i = 0;
+
+            while (i < ARRAY_SIZE(legal) && ((int)legal[i].from != s || (int)legal[i].by != e))
+                i++;
+            assert_int_equal(r, i < ARRAY_SIZE(legal) ? 0 : -EPROTO);
+            assert_int_equal(a.state, i < ARRAY_SIZE(legal) ? legal[i].to : (enum attempt_state)s);
+            if (r == 0)
+                assert_int_equal(action, legal[i].action);
+        }
+    }
+}
+
+static void whatever_runs_can_end(void **state)
+{
+    (void)state;
+    for (int s = ATTEMPT_STARTING; s < ATTEMPT_STATE_COUNT; s++) {
+        struct attempt a = { .state = (enum attempt_state)s };
+        enum attempt_action action;
+
+        assert_int_equal(attempt_step(&a, ATTEMPT_EV_ENDED, &action), 0);
+        assert_int_equal(a.state, ATTEMPT_NONE);
+    }
+}
+
+static void the_first_reason_stays_unless_a_weightier_one_comes(void **state)
+{
+    struct attempt a = { 0 };
+
+    (void)state;
+    attempt_note_stop(&a, ENDING_STOP_SHUTDOWN);
+    assert_int_equal(a.stop, ENDING_STOP_SHUTDOWN);
+    attempt_note_stop(&a, ENDING_STOP_TIMEOUT); /* it must be answered now */
+    assert_int_equal(a.stop, ENDING_STOP_TIMEOUT);
+    attempt_note_stop(&a, ENDING_STOP_CANCEL);
+    attempt_note_stop(&a, ENDING_STOP_SHUTDOWN);
+    assert_int_equal(a.stop, ENDING_STOP_TIMEOUT);
+    attempt_note_stop(&a, ENDING_STOP_LEASE);
+    assert_int_equal(a.stop, ENDING_STOP_LEASE);
+    attempt_note_stop(&a, ENDING_STOP_CANCEL);
+    assert_int_equal(a.stop, ENDING_STOP_LEASE);
+}
+
+static void the_limit_that_strikes_first_is_the_deadline(void **state)
+{
+    struct attempt a = { .state = ATTEMPT_ALIVE, .started_ms = 1000, .output_ms = 1000 };
+    enum ending_stop stop = ENDING_STOP_NONE;
+
+    (void)state;
+    assert_int_equal(attempt_deadline(&a, 5000, 300, &stop), 1300);
+    assert_int_equal(stop, ENDING_STOP_IDLE);
+    a.output_ms = 5900;
+    assert_int_equal(attempt_deadline(&a, 5000, 300, &stop), 6000);
+    assert_int_equal(stop, ENDING_STOP_TIMEOUT);
+}
+
+static void only_a_living_attempt_has_a_deadline(void **state)
+{
+    enum ending_stop stop;
+
+    (void)state;
+    for (int s = 0; s < ATTEMPT_STATE_COUNT; s++) {
+        const struct attempt a = { .state = (enum attempt_state)s };
+
+        assert_int_equal(attempt_deadline(&a, 1, 1, &stop) == UINT64_MAX, s != ATTEMPT_ALIVE);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_cell_moves_as_listed_or_not_at_all),
+        cmocka_unit_test(whatever_runs_can_end),
+        cmocka_unit_test(the_first_reason_stays_unless_a_weightier_one_comes),
+        cmocka_unit_test(the_limit_that_strikes_first_is_the_deadline),
+        cmocka_unit_test(only_a_living_attempt_has_a_deadline),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
