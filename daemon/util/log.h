@@ -3,8 +3,8 @@
  * token or a task's payload. Forms: text (RFC 3339 time, level, event, fields; values quoted where
  * they need it, control bytes escaped), json (one object a line), journal (as text without a time,
  * with the "<N>" priority prefix of sd-daemon(3)). auto picks journal where JOURNAL_STREAM names
- * our stderr, otherwise text. A failed write is never an error. Only main/ and adapters log.
- * Thread-safe: one write(2) a line. */
+ * our stderr, otherwise text. A failed write is never an error; SIGPIPE is main's to ignore. Values
+ * are cut at 4096 bytes. Only main/ and adapters log. Thread-safe: one write(2) a line. */
 #pragma once
 #include <stdbool.h>
 

@@ -4,14 +4,12 @@
 #include <sodium.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "util/buf.h"
 #include "util/mem.h"
 #include "util/secret.h"
-#include "util/str.h"
 
 /* Every needle has at least MASK_MIN bytes, so the hash of that many finds the few that can start
  * at a place of the text: one multiplication a byte, whatever the text and the number of needles.
@@ -134,13 +132,12 @@ static void add_base64(struct mask *m, const char *value, size_t len)
     }
 }
 
-static void add_hex(struct mask *m, const char *value, size_t len, const char *format)
+static void add_hex(struct mask *m, const char *value, size_t len, const char *digits)
 {
     CLEANUP(scratch_done) struct buf out = { 0 };
 
     scratch_init(&out, len * 2);
     for (size_t i = 0; i < len; i++) {
-        const char *digits = format;
         unsigned char c = (unsigned char)value[i];
 
         buf_append_char(&out, digits[c >> 4]);

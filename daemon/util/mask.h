@@ -1,8 +1,11 @@
 /* mask.h - keeps known secret values out of what leaves us.
  * Holds the values (in wiped memory) and finds them as they are and in their usual encodings:
- * base64 and base64url at each of the three offsets, hex in both cases, percent-encoding, and JSON
- * string escapes. A value shorter than MASK_MIN is refused: masking it would shred ordinary text.
- */
+ * base64 and base64url at each of the three offsets (also broken into lines of 64 or 76), hex in
+ * both cases, percent-encoding, and JSON string escapes, once and twice. Of a value with several
+ * lines, such as a private key, each line of 16 bytes or more counts too, but not those that begin
+ * with
+ * "-----". A value shorter than MASK_MIN is refused: masking it would shred ordinary text.
+ * Time goes with the length of the text, not with the number of values. */
 #pragma once
 #include "util/cleanup.h"
 #include <stddef.h>
@@ -15,7 +18,8 @@ enum { MASK_MIN = 8 };
 struct mask *mask_new(void);
 /* 0, or -EINVAL if the value is shorter than MASK_MIN. The same value twice is kept once. */
 int mask_add(struct mask *m, const char *value, size_t len);
-/* Replaces each hit in b by "[secret]". Returns how many there were. m may be NULL. */
+/* Replaces each hit in b (or several that overlap) by "[secret]". Returns how many there were. m
+ * may be NULL. */
 size_t mask_apply(const struct mask *m, struct buf *b);
 /* The same for a string: takes ownership of text (NULL counts as ""), returns what to free. */
 char *mask_text(const struct mask *m, char *text);

@@ -1,0 +1,283 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "util/buf.h"
+#include "util/cleanup.h"
+#include "util/mask.h"
+#include "util/mem.h"
+
+static const char secret[] = "s3cr3t/k\xc3\xa4y+\"<&> \\\n!~";
+
+static struct mask *mask_of(const char *value)
+{
+    struct mask *m = mask_new();
+
+    assert_int_equal(mask_add(m, value, strlen(value)), 0);
+    return m;
+}
+
+static void expect(const struct mask *m, const char *text, size_t hits, const char *want)
+{
+    CLEANUP(buf_done) struct buf b = { 0 };
+
+    buf_append_str(&b, text);
+    if (mask_apply(m, &b) != hits || strcmp(buf_str(&b), want) != 0)
+        fail_msg("'%s' became '%s', not '%s'", text, buf_str(&b), want);
+    assert_int_equal(b.len, strlen(want));
+}
+
+static void a_value_is_replaced_wherever_it_stands(void **state)
+{
+    CLEANUP_PTR(mask_free) struct mask *m = mask_of("hunter2hunter2x");
+
+    (void)state;
+    expect(m, "", 0, "");
+    expect(m, "hunter2", 0, "hunter2");
+    expect(m, "hunter2hunter2", 0, "hunter2hunter2");
+    expect(m, "hunter2hunter2x", 1, "[secret]");
+    expect(m, "<hunter2hunter2x>", 1, "<[secret]>");
+    expect(m, "hunter2hunter2xhunter2hunter2x", 1 + 1, "[secret][secret]");
+    expect(m, "hunter2hunter2hunter2x", 1, "hunter2[secret]");
+    expect(m, "Hunter2hunter2x", 0, "Hunter2hunter2x");
+}
+
+static void without_a_mask_nothing_happens(void **state)
+{
+    CLEANUP_PTR(mask_free) struct mask *empty = mask_new();
+    CLEANUP(buf_done) struct buf nothing = { 0 };
+
+    (void)state;
+    expect(NULL, "some text", 0, "some text");
+    expect(empty, "some text", 0, "some text");
+    assert_int_equal(mask_apply(empty, &nothing), 0);
+    assert_null(nothing.data);
+    mask_free(NULL);
+}
+
+static void short_values_are_refused(void **state)
+{
+    CLEANUP_PTR(mask_free) struct mask *m = mask_new();
+
+    (void)state;
+    assert_int_equal(mask_add(m, "", 0), -EINVAL);
+    assert_int_equal(mask_add(m, "1234567", 7), -EINVAL);
+    expect(m, "1234567 MTIzNDU2Nw==", 0, "1234567 MTIzNDU2Nw==");
+    assert_int_equal(mask_add(m, "12345678", 8), 0);
+    assert_int_equal(mask_add(m, "12345678", 8), 0); /* once more is no harm */
+    expect(m, "1234567 12345678", 1, "1234567 [secret]");
+}
+
+static void bytes_of_any_kind_are_found(void **state)
+{
+    CLEANUP_PTR(mask_free) struct mask *m = mask_new();
+    CLEANUP(buf_done) struct buf b = { 0 };
+
+    (void)state;
+    assert_int_equal(mask_add(m, "\0\0\0\0\xff\xfe\0\n\0", 9), 0);
+    buf_append(&b, "a\0\0\0\0\xff\xfe\0\n\0z", 11);
+    assert_int_equal(mask_apply(m, &b), 1);
+    assert_memory_equal(b.data, "a[secret]z", 11);
+}
+
+/* No four digits of the value's encoding are left, between any neighbours. */
+static void expect_no_base64(const struct mask *m, const char *value, size_t len, size_t before,
+                             size_t after, int variant)
+{
+    CLEANUP(buf_done) struct buf in = { 0 }, out = { 0 };
+    AUTO_FREE char *whole = NULL;
+    size_t size;
+
+    for (size_t i = 0; i < before; i++)
+        buf_append_char(&in, (char)('A' + i * 7));
+    buf_append(&in, value, len);
+    for (size_t i = 0; i < after; i++)
+        buf_append_char(&in, (char)('q' + i * 5));
+    size = sodium_base64_encoded_len(in.len, variant);
+    whole = mem_alloc(size);
+    (void)sodium_bin2base64(whole, size, (const unsigned char *)in.data, in.len, variant);
+    buf_append_str(&out, whole);
+    assert_int_equal(mask_apply(m, &out), 1);
+    /* what is left: the neighbours' digits and at most one shared with each of them */
+    if (out.len > strlen("[secret]") + (before * 4 + 2) / 3 + 1 + (after * 4 + 2) / 3 + 1 + 2)
+        fail_msg("%s became %s", whole, out.data);
+}
+
+static void base64_is_found_at_every_offset(void **state)
+{
+    static const int variants[] = { sodium_base64_VARIANT_ORIGINAL,
+                                    sodium_base64_VARIANT_ORIGINAL_NO_PADDING,
+                                    sodium_base64_VARIANT_URLSAFE,
+                                    sodium_base64_VARIANT_URLSAFE_NO_PADDING };
+    static const char value[] = "\xfb\xff\xbf?>~i\xb7\x1d\x01k"; /* needs + and / in many places */
+
+    (void)state;
+    for (size_t len = MASK_MIN; len <= strlen(value); len++) {
+        CLEANUP_PTR(mask_free) struct mask *m = mask_new();
+
+        assert_int_equal(mask_add(m, value, len), 0);
+        for (size_t v = 0; v < ARRAY_SIZE(variants); v++)
+            for (size_t before = 0; before < 7; before++)
+                for (size_t after = 0; after < 4; after++)
+                    expect_no_base64(m, value, len, before, after, variants[v]);
+    }
+}
+
+static void base64_of_the_value_alone_leaves_no_digit(void **state)
+{
+    CLEANUP_PTR(mask_free)
+    struct mask *m = mask_of("password1"), *two = mask_of("password12"),
+                *three = mask_of("password123");
+
+    (void)state;
+    expect(m, "x=cGFzc3dvcmQx;", 1, "x=[secret];");
+    expect(two, "x=cGFzc3dvcmQxMg==;", 1, "x=[secret];");
+    expect(two, "x=cGFzc3dvcmQxMg;", 1, "x=[secret];");
+    expect(three, "x=cGFzc3dvcmQxMjM=;", 1, "x=[secret];");
+    expect(three, "x=cGFzc3dvcmQxMjM;", 1, "x=[secret];");
+}
+
+static void base64_broken_into_lines_is_found(void **state)
+{
+    static const size_t widths[] = { 64, 76 };
+    char value[201], encoded[300];
+    CLEANUP_PTR(mask_free) struct mask *m = NULL;
+
+    (void)state;
+    for (size_t i = 0; i < 200; i++)
+        value[i] = (char)('!' + i * 31 % 90);
+    value[200] = '\0';
+    m = mask_of(value);
+    (void)sodium_bin2base64(encoded, sizeof encoded, (const unsigned char *)value, 200,
+                            sodium_base64_VARIANT_ORIGINAL);
+    for (size_t w = 0; w < ARRAY_SIZE(widths); w++)
+        for (size_t i = 0; i < strlen(encoded); i += widths[w]) {
+            AUTO_FREE char *line = mem_strndup(encoded + i, widths[w]);
+
+            if (strlen(line) >= 16)
+                expect(m, line, 1, "[secret]");
+        }
+}
+
+static void hex_is_found_in_both_cases(void **state)
+{
+    CLEANUP_PTR(mask_free) struct mask *m = mask_of("jklmnopz");
+
+    (void)state;
+    expect(m, "6a6b6c6d6e6f707a", 1, "[secret]");
+    expect(m, "0x6A6B6C6D6E6F707A.", 1, "0x[secret].");
+    expect(m, "6a6b6c6d6e6f707b", 0, "6a6b6c6d6e6f707b");
+}
+
+static void percent_encodings_are_found(void **state)
+{
+    CLEANUP_PTR(mask_free) struct mask *m = mask_of("a b/c?d=(e)&\xc3\xa4:x*~");
+
+    (void)state;
+    expect(m, "k=a%20b%2Fc%3Fd%3D%28e%29%26%C3%A4%3Ax%2A~&", 1, "k=[secret]&"); /* strict */
+    expect(m, "k=a%20b%2fc%3fd%3d%28e%29%26%c3%a4%3ax%2a~&", 1, "k=[secret]&");
+    expect(m, "a%20b%2Fc%3Fd%3D(e)%26%C3%A4%3Ax*~", 1, "[secret]");     /* encodeURIComponent() */
+    expect(m, "a%20b/c?d=(e)&%C3%A4:x*~", 1, "[secret]");               /* encodeURI() */
+    expect(m, "a+b%2Fc%3Fd%3D%28e%29%26%C3%A4%3Ax*%7E", 1, "[secret]"); /* a form */
+    expect(m, "a+b%2Fc%3Fd%3D%28e%29%26%C3%A4%3Ax%2A~", 1, "[secret]"); /* Python's quote_plus() */
+}
+
+static void json_escapes_are_found(void **state)
+{
+    CLEANUP_PTR(mask_free) struct mask *m = mask_of(secret);
+
+    (void)state;
+    expect(m, secret, 1, "[secret]");
+    expect(m, "\"s3cr3t/k\xc3\xa4y+\\\"<&> \\\\\\n!~\"", 1, "\"[secret]\"");
+    expect(m, "s3cr3t\\/k\xc3\xa4y+\\\"<&> \\\\\\n!~", 1, "[secret]");
+    expect(m, "s3cr3t/k\xc3\xa4y+\\\"\\u003c\\u0026\\u003e \\\\\\n!~", 1, "[secret]");
+    expect(m, "s3cr3t/k\\u00e4y+\\\"<&> \\\\\\n!~", 1, "[secret]");
+    expect(m, "s3cr3t/k\\u00E4y+\\\"<&> \\\\\\n!~", 1, "[secret]");
+    expect(m, "s3cr3t\\/k\\u00e4y+\\\"<&> \\\\\\n!~", 1, "[secret]");          /* PHP */
+    expect(m, "s3cr3t/k\xc3\xa4y+\\\\\\\"<&> \\\\\\\\\\\\n!~", 1, "[secret]"); /* JSON in JSON */
+}
+
+static void characters_beyond_the_first_plane_are_escaped_in_pairs(void **state)
+{
+    CLEANUP_PTR(mask_free) struct mask *m = mask_of("pass\xf0\x9f\x98\x80\xe2\x82\xac\x01word");
+
+    (void)state;
+    expect(m, "pass\\ud83d\\ude00\\u20ac\\u0001word", 1, "[secret]");
+    expect(m, "pass\xf0\x9f\x98\x80\xe2\x82\xac\\u0001word", 1, "[secret]");
+}
+
+static void lines_of_a_key_are_found_alone_but_not_its_frame(void **state)
+{
+    CLEANUP_PTR(mask_free)
+    struct mask *m = mask_of("-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0B\r\n"
+                             "AQEFAASCBKcwggSjAgEAAoIB\nshort\n-----END PRIVATE KEY-----");
+
+    (void)state;
+    expect(m, "MIIEvQIBADANBgkqhkiG9w0B", 1, "[secret]");
+    expect(m, "x AQEFAASCBKcwggSjAgEAAoIB", 1, "x [secret]");
+    expect(m, "-----BEGIN PRIVATE KEY-----", 0, "-----BEGIN PRIVATE KEY-----");
+    expect(m, "short", 0, "short");
+}
+
+static void values_that_overlap_are_masked_together(void **state)
+{
+    CLEANUP_PTR(mask_free) struct mask *m = mask_new();
+
+    (void)state;
+    assert_int_equal(mask_add(m, "aaaabbbbcccc", 12), 0);
+    assert_int_equal(mask_add(m, "ccccddddeeee", 12), 0);
+    assert_int_equal(mask_add(m, "bbbbcccc", 8), 0);
+    expect(m, "aaaabbbbccccddddeeee", 1, "[secret]");
+    expect(m, "<bbbbccccddddeeee>", 1, "<[secret]>");
+    expect(m, "<bbbbccccdddd>", 1, "<[secret]dddd>");
+    /* the longer of two that begin alike */
+    assert_int_equal(mask_add(m, "aaaabbbb", 8), 0);
+    expect(m, "aaaabbbbcccc!", 1, "[secret]!");
+    expect(m, "aaaabbbb!", 1, "[secret]!");
+}
+
+static void much_text_and_many_values_take_little_time(void **state)
+{
+    CLEANUP_PTR(mask_free) struct mask *m = mask_new();
+    CLEANUP(buf_done) struct buf b = { 0 };
+    char value[32];
+
+    (void)state;
+    for (int i = 0; i < 50; i++) {
+        (void)snprintf(value, sizeof value, "sk-ant-api03-%08d", i);
+        assert_int_equal(mask_add(m, value, strlen(value)), 0);
+    }
+    for (int i = 0; i < 100000; i++) /* beginnings of values, over and over */
+        buf_append_str(&b, i % 10 == 0 ? "sk-ant-api03-00000007" : "sk-ant-api03-");
+    assert_int_equal(mask_apply(m, &b), 10000);
+    assert_null(strstr(buf_str(&b), "00000007"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_value_is_replaced_wherever_it_stands),
+        cmocka_unit_test(without_a_mask_nothing_happens),
+        cmocka_unit_test(short_values_are_refused),
+        cmocka_unit_test(bytes_of_any_kind_are_found),
+        cmocka_unit_test(base64_is_found_at_every_offset),
+        cmocka_unit_test(base64_of_the_value_alone_leaves_no_digit),
+        cmocka_unit_test(base64_broken_into_lines_is_found),
+        cmocka_unit_test(hex_is_found_in_both_cases),
+        cmocka_unit_test(percent_encodings_are_found),
+        cmocka_unit_test(json_escapes_are_found),
+        cmocka_unit_test(characters_beyond_the_first_plane_are_escaped_in_pairs),
+        cmocka_unit_test(lines_of_a_key_are_found_alone_but_not_its_frame),
+        cmocka_unit_test(values_that_overlap_are_masked_together),
+        cmocka_unit_test(much_text_and_many_values_take_little_time),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
