@@ -1,0 +1,330 @@
+#include "sandbox/apply.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/sched.h>
+#include <linux/securebits.h>
+#include <net/if.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "sandbox/filter.h"
+#include "sandbox/init.h"
+#include "sandbox/landlock.h"
+#include "sandbox/plan.h"
+#include "sandbox/tree.h"
+#include "util/err.h"
+#include "util/fd.h"
+#include "util/mem.h"
+
+struct apply {
+    struct filter *filters[PLAN_PROFILE_COUNT];
+    int landlock_abi;
+};
+
+int apply_new(struct apply **ret_apply, struct err *err)
+{
+    CLEANUP_PTR(apply_free) struct apply *a = mem_new(struct apply);
+
+    a->landlock_abi = landlock_abi();
+    if (a->landlock_abi < LANDLOCK_ABI_NEEDED)
+        return err_set(
+            err, a->landlock_abi < 0 ? a->landlock_abi : -EOPNOTSUPP,
+            "the kernel offers no Landlock of version %d or later (it has %d): boot with "
+            "'landlock' in the lsm= list, or use Linux 5.19 or later",
+            LANDLOCK_ABI_NEEDED, a->landlock_abi < 0 ? 0 : a->landlock_abi);
+    for (int i = 0; i < PLAN_PROFILE_COUNT; i++) {
+        int r =
+            filter_new(i == PLAN_STRICT ? FILTER_TASK_STRICT : FILTER_TASK, &a->filters[i], err);
+
+        if (r < 0)
+            return r;
+    }
+    *ret_apply = TAKE_PTR(a);
+    return 0;
+}
+
+void apply_free(struct apply *a)
+{
+    if (!a)
+        return;
+    for (int i = 0; i < PLAN_PROFILE_COUNT; i++)
+        filter_free(a->filters[i]);
+    free(a);
+}
+
+/* ---- the new process ---- */
+
+/* What it needs, prepared before it exists. */
+struct birth {
+    const struct apply *apply;
+    const struct plan *plan;
+    const int *stdio;
+    int control; /* its end */
+    int *trees;  /* of tree_open(), one a step */
+    int *keep;   /* in ascending order: all that it may keep open */
+    size_t keep_count;
+};
+
+/* Other tasks' control sockets are among the rest: their ends must not live on here. */
+static void close_rest(const struct birth *b)
+{
+    int from = STDERR_FILENO + 1;
+
+    for (size_t i = 0; i < b->keep_count; i++) {
+        if (b->keep[i] > from)
+            (void)close_range((unsigned)from, (unsigned)b->keep[i] - 1, 0); /* nothing to close */
+        if (b->keep[i] >= from)
+            from = b->keep[i] + 1;
+    }
+    (void)close_range((unsigned)from, ~0u, 0);
+}
+
+/* Dumpable from here until the maps are written, which the caller does meanwhile. */
+static void await_maps(int control)
+{
+    const struct apply_report ready = { .kind = APPLY_READY };
+    char word;
+    ssize_t n;
+
+    (void)prctl(PR_SET_DUMPABLE, 1); /* where it fails, writing the maps does, and says so */
+    if (send(control, &ready, sizeof ready, MSG_NOSIGNAL) < 0)
+        _exit(1);
+    do
+        n = recv(control, &word, sizeof word, 0);
+    while ((n < 0 && errno == EINTR) || (n > 0 && word != APPLY_GO));
+    if (n <= 0)
+        _exit(1); /* the caller is gone, or gave up */
+    (void)prctl(PR_SET_DUMPABLE, 0);
+}
+
+/* As root the process was born as the host's uid 0, which nothing inside maps. */
+static int take_ids(const struct plan *plan)
+{
+    if (plan->as_root && (syscall(SYS_setgroups, 0, NULL) < 0 ||
+                          syscall(SYS_setresgid, PLAN_INNER_ID, PLAN_INNER_ID, PLAN_INNER_ID) < 0 ||
+                          syscall(SYS_setresuid, PLAN_INNER_ID, PLAN_INNER_ID, PLAN_INNER_ID) < 0))
+        return -errno;
+    if (geteuid() != PLAN_INNER_ID || getegid() != PLAN_INNER_ID)
+        return -EPERM;
+    /* After the last change of ids, which would undo it. */
+    return prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 ? -errno : 0;
+}
+
+static int raise_loopback(void)
+{
+    struct ifreq lo = { .ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING };
+    AUTO_CLOSE int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    return fd < 0 || ioctl(fd, SIOCSIFFLAGS, &lo) < 0 ? -errno : 0;
+}
+
+/* capabilities(7): none is left in any set, and nothing can bring one back. */
+static int drop_capabilities(void)
+{
+    struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+    const struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { { 0 } };
+    const unsigned long secure = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP |
+                                 SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_NO_CAP_AMBIENT_RAISE |
+                                 SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
+
+    if (prctl(PR_SET_SECUREBITS, secure) < 0 ||
+        prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0ul, 0ul, 0ul) < 0)
+        return -errno;
+    for (unsigned long cap = 0; cap < 64; cap++)
+        if (prctl(PR_CAPBSET_DROP, cap) < 0 && errno != EINVAL) /* EINVAL: past the last one */
+            return -errno;
+    if (syscall(SYS_capset, &header, none) < 0 ||
+        prctl(PR_SET_NO_NEW_PRIVS, 1ul, 0ul, 0ul, 0ul) < 0)
+        return -errno;
+    return 0;
+}
+
+_Noreturn static void be_task(const struct birth *b)
+{
+    const struct plan *plan = b->plan;
+    size_t index = 0;
+    int r;
+
+    close_rest(b);
+    (void)signal(SIGCHLD, SIG_DFL); /* ignored, children would vanish unreaped */
+    await_maps(b->control);
+    r = plan->as_root ? 0 : tree_open(plan, b->trees, &index);
+    if (r < 0)
+        init_fail(b->control, APPLY_SOURCES, index, r);
+    r = take_ids(plan);
+    if (r < 0)
+        init_fail(b->control, APPLY_IDS, 0, r);
+    r = tree_build(plan, b->trees, &index);
+    if (r < 0)
+        init_fail(b->control, APPLY_TREE, index, r);
+    for (size_t i = 0; i < plan->step_count; i++)
+        if (b->trees[i] >= 0)
+            (void)close(b->trees[i]); /* attached now */
+    r = plan->network == PLAN_NETWORK_NONE ? raise_loopback() : 0;
+    if (r < 0)
+        init_fail(b->control, APPLY_LOOPBACK, 0, r);
+    if (sethostname(PLAN_HOSTNAME, strlen(PLAN_HOSTNAME)) < 0)
+        init_fail(b->control, APPLY_HOSTNAME, 0, -errno);
+    r = drop_capabilities();
+    if (r < 0)
+        init_fail(b->control, APPLY_CAPABILITIES, 0, r);
+    r = landlock_enter(plan->rules, plan->rule_count, b->apply->landlock_abi, &index);
+    if (r < 0)
+        init_fail(b->control, APPLY_LANDLOCK, index, r);
+    r = filter_load(b->apply->filters[plan->profile]);
+    if (r < 0)
+        init_fail(b->control, APPLY_FILTER, 0, r);
+    init_run(plan, b->stdio, b->control);
+}
+
+/* ---- the caller ---- */
+
+static int by_number(const void *a, const void *b)
+{
+    int x = *(const int *)a, y = *(const int *)b;
+
+    return (x > y) - (x < y);
+}
+
+static void list_keep(struct birth *b)
+{
+    b->keep = mem_calloc(b->plan->step_count + 4, sizeof b->keep[0]);
+    for (int i = 0; i < 3; i++)
+        b->keep[b->keep_count++] = b->stdio[i];
+    b->keep[b->keep_count++] = b->control;
+    for (size_t i = 0; i < b->plan->step_count; i++)
+        if (b->trees[i] >= 0)
+            b->keep[b->keep_count++] = b->trees[i];
+    qsort(b->keep, b->keep_count, sizeof b->keep[0], by_number);
+}
+
+static int clone_task(const struct birth *b, int cgroup, pid_t *ret_pid, int *ret_pidfd)
+{
+    int pidfd = -1;
+    struct clone_args args = {
+        .flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS |
+                 CLONE_NEWCGROUP | CLONE_PIDFD,
+        .pidfd = (uint64_t)(uintptr_t)&pidfd,
+        .exit_signal = SIGCHLD,
+    };
+    long pid;
+
+    if (b->plan->network == PLAN_NETWORK_NONE)
+        args.flags |= CLONE_NEWNET;
+    if (cgroup >= 0) {
+        args.flags |= CLONE_INTO_CGROUP;
+        args.cgroup = (unsigned)cgroup;
+    }
+    pid = syscall(SYS_clone3, &args, sizeof args);
+    if (pid < 0)
+        return -errno;
+    if (pid == 0)
+        be_task(b);
+    *ret_pid = (pid_t)pid;
+    *ret_pidfd = pidfd;
+    return 0;
+}
+
+/* As root the host's paths are opened by us: the task's user may have no way to them. */
+static int prepare(struct birth *b, struct apply_report *ret_report)
+{
+    size_t index = 0;
+    int r = 0;
+
+    b->trees = mem_calloc(b->plan->step_count + 1, sizeof b->trees[0]);
+    for (size_t i = 0; i < b->plan->step_count; i++)
+        b->trees[i] = -1;
+    if (b->plan->as_root)
+        r = tree_open(b->plan, b->trees, &index);
+    if (r < 0)
+        *ret_report = (struct apply_report){
+            .kind = APPLY_FAILED, .stage = APPLY_SOURCES, .index = (uint32_t)index, .error = r
+        };
+    list_keep(b);
+    return r;
+}
+
+static void birth_done(struct birth *b)
+{
+    for (size_t i = 0; b->trees && i < b->plan->step_count; i++)
+        if (b->trees[i] >= 0)
+            (void)close(b->trees[i]); /* the task has its own */
+    free(b->trees);
+    free(b->keep);
+}
+
+int apply_start(const struct apply *a, const struct plan *plan, const int stdio[3], int cgroup,
+                struct apply_task *ret_task, struct apply_report *ret_report)
+{
+    CLEANUP(birth_done) struct birth b = { .apply = a, .plan = plan, .stdio = stdio };
+    AUTO_CLOSE int ours = -1, theirs = -1;
+    int pair[2], pidfd = -1, r;
+    pid_t pid = -1;
+
+    *ret_report = (struct apply_report){ .kind = APPLY_FAILED, .stage = APPLY_CLONE };
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return ret_report->error = -errno;
+    ours = pair[0];
+    theirs = pair[1];
+    b.control = theirs;
+    r = fd_set_nonblock(ours);
+    if (r == 0)
+        r = prepare(&b, ret_report);
+    if (r == 0)
+        r = clone_task(&b, cgroup, &pid, &pidfd);
+    if (r < 0)
+        return ret_report->error = r;
+    *ret_task = (struct apply_task){ .pid = pid, .pidfd = pidfd, .control = TAKE_FD(ours) };
+    return 0;
+}
+
+static int write_proc(pid_t pid, const char *name, const char *text)
+{
+    char path[64];
+    AUTO_CLOSE int fd = -1;
+
+    (void)snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, name);
+    fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    return write(fd, text, strlen(text)) == (ssize_t)strlen(text) ? 0 : -errno;
+}
+
+static int map_failed(const struct plan *plan, const char *name, int error, struct err *err)
+{
+    return err_set(err, error, "write the task's %s (%u on the host): %s: %s", name,
+                   (unsigned)plan->outer_uid, strerror(-error),
+                   plan->as_root ? "does the container have that id, and the rights to SETUID and "
+                                   "SETGID?"
+                                 : "is /proc mounted, and are user namespaces allowed?");
+}
+
+int apply_map_ids(const struct plan *plan, pid_t pid, struct err *err)
+{
+    char uid_map[64], gid_map[64];
+    int r;
+
+    (void)snprintf(uid_map, sizeof uid_map, "%d %u 1\n", PLAN_INNER_ID, (unsigned)plan->outer_uid);
+    (void)snprintf(gid_map, sizeof gid_map, "%d %u 1\n", PLAN_INNER_ID,
+                   (unsigned)(plan->as_root ? plan->outer_uid : getegid()));
+    (void)write_proc(pid, "oom_score_adj", "500"); /* a wish; the limits are what counts */
+    r = plan->as_root ? 0 : write_proc(pid, "setgroups", "deny");
+    if (r < 0)
+        return map_failed(plan, "setgroups", r, err);
+    r = write_proc(pid, "uid_map", uid_map);
+    if (r < 0)
+        return map_failed(plan, "uid_map", r, err);
+    r = write_proc(pid, "gid_map", gid_map);
+    return r < 0 ? map_failed(plan, "gid_map", r, err) : 0;
+}

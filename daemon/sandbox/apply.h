@@ -1,0 +1,75 @@
+/* apply.h - carries out a plan: one task's namespaces, file system, walls, and its process 1.
+ * The caller (the spawner) is single-threaded. Between clone3(2) and the program's execve(2) only
+ * async-signal-safe calls are made, from what was prepared before. The new process talks with the
+ * caller over a SOCK_SEQPACKET pair, its control socket:
+ *   it sends APPLY_READY, then waits: the caller writes its id maps (apply_map_ids()) and says
+ *     APPLY_GO. Until then it is dumpable, because a process that isn't can't have maps written.
+ *   it sends APPLY_STARTED when the program runs, APPLY_FAILED if anything on the way failed,
+ *     and APPLY_ENDED when the program ended; then it exits, and the kernel kills all below it.
+ *   APPLY_TERM asks it to send TERM to the program's process group. EOF ends it.
+ * Sources: clone(2), user_namespaces(7), pid_namespaces(7), mount_namespaces(7). */
+#pragma once
+#include "util/cleanup.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct apply;
+struct err;
+struct plan;
+
+enum apply_kind { APPLY_READY = 1, APPLY_STARTED, APPLY_FAILED, APPLY_ENDED };
+enum apply_word { APPLY_GO = 'g', APPLY_TERM = 't' };
+
+enum apply_stage {
+    APPLY_CLONE,
+    APPLY_SOURCES, /* index: the plan's step */
+    APPLY_IDS,
+    APPLY_TREE, /* index: the plan's step, or as tree_build() says */
+    APPLY_LOOPBACK,
+    APPLY_HOSTNAME,
+    APPLY_CAPABILITIES,
+    APPLY_LANDLOCK, /* index: the plan's rule */
+    APPLY_FILTER,
+    APPLY_INIT,
+    APPLY_STDIO,
+    APPLY_LIMITS, /* index: RLIMIT_ */
+    APPLY_DIRECTORY,
+    APPLY_EXEC,
+    APPLY_STAGE_COUNT
+};
+
+struct apply_report {
+    uint32_t kind;
+    uint32_t stage;
+    uint32_t index;
+    int32_t error;  /* FAILED: a negative errno */
+    int32_t status; /* ENDED: the program's wait status */
+    uint64_t max_rss_bytes;
+};
+
+struct apply_task {
+    pid_t pid; /* its process 1, as seen here */
+    int pidfd;
+    int control;
+};
+
+/* What is the same for all tasks: the compiled filters and what the kernel offers. */
+int apply_new(struct apply **ret_apply, struct err *err);
+void apply_free(struct apply *a);
+DEFINE_CLEANUP(struct apply *, apply_free);
+
+/* Starts a task with stdio as its descriptors 0 to 2, which stay the caller's. cgroup: a
+ * directory's descriptor to start it in, -1 for none. On failure *ret_report says what failed, and
+ * there is no process. */
+int apply_start(const struct apply *a, const struct plan *plan, const int stdio[3], int cgroup,
+                struct apply_task *ret_task, struct apply_report *ret_report);
+/* After APPLY_READY: maps its one id, and makes it the kernel's first choice when memory is short
+ * (choom(1)). */
+int apply_map_ids(const struct plan *plan, pid_t pid, struct err *err);
+/* The sentence for a FAILED report, cut at size - 1: what failed, why, what may help. */
+void apply_describe(const struct plan *plan, const struct apply_report *report, char *text,
+                    size_t size);
+/* Whether it says that the program isn't there or can't be executed. */
+bool apply_is_not_found(const struct apply_report *report);

@@ -1,0 +1,246 @@
+#include "sandbox/init.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "sandbox/plan.h"
+
+/* A failed send needs no answer: the caller is gone then, and so are we with the next poll. */
+static void send_report(int control, const struct apply_report *report)
+{
+    (void)send(control, report, sizeof *report, MSG_NOSIGNAL);
+}
+
+_Noreturn void init_fail(int control, enum apply_stage stage, size_t index, int error)
+{
+    const struct apply_report report = {
+        .kind = APPLY_FAILED, .stage = stage, .index = (uint32_t)index, .error = error
+    };
+
+    send_report(control, &report);
+    _exit(1);
+}
+
+/* ---- the program's side ---- */
+
+static int set_limit(unsigned resource, uint64_t most)
+{
+    struct rlimit have;
+    rlim_t n = most;
+
+    if (getrlimit(resource, &have) < 0)
+        return -errno;
+    if (have.rlim_max != RLIM_INFINITY && have.rlim_max < n)
+        n = have.rlim_max; /* a limit of the machine that is lower stays */
+    have = (struct rlimit){ .rlim_cur = n, .rlim_max = n };
+    return setrlimit(resource, &have) < 0 ? -errno : 0;
+}
+
+/* getrlimit(2). RLIMIT_DATA holds for each process by itself; RLIMIT_NPROC counts the processes of
+ * this user in this user namespace, which are the task's (kernel 5.14 and later). 0: no limit. */
+static int set_limits(const struct plan *plan, unsigned *ret_resource)
+{
+    const struct {
+        unsigned resource;
+        uint64_t most;
+        bool unlimited;
+    } limits[] = {
+        { RLIMIT_CORE, 0, false },
+        { RLIMIT_NOFILE, plan->files, plan->files == 0 },
+        { RLIMIT_NPROC, plan->pids, plan->pids == 0 },
+        { RLIMIT_FSIZE, plan->disk_bytes, plan->disk_bytes == 0 },
+        { RLIMIT_DATA, plan->memory_bytes, plan->memory_bytes == 0 },
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {
+        int r = limits[i].unlimited ? 0 : set_limit(limits[i].resource, limits[i].most);
+
+        *ret_resource = limits[i].resource;
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+/* As after boot: no signal ignored or blocked that the daemon has so. */
+static void reset_signals(void)
+{
+    const struct sigaction def = { .sa_handler = SIG_DFL };
+    sigset_t none;
+
+    for (int signo = 1; signo <= SIGRTMAX; signo++)
+        (void)sigaction(signo, &def, NULL); /* KILL, STOP and libc's own ones can't be set */
+    (void)sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* The caller's descriptors lie above 2, so that none of them is overwritten here. */
+static int place_stdio(const int stdio[3])
+{
+    for (int i = 0; i < 3; i++)
+        if (dup2(stdio[i], i) < 0)
+            return -errno;
+    if (close_range(3, ~0u, CLOSE_RANGE_CLOEXEC) < 0)
+        return -errno;
+    return 0;
+}
+
+/* execvp(3)'s way: the first one that can be executed; EACCES counts only if there is none. */
+static int try_programs(const struct plan *plan)
+{
+    int error = -ENOENT;
+
+    for (size_t i = 0; i < plan->programs.len; i++) {
+        (void)execve(plan->programs.items[i], plan->argv.items, plan->env.items);
+        if (errno == EACCES)
+            error = -EACCES;
+        else if (errno != ENOENT && errno != ENOTDIR)
+            return -errno;
+    }
+    return error;
+}
+
+_Noreturn static void be_program(const struct plan *plan, const int stdio[3], int result)
+{
+    struct apply_report report = { .kind = APPLY_FAILED, .stage = APPLY_STDIO };
+    unsigned resource = 0;
+
+    (void)setsid(); /* can't fail: a new process leads no group */
+    reset_signals();
+    report.error = place_stdio(stdio);
+    if (report.error == 0) {
+        report.stage = APPLY_LIMITS;
+        report.error = set_limits(plan, &resource);
+        report.index = resource;
+    }
+    if (report.error == 0) {
+        report.stage = APPLY_DIRECTORY;
+        report.error = chdir(PLAN_WORKSPACE) < 0 ? -errno : 0;
+    }
+    (void)umask(022);
+    if (report.error == 0) {
+        report.stage = APPLY_EXEC;
+        report.error = try_programs(plan);
+    }
+    (void)write(result, &report, sizeof report); /* smaller than PIPE_BUF: whole or not at all */
+    _exit(127);
+}
+
+/* ---- process 1 ---- */
+
+/* Waits for all that ended. Returns whether the program did, and how. */
+static bool reap(pid_t program, int *ret_status)
+{
+    bool ended = false;
+    pid_t pid;
+    int status;
+
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        if (pid != program)
+            continue;
+        *ret_status = status;
+        ended = true;
+    }
+    return ended;
+}
+
+static uint64_t peak_rss(void)
+{
+    struct rusage usage;
+
+    return getrusage(RUSAGE_CHILDREN, &usage) < 0 ? 0 : (uint64_t)usage.ru_maxrss * 1024;
+}
+
+/* A word of the caller's; false at EOF. */
+static bool obey(int control, pid_t program)
+{
+    char word;
+    ssize_t n = recv(control, &word, sizeof word, MSG_DONTWAIT);
+
+    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+        return false;
+    if (n > 0 && word == APPLY_TERM) {
+        (void)kill(-program, SIGTERM); /* nobody left in the group: fine */
+        (void)kill(-program, SIGCONT); /* one that is stopped would not hear it */
+    }
+    return true;
+}
+
+_Noreturn static void watch(int control, int signals, pid_t program)
+{
+    struct pollfd fds[] = { { .fd = control, .events = POLLIN },
+                            { .fd = signals, .events = POLLIN } };
+    int status = 0;
+
+    for (;;) {
+        if (poll(fds, ARRAY_SIZE(fds), -1) < 0)
+            continue; /* every signal is blocked: only the debugger's stop comes here */
+        if (fds[1].revents) {
+            struct signalfd_siginfo info;
+
+            (void)read(signals, &info, sizeof info); /* the news is that there is some */
+            if (reap(program, &status)) {
+                const struct apply_report report = { .kind = APPLY_ENDED,
+                                                     .status = status,
+                                                     .max_rss_bytes = peak_rss() };
+
+                send_report(control, &report);
+                _exit(0);
+            }
+        }
+        if (fds[0].revents && !obey(control, program))
+            _exit(0);
+    }
+}
+
+/* The result pipe is closed by execve(2): nothing in it says that the program runs. */
+static void await_exec(int result, int control)
+{
+    struct apply_report report;
+    ssize_t n;
+
+    do
+        n = read(result, &report, sizeof report);
+    while (n < 0 && errno == EINTR);
+    if (n == 0)
+        report = (struct apply_report){ .kind = APPLY_STARTED };
+    else if (n != sizeof report)
+        init_fail(control, APPLY_INIT, 0, -EIO);
+    send_report(control, &report);
+    if (report.kind != APPLY_STARTED)
+        _exit(1);
+    (void)close(result); /* it was only to read from */
+}
+
+_Noreturn void init_run(const struct plan *plan, const int stdio[3], int control)
+{
+    int result[2], signals;
+    sigset_t all;
+    pid_t program;
+
+    (void)sigfillset(&all);
+    (void)sigprocmask(SIG_SETMASK, &all, NULL); /* can't fail with these arguments */
+    signals = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (signals < 0 || pipe2(result, O_CLOEXEC) < 0)
+        init_fail(control, APPLY_INIT, 0, -errno);
+    program = _Fork();
+    if (program < 0)
+        init_fail(control, APPLY_INIT, 0, -errno);
+    if (program == 0)
+        be_program(plan, stdio, result[1]);
+    (void)close(result[1]);
+    for (int i = 0; i < 3; i++)
+        (void)close(stdio[i]); /* the other end must see EOF when the program is done with them */
+    await_exec(result[0], control);
+    watch(control, signals, program);
+}

@@ -1,0 +1,12 @@
+/* init.h - our process 1 in a task's pid namespace: starts the program, reaps whatever the kernel
+ * hands it, and ends when the program ended or the control socket closes. What is then still alive
+ * in the namespace the kernel kills (pid_namespaces(7)). Async-signal-safe. */
+#pragma once
+#include "sandbox/apply.h"
+
+struct plan;
+
+/* Sends a FAILED report and exits. */
+_Noreturn void init_fail(int control, enum apply_stage stage, size_t index, int error);
+/* Called when all walls are up. Reports over control. stdio: the program's descriptors 0 to 2. */
+_Noreturn void init_run(const struct plan *plan, const int stdio[3], int control);

@@ -1,0 +1,131 @@
+#include "sandbox/landlock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/landlock.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "sandbox/plan.h"
+
+/* linux/landlock.h of newer kernels than the one whose headers we may be built with. */
+#define FS_TRUNCATE           (1ULL << 14) /* ABI 3 */
+#define FS_IOCTL_DEV          (1ULL << 15) /* ABI 5 */
+#define SCOPE_ABSTRACT_SOCKET (1ULL << 0)  /* ABI 6 */
+#define SCOPE_SIGNAL          (1ULL << 1)  /* ABI 6 */
+
+struct ruleset_attr {
+    uint64_t handled_access_fs;
+    uint64_t handled_access_net; /* ABI 4 */
+    uint64_t scoped;             /* ABI 6 */
+};
+
+/* What a rule on something that isn't a directory may hold. */
+static const uint64_t file_rights = LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_WRITE_FILE |
+                                    LANDLOCK_ACCESS_FS_READ_FILE | FS_TRUNCATE | FS_IOCTL_DEV;
+
+int landlock_abi(void)
+{
+    long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+
+    return abi < 0 ? -errno : (int)abi;
+}
+
+static uint64_t handled_fs(int abi)
+{
+    uint64_t handled = (LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1; /* all thirteen of ABI 1 */
+
+    if (abi >= 2)
+        handled |= LANDLOCK_ACCESS_FS_REFER;
+    if (abi >= 3)
+        handled |= FS_TRUNCATE;
+    if (abi >= 5)
+        handled |= FS_IOCTL_DEV;
+    return handled;
+}
+
+static uint64_t scopes(int abi)
+{
+    return abi >= 6 ? SCOPE_ABSTRACT_SOCKET | SCOPE_SIGNAL : 0;
+}
+
+static uint64_t rights_to_fs(uint32_t rights)
+{
+    uint64_t fs = 0;
+
+    if (rights & PLAN_MAY_LIST)
+        fs |= LANDLOCK_ACCESS_FS_READ_DIR;
+    if (rights & PLAN_MAY_READ)
+        fs |= LANDLOCK_ACCESS_FS_READ_FILE;
+    if (rights & PLAN_MAY_EXECUTE)
+        fs |= LANDLOCK_ACCESS_FS_EXECUTE;
+    if (rights & PLAN_MAY_WRITE)
+        fs |= LANDLOCK_ACCESS_FS_WRITE_FILE | FS_TRUNCATE | FS_IOCTL_DEV;
+    if (rights & PLAN_MAY_CHANGE)
+        fs |= LANDLOCK_ACCESS_FS_WRITE_FILE | FS_TRUNCATE | LANDLOCK_ACCESS_FS_REMOVE_DIR |
+              LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_DIR |
+              LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SOCK |
+              LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_SYM | LANDLOCK_ACCESS_FS_REFER;
+    return fs;
+}
+
+static int add_rule(int ruleset, const struct plan_rule *rule, int abi)
+{
+    struct landlock_path_beneath_attr attr = { .allowed_access =
+                                                   rights_to_fs(rule->rights) & handled_fs(abi) };
+    AUTO_CLOSE int fd = open(rule->path, O_PATH | O_CLOEXEC);
+    struct stat st;
+
+    if (fd < 0)
+        return errno == ENOENT ? 0 : -errno;
+    if (fstat(fd, &st) < 0)
+        return -errno;
+    if (!S_ISDIR(st.st_mode))
+        attr.allowed_access &= file_rights;
+    if (attr.allowed_access == 0)
+        return 0;
+    attr.parent_fd = fd;
+    if (syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &attr, 0) < 0)
+        return -errno;
+    return 0;
+}
+
+/* The kernel takes a longer struct than it knows as long as the rest is zero. */
+static int make_ruleset(uint64_t fs, int abi)
+{
+    struct ruleset_attr attr = { .handled_access_fs = fs, .scoped = scopes(abi) };
+    long fd = syscall(SYS_landlock_create_ruleset, &attr, sizeof attr, 0);
+
+    return fd < 0 ? -errno : (int)fd;
+}
+
+int landlock_enter(const struct plan_rule *rules, size_t count, int abi, size_t *ret_rule)
+{
+    AUTO_CLOSE int ruleset = make_ruleset(handled_fs(abi), abi);
+    size_t i = 0;
+    int r = ruleset < 0 ? ruleset : 0;
+
+    for (; r == 0 && i < count; i++) {
+        r = add_rule(ruleset, &rules[i], abi);
+        if (r < 0)
+            break;
+    }
+    if (r == 0 && syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
+        r = -errno;
+    if (r < 0 && ret_rule)
+        *ret_rule = ruleset < 0 ? count : i;
+    return r;
+}
+
+int landlock_enter_scopes(int abi)
+{
+    AUTO_CLOSE int ruleset = -1;
+
+    if (scopes(abi) == 0)
+        return 0;
+    ruleset = make_ruleset(0, abi);
+    if (ruleset < 0)
+        return ruleset;
+    return syscall(SYS_landlock_restrict_self, ruleset, 0) < 0 ? -errno : 0;
+}

@@ -1,0 +1,249 @@
+#include "sandbox/tree.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "sandbox/plan.h"
+
+enum {
+    ROOT_BYTES = 4 << 20,    /* directories, links and small files only */
+    BYTES_PER_INODE = 16384, /* a private place full of small files must stay bounded too */
+};
+
+static bool is_link(const char *path)
+{
+    struct stat st;
+
+    return lstat(path, &st) == 0 && S_ISLNK(st.st_mode);
+}
+
+int tree_open(const struct plan *plan, int *fds, size_t *ret_step)
+{
+    int failure = 0;
+
+    for (size_t i = 0; i < plan->step_count; i++) {
+        const struct plan_step *s = &plan->steps[i];
+
+        fds[i] = -1;
+        if (failure < 0 || s->type != PLAN_STEP_BIND ||
+            ((s->flags & PLAN_MIRROR) && is_link(s->text)))
+            continue;
+        fds[i] = open_tree(AT_FDCWD, s->text, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+        if (fds[i] < 0 && !((s->flags & PLAN_OPTIONAL) && errno == ENOENT)) {
+            failure = -errno;
+            *ret_step = i;
+        }
+    }
+    return failure;
+}
+
+/* The steps' paths, for the calls that work beneath the new root. */
+static const char *relative(const struct plan_step *s)
+{
+    return s->target + 1;
+}
+
+/* snprintf(3) isn't async-signal-safe. */
+static const char *decimal(char buffer[24], uint64_t n)
+{
+    char *p = buffer + 23;
+
+    *p = '\0';
+    do {
+        *--p = (char)('0' + n % 10);
+        n /= 10;
+    } while (n > 0);
+    return p;
+}
+
+/* A detached tmpfs; mode as in chmod(2). */
+static int make_tmpfs(uint64_t bytes, unsigned mode, unsigned attributes)
+{
+    AUTO_CLOSE int fs = fsopen("tmpfs", FSOPEN_CLOEXEC);
+    char number[24], octal[6] = { '0', '0', '0', '0', '0', '\0' };
+    int fd;
+
+    for (int i = 4; i > 0; i--, mode /= 8)
+        octal[i] = (char)('0' + mode % 8);
+    if (fs < 0 || fsconfig(fs, FSCONFIG_SET_STRING, "size", decimal(number, bytes), 0) < 0 ||
+        fsconfig(fs, FSCONFIG_SET_STRING, "nr_inodes",
+                 decimal(number, bytes / BYTES_PER_INODE + 1024), 0) < 0 ||
+        fsconfig(fs, FSCONFIG_SET_STRING, "mode", octal, 0) < 0 ||
+        fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+        return -errno;
+    fd = fsmount(fs, FSMOUNT_CLOEXEC, attributes);
+    return fd < 0 ? -errno : fd;
+}
+
+static int place(int mount_fd, int root, const char *target)
+{
+    if (move_mount(mount_fd, "", root, target, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+        return -errno;
+    return 0;
+}
+
+/* There may be one already, on a read-only file system of the host even. */
+static int make_directory(int root, const char *target, mode_t mode)
+{
+    struct stat st;
+
+    if (mkdirat(root, target, mode) == 0)
+        return 0;
+    if ((errno == EEXIST || errno == EROFS || errno == EACCES) &&
+        fstatat(root, target, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode))
+        return 0;
+    return -errno;
+}
+
+static int make_file(int root, const char *target, const char *text, mode_t mode)
+{
+    size_t len = strlen(text);
+    AUTO_CLOSE int fd = openat(root, target, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, mode);
+
+    if (fd < 0)
+        return -errno;
+    return write(fd, text, len) == (ssize_t)len ? 0 : -EIO;
+}
+
+static int make_mirror(int root, const struct plan_step *s)
+{
+    char to[PATH_MAX];
+    ssize_t len = readlink(s->text, to, sizeof to - 1);
+
+    if (len < 0)
+        return errno == ENOENT ? 0 : -errno;
+    to[len] = '\0';
+    return symlinkat(to, root, relative(s)) < 0 ? -errno : 0;
+}
+
+static int do_bind(int root, const struct plan_step *s, int fd)
+{
+    struct mount_attr attr = { .attr_set = MOUNT_ATTR_NOSUID };
+    struct stat st;
+    int r;
+
+    if (fd < 0)
+        return s->flags & PLAN_MIRROR ? make_mirror(root, s) : 0;
+    if (!(s->flags & PLAN_WRITABLE))
+        attr.attr_set |= MOUNT_ATTR_RDONLY;
+    if (!(s->flags & PLAN_DEVICE))
+        attr.attr_set |= MOUNT_ATTR_NODEV;
+    if (s->flags & PLAN_NOEXEC)
+        attr.attr_set |= MOUNT_ATTR_NOEXEC;
+    if (fstat(fd, &st) < 0 ||
+        mount_setattr(fd, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof attr) < 0)
+        return -errno;
+    if (S_ISDIR(st.st_mode))
+        r = make_directory(root, relative(s), 0755);
+    else
+        r = faccessat(root, relative(s), F_OK, AT_SYMLINK_NOFOLLOW) == 0
+                ? 0
+                : make_file(root, relative(s), "", 0444);
+    return r < 0 ? r : place(fd, root, relative(s));
+}
+
+static int do_tmpfs(int root, const struct plan_step *s)
+{
+    unsigned attributes =
+        MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | (s->flags & PLAN_NOEXEC ? MOUNT_ATTR_NOEXEC : 0);
+    AUTO_CLOSE int fd = make_tmpfs(s->size_bytes, s->mode, attributes);
+    int r = fd < 0 ? fd : make_directory(root, relative(s), 0755);
+
+    return r < 0 ? r : place(fd, root, relative(s));
+}
+
+static int do_fs(int root, const struct plan_step *s, const char *type, unsigned attributes)
+{
+    AUTO_CLOSE int fs = fsopen(type, FSOPEN_CLOEXEC), fd = -1;
+    int r = make_directory(root, relative(s), 0755);
+
+    if (r < 0)
+        return r;
+    if (fs < 0 ||
+        (s->type == PLAN_STEP_DEVPTS &&
+         (fsconfig(fs, FSCONFIG_SET_STRING, "ptmxmode", "0666", 0) < 0 ||
+          fsconfig(fs, FSCONFIG_SET_STRING, "mode", "0600", 0) < 0)) ||
+        fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+        return -errno;
+    fd = fsmount(fs, FSMOUNT_CLOEXEC, attributes);
+    return fd < 0 ? -errno : place(fd, root, relative(s));
+}
+
+static int do_step(int root, const struct plan_step *s, int fd)
+{
+    switch (s->type) {
+    case PLAN_STEP_DIR:
+        return make_directory(root, relative(s), (mode_t)s->mode);
+    case PLAN_STEP_FILE:
+        return make_file(root, relative(s), s->text, (mode_t)s->mode);
+    case PLAN_STEP_LINK:
+        return symlinkat(s->text, root, relative(s)) < 0 ? -errno : 0;
+    case PLAN_STEP_BIND:
+        return do_bind(root, s, fd);
+    case PLAN_STEP_TMPFS:
+        return do_tmpfs(root, s);
+    case PLAN_STEP_PROC:
+        return do_fs(root, s, "proc", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+    case PLAN_STEP_DEVPTS:
+        return do_fs(root, s, "devpts", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
+    case PLAN_STEP_TYPE_COUNT:
+        break;
+    }
+    return -EINVAL;
+}
+
+/* The new root comes on top of the old one: "/" is the one place that is always there. From here on
+ * it is reached by its descriptor only, as the process's root is still below. */
+static int make_root(int *ret_root)
+{
+    int fd, r;
+
+    if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+        return -errno;
+    fd = make_tmpfs(ROOT_BYTES, 0755, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+    if (fd < 0)
+        return fd;
+    r = place(fd, AT_FDCWD, "/");
+    if (r < 0) {
+        (void)close(fd); /* the first failure is the one to report */
+        return r;
+    }
+    *ret_root = fd;
+    return 0;
+}
+
+/* pivot_root(2), "pivot_root(".", ".")": the old root ends on top of the new one, and "." is it. */
+static int enter(int root)
+{
+    struct mount_attr read_only = { .attr_set = MOUNT_ATTR_RDONLY };
+
+    if (fchdir(root) < 0 || syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 ||
+        chdir("/") < 0 || mount_setattr(AT_FDCWD, "/", 0, &read_only, sizeof read_only) < 0)
+        return -errno;
+    return 0;
+}
+
+int tree_build(const struct plan *plan, const int *fds, size_t *ret_step)
+{
+    AUTO_CLOSE int root = -1;
+    int r;
+
+    *ret_step = plan->step_count;
+    (void)umask(0); /* modes are meant as they stand; there is nobody else here */
+    r = make_root(&root);
+    for (size_t i = 0; r == 0 && i < plan->step_count; i++) {
+        *ret_step = i;
+        r = do_step(root, &plan->steps[i], fds[i]);
+    }
+    if (r < 0)
+        return r;
+    *ret_step = plan->step_count + 1;
+    return enter(root);
+}
