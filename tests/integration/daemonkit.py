@@ -175,6 +175,7 @@ class Daemon:
         self.configure()
         self.program = None
         self.last_log = ""
+        self.state_seen = None  # where we see the state directory, if not at its own path
         self.wrap = []
         self.env = {}
 
@@ -212,7 +213,7 @@ class Daemon:
     def control(self, **request):
         """One request on the admin socket; None if nobody answers there."""
         try:
-            folder = os.open(self.state, os.O_PATH | os.O_DIRECTORY)
+            folder = os.open(self.state_seen or self.state, os.O_PATH | os.O_DIRECTORY)
         except OSError:
             return None
         try:
@@ -287,7 +288,7 @@ class Daemon:
 
         def look():
             jobs = self.status()["jobs"]
-            return any(job["message_id"] == message and job["state"] == "running" for job in jobs)
+            return any(job["message"] == message and job["state"] == "running" for job in jobs)
 
         wait_until(look, timeout_s, f"{message} to run")
 

@@ -1,0 +1,287 @@
+"""What happens when something dies, is missing, is broken or is full: said in words, nothing lost.
+"""
+
+import os
+import signal
+import sqlite3
+import subprocess
+
+import pytest
+
+from daemonkit import ERROR, replies
+from hubkit import wait_until
+from processes import descendants
+from test_run import Meeting
+
+
+@pytest.fixture
+def meeting(me):
+    return Meeting(me.mkdir("meeting", 0o1777))
+
+
+def spawner_of(daemon):
+    return daemon.status()["spawner_pid"]
+
+
+def assert_all_ended(daemon, timeout_s=3):
+    """Daemon, spawner and tasks are gone; the daemon's exit code is returned."""
+    code = daemon.program.wait(timeout_s)
+    hub = daemon.hub.proc.pid if daemon.hub.proc else None
+    wait_until(lambda: not descendants(but=[hub]), timeout_s,
+               lambda: f"these to end: {descendants(but=[hub])}")
+    return code
+
+
+# something dies
+
+
+def test_a_killed_daemon_takes_its_tasks_along_and_the_message_runs_again(make_daemon, meeting):
+    daemon = make_daemon(**meeting.settings())
+    job, message = daemon.hub.start("(setsid sleep 1000 &)\n" + meeting.hold("a"))
+    meeting.wait("a")
+    daemon.program.send(signal.SIGKILL)
+    assert assert_all_ended(daemon) == -signal.SIGKILL
+    meeting.release("a")
+    daemon.boot()
+    assert daemon.reply(job, message)["content"] == "done"
+
+
+def test_a_killed_spawner_ends_the_daemon_with_75(make_daemon, meeting):
+    daemon = make_daemon(**meeting.settings())
+    job, message = daemon.hub.start("(setsid sleep 1000 &)\n" + meeting.hold("a"))
+    meeting.wait("a")
+    os.kill(spawner_of(daemon), signal.SIGKILL)
+    assert assert_all_ended(daemon) == 75
+    meeting.release("a")
+    daemon.boot()
+    assert daemon.reply(job, message)["content"] == "done"
+
+
+def test_a_message_that_is_interrupted_too_often_gets_an_error(make_daemon, meeting):
+    daemon = make_daemon(task={"max_attempts": 2}, **meeting.settings())
+    job, message = daemon.hub.start(meeting.hold("a"))
+    for _ in range(2):
+        meeting.wait("a")
+        os.unlink(meeting.path("a") + ".here")
+        daemon.program.send(signal.SIGKILL)
+        assert_all_ended(daemon)
+        daemon.boot()
+    content = daemon.reply(job, message)["content"]
+    assert content.startswith(ERROR) and "task.max_attempts" in content and "2 times" in content
+    assert not meeting.is_here("a")
+
+
+def test_a_reply_outlives_the_death_of_hub_and_daemon(make_daemon, meeting):
+    daemon = make_daemon(**meeting.settings())
+    count = meeting.path("count")
+    job, message = daemon.hub.start(meeting.hold("a", f"echo x >> '{count}'; echo done"))
+    meeting.wait("a")
+    daemon.hub.end(signal.SIGKILL)
+    meeting.release("a")
+    wait_until(lambda: daemon.status()["queue"]["outbox"] == 1, what="the reply to be kept")
+    daemon.program.send(signal.SIGKILL)
+    assert_all_ended(daemon)
+    daemon.start()
+    daemon.hub.boot()
+    assert daemon.reply(job, message)["content"] == "done"
+    wait_until(lambda: daemon.status()["queue"]["outbox"] == 0, what="the acknowledgement")
+    with open(count) as file:
+        assert file.read() == "x\n"  # a message whose reply is on disk is never run again
+
+
+def test_the_daemon_waits_for_a_server_that_comes_later(make_hub, make_daemon):
+    hub = make_hub()
+    hub.end()
+    daemon = make_daemon(hub=hub, start=False)
+    daemon.start()
+    wait_until(lambda: "poll_failed" in daemon.log, what="the first failure")
+    hub.boot()
+    assert daemon.answer("echo found")["content"] == "found"
+
+
+def test_messages_sent_while_the_daemon_is_down_are_answered_after(make_daemon):
+    daemon = make_daemon()
+    daemon.end()
+    started = [daemon.hub.start(f"echo {i}") for i in range(5)]
+    daemon.boot()
+    for i, (job, message) in enumerate(started):
+        assert daemon.reply(job, message)["content"] == str(i)
+
+
+def test_an_acknowledged_message_is_not_run_again_after_a_restart(make_daemon, meeting):
+    daemon = make_daemon(**meeting.settings())
+    count = meeting.path("count")
+    daemon.answer(f"echo x >> '{count}'; echo done")
+    daemon.restart()
+    daemon.restart(signal.SIGQUIT)
+    assert daemon.answer("echo more")["content"] == "more"
+    with open(count) as file:
+        assert file.read() == "x\n"
+
+
+# something is broken or missing at the start
+
+
+def refused(daemon, code):
+    """Starts a daemon that can't; returns what it said."""
+    daemon.start()
+    found = daemon.program.wait(30)
+    assert found == code, f"exit {found}\n{daemon.log}"
+    log = daemon.log
+    daemon.program = None
+    return log
+
+
+def test_a_second_daemon_on_the_same_state_names_the_first(make_daemon):
+    daemon = make_daemon()
+    done = daemon.run("run", "-c", daemon.config, "--state", daemon.state)
+    assert done.returncode == 75
+    assert str(daemon.pid) in done.stderr and daemon.state in done.stderr
+    assert daemon.answer("echo unharmed")["content"] == "unharmed"
+
+
+def test_a_corrupt_journal_is_named_and_left_as_it_is(make_daemon):
+    daemon = make_daemon()
+    daemon.answer("echo before")
+    daemon.end()
+    journal = os.path.join(daemon.state, "journal.db")
+    with open(journal, "r+b") as file:
+        file.write(b"this is no database, " * 100)
+    with open(journal, "rb") as file:
+        damaged = file.read()
+    daemon.start()
+    code = daemon.program.wait(30)
+    assert code in (74, 78), code
+    assert journal in daemon.log and "aside" in daemon.log
+    daemon.program = None
+    with open(journal, "rb") as file:
+        assert file.read() == damaged
+    for name in ("journal.db", "journal.db-wal"):
+        if os.path.exists(os.path.join(daemon.state, name)):
+            os.rename(os.path.join(daemon.state, name), os.path.join(daemon.state, name + ".old"))
+    daemon.boot()
+    assert daemon.answer("echo after")["content"] == "after"
+
+
+def test_a_journal_of_a_newer_version_is_refused(make_daemon):
+    daemon = make_daemon()
+    daemon.end()
+    with sqlite3.connect(os.path.join(daemon.state, "journal.db")) as db:
+        db.execute("PRAGMA user_version = 999")
+    db.close()
+    daemon.start()
+    assert daemon.program.wait(30) in (74, 78)
+    assert "newer nairid" in daemon.log and "999" in daemon.log
+    daemon.program = None
+
+
+def test_a_key_that_the_server_refuses_ends_with_77(make_daemon):
+    daemon = make_daemon(start=False)
+    daemon.account.write(daemon.key_file, "nairid_0000000000000000000000000000000000000000000\n")
+    assert "key" in refused(daemon, 77)
+
+
+def test_an_organisation_key_is_refused_before_it_is_sent(make_daemon):
+    daemon = make_daemon(start=False)
+    daemon.account.write(daemon.key_file, daemon.hub.org_key + "\n")
+    log = refused(daemon, 78)
+    assert "organisation" in log and daemon.hub.org_key not in log
+
+
+@pytest.mark.parametrize("text, words", [
+    ("server: {url: x\n", ["nairid.yaml:"]),
+    ("max_concurency: 2\n", ["nairid.yaml:1:1:", "max_concurrency"]),
+    ("max_concurrency: many\n", ["nairid.yaml:1:18:"]),
+    ("max_concurrency: 0\n", ["nairid.yaml:1:18:", "1"]),
+    ("max_concurrency: 1\nmax_concurrency: 2\n", ["nairid.yaml:2:1:"]),
+    ("sandbox: {network: {mode: allowlist}}\n", ["allowlist"]),
+    ("runner: {name: comand}\n", ["command"]),
+])
+def test_wrong_settings_are_named_by_place(make_daemon, text, words):
+    daemon = make_daemon(start=False)
+    daemon.account.write(daemon.config, text)
+    daemon.env = {"NAIRID_AGENT_ID": "a"}
+    log = refused(daemon, 78)
+    for word in words:
+        assert word in log, log
+
+
+def test_a_missing_settings_file_is_named(make_daemon):
+    daemon = make_daemon(start=False)
+    os.unlink(daemon.config)
+    assert daemon.config in refused(daemon, 78)
+
+
+def test_no_server_ends_with_69(make_hub, make_daemon):
+    hub = make_hub()
+    hub.end()
+    daemon = make_daemon(hub=hub, start=False)
+    daemon.start()
+    assert daemon.program.wait(90) == 69
+    assert hub.url in daemon.log
+    daemon.program = None
+
+
+# a full disk
+
+
+class SmallDisk:
+    """A tmpfs in a mount namespace of its own, on the state directory of a daemon."""
+
+    def __init__(self, daemon, size):
+        self.daemon = daemon
+        os.mkdir(daemon.state, 0o700)
+        self.holder = subprocess.Popen(
+            ["unshare", "-m", "sh", "-c",
+             f"mount -t tmpfs -o mode=0700,size={size} none '{daemon.state}' && echo mounted && "
+             "exec cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert self.holder.stdout.readline() == b"mounted\n"
+        daemon.wrap = ["nsenter", "-t", str(self.holder.pid), "-m", "--wd=.", "--"]
+        self.root = f"/proc/{self.holder.pid}/root{daemon.state}"
+
+    def fill(self):
+        with open(os.path.join(self.root, "filler"), "wb", buffering=0) as file:
+            for size in (65536, 4096, 1):
+                try:
+                    while True:
+                        file.write(b"\0" * size)
+                except OSError:
+                    pass
+
+    def empty(self):
+        os.unlink(os.path.join(self.root, "filler"))
+
+    def done(self):
+        self.holder.stdin.close()
+        self.holder.wait(10)
+        self.holder.stdout.close()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root")
+def test_a_full_disk_is_named_and_loses_nothing(make_daemon, me):
+    daemon = make_daemon(start=False, workspace={"root": me.mkdir("jobs")})
+    disk = SmallDisk(daemon, "12m")
+    try:
+        daemon.state_seen = disk.root
+        daemon.boot()
+        started = [daemon.hub.start("echo first")]
+        daemon.hub.wait_status(started[0][1])
+        disk.fill()
+        padding = "#" * 400_000
+        while daemon.program.is_running() and len(started) < 60:
+            started.append(daemon.hub.start(f"echo {len(started)}\n{padding}"))
+        code = daemon.program.wait(60)
+        assert code in (74, 75), code
+        assert "no space left" in daemon.log, daemon.log
+        disk.empty()
+        daemon.boot()
+        for job, message in started:
+            daemon.hub.wait_status(message, timeout_s=60)
+            found = [row["content"] for row in replies(daemon.hub.messages(job), message)]
+            assert len(found) == 1 and not found[0].startswith(ERROR), found
+        assert daemon.end() == 0
+    finally:
+        if daemon.program:
+            daemon.program.kill()
+            daemon.program = None
+        disk.done()
