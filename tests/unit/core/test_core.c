@@ -1,0 +1,793 @@
+/* The decisions, event by event. A small world keeps the clock and the last commands. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "core/core.h"
+#include "util/cleanup.h"
+#include "util/mem.h"
+
+struct world {
+    struct core *core;
+    struct core_now now;
+    struct core_commands commands; /* of the last event */
+};
+
+static const struct core_options defaults = {
+    .max_concurrency = 2,
+    .max_queued = 4,
+    .max_attempts = 3,
+    .poll_ms = 50000,
+    .poll_interval_ms = 30000,
+    .start_limit_ms = 60000,
+    .drain_timeout_ms = 300000,
+    .task_timeout_ms = 3600000,
+    .task_idle_timeout_ms = 600000,
+    .output_limit_bytes = 1 << 20,
+    .reply_limit_bytes = 1 << 18,
+    .journal_retention_s = 3600,
+    .program = "worker",
+};
+
+static void handle(struct world *w, const struct core_event *ev)
+{
+    w->commands.len = 0;
+    w->now.entropy = w->now.entropy * 1664525 + 1013904223;
+    core_handle(w->core, ev, &w->now, &w->commands);
+}
+
+static void simple(struct world *w, enum core_event_type type)
+{
+    const struct core_event ev = { .type = type };
+
+    handle(w, &ev);
+}
+
+static const struct core_command *find(const struct world *w, enum core_command_type type,
+                                       uint64_t seq)
+{
+    for (size_t i = 0; i < w->commands.len; i++) {
+        const struct core_command *c = &w->commands.items[i];
+        uint64_t is = core_command_is_storing(type) && c->task ? c->task->seq : c->seq;
+
+        if (c->type == type && (seq == 0 || is == seq))
+            return c;
+    }
+    return NULL;
+}
+
+static size_t count(const struct world *w, enum core_command_type type)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < w->commands.len; i++)
+        n += w->commands.items[i].type == type;
+    return n;
+}
+
+static struct task *make(const char *job, const char *id)
+{
+    struct task *t = task_new();
+
+    t->job_id = mem_strdup(job);
+    t->id = mem_strdup(id);
+    t->ack_id = mem_strdup(id);
+    t->prompt = mem_strdup("do it");
+    return t;
+}
+
+static void arrive(struct world *w, const char *job, const char *id)
+{
+    const struct core_event ev = { .type = CORE_EV_MESSAGE, .task = make(job, id) };
+
+    handle(w, &ev);
+}
+
+static void polled(struct world *w, enum core_answer answer, uint32_t retry_after_ms)
+{
+    const struct core_event ev = {
+        .type = CORE_EV_POLLED, .answer = answer, .retry_after_ms = retry_after_ms, .waited = true
+    };
+
+    handle(w, &ev);
+}
+
+static void sent(struct world *w, uint64_t seq, enum core_answer answer)
+{
+    const struct core_event ev = { .type = CORE_EV_SENT, .seq = seq, .answer = answer };
+
+    handle(w, &ev);
+}
+
+static void started(struct world *w, uint64_t seq)
+{
+    const struct core_event ev = { .type = CORE_EV_STARTED, .seq = seq };
+
+    handle(w, &ev);
+}
+
+static void ended_as(struct world *w, uint64_t seq, const struct ending *ending)
+{
+    const struct core_event ev = { .type = CORE_EV_ENDED, .seq = seq, .ending = ending };
+
+    handle(w, &ev);
+}
+
+static void ended(struct world *w, uint64_t seq, const char *answer)
+{
+    const struct ending ending = { .ok = true, .text = answer, .stderr_tail = "" };
+
+    ended_as(w, seq, &ending);
+}
+
+static void later(struct world *w, uint64_t ms)
+{
+    w->now.mono_ms += ms;
+    w->now.wall_ms += (int64_t)ms;
+    simple(w, CORE_EV_TICK);
+}
+
+static void expect_send(const struct world *w, uint64_t seq, enum core_post post)
+{
+    const struct core_command *c = find(w, CORE_CMD_SEND, seq);
+
+    assert_non_null(c);
+    assert_int_equal(c->post, post);
+}
+
+/* From its arrival to where its program runs and the server knows. */
+static void begin(struct world *w, const char *job, const char *id, uint64_t seq)
+{
+    arrive(w, job, id);
+    assert_non_null(find(w, CORE_CMD_SPAWN, seq));
+    expect_send(w, seq, CORE_POST_PROCESSING);
+    sent(w, seq, CORE_ANSWER_OK);
+    started(w, seq);
+}
+
+static void world_with(struct world *w, const struct core_options *options)
+{
+    *w = (struct world){ .now = { .mono_ms = 1000, .wall_ms = 1000000000 } };
+    w->core = core_new(options, 0);
+}
+
+static int setup(void **state)
+{
+    struct world *w = mem_new(struct world);
+
+    world_with(w, &defaults);
+    simple(w, CORE_EV_START);
+    assert_int_equal(find(w, CORE_CMD_POLL, 0)->wait_ms, 0); /* everything that is ours first */
+    polled(w, CORE_ANSWER_OK, 0);
+    assert_non_null(find(w, CORE_CMD_READY, 0));
+    assert_int_equal(find(w, CORE_CMD_POLL, 0)->wait_ms, 50000);
+    *state = w;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct world *w = *state;
+
+    core_free(w->core);
+    core_commands_done(&w->commands);
+    free(w);
+    return 0;
+}
+
+static void a_message_goes_from_arrival_to_acknowledgement(void **state)
+{
+    struct world *w = *state;
+
+    arrive(w, "j", "m");
+    assert_non_null(find(w, CORE_CMD_INSERT, 1));
+    assert_int_equal(find(w, CORE_CMD_UPDATE, 1)->task->attempt, 1);
+    assert_non_null(find(w, CORE_CMD_SPAWN, 1));
+    expect_send(w, 1, CORE_POST_PROCESSING);
+    sent(w, 1, CORE_ANSWER_OK);
+    started(w, 1);
+    ended(w, 1, "the answer");
+    assert_int_equal(find(w, CORE_CMD_UPDATE, 1)->task->state, TASK_FINISHED);
+    assert_string_equal(core_task(w->core, 1)->reply, "the answer");
+    expect_send(w, 1, CORE_POST_REPLY);
+    sent(w, 1, CORE_ANSWER_OK);
+    assert_int_equal(find(w, CORE_CMD_UPDATE, 1)->task->state, TASK_DELIVERED);
+    expect_send(w, 1, CORE_POST_ACK);
+    sent(w, 1, CORE_ANSWER_OK);
+    assert_int_equal(find(w, CORE_CMD_UPDATE, 1)->task->state, TASK_ACKED);
+    assert_null(core_task(w->core, 1));
+}
+
+static void a_message_that_is_known_is_not_taken_twice(void **state)
+{
+    struct world *w = *state;
+
+    begin(w, "j", "m", 1);
+    arrive(w, "j", "m");
+    assert_null(find(w, CORE_CMD_INSERT, 0));
+    ended(w, 1, "a");
+    arrive(w, "j", "m");
+    assert_null(find(w, CORE_CMD_INSERT, 0));
+}
+
+static void an_answered_message_that_is_listed_again_is_only_acknowledged_again(void **state)
+{
+    struct world *w = *state;
+
+    begin(w, "j", "m", 1);
+    ended(w, 1, "a");
+    sent(w, 1, CORE_ANSWER_OK);
+    sent(w, 1, CORE_ANSWER_OK);
+    arrive(w, "j", "m");
+    assert_int_equal(w->commands.len, 1);
+    expect_send(w, 2, CORE_POST_ACK);
+    sent(w, 2, CORE_ANSWER_OK);
+    assert_int_equal(w->commands.len, 0); /* nothing to store: the tombstone stands */
+    assert_null(core_task(w->core, 2));
+}
+
+static void a_restored_tombstone_is_only_acknowledged_again(void **state)
+{
+    struct world *w = *state;
+
+    core_restore_tombstone(w->core, "old", 999999999);
+    arrive(w, "j", "old");
+    assert_null(find(w, CORE_CMD_INSERT, 0));
+    assert_null(find(w, CORE_CMD_SPAWN, 0));
+    expect_send(w, 1, CORE_POST_ACK);
+}
+
+static void one_post_is_in_flight_per_job_and_replies_keep_their_order(void **state)
+{
+    struct world *w = *state;
+
+    begin(w, "j", "m1", 1);
+    arrive(w, "j", "m2");
+    ended(w, 1, "first");
+    expect_send(w, 1, CORE_POST_REPLY);
+    assert_non_null(find(w, CORE_CMD_SPAWN, 2));
+    assert_int_equal(count(w, CORE_CMD_SEND), 1); /* the notice of m2 waits */
+    started(w, 2);
+    ended(w, 2, "second");
+    assert_int_equal(count(w, CORE_CMD_SEND), 0);
+    sent(w, 1, CORE_ANSWER_OK);
+    expect_send(w, 1, CORE_POST_ACK);
+    assert_int_equal(count(w, CORE_CMD_SEND), 1);
+    sent(w, 1, CORE_ANSWER_OK);
+    expect_send(w, 2, CORE_POST_REPLY);
+}
+
+static void jobs_run_in_parallel_up_to_the_limit(void **state)
+{
+    struct world *w = *state;
+
+    begin(w, "a", "m1", 1);
+    begin(w, "b", "m2", 2);
+    arrive(w, "c", "m3");
+    assert_null(find(w, CORE_CMD_SPAWN, 0));
+    ended(w, 1, "x");
+    assert_non_null(find(w, CORE_CMD_SPAWN, 3));
+}
+
+static void a_full_queue_leaves_messages_at_the_server_and_asks_again_later(void **state)
+{
+    struct world *w = *state;
+    char id[8] = "m0";
+
+    begin(w, "a", "x", 1);
+    begin(w, "b", "y", 2);
+    for (int i = 0; i < 4; i++) {
+        id[1] = (char)('0' + i);
+        arrive(w, "a", id);
+        assert_non_null(find(w, CORE_CMD_INSERT, 0));
+    }
+    arrive(w, "a", "surplus");
+    assert_null(find(w, CORE_CMD_INSERT, 0));
+    assert_string_equal(find(w, CORE_CMD_NOTE, 0)->name, "queue_full");
+    arrive(w, "a", "surplus2"); /* said once */
+    assert_int_equal(w->commands.len, 0);
+    for (uint64_t seq = 1; seq <= 5; seq = seq == 1 ? 3 : seq + 1) {
+        ended(w, seq, "x");
+        sent(w, seq, CORE_ANSWER_OK);
+        sent(w, seq, CORE_ANSWER_OK);
+        if (find(w, CORE_CMD_POLL, 0))
+            break;
+        started(w, seq == 1 ? 3 : seq + 1);
+        if (find(w, CORE_CMD_POLL_CANCEL, 0))
+            break;
+    }
+    /* at half of max_queued: the long poll that is open is replaced by a plain one */
+    arrive(w, "a", "surplus");
+    assert_non_null(find(w, CORE_CMD_INSERT, 0));
+}
+
+static void a_refused_reply_is_kept_and_acknowledged(void **state)
+{
+    struct world *w = *state;
+
+    begin(w, "j", "m", 1);
+    ended(w, 1, "a");
+    sent(w, 1, CORE_ANSWER_REFUSED);
+    assert_int_equal(find(w, CORE_CMD_UPDATE, 1)->task->state, TASK_REFUSED);
+    assert_string_equal(find(w, CORE_CMD_NOTE, 0)->name, "reply_refused");
+    expect_send(w, 1, CORE_POST_ACK);
+    sent(w, 1, CORE_ANSWER_REFUSED);
+    assert_int_equal(find(w, CORE_CMD_UPDATE, 1)->task->state, TASK_ACKED);
+}
+
+static void a_reply_that_is_too_large_is_shortened_once_then_given_up(void **state)
+{
+    struct world *w = *state;
+    AUTO_FREE char *huge = mem_alloc(100001);
+
+    memset(huge, 'x', 100000);
+    begin(w, "j", "m", 1);
+    ended(w, 1, huge);
+    sent(w, 1, CORE_ANSWER_TOO_LARGE);
+    assert_true(find(w, CORE_CMD_UPDATE, 1)->task->shortened);
+    assert_true(strlen(core_task(w->core, 1)->reply) < 17000);
+    expect_send(w, 1, CORE_POST_REPLY);
+    sent(w, 1, CORE_ANSWER_TOO_LARGE);
+    assert_int_equal(find(w, CORE_CMD_UPDATE, 1)->task->state, TASK_REFUSED);
+}
+
+static void a_lost_lease_ends_the_task_and_forgets_the_message(void **state)
+{
+    struct world *w = *state;
+    const struct core_progress progress = { .text = "line" };
+    const struct core_event progressed = { .type = CORE_EV_PROGRESS,
+                                           .seq = 1,
+                                           .progress = &progress };
+
+    begin(w, "j", "m1", 1);
+    arrive(w, "j", "m2");
+    handle(w, &progressed);
+    expect_send(w, 1, CORE_POST_PROGRESS);
+    sent(w, 1, CORE_ANSWER_CONFLICT);
+    assert_int_equal(count(w, CORE_CMD_DELETE), 2);
+    assert_non_null(find(w, CORE_CMD_KILL, 1));
+    assert_null(core_task(w->core, 2));
+    ended(w, 1, "too late");
+    assert_null(find(w, CORE_CMD_SEND, 0));
+    assert_null(core_task(w->core, 1));
+    /* it may be ours again: then it is new */
+    arrive(w, "j", "m1");
+    assert_non_null(find(w, CORE_CMD_SPAWN, 0));
+}
+
+static void a_lost_lease_drops_a_reply_that_was_not_taken(void **state)
+{
+    struct world *w = *state;
+
+    begin(w, "j", "m", 1);
+    ended(w, 1, "a");
+    sent(w, 1, CORE_ANSWER_CONFLICT);
+    assert_non_null(find(w, CORE_CMD_DELETE, 1));
+    assert_null(core_task(w->core, 1));
+}
+
+static void a_failing_server_is_left_alone_with_growing_waits(void **state)
+{
+    struct world *w = *state;
+    uint64_t last = 0;
+
+    for (int i = 0; i < 8; i++) {
+        uint64_t wait;
+
+        polled(w, CORE_ANSWER_DOWN, 0);
+        assert_null(find(w, CORE_CMD_POLL, 0));
+        wait = core_deadline(w->core) - w->now.mono_ms;
+        assert_true(wait >= 500 && wait <= 60000);
+        assert_true(wait >= last / 2); /* jitter is half of it at most */
+        last = wait;
+        later(w, wait);
+        assert_int_equal(find(w, CORE_CMD_POLL, 0)->wait_ms, 0);
+    }
+    assert_true(last >= 30000);
+    polled(w, CORE_ANSWER_OK, 0);
+    assert_int_equal(find(w, CORE_CMD_POLL, 0)->wait_ms, 50000);
+}
+
+static void what_the_server_asks_for_counts_for_every_request(void **state)
+{
+    struct world *w = *state;
+
+    begin(w, "j", "m", 1);
+    polled(w, CORE_ANSWER_BUSY, 20000);
+    ended(w, 1, "a");
+    assert_null(find(w, CORE_CMD_SEND, 0));
+    later(w, 19999);
+    assert_null(find(w, CORE_CMD_SEND, 0));
+    assert_null(find(w, CORE_CMD_POLL, 0));
+    later(w, 1001); /* and the jitter */
+    expect_send(w, 1, CORE_POST_REPLY);
+    assert_non_null(find(w, CORE_CMD_POLL, 0));
+}
+
+static void a_request_that_the_server_fails_at_holds_up_its_job_only(void **state)
+{
+    struct world *w = *state;
+
+    begin(w, "a", "m1", 1);
+    begin(w, "b", "m2", 2);
+    ended(w, 1, "x");
+    sent(w, 1, CORE_ANSWER_FAILED);
+    assert_null(find(w, CORE_CMD_SEND, 0));
+    ended(w, 2, "y");
+    expect_send(w, 2, CORE_POST_REPLY);
+    later(w, 1000);
+    expect_send(w, 1, CORE_POST_REPLY);
+}
+
+static void a_server_without_long_polls_is_asked_at_the_interval(void **state)
+{
+    struct world *w = *state;
+    const struct core_event plain = { .type = CORE_EV_POLLED, .answer = CORE_ANSWER_OK };
+    uint64_t wait;
+
+    handle(w, &plain);
+    assert_null(find(w, CORE_CMD_POLL, 0));
+    wait = core_deadline(w->core) - w->now.mono_ms;
+    assert_true(wait >= 27000 && wait <= 33000);
+    later(w, wait);
+    assert_non_null(find(w, CORE_CMD_POLL, 0));
+}
+
+static void a_server_that_answers_long_polls_at_once_does_not_make_us_spin(void **state)
+{
+    struct world *w = *state;
+    unsigned polls = 0;
+    uint64_t end = w->now.mono_ms + 60000;
+
+    polled(w, CORE_ANSWER_OK, 0);
+    while (w->now.mono_ms < end) {
+        later(w, core_deadline(w->core) - w->now.mono_ms);
+        if (find(w, CORE_CMD_POLL, 0)) {
+            polls++;
+            polled(w, CORE_ANSWER_OK, 0);
+        }
+    }
+    assert_true(polls < 25);
+}
+
+static void the_key_is_given_up_after_the_second_refusal_only(void **state)
+{
+    struct world *w = *state;
+
+    polled(w, CORE_ANSWER_KEY_REFUSED, 0);
+    assert_null(find(w, CORE_CMD_EXIT, 0));
+    later(w, core_deadline(w->core) - w->now.mono_ms);
+    assert_non_null(find(w, CORE_CMD_POLL, 0));
+    polled(w, CORE_ANSWER_KEY_REFUSED, 0);
+    assert_int_equal(find(w, CORE_CMD_EXIT, 0)->code, EX_NOPERM);
+}
+
+static void a_refused_key_lets_running_tasks_finish_into_the_outbox(void **state)
+{
+    struct world *w = *state;
+
+    begin(w, "j", "m", 1);
+    polled(w, CORE_ANSWER_KEY_REFUSED, 0);
+    later(w, 2000);
+    polled(w, CORE_ANSWER_KEY_REFUSED, 0);
+    assert_null(find(w, CORE_CMD_EXIT, 0));
+    assert_null(find(w, CORE_CMD_KILL, 0));
+    ended(w, 1, "kept");
+    assert_int_equal(find(w, CORE_CMD_UPDATE, 1)->task->state, TASK_FINISHED);
+    assert_int_equal(find(w, CORE_CMD_EXIT, 0)->code, EX_NOPERM);
+}
+
+static void a_refusal_on_a_post_parks_the_outbox(void **state)
+{
+    struct world *w = *state;
+
+    begin(w, "j", "m", 1);
+    ended(w, 1, "a");
+    sent(w, 1, CORE_ANSWER_KEY_REFUSED);
+    assert_null(find(w, CORE_CMD_EXIT, 0));
+    later(w, 59999);
+    assert_null(find(w, CORE_CMD_SEND, 0));
+    later(w, 1);
+    expect_send(w, 1, CORE_POST_REPLY);
+}
+
+static void limits_end_a_task_and_are_named_in_its_reply(void **state)
+{
+    struct world *w = *state;
+    const struct core_event overflow = { .type = CORE_EV_OVERFLOW, .seq = 3 };
+    const struct ending killed = { .status = 15, .stderr_tail = "" };
+    struct core_event output = { .type = CORE_EV_OUTPUT };
+
+    begin(w, "a", "m1", 1);
+    begin(w, "b", "m2", 2);
+    for (int i = 0; i < 6; i++) {
+        later(w, 599999);
+        assert_null(find(w, CORE_CMD_KILL, 0));
+        for (output.seq = 1; output.seq <= (i < 5 ? 2 : 1); output.seq++)
+            handle(w, &output);
+    }
+    later(w, 1); /* the second one's idle limit, then the first one's hour */
+    assert_non_null(find(w, CORE_CMD_KILL, 2));
+    assert_null(find(w, CORE_CMD_KILL, 1));
+    ended_as(w, 2, &killed);
+    assert_non_null(strstr(core_task(w->core, 2)->reply, "task.idle_timeout"));
+    later(w, 10);
+    assert_non_null(find(w, CORE_CMD_KILL, 1));
+    ended_as(w, 1, &killed);
+    assert_non_null(strstr(core_task(w->core, 1)->reply, "task.timeout"));
+    arrive(w, "c", "m3");
+    started(w, 3);
+    handle(w, &overflow);
+    assert_non_null(find(w, CORE_CMD_KILL, 3));
+    ended_as(w, 3, &killed);
+    assert_non_null(strstr(core_task(w->core, 3)->reply, "task.output_limit"));
+}
+
+static void a_cancel_answers_what_waits_and_ends_what_runs(void **state)
+{
+    struct world *w = *state;
+    const struct core_event cancel = { .type = CORE_EV_JOB,
+                                       .job_id = "j",
+                                       .cancel_requested = true };
+    const struct ending killed = { .status = 15, .stderr_tail = "" };
+
+    begin(w, "j", "m1", 1);
+    arrive(w, "j", "m2");
+    handle(w, &cancel);
+    assert_non_null(find(w, CORE_CMD_KILL, 1));
+    assert_true(core_task(w->core, 1)->cancelled);
+    assert_string_equal(core_task(w->core, 2)->reply, "stopped by the user");
+    handle(w, &cancel); /* the same word again changes nothing */
+    assert_int_equal(w->commands.len, 0);
+    ended_as(w, 1, &killed);
+    assert_string_equal(core_task(w->core, 1)->reply, "stopped by the user");
+    assert_int_equal(core_task(w->core, 1)->reply_kind, TASK_REPLY_ERROR);
+    expect_send(w, 1, CORE_POST_REPLY);
+}
+
+static void a_drain_finishes_what_runs_and_starts_nothing(void **state)
+{
+    struct world *w = *state;
+
+    begin(w, "a", "m1", 1);
+    begin(w, "b", "m2", 2);
+    arrive(w, "c", "m3");
+    simple(w, CORE_EV_TERM);
+    assert_non_null(find(w, CORE_CMD_POLL_CANCEL, 0));
+    arrive(w, "d", "m4"); /* what the poll still brought */
+    assert_int_equal(w->commands.len, 0);
+    ended(w, 1, "x");
+    assert_null(find(w, CORE_CMD_SPAWN, 0));
+    later(w, 30000); /* the leases are kept */
+    expect_send(w, 2, CORE_POST_PROCESSING);
+    ended(w, 2, "y");
+    sent(w, 1, CORE_ANSWER_OK);
+    sent(w, 1, CORE_ANSWER_OK);
+    assert_null(find(w, CORE_CMD_EXIT, 0));
+    sent(w, 2, CORE_ANSWER_OK); /* the notice */
+    sent(w, 2, CORE_ANSWER_OK);
+    sent(w, 2, CORE_ANSWER_OK);
+    assert_int_equal(find(w, CORE_CMD_EXIT, 0)->code, EX_OK);
+    assert_int_equal(core_task(w->core, 3)->state, TASK_RECEIVED);
+}
+
+static void a_drain_that_is_cut_costs_no_attempt(void **state)
+{
+    struct world *w = *state;
+    const struct ending killed = { .status = 15, .stderr_tail = "" };
+
+    begin(w, "a", "m1", 1);
+    simple(w, CORE_EV_TERM);
+    later(w, 300000);
+    assert_non_null(find(w, CORE_CMD_KILL, 1));
+    ended_as(w, 1, &killed);
+    assert_int_equal(find(w, CORE_CMD_UPDATE, 1)->task->state, TASK_RECEIVED);
+    assert_int_equal(core_task(w->core, 1)->attempt, 0);
+    assert_int_equal(find(w, CORE_CMD_EXIT, 0)->code, EX_TEMPFAIL);
+}
+
+static void a_second_term_stops_at_once(void **state)
+{
+    struct world *w = *state;
+    const struct ending killed = { .status = 15, .stderr_tail = "" };
+
+    begin(w, "a", "m1", 1);
+    simple(w, CORE_EV_TERM);
+    simple(w, CORE_EV_TERM);
+    assert_non_null(find(w, CORE_CMD_KILL, 1));
+    ended_as(w, 1, &killed);
+    assert_int_equal(find(w, CORE_CMD_EXIT, 0)->code, EX_OK);
+    assert_int_equal(core_task(w->core, 1)->state, TASK_RECEIVED);
+}
+
+static void an_undeliverable_reply_does_not_hold_up_the_exit(void **state)
+{
+    struct world *w = *state;
+
+    begin(w, "a", "m1", 1);
+    ended(w, 1, "x");
+    sent(w, 1, CORE_ANSWER_DOWN);
+    simple(w, CORE_EV_TERM);
+    assert_null(find(w, CORE_CMD_EXIT, 0));
+    later(w, 10000);
+    assert_int_equal(find(w, CORE_CMD_EXIT, 0)->code, EX_OK);
+    assert_int_equal(core_task(w->core, 1)->state, TASK_FINISHED);
+}
+
+static void an_unreachable_server_ends_the_start(void **state)
+{
+    struct world *w = *state;
+
+    core_free(w->core);
+    w->core = core_new(&defaults, 0);
+    simple(w, CORE_EV_START);
+    for (int i = 0; i < 100 && !find(w, CORE_CMD_EXIT, 0); i++) {
+        if (find(w, CORE_CMD_POLL, 0))
+            polled(w, CORE_ANSWER_DOWN, 0);
+        else
+            later(w, core_deadline(w->core) - w->now.mono_ms);
+    }
+    assert_int_equal(find(w, CORE_CMD_EXIT, 0)->code, EX_UNAVAILABLE);
+}
+
+static struct task *stored(uint64_t seq, const char *job, const char *id, const char *in,
+                           uint32_t attempt)
+{
+    struct task *t = make(job, id);
+
+    t->seq = seq;
+    t->attempt = attempt;
+    assert_int_equal(task_restore(t, in), 0);
+    if (t->state >= TASK_FINISHED) {
+        t->reply_kind = TASK_REPLY_ASSISTANT;
+        t->reply = mem_strdup("stored answer");
+    }
+    return t;
+}
+
+static void recovery_goes_on_where_the_journal_ends(void **state)
+{
+    struct world *w = *state;
+    struct core_options options = defaults;
+    struct task *stopped = stored(8, "h", "m8", "running", 1);
+
+    stopped->cancelled = true;
+    options.max_concurrency = 8;
+    core_free(w->core);
+    w->core = core_new(&options, 20);
+    core_restore(w->core, stored(1, "a", "m1", "received", 0));
+    core_restore(w->core, stored(2, "b", "m2", "running", 1));
+    core_restore(w->core, stored(3, "c", "m3", "running", 3));
+    core_restore(w->core, stored(4, "d", "m4", "finished", 1));
+    core_restore(w->core, stored(5, "e", "m5", "delivered", 1));
+    core_restore(w->core, stored(6, "f", "m6", "refused", 1));
+    core_restore(w->core, stopped);
+    simple(w, CORE_EV_START);
+    assert_non_null(find(w, CORE_CMD_SPAWN, 1));
+    assert_non_null(find(w, CORE_CMD_SPAWN, 2));
+    assert_int_equal(core_task(w->core, 2)->attempt, 2);
+    assert_null(find(w, CORE_CMD_SPAWN, 3));
+    assert_non_null(strstr(core_task(w->core, 3)->reply, "interrupted 3 times"));
+    expect_send(w, 4, CORE_POST_REPLY);
+    expect_send(w, 5, CORE_POST_ACK);
+    expect_send(w, 6, CORE_POST_ACK);
+    assert_null(find(w, CORE_CMD_SPAWN, 8));
+    assert_string_equal(core_task(w->core, 8)->reply, "stopped by the user");
+    arrive(w, "z", "new");
+    assert_int_equal(find(w, CORE_CMD_INSERT, 0)->task->seq, 21); /* never one that was given */
+}
+
+static void a_stuck_process_keeps_its_slot_and_everything_is_answered(void **state)
+{
+    struct world *w = *state;
+    const struct ending stuck = { .status = 9, .stuck = true, .stderr_tail = "" };
+
+    begin(w, "j", "m1", 1);
+    arrive(w, "j", "m2");
+    ended_as(w, 1, &stuck);
+    assert_int_equal(core_task(w->core, 1)->state, TASK_FINISHED);
+    assert_non_null(strstr(core_task(w->core, 2)->reply, "could not be ended"));
+    arrive(w, "j", "m3");
+    assert_non_null(strstr(core_task(w->core, 3)->reply, "could not be ended"));
+    begin(w, "k", "m4", 4);
+    arrive(w, "l", "m5");
+    assert_null(find(w, CORE_CMD_SPAWN, 0)); /* one of two slots is gone */
+}
+
+static void progress_is_coalesced_and_never_outlives_the_task(void **state)
+{
+    struct world *w = *state;
+    struct core_progress progress = { .text = "one" }, got;
+    struct core_event ev = { .type = CORE_EV_PROGRESS, .seq = 1, .progress = &progress };
+    uint32_t number;
+
+    begin(w, "j", "m", 1);
+    handle(w, &ev);
+    expect_send(w, 1, CORE_POST_PROGRESS);
+    progress.text = "two";
+    handle(w, &ev);
+    progress.text = "three";
+    handle(w, &ev);
+    assert_null(find(w, CORE_CMD_SEND, 0));
+    sent(w, 1, CORE_ANSWER_OK);
+    assert_null(find(w, CORE_CMD_SEND, 0)); /* not sooner than the interval */
+    later(w, 1000);
+    expect_send(w, 1, CORE_POST_PROGRESS);
+    assert_true(core_progress(w->core, 1, &got, &number));
+    assert_string_equal(got.text, "three");
+    progress.text = "four";
+    handle(w, &ev);
+    ended(w, 1, "done");
+    sent(w, 1, CORE_ANSWER_OK);
+    expect_send(w, 1, CORE_POST_REPLY);
+    assert_false(core_progress(w->core, 1, &got, &number));
+}
+
+static void a_post_that_was_never_sent_is_tried_again(void **state)
+{
+    struct world *w = *state;
+
+    begin(w, "j", "m", 1);
+    ended(w, 1, "a");
+    sent(w, 1, CORE_ANSWER_DROPPED);
+    expect_send(w, 1, CORE_POST_REPLY);
+}
+
+static void old_tombstones_are_purged(void **state)
+{
+    struct world *w = *state;
+
+    core_restore_tombstone(w->core, "old", w->now.wall_ms - 1000);
+    later(w, 3600 * 1000 + 1000);
+    assert_non_null(find(w, CORE_CMD_PURGE, 0));
+    arrive(w, "j", "old");
+    assert_non_null(find(w, CORE_CMD_INSERT, 0));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_message_goes_from_arrival_to_acknowledgement),
+        TEST(a_message_that_is_known_is_not_taken_twice),
+        TEST(an_answered_message_that_is_listed_again_is_only_acknowledged_again),
+        TEST(a_restored_tombstone_is_only_acknowledged_again),
+        TEST(one_post_is_in_flight_per_job_and_replies_keep_their_order),
+        TEST(jobs_run_in_parallel_up_to_the_limit),
+        TEST(a_full_queue_leaves_messages_at_the_server_and_asks_again_later),
+        TEST(a_refused_reply_is_kept_and_acknowledged),
+        TEST(a_reply_that_is_too_large_is_shortened_once_then_given_up),
+        TEST(a_lost_lease_ends_the_task_and_forgets_the_message),
+        TEST(a_lost_lease_drops_a_reply_that_was_not_taken),
+        TEST(a_failing_server_is_left_alone_with_growing_waits),
+        TEST(what_the_server_asks_for_counts_for_every_request),
+        TEST(a_request_that_the_server_fails_at_holds_up_its_job_only),
+        TEST(a_server_without_long_polls_is_asked_at_the_interval),
+        TEST(a_server_that_answers_long_polls_at_once_does_not_make_us_spin),
+        TEST(the_key_is_given_up_after_the_second_refusal_only),
+        TEST(a_refused_key_lets_running_tasks_finish_into_the_outbox),
+        TEST(a_refusal_on_a_post_parks_the_outbox),
+        TEST(limits_end_a_task_and_are_named_in_its_reply),
+        TEST(a_cancel_answers_what_waits_and_ends_what_runs),
+        TEST(a_drain_finishes_what_runs_and_starts_nothing),
+        TEST(a_drain_that_is_cut_costs_no_attempt),
+        TEST(a_second_term_stops_at_once),
+        TEST(an_undeliverable_reply_does_not_hold_up_the_exit),
+        TEST(an_unreachable_server_ends_the_start),
+        TEST(recovery_goes_on_where_the_journal_ends),
+        TEST(a_stuck_process_keeps_its_slot_and_everything_is_answered),
+        TEST(progress_is_coalesced_and_never_outlives_the_task),
+        TEST(a_post_that_was_never_sent_is_tried_again),
+        TEST(old_tombstones_are_purged),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
