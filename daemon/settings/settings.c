@@ -184,10 +184,10 @@ static int read_file(struct load *l, const char *path)
 }
 
 /* $XDG_NAME/nairid, or $HOME/FALLBACK/nairid; NULL if the environment has neither. */
-static char *xdg_dir(const char *const *environ, const char *name, const char *fallback)
+static char *xdg_dir(const char *const *env, const char *name, const char *fallback)
 {
-    const char *base = variables_get(environ, name);
-    const char *home = variables_get(environ, "HOME");
+    const char *base = variables_get(env, name);
+    const char *home = variables_get(env, "HOME");
 
     if (base && *base == '/') /* the specification has others ignored */
         return mem_printf("%s/nairid", base);

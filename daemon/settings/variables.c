@@ -18,20 +18,20 @@ static const struct {
     { "MAX_CONCURRENCY", "max_concurrency" },
 };
 
-const char *variables_get(const char *const *environ, const char *name)
+const char *variables_get(const char *const *env, const char *name)
 {
     size_t len = strlen(name);
 
-    for (; environ && *environ; environ++)
-        if (strncmp(*environ, name, len) == 0 && (*environ)[len] == '=')
-            return (*environ)[len + 1] ? *environ + len + 1 : NULL;
+    for (; env && *env; env++)
+        if (strncmp(*env, name, len) == 0 && (*env)[len] == '=')
+            return (*env)[len + 1] ? *env + len + 1 : NULL;
     return NULL;
 }
 
-const char *variables_for(const char *const *environ, const struct table_row *row, char *buffer,
+const char *variables_for(const char *const *env, const struct table_row *row, char *buffer,
                           const char **ret_name)
 {
-    const char *value = variables_get(environ, table_variable(buffer, row));
+    const char *value = variables_get(env, table_variable(buffer, row));
 
     if (value) {
         *ret_name = buffer;
@@ -39,7 +39,7 @@ const char *variables_for(const char *const *environ, const struct table_row *ro
     }
     for (size_t i = 0; i < ARRAY_SIZE(legacy); i++)
         if (str_eq(legacy[i].key, row->key) &&
-            (value = variables_get(environ, legacy[i].name)) != NULL) {
+            (value = variables_get(env, legacy[i].name)) != NULL) {
             *ret_name = legacy[i].name;
             return value;
         }
@@ -69,13 +69,13 @@ static void warn_unless_known(const char *name, struct strv *warnings)
     strv_add(warnings, sentence);
 }
 
-void variables_unknown(const char *const *environ, struct strv *warnings)
+void variables_unknown(const char *const *env, struct strv *warnings)
 {
-    for (; environ && *environ; environ++) {
-        size_t len = strcspn(*environ, "=");
+    for (; env && *env; env++) {
+        size_t len = strcspn(*env, "=");
 
-        if (str_starts_with(*environ, own_prefix) && len <= 2 * TABLE_KEY_MAX) {
-            AUTO_FREE char *name = mem_strndup(*environ, len);
+        if (str_starts_with(*env, own_prefix) && len <= 2 * TABLE_KEY_MAX) {
+            AUTO_FREE char *name = mem_strndup(*env, len);
 
             warn_unless_known(name, warnings);
         }

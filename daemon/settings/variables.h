@@ -4,11 +4,11 @@
 struct strv;
 struct table_row;
 
-/* The value of name, or NULL if it is unset or empty. Borrowed from environ. */
-const char *variables_get(const char *const *environ, const char *name);
+/* The value of name, or NULL if it is unset or empty. Borrowed from env. */
+const char *variables_get(const char *const *env, const char *name);
 /* The value for a row: its own variable first, then the legacy ones; NULL if there is none.
- * ret_name: which variable it was, borrowed from environ or from the caller's buffer. */
-const char *variables_for(const char *const *environ, const struct table_row *row, char *buffer,
+ * ret_name: which variable it was, borrowed from env or from the caller's buffer. */
+const char *variables_for(const char *const *env, const struct table_row *row, char *buffer,
                           const char **ret_name);
 /* A sentence for each variable that begins with NAIRID_ and means nothing to us. */
-void variables_unknown(const char *const *environ, struct strv *warnings);
+void variables_unknown(const char *const *env, struct strv *warnings);

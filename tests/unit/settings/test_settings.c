@@ -60,12 +60,12 @@ static void write_file(const struct fixture *f, const char *text)
     assert_int_equal(fd_write_file(f->file, text, strlen(text), 0644, &err), 0);
 }
 
-static int load_env(struct fixture *f, const char *yaml, const char *const *environ,
+static int load_env(struct fixture *f, const char *yaml, const char *const *env,
                     const struct settings_flag *flags, size_t flag_count)
 {
     const struct settings_input input = {
         .file = yaml ? f->file : NULL,
-        .environ = environ,
+        .environ = env,
         .flags = flags,
         .flag_count = flag_count,
         .uid = 1000,
@@ -80,9 +80,9 @@ static int load_env(struct fixture *f, const char *yaml, const char *const *envi
 
 static int load(struct fixture *f, const char *yaml)
 {
-    const char *const environ[] = { f->home, NULL };
+    const char *const env[] = { f->home, NULL };
 
-    return load_env(f, yaml, environ, NULL, 0);
+    return load_env(f, yaml, env, NULL, 0);
 }
 
 /* The text after the file's name: "LINE:COLUMN: ...". */
@@ -419,18 +419,18 @@ static void the_file_is_searched_for_in_order(void **state)
 static void environment_goes_over_the_file_and_flags_over_both(void **state)
 {
     struct fixture *f = *state;
-    const char *const environ[] = { f->home,
-                                    "NAIRID_MAX_QUEUED=20",
-                                    "NAIRID_SANDBOX_LIMITS_PIDS=99",
-                                    "NAIRID_RUNNER_ARGV=[sh, '-c', \"a b\"]",
-                                    "NAIRID_RUNNER_SECRETS={T: {file: /t}}",
-                                    "NAIRID_TASK_TIMEOUT=",
-                                    NULL };
+    const char *const env[] = { f->home,
+                                "NAIRID_MAX_QUEUED=20",
+                                "NAIRID_SANDBOX_LIMITS_PIDS=99",
+                                "NAIRID_RUNNER_ARGV=[sh, '-c', \"a b\"]",
+                                "NAIRID_RUNNER_SECRETS={T: {file: /t}}",
+                                "NAIRID_TASK_TIMEOUT=",
+                                NULL };
     const struct settings_flag flags[] = {
         { .key = "max_queued", .value = "30", .flag = "--set" },
     };
 
-    assert_int_equal(load_env(f, "max_queued: 10\nmax_concurrency: 2\n", environ, flags, 1), 0);
+    assert_int_equal(load_env(f, "max_queued: 10\nmax_concurrency: 2\n", env, flags, 1), 0);
     assert_int_equal(f->s.max_queued, 30);
     assert_int_equal(f->s.max_concurrency, 2);
     assert_int_equal(f->s.sandbox_limits_pids, 99);
@@ -509,15 +509,15 @@ static void errors_in_the_environment_and_in_flags_name_them(void **state)
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
-        const char *const environ[] = { f->home, bad[i].variable, NULL };
+        const char *const env[] = { f->home, bad[i].variable, NULL };
 
-        assert_int_equal(load_env(f, NULL, environ, NULL, 0), -EINVAL);
+        assert_int_equal(load_env(f, NULL, env, NULL, 0), -EINVAL);
         assert_string_equal(f->err.text, bad[i].want);
     }
     for (size_t i = 0; i < ARRAY_SIZE(bad_flags); i++) {
-        const char *const environ[] = { f->home, NULL };
+        const char *const env[] = { f->home, NULL };
 
-        assert_int_equal(load_env(f, NULL, environ, &bad_flags[i].flag, 1), -EINVAL);
+        assert_int_equal(load_env(f, NULL, env, &bad_flags[i].flag, 1), -EINVAL);
         assert_string_equal(f->err.text, bad_flags[i].want);
     }
 }
@@ -525,15 +525,15 @@ static void errors_in_the_environment_and_in_flags_name_them(void **state)
 static void unknown_variables_and_open_lines_are_warned_of(void **state)
 {
     struct fixture *f = *state;
-    const char *const environ[] = { f->home,
-                                    "NAIRID_MAX_QUEUE=5",
-                                    "NAIRID_CONFIG=",
-                                    "NAIRID_WHATEVER_ELSE=5",
-                                    "NAIRID_SERVER_URL=http://h",
-                                    "OTHER=1",
-                                    NULL };
+    const char *const env[] = { f->home,
+                                "NAIRID_MAX_QUEUE=5",
+                                "NAIRID_CONFIG=",
+                                "NAIRID_WHATEVER_ELSE=5",
+                                "NAIRID_SERVER_URL=http://h",
+                                "OTHER=1",
+                                NULL };
 
-    assert_int_equal(load_env(f, NULL, environ, NULL, 0), 0);
+    assert_int_equal(load_env(f, NULL, env, NULL, 0), 0);
     assert_int_equal(f->s.warnings.len, 3);
     assert_string_equal(f->s.warnings.items[0], "environment variable NAIRID_MAX_QUEUE has no "
                                                 "effect; did you mean NAIRID_MAX_QUEUED?");
@@ -666,7 +666,7 @@ static bool has_line(const struct buf *b, const char *line)
 static void printing_names_sources_and_hides_secrets(void **state)
 {
     struct fixture *f = *state;
-    const char *const environ[] = { f->home, "NAIRID_MAX_QUEUED=20", NULL };
+    const char *const env[] = { f->home, "NAIRID_MAX_QUEUED=20", NULL };
     const struct settings_flag flag = { .key = "log.level", .value = "debug", .flag = "--set" };
     AUTO_FREE char *from_file = NULL, *where = NULL;
     CLEANUP(buf_done) struct buf b = { 0 };
@@ -675,7 +675,7 @@ static void printing_names_sources_and_hides_secrets(void **state)
                               "max_concurrency: 2\n"
                               "server: {proxy: 'http://user:hunter2@proxy:3128'}\n"
                               "runner: {env: {TOKEN: hunter3}, secrets: {S: {file: /etc/s}}}\n",
-                              environ, &flag, 1),
+                              env, &flag, 1),
                      0);
     settings_print(&f->s, &b);
     from_file = mem_printf("max_concurrency: 2  # %s:1:1", f->file);

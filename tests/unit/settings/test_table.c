@@ -56,8 +56,8 @@ static char *uncommented(void)
 
 static void load(const char *file, struct settings *ret_settings)
 {
-    static const char *const environ[] = { "HOME=/nonexistent", NULL };
-    const struct settings_input input = { .file = file, .environ = environ, .uid = 1000 };
+    static const char *const env[] = { "HOME=/nonexistent", NULL };
+    const struct settings_input input = { .file = file, .environ = env, .uid = 1000 };
     struct err err = { 0 };
 
     if (settings_load(&input, ret_settings, &err) < 0)
