@@ -293,6 +293,34 @@ class Daemon:
         wait_until(look, timeout_s, f"{message} to run")
 
 
+class Meeting:
+    """A folder that tasks and the test share, so that a task can say where it is and be held."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def settings(self):
+        return {"sandbox": {"write": [self.folder]}}
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def hold(self, name, then="echo done"):
+        """Shell text: says that it is here, waits for release(name), goes on."""
+        return (f"touch '{self.path(name)}.here'\n"
+                f"while [ ! -e '{self.path(name)}.go' ]; do sleep 0.02; done\n{then}")
+
+    def wait(self, name):
+        wait_for_file(self.path(name) + ".here")
+
+    def is_here(self, name):
+        return os.path.exists(self.path(name) + ".here")
+
+    def release(self, name):
+        with open(self.path(name) + ".go", "w"):
+            pass
+
+
 def replies(messages, message_id):
     """The assistant and system messages between this user message and the next."""
     ids = [message["id"] for message in messages]

@@ -8,10 +8,9 @@ import subprocess
 
 import pytest
 
-from daemonkit import ERROR, replies
+from daemonkit import ERROR, Meeting, replies
 from hubkit import wait_until
 from processes import descendants
-from test_run import Meeting
 
 
 @pytest.fixture

@@ -8,41 +8,13 @@ import signal
 
 import pytest
 
-from daemonkit import ERROR, replies, wait_for_file
+from daemonkit import ERROR, Meeting, replies
 from hubkit import wait_until
 
 
 @pytest.fixture(autouse=True)
 def as_each(account):
     """Root, then an ordinary user."""
-
-
-class Meeting:
-    """A folder that tasks and the test share, so that a task can say where it is and be held."""
-
-    def __init__(self, folder):
-        self.folder = folder
-
-    def settings(self):
-        return {"sandbox": {"write": [self.folder]}}
-
-    def path(self, name):
-        return os.path.join(self.folder, name)
-
-    def hold(self, name, then="echo done"):
-        """Shell text: says that it is here, waits for release(name), goes on."""
-        return (f"touch '{self.path(name)}.here'\n"
-                f"while [ ! -e '{self.path(name)}.go' ]; do sleep 0.02; done\n{then}")
-
-    def wait(self, name):
-        wait_for_file(self.path(name) + ".here")
-
-    def is_here(self, name):
-        return os.path.exists(self.path(name) + ".here")
-
-    def release(self, name):
-        with open(self.path(name) + ".go", "w"):
-            pass
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import xml.etree.ElementTree as ElementTree
 
 # cmocka's skip() leaves no reason: the test prints one before it.
 CMOCKA_SKIP = re.compile(r"^\[  SKIPPED \] (?!\d+ test)(\S+)", re.MULTILINE)
+REPORT = re.compile(r"^report: (.+)$", re.MULTILINE)  # what a test wants to be read
 REASON = re.compile(r"^skip: (.+)$", re.MULTILINE)
 
 
@@ -20,6 +21,7 @@ class Result:
         self.passed = 0
         self.failed = []
         self.skipped = []  # (name, reason)
+        self.reports = []
 
 
 def child_text(case, tag):
@@ -57,6 +59,7 @@ def read_ctest(path, wrapped, result):
     for case in cases:
         name = case.get("name")
         output = child_text(case, "system-out") or ""
+        result.reports += REPORT.findall(output)
         if name in wrapped:
             # pytest's cases are counted already; what only ctest saw (a time limit, a crash) isn't
             if case.get("status") == "fail" and not wrapped[name]:
@@ -103,6 +106,8 @@ def main():
     except (OSError, ElementTree.ParseError) as error:
         result.failed.append(f"ctest: no result of it ({error})")
 
+    for report in result.reports:
+        print(report)
     for name, reason in result.skipped:
         verdict = "skipped" if allowed(reason, patterns) else "SKIPPED WITHOUT LEAVE"
         print(f"{verdict}: {name}: {reason}")
