@@ -3,15 +3,35 @@
 #include <string.h>
 #include <strings.h>
 
+#include "util/cleanup.h"
 #include "util/mem.h"
 #include "util/str.h"
 
-/* What follows "http://" or "https://", or NULL. */
+static const struct scheme {
+    const char *given, *spoken;
+    bool is_secret;
+} schemes[] = {
+    { "https://", "https://", true },
+    { "http://", "http://", false },
+    /* the present daemon's variable names the realtime channel's URL */
+    { "wss://", "https://", true },
+    { "ws://", "http://", false },
+};
+
+static const struct scheme *scheme_of(const char *url)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(schemes); i++)
+        if (strncasecmp(url, schemes[i].given, strlen(schemes[i].given)) == 0)
+            return &schemes[i];
+    return NULL;
+}
+
+/* What follows the scheme, or NULL. */
 static const char *after_scheme(const char *url)
 {
-    if (strncasecmp(url, "http://", 7) == 0)
-        return url + 7;
-    return strncasecmp(url, "https://", 8) == 0 ? url + 8 : NULL;
+    const struct scheme *scheme = scheme_of(url);
+
+    return scheme ? url + strlen(scheme->given) : NULL;
 }
 
 static const char *check_port(const char *port)
@@ -67,8 +87,13 @@ const char *url_check(const char *url)
 char *url_normal(const char *url)
 {
     static const char legacy[] = "/socketio";
-    size_t len = strlen(url);
+    const struct scheme *scheme = scheme_of(url);
+    AUTO_FREE char *spoken = NULL;
+    size_t len;
 
+    if (scheme)
+        url = spoken = mem_printf("%s%s", scheme->spoken, url + strlen(scheme->given));
+    len = strlen(url);
     while (len > 0 && url[len - 1] == '/')
         len--;
     if (len >= sizeof legacy - 1 &&
@@ -81,10 +106,11 @@ char *url_normal(const char *url)
 
 bool url_is_exposed(const char *url)
 {
+    const struct scheme *scheme = scheme_of(url);
     const char *host = after_scheme(url);
     size_t len;
 
-    if (!host || strncasecmp(url, "https:", 6) == 0)
+    if (!scheme || scheme->is_secret)
         return false;
     len = *host == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":/");
     if (len == 9 && strncasecmp(host, "localhost", len) == 0)

@@ -11,13 +11,14 @@ static void base_urls_have_a_scheme_and_a_host(void **state)
 {
     static const char *const good[] = { "https://api.nairi.ai", "http://127.0.0.1:8080",
                                         "http://[::1]:80/x",    "HTTPS://host/a/b/",
-                                        "https://[fe80::1]",    "http://h:65535" };
+                                        "https://[fe80::1]",    "http://h:65535",
+                                        "wss://h/socketio/" };
     static const struct {
         const char *url, *why;
     } bad[] = {
         { "", "must begin with https:// or http://" },
         { "api.nairi.ai", "must begin with https:// or http://" },
-        { "wss://h", "must begin with https:// or http://" },
+        { "ftp://h", "must begin with https:// or http://" },
         { "https://", "the host is missing" },
         { "https:///x", "the host is missing" },
         { "https://:80", "the host is missing" },
@@ -54,13 +55,19 @@ static void slashes_and_the_old_suffix_at_the_end_are_left_out(void **state)
         { "https://api.nairi.ai/socketio/", "https://api.nairi.ai" },
         { "https://api.nairi.ai/socketio", "https://api.nairi.ai" },
         { "https://h/xsocketio", "https://h/xsocketio" },
+        { "wss://api.nairi.ai/socketio/", "https://api.nairi.ai" },
+        { "WS://127.0.0.1:8080", "http://127.0.0.1:8080" },
+        { "HTTPS://h/x", "https://h/x" },
     };
 
     (void)state;
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         AUTO_FREE char *normal = url_normal(cases[i].url);
 
+        AUTO_FREE char *again = url_normal(normal);
+
         assert_string_equal(normal, cases[i].want);
+        assert_string_equal(again, cases[i].want);
     }
 }
 
@@ -68,11 +75,12 @@ static void only_clear_text_to_other_machines_is_exposed(void **state)
 {
     static const char *const safe[] = {
         "https://h",        "http://localhost", "http://LOCALHOST:80/x", "http://127.0.0.1:1",
-        "http://127.9.9.9", "http://[::1]:1",   "http://[::1]"
+        "http://127.9.9.9", "http://[::1]:1",   "http://[::1]",          "wss://h"
     };
     static const char *const exposed[] = {
         "http://h",     "http://127.evil.example", "http://localhost.example",
-        "http://[::2]", "http://10.0.0.1",         "HTTP://h"
+        "http://[::2]", "http://10.0.0.1",         "HTTP://h",
+        "ws://h"
     };
 
     (void)state;
