@@ -15,12 +15,13 @@ struct upstream;
 
 enum upstream_verdict {
     UPSTREAM_OK,
-    UPSTREAM_REFUSED,     /* 404, 410: permanent for this message */
-    UPSTREAM_TOO_LARGE,   /* 400, 413, 422 with a JSON body: maybe a shorter one passes */
-    UPSTREAM_CONFLICT,    /* 409: our lease on the job is lost */
+    UPSTREAM_REFUSED,     /* 404 or 410 with a JSON body: permanent for this message */
+    UPSTREAM_TOO_LARGE,   /* 413, or 400 or 422 with a JSON body: maybe a shorter one passes */
+    UPSTREAM_CONFLICT,    /* 409 with a JSON body: our lease on the job is lost */
     UPSTREAM_KEY_REFUSED, /* 401 or 403 with a JSON body */
     UPSTREAM_BUSY,        /* 429 or 503: wait, Retry-After counts for every request */
-    UPSTREAM_DOWN,        /* unreachable, time-out, TLS, other 5xx, a proxy's page, not JSON */
+    UPSTREAM_DOWN,        /* unreachable, time-out, TLS, a gateway's 5xx, a log-in page, no list */
+    UPSTREAM_FAILED,      /* this post alone: 500, other errors in JSON, a filter's page */
     UPSTREAM_VERDICT_COUNT
 };
 

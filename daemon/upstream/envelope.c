@@ -1,0 +1,79 @@
+#include "upstream/envelope.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "util/json.h"
+#include "util/mem.h"
+#include "util/ulid.h"
+
+/* The payload that every envelope has. */
+static struct json *payload_of(const char *job_id, const char *task_id)
+{
+    struct json *payload = json_object();
+
+    json_add_str(payload, "job_id", job_id);
+    json_add_str(payload, "processed_message_id", task_id);
+    return payload;
+}
+
+/* Takes ownership of payload. */
+static char *print(const char *id, const char *type, struct json *payload)
+{
+    CLEANUP_PTR(json_free) struct json *envelope = json_object();
+
+    json_add_str(envelope, "id", id);
+    json_add_str(envelope, "type", type);
+    json_add(envelope, "payload", payload);
+    return json_print(envelope);
+}
+
+char *envelope_processing(const char *job_id, const char *task_id, uint32_t attempt)
+{
+    char id[ULID_ID_MAX], purpose[32];
+
+    (void)snprintf(purpose, sizeof purpose, "processing-%" PRIu32, attempt); /* fits */
+    return print(ulid_derive(id, "msg", purpose, task_id), "processing_message_v1",
+                 payload_of(job_id, task_id));
+}
+
+char *envelope_reply(const char *job_id, const char *task_id, enum task_reply_kind kind,
+                     const char *text)
+{
+    struct json *payload = payload_of(job_id, task_id);
+    char id[ULID_ID_MAX];
+
+    assert(kind != TASK_REPLY_NONE && text);
+    (void)ulid_derive(id, "msg", "reply", task_id);
+    if (kind == TASK_REPLY_ERROR) {
+        AUTO_FREE char *prefixed = mem_printf("%s%s", ENVELOPE_ERROR_PREFIX, text);
+
+        json_add_str(payload, "message", prefixed);
+        return print(id, "system_message_v1", payload);
+    }
+    json_add_str(payload, "message", text);
+    return print(id, "assistant_message_v1", payload);
+}
+
+static void add_if(struct json *payload, const char *key, const char *value)
+{
+    if (value && value[0])
+        json_add_str(payload, key, value);
+}
+
+char *envelope_progress(const char *job_id, const char *task_id, uint32_t attempt, uint32_t n,
+                        const struct envelope_progress *progress)
+{
+    struct json *payload = payload_of(job_id, task_id);
+    bool is_text = strcmp(progress->type, "text") == 0;
+    char id[ULID_ID_MAX], purpose[48];
+
+    (void)snprintf(purpose, sizeof purpose, "progress-%" PRIu32 "-%" PRIu32, attempt, n); /* fits */
+    json_add_str(payload, "progress_type", progress->type);
+    add_if(payload, "tool_name", progress->tool_name);
+    add_if(payload, "tool_status", progress->tool_status);
+    add_if(payload, is_text ? "text_delta" : "tool_input", progress->text);
+    return print(ulid_derive(id, "prg", purpose, task_id), "agent_progress_v1", payload);
+}
