@@ -36,9 +36,6 @@ if [ -e "$source/.git" ]; then
 else
     tar -C "$source" --exclude=./build -cf - . | tar -C "$tree/src" -xf -
 fi
-for list in /etc/apt/sources.list /etc/apt/sources.list.d/. /etc/apt/apt.conf.d/.; do
-    [ ! -e "$list" ] || cp -r "$list" "$tree${list%/.}$([ -d "$list" ] && echo / || true)"
-done
 
 cat >"$dir/enter" <<'ENTER'
 #!/bin/bash
