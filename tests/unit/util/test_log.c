@@ -153,8 +153,7 @@ static void a_hostile_value_forges_neither_line_nor_field(void **state)
         "\" level=\"error",
         "\\\" forged=1",
         "x\"}\n{\"event\":\"forged\"",
-        "\xe2\x80\xa8"
-        "error forged",
+        "\xe2\x80\xa8 error forged",
         "\n<0>emergency",
     };
     static const enum log_format formats[] = { LOG_FORMAT_TEXT, LOG_FORMAT_JSON,
