@@ -1,7 +1,9 @@
 /* workspace.h - a job's directories on disk: ROOT/JOB/workspace and ROOT/JOB/home.
  * Made 0700 (as root, owned by the job's task uid), kept until the job completes or the retention
- * passes. Never read here except through descriptors opened beneath them without following links
- * (openat2, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS): what is inside is hostile. */
+ * passes. ROOT and ROOT/JOB are ours, so no task can exchange a directory of its own or touch
+ * ROOT/JOB/.used, whose time is the job's last use. Never read here except through descriptors
+ * opened beneath them without following links (openat2, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS):
+ * what is inside is hostile. */
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
@@ -15,12 +17,17 @@ enum { WORKSPACE_UID_BASE = 0x70000000 };
 uid_t workspace_uid(const char *job_id);
 
 /* Makes the directories if they aren't there; paths are allocated for the caller. job_id is
- * checked: [A-Za-z0-9_-], 1..64 characters, anything else -EINVAL. As root chowns to uid. */
+ * checked: [A-Za-z0-9_-], 1..64 characters, anything else -EINVAL. As root chowns to uid. ROOT is
+ * made (its parent must be there); one that others may write to, or that isn't ours, is refused
+ * with -EPERM. Sets the job's last use to now, and gives both directories mode 0700 again. */
 int workspace_open(const char *root, const char *job_id, uid_t uid, char **ret_workspace,
                    char **ret_home, struct err *err);
 /* Removes the directories of jobs whose last use is older than retention_s and that keep() doesn't
  * want. Bounded: stops after max_entries removed entries and returns 1 if there is more to do, 0 if
- * done, negative errno otherwise. Never follows a link, never leaves root. */
+ * done, negative errno otherwise (what could be removed is gone all the same). Never follows a
+ * link, never leaves root. A job's directory is first renamed to ROOT/.gone.*, which later calls
+ * finish: a job that comes back meanwhile starts with empty directories and never with half of the
+ * old. */
 int workspace_sweep(const char *root, uint32_t retention_s, int64_t now_ms,
                     int (*keep)(const char *job_id, void *ctx), void *ctx, size_t max_entries,
                     struct err *err);

@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -23,6 +22,7 @@
 #include <cmocka.h>
 
 #include "support/journalprobe.h"
+#include "support/ownmounts.h"
 #include "support/tempdir.h"
 #include "util/cleanup.h"
 #include "util/err.h"
@@ -319,30 +319,6 @@ static void a_limit_on_the_size_of_files_is_named(void **state)
 
 /* ---- a disk that is full ---- */
 
-static bool write_file(const char *path, const char *text)
-{
-    AUTO_CLOSE int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-    return fd >= 0 && fd_write_all(fd, text, strlen(text)) == 0;
-}
-
-/* Mounts are then ours alone, and end with us. */
-static bool enter_own_mounts(void)
-{
-    AUTO_FREE char *uid = mem_printf("%u %u 1", (unsigned)geteuid(), (unsigned)geteuid());
-    AUTO_FREE char *gid = mem_printf("%u %u 1", (unsigned)getegid(), (unsigned)getegid());
-
-    if (geteuid() == 0) {
-        if (unshare(CLONE_NEWNS) < 0)
-            return false;
-    } else if (unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0 ||
-               !write_file("/proc/self/setgroups", "deny") ||
-               !write_file("/proc/self/uid_map", uid) || !write_file("/proc/self/gid_map", gid)) {
-        return false;
-    }
-    return mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
-}
-
 static void mount_small_disk(struct fixture *f, const char *size)
 {
     AUTO_FREE char *options = mem_printf("size=%s,mode=0700", size);
@@ -424,6 +400,6 @@ int main(void)
         TEST(a_read_only_disk_is_named_at_the_start),
     };
 
-    (void)enter_own_mounts(); /* where it fails, so do the mounts, and those tests skip */
+    (void)ownmounts_enter(); /* where it fails, so do the mounts, and those tests skip */
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
