@@ -159,6 +159,7 @@ void intake_message(struct core *core, struct task *task)
     struct link *l = &core->link;
     struct entry *known = NULL;
 
+    l->listing = true;
     HASH_FIND(by_id, core->by_id, task->id, strlen(task->id), known);
     if (core->phase.state != PHASE_SERVING || known) {
         /* what is still ending here after a lost lease may be ours again: ask again soon */
@@ -172,7 +173,8 @@ void intake_message(struct core *core, struct task *task)
         acknowledge_again(core, task);
         return;
     }
-    if (is_full(core)) {
+    /* once one was left, all that follow are: a later one of its job must not overtake it */
+    if (l->overflow || is_full(core)) {
         if (!l->overflow)
             core_note(core, LOG_WARNING, "queue_full", 0,
                       "%u messages wait here already (max_queued); the others stay at the server",
@@ -224,6 +226,7 @@ void intake_job(struct core *core, const char *job_id, uint64_t fence, bool canc
 {
     struct job *job = NULL;
 
+    core->link.listing = true;
     HASH_FIND_STR(core->jobs, job_id, job);
     if (!job)
         return;

@@ -85,6 +85,7 @@ void link_polled(struct core *core, const struct core_event *ev)
     struct link *l = &core->link;
 
     l->polling = false;
+    l->listing = false;
     switch (ev->answer) {
     case CORE_ANSWER_OK:
         poll_succeeded(core, ev->waited);
@@ -116,6 +117,8 @@ void link_pump(struct core *core)
     uint64_t now = core->now.mono_ms;
 
     if (core->phase.state != PHASE_SERVING)
+        return;
+    if (l->listing)
         return;
     if (l->overflow && queue_waiting(core->queue) <= core->options.max_queued / 2) {
         l->overflow = false;

@@ -76,6 +76,7 @@ struct link {
     uint64_t last_ok_ms;
     bool ever_connected, connected;
     bool polling;
+    bool listing; /* the poll is answered, and its messages are being handed over */
     uint32_t poll_wait_ms; /* of the poll in flight */
     uint64_t poll_started_ms, next_poll_ms, next_resync_ms;
     bool resync;   /* the next poll is a plain one */
