@@ -1,0 +1,111 @@
+#include "hub/call.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+#include "util/err.h"
+#include "util/json.h"
+#include "util/mem.h"
+#include "util/random.h"
+
+struct call *call_new(void)
+{
+    return mem_new(struct call);
+}
+
+static void reset_caller(struct call *c)
+{
+    free(c->agent.slug);
+    c->agent = (struct call_agent){ 0 };
+    free(c->instance);
+    c->instance = NULL;
+}
+
+void call_reset(struct call *c)
+{
+    reset_caller(c);
+    free(c->reply);
+    c->reply = NULL;
+    c->status = 0;
+    c->fence_out = 0;
+    free(c->wake.instance);
+    c->wake = (struct call_wake){ 0 };
+    c->park = false;
+    free(c->granted);
+    c->granted = NULL;
+    c->granted_count = 0;
+    c->cancels = false;
+}
+
+void call_free(struct call *c)
+{
+    if (!c)
+        return;
+    call_reset(c);
+    free(c->target);
+    free(c->body);
+    free(c->agent_header);
+    free(c->instance_header);
+    free(c);
+}
+
+int call_reply(struct call *c, unsigned status, struct json *root)
+{
+    free(c->reply);
+    c->reply = json_print(root);
+    c->status = status;
+    json_free(root);
+    return 0;
+}
+
+char *call_error_text(const char *text)
+{
+    CLEANUP_PTR(json_free) struct json *root = json_object();
+
+    json_add_str(root, "error", text);
+    return json_print(root);
+}
+
+int call_refuse(struct call *c, unsigned status, const char *fmt, ...)
+{
+    struct err err = { 0 }; /* for its bounded text */
+    va_list ap;
+
+    va_start(ap, fmt);
+    (void)err_setv(&err, 0, fmt, ap);
+    va_end(ap);
+    free(c->reply);
+    c->reply = call_error_text(err.text);
+    c->status = status;
+    return 0;
+}
+
+int call_parse_body(struct call *c, struct json **ret_root)
+{
+    CLEANUP_PTR(json_free) struct json *root = NULL;
+    struct err err = { 0 };
+
+    if (c->body_len == 0)
+        return call_refuse(c, 400, "the request's body is empty, and must be a JSON object");
+    if (json_parse(c->body, c->body_len, &root, &err) < 0)
+        return call_refuse(c, 400, "the request's body is no JSON: %s", err.text);
+    if (!json_is_object(root))
+        return call_refuse(c, 400, "the request's body must be a JSON object");
+    *ret_root = TAKE_PTR(root);
+    return 1;
+}
+
+void call_make_id(char id[ULID_ID_MAX], const char *prefix, const struct model *m)
+{
+    uint8_t entropy[10];
+
+    random_bytes(entropy, sizeof entropy);
+    ulid_make(id, prefix, m->wall_ms, entropy);
+}
+
+void call_wake_agent(struct call *c, int64_t agent, const char *instance)
+{
+    free(c->wake.instance);
+    c->wake.agent = agent;
+    c->wake.instance = mem_strdup(instance);
+}

@@ -1,0 +1,432 @@
+#include "hub/hub.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "hub/access.h"
+#include "hub/call.h"
+#include "hub/conversation.h"
+#include "hub/db.h"
+#include "hub/inbox.h"
+#include "hub/lease.h"
+#include "hub/route.h"
+#include "hub/server.h"
+#include "hub/storage.h"
+#include "hub/submission.h"
+#include "hub/waiter.h"
+#include "loop/loop.h"
+#include "util/json.h"
+#include "util/log.h"
+#include "util/mem.h"
+#include "util/str.h"
+
+enum { SWEEP_RETRY_MS = 1000 };
+
+struct hub {
+    struct loop *loop;
+    struct server *server;
+    struct storage *storage;
+    struct waiter_list *waiters;
+    struct loop_timer *lease_timer;
+    struct conversation_sweep sweep;
+    bool sweeping;
+    struct loop_timer *stop_timer;
+    bool stopping;
+};
+
+/* ---- answers ---- */
+
+static void reply_error(struct server_request *r, unsigned status, const char *text,
+                        const struct server_header *headers)
+{
+    server_reply(r, status, call_error_text(text), headers);
+}
+
+static void reply_unauthorized(struct server_request *r, const char *text)
+{
+    static const struct server_header headers[] = { { "WWW-Authenticate", "Bearer" },
+                                                    { NULL, NULL } };
+
+    reply_error(r, 401, text, headers);
+}
+
+/* Whether the instance must get this answer, as nothing will tell it again what stands there. */
+static bool hands_out(const struct call *c)
+{
+    return c->granted_count > 0 || c->cancels;
+}
+
+/* Sends what the call came to; the call lives on until the request has ended. */
+static void send_answer(struct call *c)
+{
+    char fence[24], wait[32];
+    struct server_header headers[] = {
+        { "X-Nairi-Fence", c->fence_out ? str_u64(fence, c->fence_out) : NULL },
+        { "Preference-Applied", c->wait_s ? wait : NULL },
+        { "WWW-Authenticate", c->status == 401 ? "Bearer" : NULL },
+        { NULL, NULL },
+    };
+
+    snprintf(wait, sizeof wait, "wait=%u", c->wait_s);
+    c->lost = hands_out(c) && server_request_is_gone(c->request);
+    server_reply(c->request, c->status, TAKE_PTR(c->reply), headers);
+}
+
+static void answer_nothing(struct call *c)
+{
+    c->reply = inbox_nothing();
+    c->status = 200;
+    send_answer(c);
+}
+
+/* ---- calls ---- */
+
+static int run_call(struct storage_op *op, struct model *m)
+{
+    struct call *c = (struct call *)op;
+    int rc;
+
+    call_reset(c);
+    rc = access_check(c, m, c->route->key);
+    if (rc > 0 && c->route->key == KEY_AGENT && !c->woken &&
+        lease_renew(m->leases, c->agent.seq, c->instance, m->now_ms, c->wait_s * 1000) < 0)
+        rc = call_refuse(c, 503, "more than %d instances of agents have called lately",
+                         LEASE_TABLE_MAX);
+    if (rc > 0)
+        rc = c->route->handler(c, m);
+    if (rc < 0)
+        return rc;
+    return c->status >= 200 && c->status < 300 ? 0 : STORAGE_DISCARD;
+}
+
+static void give(struct hub *h, struct call *c)
+{
+    c->running = true;
+    storage_give(h->storage, &c->op);
+}
+
+static void wake(struct hub *h, int64_t agent, const char *instance)
+{
+    struct call *c;
+
+    while ((c = waiter_take(h->waiters, agent, instance))) {
+        c->woken = true;
+        give(h, c);
+    }
+}
+
+static void park(struct hub *h, struct call *c)
+{
+    struct call *older;
+
+    if (h->stopping || c->deadline_ms <= loop_now_ms(h->loop)) {
+        answer_nothing(c);
+        return;
+    }
+    server_request_watch(c->request);
+    older = waiter_add(h->waiters, c);
+    if (older)
+        answer_nothing(older);
+}
+
+static void refuse_failure(struct call *c, int result)
+{
+    log_error("database_failed", "path", c->route->path, "error", c->op.error, "cause",
+              strerror(-result));
+    call_refuse(c, 500, "the hub can't %s its database: %s%s",
+                c->op.durable ? "write to" : "read from", c->op.error,
+                result == -ENOSPC ? " (the disk is full)" : "");
+}
+
+static void watch_leases(struct hub *h, uint64_t end_ms, uint64_t least_ms)
+{
+    uint64_t now_ms = loop_now_ms(h->loop), delay_ms;
+
+    if (h->sweeping || h->stopping || end_ms == UINT64_MAX)
+        return;
+    delay_ms = end_ms > now_ms ? end_ms - now_ms : 0;
+    loop_timer_arm(h->lease_timer, delay_ms > least_ms ? delay_ms : least_ms);
+}
+
+static void on_call_done(struct storage_op *op, int result, void *ctx)
+{
+    struct hub *h = ctx;
+    struct call *c = (struct call *)op;
+    struct call_wake waking;
+
+    c->running = false;
+    watch_leases(h, op->lease_end_ms, 0);
+    if (c->closed) {
+        call_free(c);
+        return;
+    }
+    if (result < 0) {
+        call_reset(c);
+        refuse_failure(c, result);
+    }
+    waking = c->wake;
+    c->wake = (struct call_wake){ 0 };
+    if (c->park)
+        park(h, c);
+    else
+        send_answer(c);
+    if (waking.agent)
+        wake(h, waking.agent, waking.instance);
+    free(waking.instance);
+}
+
+/* ---- what didn't arrive ---- */
+
+static int run_return(struct storage_op *op, struct model *m)
+{
+    return inbox_return(m, (struct call *)op);
+}
+
+static void on_return_done(struct storage_op *op, int result, void *ctx)
+{
+    struct hub *h = ctx;
+    struct call *c = (struct call *)op;
+
+    if (result < 0)
+        log_error("database_failed", "path", c->route->path, "error", op->error);
+    else
+        wake(h, c->agent.seq, NULL);
+    call_free(c);
+}
+
+/* The answer is lost: what it handed out must go out again. */
+static void take_back(struct hub *h, struct call *c)
+{
+    c->op.run = run_return;
+    c->op.done = on_return_done;
+    storage_give(h->storage, &c->op);
+}
+
+/* ---- requests ---- */
+
+static uint64_t header_number(struct server_request *r, const char *name, bool *ret_bad)
+{
+    const char *text = server_request_header(r, name);
+    uint64_t n = 0;
+
+    if (text && (str_to_u64(text, INT64_MAX, &n) < 0 || n == 0))
+        *ret_bad = true;
+    return n;
+}
+
+/* NULL and *ret_bad for what is too long or not printable ASCII. */
+static char *header_name(struct server_request *r, const char *name, bool *ret_bad)
+{
+    const char *text = server_request_header(r, name);
+    size_t len = text ? strlen(text) : 0;
+
+    if (len == 0)
+        return NULL;
+    for (const char *s = text; *s; s++)
+        if (*s < ' ' || *s > '~')
+            *ret_bad = true;
+    if (len > LEASE_INSTANCE_MAX)
+        *ret_bad = true;
+    return *ret_bad ? NULL : mem_strdup(text);
+}
+
+/* NULL if the request has been refused. */
+static struct call *make_call(struct server_request *r, struct route_match *match)
+{
+    struct call *c = call_new();
+    const char *why = NULL;
+    bool bad = false;
+
+    c->request = r;
+    c->route = match->route;
+    c->target = TAKE_PTR(match->target);
+    if (!access_parse(server_request_header(r, "Authorization"), c->route->key, &c->claim, &why)) {
+        reply_unauthorized(r, why);
+        call_free(c);
+        return NULL;
+    }
+    if (c->route->key == KEY_AGENT) {
+        c->agent_header = header_name(r, "X-AGENT-ID", &bad);
+        c->instance_header = header_name(r, "X-CCAGENT-ID", &bad);
+        c->fence = header_number(r, "X-Nairi-Fence", &bad);
+    }
+    if (bad) {
+        reply_error(r, 400, "X-AGENT-ID, X-CCAGENT-ID or X-Nairi-Fence is malformed", NULL);
+        call_free(c);
+        return NULL;
+    }
+    return c;
+}
+
+static void start_call(struct hub *h, struct call *c)
+{
+    const char *body = server_request_body(c->request, &c->body_len);
+
+    c->body = mem_dup(body, c->body_len);
+    if (c->route->handler == inbox_poll)
+        c->wait_s = inbox_parse_prefer(server_request_header(c->request, "Prefer"));
+    c->deadline_ms = loop_now_ms(h->loop) + c->wait_s * UINT64_C(1000);
+    c->op.run = run_call;
+    c->op.done = on_call_done;
+    c->op.durable = c->route->handler == inbox_poll || !str_eq(c->route->method, "GET");
+    if (c->route->handler == submission_post && submission_is_progress(c->body, c->body_len))
+        c->op.durable = false;
+    server_request_set_data(c->request, c);
+    give(h, c);
+}
+
+static void on_arrived(struct server_request *r, void *ctx)
+{
+    struct hub *h = ctx;
+    struct route_match match = { 0 };
+    struct server_header allow[] = { { "Allow", match.allow }, { NULL, NULL } };
+    struct call *c;
+
+    switch (route_find(server_request_method(r), server_request_path(r), &match)) {
+    case ROUTE_NO_PATH:
+        reply_error(r, 404, "no such path in this API", NULL);
+        return;
+    case ROUTE_NO_METHOD:
+        reply_error(r, 405, "this path doesn't know that method: see the header Allow", allow);
+        return;
+    case ROUTE_BAD_PATH:
+        reply_error(r, 400, "the path is not percent-encoded UTF-8", NULL);
+        return;
+    case ROUTE_FOUND:
+        break;
+    }
+    c = make_call(r, &match);
+    free(match.target);
+    if (c)
+        start_call(h, c);
+}
+
+static void on_gone(struct server_request *r, void *ctx)
+{
+    struct hub *h = ctx;
+    struct call *c = server_request_data(r);
+
+    if (!c->parked)
+        return; /* woken meanwhile: its answer will be found to be lost */
+    waiter_remove(h->waiters, c);
+    answer_nothing(c);
+}
+
+static void finish_stop(struct hub *h)
+{
+    if (h->stopping && server_requests(h->server) == 0)
+        loop_stop(h->loop);
+}
+
+static void on_ended(struct server_request *r, bool delivered, void *ctx)
+{
+    struct hub *h = ctx;
+    struct call *c = server_request_data(r);
+
+    finish_stop(h);
+    if (!c)
+        return; /* answered without the storage */
+    c->request = NULL;
+    if (c->running)
+        c->closed = true; /* only where the server is being freed */
+    else if ((!delivered || c->lost) && hands_out(c) && h->storage)
+        take_back(h, c);
+    else
+        call_free(c);
+}
+
+/* ---- time ---- */
+
+static void on_expired(struct call *c, void *ctx)
+{
+    (void)ctx;
+    answer_nothing(c);
+}
+
+static void on_sweep_done(struct storage_op *op, int result, void *ctx)
+{
+    struct hub *h = ctx;
+
+    h->sweeping = false;
+    if (result < 0)
+        log_error("database_failed", "at", "end of leases", "error", op->error);
+    watch_leases(h, op->lease_end_ms, result < 0 ? SWEEP_RETRY_MS : 0);
+    wake(h, -1, NULL);
+}
+
+static void on_lease_end(struct loop_timer *timer, void *ctx)
+{
+    struct hub *h = ctx;
+
+    (void)timer; /* armed again by what follows */
+    if (h->sweeping)
+        return;
+    h->sweeping = true;
+    conversation_sweep_init(&h->sweep);
+    h->sweep.op.done = on_sweep_done;
+    storage_give(h->storage, &h->sweep.op);
+}
+
+static void on_stop_timer(struct loop_timer *timer, void *ctx)
+{
+    struct hub *h = ctx;
+
+    (void)timer; /* one shot */
+    log_warning("stopping_late", "requests", LOG_N(server_requests(h->server)));
+    loop_stop(h->loop);
+}
+
+/* ---- life ---- */
+
+int hub_new(struct loop *loop, struct db *db, int listen_fd, struct hub **ret_hub, struct err *err)
+{
+    static const struct server_ops ops = { .arrived = on_arrived,
+                                           .gone = on_gone,
+                                           .ended = on_ended };
+    AUTO_CLOSE int fd = listen_fd;
+    CLEANUP_PTR(hub_free) struct hub *h = mem_new(struct hub);
+    int rc;
+
+    h->loop = loop;
+    h->waiters = waiter_list_new(loop, on_expired, h);
+    h->lease_timer = loop_timer_new(loop, on_lease_end, h);
+    h->stop_timer = loop_timer_new(loop, on_stop_timer, h);
+    rc = storage_new(loop, db, h, &h->storage, err);
+    if (rc >= 0)
+        rc = server_new(loop, TAKE_FD(fd), &ops, h, &h->server, err);
+    if (rc < 0)
+        return rc;
+    loop_timer_arm(h->lease_timer, LEASE_MS); /* the time of grace, should nobody call */
+    *ret_hub = TAKE_PTR(h);
+    return 0;
+}
+
+void hub_stop(struct hub *h)
+{
+    struct call *c;
+
+    if (h->stopping)
+        return;
+    h->stopping = true;
+    server_quiet(h->server);
+    loop_timer_stop(h->lease_timer);
+    loop_timer_arm(h->stop_timer, HUB_STOP_MS);
+    while ((c = waiter_take(h->waiters, -1, NULL)))
+        answer_nothing(c);
+    finish_stop(h);
+}
+
+void hub_free(struct hub *h)
+{
+    if (!h)
+        return;
+    /* First the storage: what it still has is answered, so that no connection stays suspended. What
+     * the end of the server then finds undelivered is handed out again by the next start. */
+    storage_free(TAKE_PTR(h->storage));
+    server_free(h->server);
+    waiter_list_free(h->waiters);
+    loop_timer_free(h->lease_timer);
+    loop_timer_free(h->stop_timer);
+    free(h);
+}

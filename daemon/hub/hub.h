@@ -1,0 +1,20 @@
+/* hub.h - the running hub: requests become calls, calls are carried out by the storage, answers go
+ * back; long polls wait, leases end.
+ * One thread for HTTP and timers (the loop), one for the database (storage.h). */
+#pragma once
+#include "util/cleanup.h"
+
+struct db;
+struct err;
+struct hub;
+struct loop;
+
+/* Takes ownership of db and listen_fd, also on failure. */
+int hub_new(struct loop *loop, struct db *db, int listen_fd, struct hub **ret_hub, struct err *err);
+/* Accepts nothing more, answers what waits, and stops the loop when all answers are out, after
+ * HUB_STOP_MS at the latest. */
+void hub_stop(struct hub *h);
+void hub_free(struct hub *h);
+DEFINE_CLEANUP(struct hub *, hub_free);
+
+enum { HUB_STOP_MS = 3000 };

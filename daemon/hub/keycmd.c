@@ -1,0 +1,126 @@
+#include "hub/keycmd.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "hub/agent.h"
+#include "hub/db.h"
+#include "hub/home.h"
+#include "hub/key.h"
+#include "util/buf.h"
+#include "util/clock.h"
+#include "util/err.h"
+#include "util/secret.h"
+#include "util/str.h"
+#include "util/ulid.h"
+#include "util/utf8.h"
+
+static int failed(struct db *db, int rc, const char *path, struct err *err)
+{
+    return err_set(err, rc, "write the database '%s': %s", path, db_error(db));
+}
+
+static bool name_is_valid(const char *name)
+{
+    size_t len = strlen(name);
+
+    if (len == 0 || len > KEY_NAME_MAX || !utf8_is_valid(name, len))
+        return false;
+    for (const char *s = name; *s; s++)
+        if ((unsigned char)*s < ' ' || *s == 0x7f)
+            return false;
+    return true;
+}
+
+static int check_names(const char *org, const char *agent, struct err *err)
+{
+    if (org && !name_is_valid(org))
+        return err_set(err, -EINVAL,
+                       "--org wants a name of 1 to %d bytes without control characters",
+                       KEY_NAME_MAX);
+    if (agent && !agent_slug_is_valid(agent))
+        return err_set(err, -EINVAL,
+                       "'%s' is no agent slug: want 1 to %d letters, digits and . _ - / : @ + ~, "
+                       "no slash at an end, and not the beginning 'cci_'",
+                       agent, AGENT_SLUG_MAX);
+    return 0;
+}
+
+static int store(struct db *db, const struct key_claim *claim, const char *org, const char *agent)
+{
+    int64_t wall_ms = clock_wall_ms(), seq = 0;
+    char id[ULID_ID_MAX];
+    int rc = 0;
+
+    if (agent) {
+        rc = agent_find(db, agent, &seq);
+        if (rc == 0)
+            rc = agent_make(db, agent, wall_ms, &seq);
+    }
+    return rc < 0 ? rc : key_store(db, claim, org ? org : agent, seq, wall_ms, id);
+}
+
+static int commit(struct db *db, const struct key_claim *claim, const char *org, const char *agent)
+{
+    int rc = db_script(db, "BEGIN IMMEDIATE");
+
+    if (rc >= 0)
+        rc = store(db, claim, org, agent);
+    return rc < 0 ? rc : db_script(db, "COMMIT"); /* closing the connection rolls back */
+}
+
+int keycmd_create(const char *path, const char *org, const char *agent, struct err *err)
+{
+    CLEANUP_PTR(db_close) struct db *db = NULL;
+    char text[KEY_TEXT_MAX];
+    struct key_claim claim;
+    int rc = check_names(org, agent, err);
+
+    if (rc >= 0)
+        rc = home_open(path, &db, err);
+    if (rc < 0)
+        return rc;
+    key_make(org ? KEY_ORG : KEY_AGENT, text);
+    rc = key_parse(text, strlen(text), &claim);
+    if (rc >= 0)
+        rc = commit(db, &claim, org, agent);
+    if (rc < 0)
+        rc = failed(db, rc, path, err);
+    else if (printf("%s\n", text) < 0 || fflush(stdout) != 0)
+        rc = err_set(err, -EIO, "write the key to standard output: %s", strerror(errno));
+    secret_wipe(text, sizeof text);
+    return rc;
+}
+
+int keycmd_list(const char *path, struct err *err)
+{
+    CLEANUP_PTR(db_close) struct db *db = NULL;
+    CLEANUP(buf_done) struct buf b = { 0 };
+    int rc = home_open(path, &db, err);
+
+    if (rc < 0)
+        return rc;
+    rc = key_list(db, &b);
+    if (rc < 0)
+        return err_set(err, rc, "read the database '%s': %s", path, db_error(db));
+    if (printf("%s", buf_str(&b)) < 0 || fflush(stdout) != 0)
+        return err_set(err, -EIO, "write to standard output: %s", strerror(errno));
+    return 0;
+}
+
+int keycmd_revoke(const char *path, const char *id, struct err *err)
+{
+    CLEANUP_PTR(db_close) struct db *db = NULL;
+    int rc = home_open(path, &db, err);
+
+    if (rc < 0)
+        return rc;
+    rc = key_revoke(db, id, clock_wall_ms());
+    if (rc < 0)
+        return failed(db, rc, path, err);
+    if (rc == 0)
+        return err_set(err, -ENOENT,
+                       "there is no valid key '%s': 'nairi-hub key list' shows their ids", id);
+    return 0;
+}

@@ -1,0 +1,212 @@
+/* nairi-hub: the command line. What the verbs do stands in serve.h and keycmd.h. */
+#include <errno.h>
+#include <getopt.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "hub/home.h"
+#include "hub/keycmd.h"
+#include "hub/serve.h"
+#include "util/cleanup.h"
+#include "util/err.h"
+#include "util/log.h"
+#include "util/secret.h"
+#include "util/str.h"
+
+struct flags {
+    const char *listen;
+    const char *db;
+    const char *org;
+    const char *agent;
+    const char *operand;
+    bool help;
+};
+
+enum flag { FLAG_LISTEN = 1, FLAG_DB = 2, FLAG_ORG = 4, FLAG_AGENT = 8, FLAG_HELP = 16 };
+
+static const struct option options[] = {
+    { "listen", required_argument, NULL, FLAG_LISTEN },
+    { "db", required_argument, NULL, FLAG_DB },
+    { "org", required_argument, NULL, FLAG_ORG },
+    { "agent", required_argument, NULL, FLAG_AGENT },
+    { "help", no_argument, NULL, FLAG_HELP },
+    { NULL, 0, NULL, 0 },
+};
+
+static const char usage[] =
+    "usage: nairi-hub serve [--listen ADDR] [--db FILE]\n"
+    "       nairi-hub key create --org NAME | --agent SLUG [--db FILE]\n"
+    "       nairi-hub key list [--db FILE]\n"
+    "       nairi-hub key revoke ID [--db FILE]\n"
+    "       nairi-hub version | help\n"
+    "\n"
+    "The control plane of nairid: a public API for people and scripts, and the API\n"
+    "that daemons poll.\n"
+    "\n"
+    "  --listen ADDR  HOST:PORT, numeric; port 0 takes any free one\n"
+    "                 (" SERVE_LISTEN_DEFAULT ")\n"
+    "  --db FILE      the database ($STATE_DIRECTORY/hub.db,\n"
+    "                 $XDG_STATE_HOME/nairi-hub/hub.db, for root\n"
+    "                 /var/lib/nairi-hub/hub.db, else\n"
+    "                 ~/.local/state/nairi-hub/hub.db)\n"
+    "  --org NAME     a key for the public API, and what it is called in the list\n"
+    "  --agent SLUG   a key for daemons of this agent, which is made if it is new\n"
+    "  --help         print this and exit\n";
+
+static int do_serve(const struct flags *f, const char *path, struct err *err)
+{
+    return serve_run(f->listen ? f->listen : SERVE_LISTEN_DEFAULT, path, err);
+}
+
+static int do_create(const struct flags *f, const char *path, struct err *err)
+{
+    if (!f->org == !f->agent)
+        return err_set(err, -EINVAL, "key create wants one of --org NAME and --agent SLUG");
+    return keycmd_create(path, f->org, f->agent, err);
+}
+
+static int do_list(const struct flags *f, const char *path, struct err *err)
+{
+    (void)f;
+    return keycmd_list(path, err);
+}
+
+static int do_revoke(const struct flags *f, const char *path, struct err *err)
+{
+    if (!f->operand)
+        return err_set(err, -EINVAL, "key revoke wants the id of a key: see 'nairi-hub key list'");
+    return keycmd_revoke(path, f->operand, err);
+}
+
+static const struct verb {
+    const char *words[2];
+    unsigned flags;
+    bool operand;
+    int (*run)(const struct flags *f, const char *path, struct err *err);
+} verbs[] = {
+    { { "serve", NULL }, FLAG_LISTEN | FLAG_DB, false, do_serve },
+    { { "key", "create" }, FLAG_ORG | FLAG_AGENT | FLAG_DB, false, do_create },
+    { { "key", "list" }, FLAG_DB, false, do_list },
+    { { "key", "revoke" }, FLAG_DB, true, do_revoke },
+};
+
+static int refuse(const char *what, const char *word)
+{
+    fprintf(stderr, "nairi-hub: %s%s%s%s; see 'nairi-hub --help'\n", what, word ? " '" : "",
+            word ? word : "", word ? "'" : "");
+    return EX_USAGE;
+}
+
+/* Exit codes: design of the command line, shared with nairid. */
+static int code_for(int error)
+{
+    switch (-error) {
+    case EINVAL:
+        return EX_USAGE;
+    case EBUSY:
+    case EADDRINUSE:
+        return EX_TEMPFAIL;
+    case ENOTSUP:
+        return EX_CONFIG;
+    case EACCES:
+    case EPERM:
+    case ENOENT:
+    case ENOTDIR:
+    case EROFS:
+    case EADDRNOTAVAIL:
+        return EX_CANTCREAT;
+    case EIO:
+    case ENOSPC:
+    case EBADMSG:
+        return EX_IOERR;
+    default:
+        return EX_SOFTWARE;
+    }
+}
+
+static int parse_flags(int argc, char **argv, const struct verb *verb, struct flags *f)
+{
+    int c;
+
+    opterr = 0;
+    while ((c = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
+        if (c == ':')
+            return refuse("this option needs an argument:", argv[optind - 1]);
+        if (c == FLAG_HELP || c == 'h')
+            f->help = true;
+        else if (c == '?' || !((unsigned)c & verb->flags))
+            return refuse("unknown option here:", argv[optind - 1]);
+        else if (c == FLAG_LISTEN)
+            f->listen = optarg;
+        else if (c == FLAG_DB)
+            f->db = optarg;
+        else if (c == FLAG_ORG)
+            f->org = optarg;
+        else
+            f->agent = optarg;
+    }
+    return 0;
+}
+
+static int run_verb(const struct verb *verb, int argc, char **argv)
+{
+    struct flags f = { 0 };
+    struct err err = { 0 };
+    AUTO_FREE char *path = NULL;
+    int rc = parse_flags(argc, argv, verb, &f);
+
+    if (rc != 0)
+        return rc;
+    if (f.help)
+        return printf("%s", usage) < 0 ? EX_IOERR : EX_OK;
+    if (verb->operand && optind < argc)
+        f.operand = argv[optind++];
+    if (optind < argc)
+        return refuse("one word too many:", argv[optind]);
+    path = home_path(f.db, &err);
+    rc = path ? verb->run(&f, path, &err) : err.code;
+    if (rc >= 0)
+        return EX_OK;
+    fprintf(stderr, "nairi-hub: %s\n", err.text);
+    return code_for(rc);
+}
+
+static const struct verb *find_verb(int argc, char **argv, int *ret_words)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
+        int words = verbs[i].words[1] ? 2 : 1;
+
+        if (argc <= words || !str_eq(argv[1], verbs[i].words[0]) ||
+            (words == 2 && !str_eq(argv[2], verbs[i].words[1])))
+            continue;
+        *ret_words = words;
+        return &verbs[i];
+    }
+    return NULL;
+}
+
+int main(int argc, char **argv)
+{
+    const struct verb *verb;
+    int words = 0;
+
+    log_setup(LOG_INFO, LOG_FORMAT_AUTO, NULL);
+    if (secret_setup() < 0) {
+        fprintf(stderr, "nairi-hub: libsodium can't be used on this machine\n");
+        return EX_SOFTWARE;
+    }
+    if (argc < 2)
+        return refuse("a verb is missing: serve or key", NULL);
+    if (str_eq(argv[1], "--help") || str_eq(argv[1], "-h") || str_eq(argv[1], "help"))
+        return printf("%s", usage) < 0 ? EX_IOERR : EX_OK;
+    if (str_eq(argv[1], "--version") || str_eq(argv[1], "version"))
+        return printf("nairi-hub %s\n", NAIRID_VERSION) < 0 ? EX_IOERR : EX_OK;
+    verb = find_verb(argc, argv, &words);
+    if (!verb)
+        return refuse(str_eq(argv[1], "key") ? "key wants create, list or revoke, not"
+                                             : "unknown verb",
+                      argc > 2 && str_eq(argv[1], "key") ? argv[2] : argv[1]);
+    return run_verb(verb, argc - words, argv + words);
+}

@@ -1,0 +1,177 @@
+#include "hub/message.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "hub/call.h"
+#include "hub/db.h"
+#include "hub/job.h"
+#include "hub/storage.h"
+#include "util/clock.h"
+#include "util/err.h"
+#include "util/json.h"
+#include "util/mem.h"
+#include "util/str.h"
+
+int message_insert(struct model *m, const struct message_new *what, char *ret_id)
+{
+    bool from_user = str_eq(what->role, "user");
+    int64_t rc;
+
+    call_make_id(ret_id, "cmsg", m);
+    rc =
+        db_run(m->db,
+               "INSERT INTO messages (id, job, agent, role, status, type, content, size, reply_to,"
+               " envelope, extra, acked, created_ms, updated_ms)"
+               " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, nullif(?9, 0), ?10, ?11, ?12, ?13, ?13)",
+               "tiittttiittii", ret_id, what->job->seq, what->job->agent, what->role,
+               status_name(what->status), what->type, what->content, (int64_t)strlen(what->content),
+               what->reply_to, what->envelope, what->extra, (int64_t)!from_user, m->wall_ms);
+    return rc < 0 ? (int)rc : 0;
+}
+
+#define RECORD "SELECT seq, job, agent, id, status, acked FROM messages "
+
+static int read_one(struct query *q, struct message *ret_message)
+{
+    int rc = query_next(q);
+    struct message msg = { 0 };
+
+    if (rc > 0 && status_parse(query_text(q, 4), &msg.status) < 0)
+        rc = -EBADMSG;
+    if (rc > 0) {
+        msg.seq = query_i64(q, 0);
+        msg.job = query_i64(q, 1);
+        msg.agent = query_i64(q, 2);
+        snprintf(msg.id, sizeof msg.id, "%s", query_text(q, 3));
+        msg.acked = query_i64(q, 5) != 0;
+        *ret_message = msg;
+    }
+    query_end(q);
+    return rc;
+}
+
+int message_find(struct db *db, const char *id, struct message *ret_message)
+{
+    return read_one(db_query(db, RECORD "WHERE id = ?1 AND role = 'user'", "t", id), ret_message);
+}
+
+int message_next_open(struct db *db, int64_t job, int64_t after, struct message *ret_message)
+{
+    return read_one(db_query(db,
+                             RECORD "WHERE job = ?1 AND status IN ('queued', 'pending')"
+                                    " AND seq > ?2 ORDER BY seq LIMIT 1",
+                             "ii", job, after),
+                    ret_message);
+}
+
+int message_move(struct model *m, struct message *msg, enum status_event event)
+{
+    enum status before = msg->status;
+    int64_t rc = status_step(&msg->status, event);
+
+    if (rc == 0 && msg->status != before)
+        rc = db_run(m->db, "UPDATE messages SET status = ?2, updated_ms = ?3 WHERE seq = ?1", "iti",
+                    msg->seq, status_name(msg->status), m->wall_ms);
+    return rc < 0 ? (int)rc : 0;
+}
+
+int message_give_up(struct model *m, struct job *j, struct message *msg, const char *text)
+{
+    AUTO_FREE char *content = mem_printf("%s%s", MESSAGE_ERROR_PREFIX, text);
+    struct message_new reply = { .job = j,
+                                 .role = "system",
+                                 .status = STATUS_COMPLETED,
+                                 .content = content,
+                                 .reply_to = msg->seq };
+    char id[ULID_ID_MAX];
+    int64_t rc = message_move(m, msg, STATUS_EV_FAIL);
+
+    if (rc >= 0)
+        rc = db_run(m->db, "UPDATE messages SET acked = 1, given_to = NULL WHERE seq = ?1", "i",
+                    msg->seq);
+    if (rc >= 0)
+        rc = message_insert(m, &reply, id);
+    return rc < 0 ? (int)rc : job_move(m, j, PHASE_EV_FAIL);
+}
+
+#define SHOWN                                                                                      \
+    "SELECT m.id, j.id, m.role, m.status, m.content, m.created_ms, m.updated_ms, m.extra, r.id"    \
+    " FROM messages m JOIN jobs j ON j.seq = m.job LEFT JOIN messages r ON r.seq = m.reply_to "
+
+static void add_time(struct json *object, const char *key, int64_t wall_ms)
+{
+    char text[32];
+
+    json_add_str(object, key, clock_rfc3339(text, wall_ms));
+}
+
+/* extra was checked when it was stored. */
+static void add_extra(struct json *object, const char *extra)
+{
+    CLEANUP_PTR(json_free) struct json *root = NULL;
+
+    if (!extra || json_parse(extra, strlen(extra), &root, NULL) < 0)
+        return;
+    for (const struct json *n = json_first(root); n; n = json_next(n))
+        json_add(object, json_key(n), json_copy(n));
+}
+
+static struct json *show(struct query *q)
+{
+    struct json *object = json_object();
+
+    json_add_str(object, "id", query_text(q, 0));
+    json_add_str(object, "job_id", query_text(q, 1));
+    json_add_str(object, "role", query_text(q, 2));
+    json_add_str(object, "status", query_text(q, 3));
+    json_add_str(object, "content", query_text(q, 4));
+    add_time(object, "created_at", query_i64(q, 5));
+    add_time(object, "updated_at", query_i64(q, 6));
+    if (!query_is_null(q, 8))
+        json_add_str(object, "processed_message_id", query_text(q, 8));
+    add_extra(object, query_text(q, 7));
+    return object;
+}
+
+int message_get(struct call *c, struct model *m)
+{
+    struct query *q;
+    int rc;
+
+    if (!ulid_has_prefix(c->target, "cmsg"))
+        return call_refuse(c, 400, "'%s' is no message id: those are cmsg_ and a ULID", c->target);
+    q = db_query(m->db, SHOWN "WHERE m.id = ?1", "t", c->target);
+    rc = query_next(q);
+    if (rc > 0)
+        rc = call_reply(c, 200, show(q));
+    else if (rc == 0)
+        rc = call_refuse(c, 404, "message not found: %s", c->target);
+    query_end(q);
+    return rc;
+}
+
+int message_list(struct call *c, struct model *m)
+{
+    CLEANUP_PTR(json_free) struct json *root = json_object();
+    struct json *list = json_array();
+    struct query *q;
+    int64_t job;
+    int rc;
+
+    json_add(root, "messages", list);
+    if (!job_id_is_valid(c->target))
+        return call_refuse(c, 400, "'%s' is no conversation id: those are job_ and a ULID",
+                           c->target);
+    rc = db_get(m->db, &job, "SELECT seq FROM jobs WHERE id = ?1", "t", c->target);
+    if (rc == 0)
+        return call_refuse(c, 404, "conversation not found: %s", c->target);
+    if (rc < 0)
+        return rc;
+    q = db_query(m->db, SHOWN "WHERE m.job = ?1 ORDER BY m.seq", "i", job);
+    while ((rc = query_next(q)) > 0)
+        json_push(list, show(q));
+    query_end(q);
+    return rc < 0 ? rc : call_reply(c, 200, TAKE_PTR(root));
+}

@@ -1,0 +1,33 @@
+/* route.h - which handler answers which method and path. Pure.
+ * A path's {id} stands for one segment, {agent} for all that follows (slugs contain slashes). What
+ * they stand for is percent-decoded, and refused if that gives a NUL or invalid UTF-8. */
+#pragma once
+#include "hub/key.h"
+#include <stddef.h>
+
+struct call;
+struct model;
+
+struct route {
+    const char *method;
+    const char *path;
+    enum key_kind key;
+    int (*handler)(struct call *c, struct model *m);
+};
+
+enum route_result {
+    ROUTE_FOUND,
+    ROUTE_NO_PATH,   /* 404 */
+    ROUTE_NO_METHOD, /* 405 */
+    ROUTE_BAD_PATH   /* 400 */
+};
+
+enum { ROUTE_ALLOW_MAX = 64 };
+
+struct route_match {
+    const struct route *route;   /* ROUTE_FOUND */
+    char *target;                /* decoded, to be freed; NULL if the path has no {...} */
+    char allow[ROUTE_ALLOW_MAX]; /* ROUTE_NO_METHOD: "GET, PATCH" */
+};
+
+enum route_result route_find(const char *method, const char *path, struct route_match *ret_match);

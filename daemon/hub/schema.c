@@ -1,0 +1,138 @@
+#include "hub/schema.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stddef.h>
+
+#include "hub/db.h"
+#include "util/cleanup.h"
+#include "util/err.h"
+
+/* "nhub": tells our files from other programs' SQLite files. */
+#define APPLICATION_ID "1852339554"
+
+/* Rows refer to each other by seq; id is what the API shows. seq of messages is never reused, it
+ * orders them. messages.type is set for role user: which envelope a daemon gets. given_to is the
+ * instance that has been told of an unacked message; job.holder is the instance that last took
+ * the job, which leases it as long as that instance calls. Replies are born acked. size is the
+ * length of the content, here so that it can be summed from an index. */
+static const char *const steps[SCHEMA_VERSION] = {
+    "CREATE TABLE agents ("
+    "  seq INTEGER PRIMARY KEY,"
+    "  id TEXT NOT NULL UNIQUE,"
+    "  slug TEXT NOT NULL UNIQUE,"
+    "  name TEXT,"
+    "  description TEXT,"
+    "  system_prompt TEXT,"
+    "  instances_count INTEGER NOT NULL,"
+    "  created_ms INTEGER NOT NULL,"
+    "  updated_ms INTEGER NOT NULL"
+    ") STRICT;"
+    "CREATE TABLE keys ("
+    "  seq INTEGER PRIMARY KEY,"
+    "  id TEXT NOT NULL UNIQUE,"
+    "  kind TEXT NOT NULL,"
+    "  name TEXT NOT NULL,"
+    "  agent INTEGER REFERENCES agents (seq),"
+    "  lookup INTEGER NOT NULL,"
+    "  hash BLOB NOT NULL,"
+    "  created_ms INTEGER NOT NULL,"
+    "  revoked_ms INTEGER"
+    ") STRICT;"
+    "CREATE INDEX keys_lookup ON keys (lookup);"
+    "CREATE TABLE jobs ("
+    "  seq INTEGER PRIMARY KEY,"
+    "  id TEXT NOT NULL UNIQUE,"
+    "  agent INTEGER NOT NULL REFERENCES agents (seq),"
+    "  status TEXT NOT NULL,"
+    "  mode TEXT NOT NULL,"
+    "  system_prompt TEXT,"
+    "  holder TEXT,"
+    "  fence INTEGER NOT NULL DEFAULT 0,"
+    "  cancel_seq INTEGER NOT NULL DEFAULT 0,"
+    "  cancel_told INTEGER NOT NULL DEFAULT 0,"
+    "  created_ms INTEGER NOT NULL,"
+    "  updated_ms INTEGER NOT NULL"
+    ") STRICT;"
+    "CREATE INDEX jobs_cancel ON jobs (agent) WHERE cancel_seq > 0;"
+    "CREATE TABLE messages ("
+    "  seq INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  id TEXT NOT NULL UNIQUE,"
+    "  job INTEGER NOT NULL REFERENCES jobs (seq),"
+    "  agent INTEGER NOT NULL,"
+    "  role TEXT NOT NULL,"
+    "  status TEXT NOT NULL,"
+    "  type TEXT,"
+    "  content TEXT NOT NULL,"
+    "  size INTEGER NOT NULL,"
+    "  reply_to INTEGER,"
+    "  envelope TEXT,"
+    "  extra TEXT,"
+    "  given_to TEXT,"
+    "  acked INTEGER NOT NULL,"
+    "  created_ms INTEGER NOT NULL,"
+    "  updated_ms INTEGER NOT NULL"
+    ") STRICT;"
+    "CREATE INDEX messages_job ON messages (job, seq);"
+    "CREATE INDEX messages_waiting ON messages (agent, seq)"
+    "  WHERE acked = 0 AND given_to IS NULL;"
+    "CREATE INDEX messages_given ON messages (agent, given_to, seq, size)"
+    "  WHERE acked = 0 AND given_to IS NOT NULL;"
+    "CREATE INDEX messages_open ON messages (job, seq) WHERE status IN ('queued', 'pending');"
+    "CREATE UNIQUE INDEX messages_envelope ON messages (agent, envelope)"
+    "  WHERE envelope IS NOT NULL;"
+    "CREATE INDEX messages_progress ON messages (reply_to, seq) WHERE role = 'progress';",
+};
+
+static int read_version(struct db *db, int64_t *ret_version, int64_t *ret_tables)
+{
+    int rc = db_get(db, ret_version, "PRAGMA user_version", "");
+
+    if (rc <= 0)
+        return rc < 0 ? rc : -EBADMSG;
+    rc = db_get(db, ret_tables, "SELECT count(*) FROM sqlite_schema WHERE type = 'table'", "");
+    return rc < 0 ? rc : 0;
+}
+
+static int migrate(struct db *db, const char *path, struct err *err)
+{
+    int64_t version = 0, tables = 0;
+    int rc = read_version(db, &version, &tables);
+
+    if (rc < 0)
+        return err_set(err, rc, "read the database '%s': %s", path, db_error(db));
+    if (version > SCHEMA_VERSION)
+        return err_set(err, -ENOTSUP,
+                       "the database '%s' has schema version %" PRId64 ", and this nairi-hub "
+                       "knows versions up to %d: use the newer nairi-hub that wrote it",
+                       path, version, SCHEMA_VERSION);
+    if (version < 0 || (version == 0 && tables > 0))
+        return err_set(err, -EBADMSG,
+                       "'%s' is a database of another program: name a file of nairi-hub with --db",
+                       path);
+    for (int64_t v = version; v < SCHEMA_VERSION && rc >= 0; v++)
+        rc = db_script(db, steps[v]);
+    _Static_assert(SCHEMA_VERSION == 1, "the version is written out below");
+    if (rc >= 0 && version < SCHEMA_VERSION)
+        rc = db_script(db, "PRAGMA user_version = 1; PRAGMA application_id = " APPLICATION_ID ";");
+    if (rc < 0)
+        return err_set(err, rc, "prepare the database '%s': %s", path, db_error(db));
+    return 0;
+}
+
+int schema_prepare(struct db *db, const char *path, struct err *err)
+{
+    int rc = db_script(db, "BEGIN IMMEDIATE");
+
+    if (rc < 0)
+        return err_set(err, rc, "lock the database '%s': %s", path, db_error(db));
+    rc = migrate(db, path, err);
+    if (rc < 0) {
+        (void)db_script(db, "ROLLBACK"); /* SQLite may have done so already */
+        return rc;
+    }
+    rc = db_script(db, "COMMIT");
+    if (rc < 0)
+        return err_set(err, rc, "write the database '%s': %s", path, db_error(db));
+    return 0;
+}

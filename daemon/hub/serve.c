@@ -1,0 +1,113 @@
+#include "hub/serve.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "hub/address.h"
+#include "hub/conversation.h"
+#include "hub/db.h"
+#include "hub/home.h"
+#include "hub/hub.h"
+#include "hub/server.h"
+#include "loop/loop.h"
+#include "util/err.h"
+#include "util/log.h"
+
+enum { FILES_BESIDES = 64 }; /* descriptors that aren't connections */
+
+/* A descriptor for each connection, as far as the hard limit goes; no core files, as those would
+ * hold keys. */
+static void set_limits(void)
+{
+    struct rlimit files, core = { 0, 0 };
+    rlim_t want = SERVER_CONNECTIONS_MAX + FILES_BESIDES;
+
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < want) {
+        files.rlim_cur = want < files.rlim_max ? want : files.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &files) < 0)
+            log_warning("few_files", "error", strerror(errno));
+    }
+    if (setrlimit(RLIMIT_CORE, &core) < 0)
+        log_warning("core_limit_failed", "error", strerror(errno));
+}
+
+static void on_signal(struct loop_signal *watcher, int signo, void *ctx)
+{
+    (void)watcher;
+    log_notice("stopping", "signal", sigabbrev_np(signo));
+    hub_stop(ctx);
+}
+
+static void warn_of_exposure(const struct address *a, const char *text)
+{
+    if (!address_is_loopback(a))
+        log_warning("exposed", "listen", text, "why",
+                    "plain HTTP beyond this machine: API keys, prompts and replies can be read on "
+                    "the wire; put a TLS proxy in front, or listen on 127.0.0.1");
+}
+
+static int run_hub(struct loop *loop, struct hub *hub, const struct address *a, struct err *err)
+{
+    char text[ADDRESS_TEXT_MAX];
+    struct loop_signal *term = loop_signal_new(loop, SIGTERM, on_signal, hub);
+    struct loop_signal *interrupt = loop_signal_new(loop, SIGINT, on_signal, hub);
+    int rc = 0;
+
+    address_text(a, text);
+    warn_of_exposure(a, text);
+    log_notice("listening", "listen", text);
+    if (printf("ready http://%s\n", text) < 0 || fflush(stdout) != 0)
+        rc = err_set(err, -EIO, "write to standard output: %s", strerror(errno));
+    else
+        loop_run(loop);
+    loop_signal_free(term);
+    loop_signal_free(interrupt);
+    return rc;
+}
+
+static int start_hub(struct loop *loop, struct address *a, const char *path, struct hub **ret_hub,
+                     struct err *err)
+{
+    CLEANUP_PTR(db_close) struct db *db = NULL;
+    AUTO_CLOSE int fd = -1;
+    int rc = home_open(path, &db, err);
+
+    if (rc < 0)
+        return rc;
+    rc = conversation_recover(db);
+    if (rc < 0)
+        return err_set(err, rc, "write the database '%s': %s", path, db_error(db));
+    rc = address_listen(a, &fd, err);
+    if (rc < 0)
+        return rc;
+    return hub_new(loop, TAKE_PTR(db), TAKE_FD(fd), ret_hub, err);
+}
+
+int serve_run(const char *listen, const char *path, struct err *err)
+{
+    struct address address;
+    struct loop *loop = NULL;
+    struct hub *hub = NULL;
+    AUTO_CLOSE int lock = -1;
+    int rc = address_parse(listen, &address, err);
+
+    if (rc < 0)
+        return rc;
+    set_limits();
+    (void)signal(SIGPIPE, SIG_IGN); /* a valid signal: can't fail */
+    rc = home_make(path, err);
+    if (rc >= 0)
+        rc = home_lock(path, &lock, err);
+    if (rc >= 0)
+        rc = loop_new(&loop, err);
+    if (rc >= 0)
+        rc = start_hub(loop, &address, path, &hub, err);
+    if (rc >= 0)
+        rc = run_hub(loop, hub, &address, err);
+    hub_free(hub);
+    loop_free(loop);
+    return rc;
+}

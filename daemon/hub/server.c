@@ -1,0 +1,409 @@
+#include "hub/server.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <microhttpd.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "loop/loop.h"
+#include "util/buf.h"
+#include "util/err.h"
+#include "util/mem.h"
+#include "util/str.h"
+
+enum {
+    POOL_BYTES = 8 << 10, /* libmicrohttpd's memory of one connection; bounds the headers too */
+    DRAIN_MAX = 64 << 20, /* a body past SERVER_BODY_MAX is read so far, so that the 413 arrives */
+    MHD_FLAGS = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME,
+};
+
+struct connection {
+    struct connection *next, **pprev;
+    int fd;               /* libmicrohttpd's */
+    uint64_t deadline_ms; /* 0: none, the turn is ours */
+};
+
+struct server {
+    struct loop *loop;
+    struct MHD_Daemon *mhd;
+    struct loop_fd *watcher; /* of libmicrohttpd's epoll descriptor */
+    struct loop_timer *timer;
+    struct loop_timer *sweep; /* at the first deadline of a connection */
+    bool sweeping;            /* sweep is armed */
+    struct server_ops ops;
+    void *ctx;
+    struct connection *connections;
+    size_t requests;
+};
+
+struct server_request {
+    struct server *server;
+    struct MHD_Connection *mhd;
+    struct connection *connection;
+    char *method;
+    char *path;
+    struct buf body;
+    size_t received; /* bytes of body, also those not kept */
+    bool arrived;
+    bool suspended;
+    bool gone;
+    struct loop_fd *watcher; /* of the client's socket while suspended */
+    struct MHD_Response *response;
+    unsigned status;
+    void *data;
+};
+
+/* ---- libmicrohttpd in our loop ---- */
+
+static void pump(struct server *s)
+{
+    MHD_UNSIGNED_LONG_LONG wait_ms;
+
+    (void)MHD_run(s->mhd); /* fails only where the daemon has a thread of its own */
+    if (MHD_get_timeout(s->mhd, &wait_ms) == MHD_YES)
+        loop_timer_arm(s->timer, wait_ms);
+    else
+        loop_timer_stop(s->timer);
+}
+
+static void on_epoll(struct loop_fd *watcher, unsigned events, void *ctx)
+{
+    (void)watcher;
+    (void)events;
+    pump(ctx);
+}
+
+static void on_timer(struct loop_timer *timer, void *ctx)
+{
+    (void)timer;
+    pump(ctx);
+}
+
+/* ---- deadlines ---- */
+
+static void set_deadline(struct server *s, struct connection *c, uint64_t delay_ms)
+{
+    c->deadline_ms = delay_ms ? loop_now_ms(s->loop) + delay_ms : 0;
+    if (delay_ms && !s->sweeping) {
+        loop_timer_arm(s->sweep, delay_ms);
+        s->sweeping = true;
+    }
+}
+
+/* Ends what is late, libmicrohttpd then sees the end of the stream, and waits for the next. */
+static void on_sweep(struct loop_timer *timer, void *ctx)
+{
+    struct server *s = ctx;
+    uint64_t now_ms = loop_now_ms(s->loop), next_ms = UINT64_MAX;
+
+    for (struct connection *c = s->connections; c; c = c->next) {
+        if (c->deadline_ms == 0)
+            continue;
+        if (c->deadline_ms <= now_ms) {
+            (void)shutdown(c->fd, SHUT_RDWR); /* fails if the client was faster */
+            c->deadline_ms = 0;
+        } else if (c->deadline_ms < next_ms) {
+            next_ms = c->deadline_ms;
+        }
+    }
+    s->sweeping = next_ms != UINT64_MAX;
+    if (s->sweeping)
+        loop_timer_arm(timer, next_ms - now_ms);
+}
+
+static void on_connection(void *ctx, struct MHD_Connection *mhd, void **socket_context,
+                          enum MHD_ConnectionNotificationCode code)
+{
+    struct server *s = ctx;
+    struct connection *c = *socket_context;
+
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        c = mem_new(struct connection);
+        c->fd = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+        c->next = s->connections;
+        c->pprev = &s->connections;
+        if (c->next)
+            c->next->pprev = &c->next;
+        s->connections = c;
+        *socket_context = c;
+        set_deadline(s, c, SERVER_REQUEST_MS);
+        return;
+    }
+    *c->pprev = c->next;
+    if (c->next)
+        c->next->pprev = c->pprev;
+    free(c);
+    *socket_context = NULL;
+}
+
+/* ---- requests ---- */
+
+static struct server_request *request_new(struct server *s, struct MHD_Connection *mhd,
+                                          const char *path, const char *method)
+{
+    struct server_request *r = mem_new(struct server_request);
+
+    r->server = s;
+    r->mhd = mhd;
+    r->connection =
+        MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+    r->method = mem_strdup(method);
+    r->path = mem_strdup(path);
+    return r;
+}
+
+static void request_free(struct server_request *r)
+{
+    loop_fd_free(r->watcher);
+    if (r->response)
+        MHD_destroy_response(r->response);
+    buf_done(&r->body);
+    free(r->method);
+    free(r->path);
+    free(r);
+}
+
+static void reply_too_large(struct server_request *r)
+{
+    server_reply(
+        r, MHD_HTTP_CONTENT_TOO_LARGE,
+        mem_printf("{\"error\":\"the request's body is longer than %d bytes\"}", SERVER_BODY_MAX),
+        NULL);
+}
+
+static void collect(struct server_request *r, const char *bytes, size_t len)
+{
+    r->received += len;
+    if (r->received <= SERVER_BODY_MAX)
+        buf_append(&r->body, bytes, len);
+    else
+        buf_done(&r->body);
+}
+
+static bool announces_too_much(struct server_request *r)
+{
+    const char *length = server_request_header(r, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    uint64_t n;
+
+    return length && str_to_u64(length, UINT64_MAX, &n) == 0 && n > DRAIN_MAX;
+}
+
+static enum MHD_Result queue(struct server_request *r)
+{
+    enum MHD_Result result = MHD_queue_response(r->mhd, r->status, r->response);
+
+    MHD_destroy_response(r->response);
+    r->response = NULL;
+    set_deadline(r->server, r->connection, SERVER_ANSWER_MS);
+    return result;
+}
+
+/* Called when the headers are here, for each part of the body, at the end, and after a resume. */
+static enum MHD_Result on_access(void *ctx, struct MHD_Connection *mhd, const char *path,
+                                 const char *method, const char *version, const char *bytes,
+                                 size_t *len, void **request)
+{
+    struct server *s = ctx;
+    struct server_request *r = *request;
+
+    (void)version;
+    if (!r) {
+        *request = r = request_new(s, mhd, path, method);
+        if (!announces_too_much(r))
+            return MHD_YES;
+        reply_too_large(r);
+        return queue(r);
+    }
+    if (*len > 0) {
+        collect(r, bytes, *len);
+        *len = 0;
+        return r->received <= DRAIN_MAX ? MHD_YES : MHD_NO;
+    }
+    r->suspended = false;
+    if (!r->arrived && r->received > SERVER_BODY_MAX && !r->response) {
+        reply_too_large(r);
+    } else if (!r->arrived && !r->response) {
+        r->arrived = true;
+        s->requests++;
+        set_deadline(s, r->connection, 0);
+        s->ops.arrived(r, s->ctx);
+    }
+    if (r->response)
+        return queue(r);
+    r->suspended = true;
+    MHD_suspend_connection(mhd);
+    return MHD_YES;
+}
+
+static void on_completed(void *ctx, struct MHD_Connection *mhd, void **request,
+                         enum MHD_RequestTerminationCode code)
+{
+    struct server *s = ctx;
+    struct server_request *r = *request;
+
+    (void)mhd;
+    if (!r)
+        return;
+    *request = NULL;
+    set_deadline(s, r->connection, SERVER_REQUEST_MS);
+    if (r->arrived) {
+        s->requests--;
+        s->ops.ended(r, code == MHD_REQUEST_TERMINATED_COMPLETED_OK, s->ctx);
+    }
+    request_free(r);
+}
+
+/* Paths go up as they came: what %2F or %00 means is decided there. */
+static size_t keep_escaped(void *ctx, struct MHD_Connection *mhd, char *s)
+{
+    (void)ctx;
+    (void)mhd;
+    return strlen(s);
+}
+
+const char *server_request_method(const struct server_request *r)
+{
+    return r->method;
+}
+
+const char *server_request_path(const struct server_request *r)
+{
+    return r->path;
+}
+
+const char *server_request_header(struct server_request *r, const char *name)
+{
+    return MHD_lookup_connection_value(r->mhd, MHD_HEADER_KIND, name);
+}
+
+const char *server_request_body(const struct server_request *r, size_t *ret_len)
+{
+    *ret_len = r->body.len;
+    return buf_str(&r->body);
+}
+
+void *server_request_data(const struct server_request *r)
+{
+    return r->data;
+}
+
+void server_request_set_data(struct server_request *r, void *data)
+{
+    r->data = data;
+}
+
+/* ---- clients that leave while they wait ---- */
+
+/* libmicrohttpd doesn't look at a suspended connection. */
+static bool peer_has_closed(const struct server_request *r)
+{
+    char byte;
+    ssize_t n = recv(r->connection->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+
+    return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
+}
+
+static void on_client(struct loop_fd *watcher, unsigned events, void *ctx)
+{
+    struct server_request *r = ctx;
+
+    (void)events;
+    loop_fd_set(watcher, 0); /* gone, or its next request is here: nothing more to learn */
+    if (!peer_has_closed(r))
+        return;
+    r->gone = true;
+    r->server->ops.gone(r, r->server->ctx);
+}
+
+void server_request_watch(struct server_request *r)
+{
+    if (!r->watcher && r->suspended)
+        r->watcher = loop_fd_new(r->server->loop, r->connection->fd, LOOP_READ, on_client, r);
+}
+
+bool server_request_is_gone(const struct server_request *r)
+{
+    return r->gone || peer_has_closed(r);
+}
+
+/* ---- answers ---- */
+
+void server_reply(struct server_request *r, unsigned status, char *body,
+                  const struct server_header *headers)
+{
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(strlen(body), body, MHD_RESPMEM_MUST_FREE);
+
+    assert(response && !r->response);
+    (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "application/json");
+    (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+    for (const struct server_header *h = headers; h && h->name; h++)
+        if (h->value) /* values are ours; one that isn't fit for a header is left out */
+            (void)MHD_add_response_header(response, h->name, h->value);
+    r->response = response;
+    r->status = status;
+    loop_fd_free(r->watcher);
+    r->watcher = NULL;
+    if (!r->suspended)
+        return;
+    r->suspended = false;
+    MHD_resume_connection(r->mhd);
+    /* A resume has no wake-up of its own: without a run of MHD the answer would wait for whatever
+     * comes next. */
+    loop_fd_feed(r->server->watcher, LOOP_READ);
+}
+
+/* ---- the server ---- */
+
+int server_new(struct loop *loop, int listen_fd, const struct server_ops *ops, void *ctx,
+               struct server **ret_server, struct err *err)
+{
+    AUTO_CLOSE int fd = listen_fd;
+    struct server *s = mem_new(struct server);
+    int epoll_fd;
+
+    *s = (struct server){ .loop = loop, .ops = *ops, .ctx = ctx };
+    s->mhd = MHD_start_daemon(
+        MHD_FLAGS, 0, NULL, NULL, on_access, s, MHD_OPTION_LISTEN_SOCKET, fd,
+        MHD_OPTION_NOTIFY_COMPLETED, on_completed, s, MHD_OPTION_NOTIFY_CONNECTION, on_connection,
+        s, MHD_OPTION_UNESCAPE_CALLBACK, keep_escaped, NULL, MHD_OPTION_CONNECTION_LIMIT,
+        (unsigned)SERVER_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_BYTES,
+        MHD_OPTION_CONNECTION_TIMEOUT, 0U, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
+    if (!s->mhd) {
+        free(s);
+        return err_set(err, -EIO, "start the HTTP server: libmicrohttpd gives no reason");
+    }
+    (void)TAKE_FD(fd); /* libmicrohttpd closes it */
+    epoll_fd = MHD_get_daemon_info(s->mhd, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
+    s->watcher = loop_fd_new(loop, epoll_fd, LOOP_READ, on_epoll, s);
+    s->timer = loop_timer_new(loop, on_timer, s);
+    s->sweep = loop_timer_new(loop, on_sweep, s);
+    pump(s);
+    *ret_server = s;
+    return 0;
+}
+
+void server_quiet(struct server *s)
+{
+    int fd = MHD_quiesce_daemon(s->mhd);
+
+    if (fd >= 0)
+        (void)close(fd); /* only the number is given back: nothing was written */
+}
+
+size_t server_requests(const struct server *s)
+{
+    return s->requests;
+}
+
+void server_free(struct server *s)
+{
+    if (!s)
+        return;
+    loop_fd_free(s->watcher);
+    MHD_stop_daemon(s->mhd);
+    loop_timer_free(s->timer);
+    loop_timer_free(s->sweep);
+    free(s);
+}

@@ -1,0 +1,320 @@
+#include "hub/submission.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "hub/call.h"
+#include "hub/db.h"
+#include "hub/inbox.h"
+#include "hub/job.h"
+#include "hub/message.h"
+#include "hub/storage.h"
+#include "util/json.h"
+#include "util/mem.h"
+#include "util/str.h"
+
+/* One envelope on its way in. Texts are borrowed from the body. */
+struct submission {
+    const char *id;
+    const struct json *payload;
+    const char *text; /* the payload's member named by the type's row */
+    struct message message;
+    bool has_message;
+    struct job job;
+};
+
+/* Return 1 if something was stored, 0 if not, or a negative errno. */
+typedef int (*store_fn)(struct call *c, struct model *m, struct submission *s);
+
+static int store_row(struct model *m, struct submission *s, const char *role, const char *content,
+                     const char *extra)
+{
+    struct message_new what = { .job = &s->job,
+                                .role = role,
+                                .status = STATUS_COMPLETED,
+                                .content = content,
+                                .reply_to = s->has_message ? s->message.seq : 0,
+                                .envelope = s->id,
+                                .extra = extra };
+    char id[ULID_ID_MAX];
+    int rc = message_insert(m, &what, id);
+
+    return rc < 0 ? rc : 1;
+}
+
+/* Only what has the type that the public API gives it: {"cost_usd": ..., ...} as JSON text, or
+ * NULL. */
+static char *pick_usage(const struct json *usage)
+{
+    static const char *const counts[] = { "input_tokens", "output_tokens", "cache_read_tokens",
+                                          "cache_write_tokens" };
+    CLEANUP_PTR(json_free) struct json *picked = json_object();
+    const struct json *cost = json_get(usage, "cost_usd");
+    const char *model = json_get_str(usage, "model");
+    int64_t n;
+
+    if (cost && !json_is_null(cost) && !json_is_object(cost) && !json_is_array(cost))
+        json_add(picked, "cost_usd", json_copy(cost));
+    for (size_t i = 0; i < ARRAY_SIZE(counts); i++)
+        if (json_get_i64(usage, counts[i], &n) == 0)
+            json_add_i64(picked, counts[i], n);
+    if (model)
+        json_add_str(picked, "model", model);
+    return json_len(picked) > 0 ? json_print(picked) : NULL;
+}
+
+/* The reply that ends a message. */
+static int store_terminal(struct call *c, struct model *m, struct submission *s, const char *role,
+                          bool failed)
+{
+    AUTO_FREE char *extra = failed ? NULL : pick_usage(json_get(s->payload, "usage"));
+    int rc;
+
+    if (status_is_final(s->message.status))
+        return 0;
+    rc = message_move(m, &s->message, failed ? STATUS_EV_FAIL : STATUS_EV_ANSWER);
+    if (rc >= 0)
+        rc = store_row(m, s, role, s->text, extra);
+    if (rc >= 0)
+        rc = job_move(m, &s->job, failed ? PHASE_EV_FAIL : PHASE_EV_ANSWER);
+    if (rc >= 0)
+        rc = job_settle_cancel(m, &s->job);
+    if (rc > 0) /* prompts that came after the request to stop may go out now */
+        call_wake_agent(c, s->job.agent, job_is_held(m, &s->job) ? s->job.holder : NULL);
+    return rc < 0 ? rc : 1;
+}
+
+static int store_assistant(struct call *c, struct model *m, struct submission *s)
+{
+    return store_terminal(c, m, s, "assistant", false);
+}
+
+static int store_system(struct call *c, struct model *m, struct submission *s)
+{
+    if (s->has_message && str_starts_with(s->text, MESSAGE_ERROR_PREFIX))
+        return store_terminal(c, m, s, "system", true);
+    return store_row(m, s, "system", s->text, NULL);
+}
+
+static int store_processing(struct call *c, struct model *m, struct submission *s)
+{
+    int rc;
+
+    (void)c;
+    if (status_is_final(s->message.status))
+        return 0;
+    rc = message_move(m, &s->message, STATUS_EV_HAND);
+    return rc < 0 ? rc : 1;
+}
+
+static int store_complete(struct call *c, struct model *m, struct submission *s)
+{
+    int rc = job_move(m, &s->job, PHASE_EV_COMPLETE);
+
+    (void)c;
+    return rc < 0 ? rc : store_row(m, s, "system", s->text, NULL);
+}
+
+static char *pick_progress(const struct json *payload)
+{
+    static const char *const shown[] = { "tool_use_id", "parent_tool_use_id", "progress_type",
+                                         "tool_name", "tool_status" };
+    CLEANUP_PTR(json_free) struct json *picked = json_object();
+
+    for (size_t i = 0; i < ARRAY_SIZE(shown); i++)
+        if (json_get_str(payload, shown[i]))
+            json_add_str(picked, shown[i], json_get_str(payload, shown[i]));
+    return json_len(picked) > 0 ? json_print(picked) : NULL;
+}
+
+static int store_progress(struct call *c, struct model *m, struct submission *s)
+{
+    AUTO_FREE char *content = json_print(s->payload);
+    AUTO_FREE char *extra = pick_progress(s->payload);
+    int64_t rc;
+
+    (void)c;
+    if (status_is_final(s->message.status) || strlen(content) > SUBMISSION_PROGRESS_BYTES_MAX)
+        return 0;
+    rc = message_move(m, &s->message, STATUS_EV_HAND);
+    if (rc >= 0)
+        rc = store_row(m, s, "progress", content, extra);
+    if (rc >= 0)
+        rc = db_run(m->db,
+                    "DELETE FROM messages WHERE seq = (SELECT seq FROM messages"
+                    " WHERE reply_to = ?1 AND role = 'progress' ORDER BY seq DESC"
+                    " LIMIT 1 OFFSET ?2)",
+                    "ii", s->message.seq, (int64_t)SUBMISSION_PROGRESS_MAX);
+    return rc < 0 ? (int)rc : 1;
+}
+
+static const struct type {
+    const char *name;
+    const char *text;   /* the payload's member that must be a string; NULL: none */
+    bool needs_message; /* processed_message_id must name a message */
+    store_fn store;     /* NULL: nothing to do */
+} types[] = {
+    { "assistant_message_v1", "message", true, store_assistant },
+    { "system_message_v1", "message", false, store_system },
+    { "processing_message_v1", NULL, true, store_processing },
+    { "agent_progress_v1", NULL, true, store_progress },
+    { "job_complete_v1", "reason", false, store_complete },
+    { "start_conversation_response_v1", NULL, false, NULL },
+};
+
+static const struct type *find_type(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(types); i++)
+        if (str_eq(name, types[i].name))
+            return &types[i];
+    return NULL;
+}
+
+bool submission_is_progress(const char *body, size_t len)
+{
+    static const char name[] = "agent_progress_v1";
+    CLEANUP_PTR(json_free) struct json *root = NULL;
+
+    return memmem(body, len, name, strlen(name)) && json_parse(body, len, &root, NULL) == 0 &&
+           str_eq(json_get_str(root, "type"), name);
+}
+
+static bool id_is_valid(const char *id)
+{
+    size_t len = id ? strlen(id) : 0;
+
+    if (len == 0 || len > SUBMISSION_ID_MAX)
+        return false;
+    for (const char *s = id; *s; s++)
+        if (*s <= ' ' || *s > '~')
+            return false;
+    return true;
+}
+
+/* The message and job that the payload names. 1, or 0 and c is refused, or a negative errno. */
+static int find_subject(struct call *c, struct model *m, struct submission *s, bool needs_message)
+{
+    const char *message_id = json_get_str(s->payload, "processed_message_id");
+    const char *job_id = json_get_str(s->payload, "job_id");
+    int rc;
+
+    if (!str_is_empty(message_id)) {
+        if (!ulid_has_prefix(message_id, "cmsg"))
+            return call_refuse(c, 400, "processed_message_id '%s' is no message id", message_id);
+        rc = message_find(m->db, message_id, &s->message);
+        if (rc < 0)
+            return rc;
+        if (rc == 0 || s->message.agent != c->agent.seq)
+            return call_refuse(c, 404, "message not found: %s", message_id);
+        s->has_message = true;
+        rc = job_load(m->db, s->message.job, &s->job);
+        if (rc > 0 && !str_is_empty(job_id) && !str_eq(job_id, s->job.id))
+            return call_refuse(c, 400, "%s is a message of %s, not of %s", message_id, s->job.id,
+                               job_id);
+        return rc;
+    }
+    if (needs_message)
+        return call_refuse(c, 400, "payload.processed_message_id is required");
+    if (str_is_empty(job_id) || !job_id_is_valid(job_id))
+        return call_refuse(c, 400, "payload.job_id must be a conversation's id");
+    rc = job_find(m->db, job_id, &s->job);
+    if (rc == 0 || (rc > 0 && s->job.agent != c->agent.seq))
+        return call_refuse(c, 404, "conversation not found: %s", job_id);
+    return rc;
+}
+
+static int reply_stored(struct call *c, const struct job *j, bool stored)
+{
+    struct json *root = json_object();
+
+    c->fence_out = j ? (uint64_t)j->fence : 0;
+    json_add_bool(root, "stored", stored);
+    return call_reply(c, 200, root);
+}
+
+/* 1 if the agent has sent this envelope before. */
+static int is_repeated(struct model *m, int64_t agent, const char *envelope)
+{
+    int64_t seq;
+
+    return db_get(m->db, &seq, "SELECT seq FROM messages WHERE agent = ?1 AND envelope = ?2", "it",
+                  agent, envelope);
+}
+
+static int accept(struct call *c, struct model *m, const struct type *type, struct submission *s)
+{
+    int rc = find_subject(c, m, s, type->needs_message);
+
+    if (rc <= 0)
+        return rc;
+    rc = is_repeated(m, c->agent.seq, s->id);
+    if (rc != 0)
+        return rc < 0 ? rc : reply_stored(c, &s->job, false);
+    rc = job_check_fence(c, m, &s->job);
+    if (rc <= 0)
+        return rc;
+    rc = type->store ? type->store(c, m, s) : 0;
+    return rc < 0 ? rc : reply_stored(c, &s->job, rc > 0);
+}
+
+int submission_post(struct call *c, struct model *m)
+{
+    CLEANUP_PTR(json_free) struct json *body = NULL;
+    struct submission s = { 0 };
+    const struct type *type;
+    const char *type_name;
+    int rc;
+
+    if (!call_parse_body(c, &body))
+        return 0;
+    s.id = json_get_str(body, "id");
+    type_name = json_get_str(body, "type");
+    s.payload = json_get(body, "payload");
+    if (!id_is_valid(s.id))
+        return call_refuse(c, 400, "id must be a string of 1 to %d printable characters",
+                           SUBMISSION_ID_MAX);
+    if (!type_name || !json_is_object(s.payload))
+        return call_refuse(c, 400, "type must be a string and payload an object");
+    type = find_type(type_name);
+    if (!type)
+        return call_refuse(c, 400, "unknown message type: %s", type_name);
+    if (type->text) {
+        s.text = json_get_str(s.payload, type->text);
+        if (!s.text)
+            return call_refuse(c, 400, "payload.%s must be a string", type->text);
+    }
+    rc = accept(c, m, type, &s);
+    job_done(&s.job);
+    return rc;
+}
+
+int submission_ack(struct call *c, struct model *m)
+{
+    CLEANUP(job_done) struct job j = { 0 };
+    struct message msg;
+    int64_t rc;
+
+    if (!ulid_has_prefix(c->target, "cmsg"))
+        return call_refuse(c, 400, "'%s' is no message id: those are cmsg_ and a ULID", c->target);
+    rc = message_find(m->db, c->target, &msg);
+    if (rc < 0)
+        return (int)rc;
+    if (rc == 0 || msg.agent != c->agent.seq)
+        return call_refuse(c, 404, "message not found: %s", c->target);
+    rc = job_load(m->db, msg.job, &j);
+    if (rc <= 0)
+        return rc < 0 ? (int)rc : -EIO;
+    if (msg.acked)
+        return reply_stored(c, &j, false);
+    rc = job_check_fence(c, m, &j);
+    if (rc > 0)
+        rc = db_run(m->db, "UPDATE messages SET acked = 1, given_to = NULL WHERE seq = ?1", "i",
+                    msg.seq);
+    if (rc > 0)
+        rc = inbox_has_room(m, c->agent.seq, c->instance);
+    else
+        return (int)rc;
+    if (rc > 0)
+        call_wake_agent(c, c->agent.seq, c->instance);
+    return rc < 0 ? (int)rc : reply_stored(c, &j, true);
+}
