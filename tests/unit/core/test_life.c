@@ -39,7 +39,8 @@ struct pending {
     enum pending_kind kind;
     uint64_t seq;
     enum core_post post;
-    bool started; /* CHILD */
+    unsigned listed; /* POLL: a bit for each message that was open when it was asked */
+    bool started;    /* CHILD */
     bool killed;
 };
 
@@ -149,11 +150,22 @@ static void check_spawn(struct life *l, uint64_t seq)
     for (size_t i = 0; i < MESSAGES; i++) {
         const struct row *earlier = row_of(l->disk, l->messages[i].id);
 
-        if (strcmp(l->messages[i].id, t->id) == 0)
+        if (strcmp(l->messages[i].id, t->id) == 0) {
+            assert_int_equal(l->messages[i].replies, 0); /* invariant 2 */
             break;
+        }
         if (strcmp(l->messages[i].job, t->job_id) == 0)
             assert_true(earlier && earlier->task.state >= TASK_FINISHED);
     }
+}
+
+static unsigned open_messages(const struct life *l)
+{
+    unsigned open = 0;
+
+    for (unsigned i = 0; i < l->offered; i++)
+        open |= l->messages[i].acked ? 0 : 1u << i;
+    return open;
 }
 
 static void act(struct life *l, const struct core_command *c)
@@ -169,7 +181,7 @@ static void act(struct life *l, const struct core_command *c)
                 l->pending[i].killed = true;
         break;
     case CORE_CMD_POLL:
-        add_pending(l, PENDING_POLL, 0);
+        add_pending(l, PENDING_POLL, 0)->listed = open_messages(l);
         break;
     case CORE_CMD_POLL_CANCEL:
         drop_polls(l);
@@ -291,9 +303,11 @@ static enum core_answer fault(struct life *l)
     return faults[draw(l, ARRAY_SIZE(faults))];
 }
 
-static void answer_poll(struct life *l)
+/* The answer may have been made when the question came: then it lists what is acked by now. */
+static void answer_poll(struct life *l, unsigned listed)
 {
     struct core_event done = { .type = CORE_EV_POLLED, .waited = true };
+    bool stale = !l->calm && chance(l, 30);
 
     if (!l->calm && chance(l, 20)) {
         done.answer = fault(l);
@@ -306,7 +320,7 @@ static void answer_poll(struct life *l)
         struct message *m = &l->messages[i];
         struct core_event ev = { .type = CORE_EV_MESSAGE };
 
-        if (m->acked)
+        if (stale ? !(listed & 1u << i) : m->acked)
             continue;
         ev.task = task_new();
         ev.task->id = mem_strdup(m->id);
@@ -396,7 +410,7 @@ static void step(struct life *l)
     }
     drop_pending(l, i);
     if (p.kind == PENDING_POLL) {
-        answer_poll(l);
+        answer_poll(l, p.listed);
     } else if (p.kind == PENDING_POST) {
         answer_post(l, &p);
     } else {
