@@ -2,9 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <linux/sched.h>
-#include <linux/securebits.h>
 #include <net/if.h>
 #include <sched.h>
 #include <signal.h>
@@ -18,6 +16,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "sandbox/caps.h"
 #include "sandbox/filter.h"
 #include "sandbox/init.h"
 #include "sandbox/landlock.h"
@@ -129,27 +128,6 @@ static int raise_loopback(void)
     return fd < 0 || ioctl(fd, SIOCSIFFLAGS, &lo) < 0 ? -errno : 0;
 }
 
-/* capabilities(7): none is left in any set, and nothing can bring one back. */
-static int drop_capabilities(void)
-{
-    struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-    const struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { { 0 } };
-    const unsigned long secure = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP |
-                                 SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_NO_CAP_AMBIENT_RAISE |
-                                 SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
-
-    if (prctl(PR_SET_SECUREBITS, secure) < 0 ||
-        prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0ul, 0ul, 0ul) < 0)
-        return -errno;
-    for (unsigned long cap = 0; cap < 64; cap++)
-        if (prctl(PR_CAPBSET_DROP, cap) < 0 && errno != EINVAL) /* EINVAL: past the last one */
-            return -errno;
-    if (syscall(SYS_capset, &header, none) < 0 ||
-        prctl(PR_SET_NO_NEW_PRIVS, 1ul, 0ul, 0ul, 0ul) < 0)
-        return -errno;
-    return 0;
-}
-
 _Noreturn static void be_task(const struct birth *b)
 {
     const struct plan *plan = b->plan;
@@ -176,10 +154,10 @@ _Noreturn static void be_task(const struct birth *b)
         init_fail(b->control, APPLY_LOOPBACK, 0, r);
     if (sethostname(PLAN_HOSTNAME, strlen(PLAN_HOSTNAME)) < 0)
         init_fail(b->control, APPLY_HOSTNAME, 0, -errno);
-    r = drop_capabilities();
+    r = caps_drop_all();
     if (r < 0)
         init_fail(b->control, APPLY_CAPABILITIES, 0, r);
-    r = landlock_enter(plan->rules, plan->rule_count, b->apply->landlock_abi, &index);
+    r = landlock_enter(plan->rules, plan->rule_count, b->apply->landlock_abi, true, &index);
     if (r < 0)
         init_fail(b->control, APPLY_LANDLOCK, index, r);
     r = filter_load(b->apply->filters[plan->profile]);

@@ -92,17 +92,18 @@ static int add_rule(int ruleset, const struct plan_rule *rule, int abi)
 }
 
 /* The kernel takes a longer struct than it knows as long as the rest is zero. */
-static int make_ruleset(uint64_t fs, int abi)
+static int make_ruleset(uint64_t fs, uint64_t scoped)
 {
-    struct ruleset_attr attr = { .handled_access_fs = fs, .scoped = scopes(abi) };
+    struct ruleset_attr attr = { .handled_access_fs = fs, .scoped = scoped };
     long fd = syscall(SYS_landlock_create_ruleset, &attr, sizeof attr, 0);
 
     return fd < 0 ? -errno : (int)fd;
 }
 
-int landlock_enter(const struct plan_rule *rules, size_t count, int abi, size_t *ret_rule)
+int landlock_enter(const struct plan_rule *rules, size_t count, int abi, bool scoped,
+                   size_t *ret_rule)
 {
-    AUTO_CLOSE int ruleset = make_ruleset(handled_fs(abi), abi);
+    AUTO_CLOSE int ruleset = make_ruleset(handled_fs(abi), scoped ? scopes(abi) : 0);
     size_t i = 0;
     int r = ruleset < 0 ? ruleset : 0;
 
@@ -124,7 +125,7 @@ int landlock_enter_scopes(int abi)
 
     if (scopes(abi) == 0)
         return 0;
-    ruleset = make_ruleset(0, abi);
+    ruleset = make_ruleset(0, scopes(abi));
     if (ruleset < 0)
         return ruleset;
     return syscall(SYS_landlock_restrict_self, ruleset, 0) < 0 ? -errno : 0;

@@ -3,6 +3,7 @@
  * Everything here is async-signal-safe. A thread that has entered a ruleset with file rules can
  * never mount again, nor can what it starts. */
 #pragma once
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -14,9 +15,10 @@ enum { LANDLOCK_ABI_NEEDED = 2 };
 /* The kernel's Landlock ABI, or -ENOSYS (not compiled in), -EOPNOTSUPP (disabled at boot). */
 int landlock_abi(void);
 /* Allows what the rules say (sandbox/plan.h) and nothing else, for the calling thread and all that
- * it starts. Where the ABI has them, signals and abstract sockets reach only what is inside too.
- * Needs no_new_privs. Rules whose path isn't there are left out. On failure ret_rule, if not NULL,
- * is the rule's index, or count if it was none of them. */
-int landlock_enter(const struct plan_rule *rules, size_t count, int abi, size_t *ret_rule);
+ * it starts. scoped: where the ABI has that, signals and abstract sockets reach only what is inside
+ * too. Needs no_new_privs. Rules whose path isn't there are left out. On failure ret_rule, if not
+ * NULL, is the rule's index, or count if it was none of them. */
+int landlock_enter(const struct plan_rule *rules, size_t count, int abi, bool scoped,
+                   size_t *ret_rule);
 /* Only the scopes (signals, abstract sockets); 0 also where the ABI has none. */
 int landlock_enter_scopes(int abi);

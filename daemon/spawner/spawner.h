@@ -7,12 +7,12 @@
  * when the daemon hangs. */
 #pragma once
 #include "util/cleanup.h"
+#include "util/err.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
-struct err;
 struct loop;
 struct plan;
 struct spawner;
@@ -23,7 +23,7 @@ enum spawner_stream { SPAWNER_STDOUT, SPAWNER_STDERR };
 struct spawner_exit {
     bool failed_to_start; /* error then names the step and the errno; the rest is unset */
     bool not_found;       /* failed_to_start because the program isn't there or can't be executed */
-    char error[256];
+    char error[ERR_TEXT_MAX];
     bool stuck; /* some process could not be killed within 2 s (it sits in the kernel) */
     int status; /* wait status of the runner, as from waitpid(2) */
     bool oom;   /* the kernel's OOM killer struck inside, where that can be known */
@@ -32,7 +32,8 @@ struct spawner_exit {
 };
 
 struct spawner_ops {
-    void (*started)(uint64_t task, pid_t pid, void *ctx); /* exec succeeded */
+    /* exec succeeded; pid: of the task's process 1, as seen here */
+    void (*started)(uint64_t task, pid_t pid, void *ctx);
     /* Bytes as they came, at most 64 KiB a call, a bounded number of calls a turn. */
     void (*output)(uint64_t task, enum spawner_stream stream, const char *bytes, size_t len,
                    void *ctx);
@@ -52,6 +53,10 @@ pid_t spawner_pid(const struct spawner *s);
  * for standard input, copied into a sealed memory file. Failure comes by exited(). */
 void spawner_start(struct spawner *s, uint64_t task, const struct plan *plan, const void *input,
                    size_t input_len);
+/* As spawner_start(), with descriptors of the caller's as the task's 0 to 2 (copied; there is then
+ * no output()): for a person's own terminal and pipes. */
+void spawner_start_with(struct spawner *s, uint64_t task, const struct plan *plan,
+                        const int stdio[3]);
 /* Asks for the end: TERM to the runner, after grace_ms KILL of everything. Idempotent: a shorter
  * grace replaces a longer one. */
 void spawner_kill(struct spawner *s, uint64_t task, uint32_t grace_ms);

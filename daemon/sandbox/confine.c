@@ -1,0 +1,130 @@
+#include "sandbox/confine.h"
+
+#include <errno.h>
+#include <linux/capability.h>
+#include <linux/keyctl.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "sandbox/caps.h"
+#include "sandbox/filter.h"
+#include "sandbox/landlock.h"
+#include "sandbox/plan.h"
+#include "util/err.h"
+#include "util/mem.h"
+
+/* What libcurl, the resolver and its plug-ins read, and what a process reads of itself. */
+static const char *const system_readable[] = {
+    "/usr", "/lib", "/lib32", "/lib64", "/etc", "/sys", "/run/systemd/resolve", "/proc"
+};
+static const char *const system_writable[] = { "/dev" }; /* null, urandom, a terminal to log to */
+
+struct rules {
+    struct plan_rule *items;
+    size_t len;
+};
+
+static void add_rule(struct rules *rules, const char *path, uint32_t rights)
+{
+    rules->items = mem_realloc(rules->items, (rules->len + 1) * sizeof rules->items[0]);
+    rules->items[rules->len++] = (struct plan_rule){ .path = mem_strdup(path), .rights = rights };
+}
+
+static void rules_done(struct rules *rules)
+{
+    for (size_t i = 0; i < rules->len; i++)
+        free(rules->items[i].path);
+    free(rules->items);
+}
+
+static int restrict_files(const struct confine_paths *paths, struct err *err)
+{
+    const uint32_t read = PLAN_MAY_LIST | PLAN_MAY_READ,
+                   change = read | PLAN_MAY_WRITE | PLAN_MAY_CHANGE;
+    CLEANUP(rules_done) struct rules rules = { 0 };
+    int abi = landlock_abi(), r;
+    size_t bad = 0;
+
+    if (abi < LANDLOCK_ABI_NEEDED)
+        return err_set(err, abi < 0 ? abi : -EOPNOTSUPP,
+                       "the kernel offers no Landlock of version %d or later", LANDLOCK_ABI_NEEDED);
+    for (size_t i = 0; i < ARRAY_SIZE(system_readable); i++)
+        add_rule(&rules, system_readable[i], read);
+    for (size_t i = 0; i < ARRAY_SIZE(system_writable); i++)
+        add_rule(&rules, system_writable[i], read | PLAN_MAY_WRITE);
+    for (size_t i = 0; paths->readable && paths->readable[i]; i++)
+        add_rule(&rules, paths->readable[i], read);
+    for (size_t i = 0; paths->writable && paths->writable[i]; i++)
+        add_rule(&rules, paths->writable[i], change);
+    /* No scopes: the service manager's socket may be an abstract one, and the spawner, which is
+     * outside, must be killed at times. */
+    r = landlock_enter(rules.items, rules.len, abi, false, &bad);
+    if (r < 0)
+        return err_set(err, r, "restrict the daemon's files with Landlock (%s): %s",
+                       bad < rules.len ? rules.items[bad].path : "ruleset", strerror(-r));
+    return 0;
+}
+
+static int close_to_others(struct err *err)
+{
+    if (prctl(PR_SET_DUMPABLE, 0) < 0)
+        return err_set(err, -errno, "make the process non-dumpable: %s", strerror(errno));
+    return 0;
+}
+
+static int keep_caps(uint64_t mask, struct err *err)
+{
+    int r = caps_keep(mask);
+
+    return r < 0 ? err_set(err, r, "drop capabilities: %s", strerror(-r)) : 0;
+}
+
+static int load_filter(enum filter_kind kind, struct err *err)
+{
+    CLEANUP_PTR(filter_free) struct filter *f = NULL;
+    int r = filter_new(kind, &f, err);
+
+    if (r < 0)
+        return r;
+    r = filter_load(f);
+    return r < 0 ? err_set(err, r, "load our own system call filter: %s", strerror(-r)) : 0;
+}
+
+int confine_daemon(const struct confine_paths *paths, struct err *err)
+{
+    /* As root: workspaces belong to the tasks' users. */
+    const uint64_t caps = CAPS_BIT(CAP_CHOWN) | CAPS_BIT(CAP_DAC_OVERRIDE) |
+                          CAPS_BIT(CAP_DAC_READ_SEARCH) | CAPS_BIT(CAP_FOWNER) | CAPS_BIT(CAP_KILL);
+    int r = keep_caps(caps, err);
+
+    if (r == 0)
+        r = close_to_others(err);
+    if (r == 0)
+        r = restrict_files(paths, err);
+    return r < 0 ? r : load_filter(FILTER_DAEMON, err);
+}
+
+int confine_spawner(struct err *err)
+{
+    /* As root: copies of the host's mounts, paths that only the task's user can walk, id maps. */
+    const uint64_t caps = CAPS_BIT(CAP_SYS_ADMIN) | CAPS_BIT(CAP_DAC_READ_SEARCH) |
+                          CAPS_BIT(CAP_DAC_OVERRIDE) | CAPS_BIT(CAP_SETUID) | CAPS_BIT(CAP_SETGID) |
+                          CAPS_BIT(CAP_KILL);
+    int abi = landlock_abi(), r = keep_caps(caps, err);
+
+    if (r == 0)
+        r = close_to_others(err);
+    if (r < 0)
+        return r;
+    /* A session keyring of our own, empty: tasks would inherit the caller's with its keys.
+     * A kernel without keyrings has none to hide. */
+    if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0 && errno != ENOSYS)
+        return err_set(err, -errno, "leave the session keyring: %s", strerror(errno));
+    r = abi < 0 ? abi : landlock_enter_scopes(abi);
+    if (r < 0)
+        return err_set(err, r, "restrict signals and abstract sockets with Landlock: %s",
+                       strerror(-r));
+    return load_filter(FILTER_SPAWNER, err);
+}

@@ -1,0 +1,21 @@
+/* confine.h - our own processes behind walls: what a bug in one of them can still reach.
+ * Both set no_new_privs and make the process non-dumpable: no core, no ptrace, no reading of its
+ * /proc entries by the same user. Not to be undone. */
+#pragma once
+#include <stddef.h>
+
+struct err;
+
+/* What the daemon needs besides the system's libraries, names and certificates. Directories rather
+ * than files: a rule on a file stays with the old file when another is renamed over it. */
+struct confine_paths {
+    const char *const *writable; /* NULL-terminated; state, workspaces */
+    const char *const *readable; /* NULL-terminated; config, credentials */
+};
+
+/* The daemon: no process and no program any more, files only in those places. Call once everything
+ * is started and before the first thread: a thread that is there already stays outside. */
+int confine_daemon(const struct confine_paths *paths, struct err *err);
+/* The spawner. What it starts inherits this, so file rules can't be among it: they would forbid
+ * every mount. */
+int confine_spawner(struct err *err);

@@ -1,0 +1,11 @@
+/* process.h - the spawner process: a loop over poll(2) that starts tasks, reaps them by pidfd and
+ * carries out the kill ladder. Single-threaded; it never waits for anything else than its
+ * descriptors and the next deadline. It ends when the daemon's end of the socket is closed and its
+ * last task is reaped. */
+#pragma once
+#include "util/cleanup.h"
+
+struct apply;
+
+/* sock: its end of the socket to the daemon. lock_fd: kept open until the end, -1 for none. */
+_Noreturn void process_run(const struct apply *apply, int sock, int lock_fd);
