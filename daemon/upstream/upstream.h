@@ -33,8 +33,8 @@ struct upstream_answer {
     int64_t clock_skew_ms;   /* server's Date minus our wall clock; 0 if it sent none */
     int status;              /* HTTP status, 0 if none */
     const char *text;        /* the sentence for log or error: what failed, why, what to do */
-    struct listing
-        *listing; /* poll with UPSTREAM_OK; borrowed for the call, messages may be taken */
+    struct listing *listing; /* poll with UPSTREAM_OK; borrowed for the call, messages may be
+                              * taken. Its problems are those that were not told before */
 };
 typedef void (*upstream_done_fn)(const struct upstream_answer *answer, void *ctx);
 

@@ -1,0 +1,345 @@
+#include "upstream/upstream.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "net/http.h"
+#include "settings/url.h"
+#include "upstream/verdict.h"
+#include "util/buf.h"
+#include "util/clock.h"
+#include "util/err.h"
+#include "util/mem.h"
+#include "util/secret.h"
+#include "util/str.h"
+
+enum {
+    TIMEOUT_MS = 60 * 1000,
+    POLL_GRACE_MS = 30 * 1000, /* past the wait that was asked for */
+    LISTING_MAX_BYTES = 64 * 1024 * 1024,
+    ANSWER_MAX_BYTES = 64 * 1024,
+    HEADERS_MAX = 9,
+    TOLD_MAX = 64 /* problems remembered, so that each is told once and not at every poll */
+};
+
+struct upstream_call {
+    struct upstream *u;
+    struct upstream_call *prev, *next;
+    struct http_call *http;
+    enum verdict_request request;
+    upstream_done_fn fn;
+    void *ctx;
+};
+
+struct upstream {
+    struct http *http;
+    char *base, *agent_id, *instance_id;
+    struct secret *key; /* borrowed */
+    uint32_t timeout_ms;
+    struct upstream_call *calls;
+    struct upstream_call *poll; /* among calls, NULL: none */
+    struct listing_problem told[TOLD_MAX];
+    size_t told_count; /* ever; the oldest is overwritten */
+};
+
+/* ---- answers ---- */
+
+static void call_free(struct upstream_call *call)
+{
+    struct upstream *u = call->u;
+
+    if (call->prev)
+        call->prev->next = call->next;
+    else
+        u->calls = call->next;
+    if (call->next)
+        call->next->prev = call->prev;
+    if (u->poll == call)
+        u->poll = NULL;
+    free(call);
+}
+
+static bool was_told(const struct upstream *u, const char *text)
+{
+    size_t count = u->told_count < TOLD_MAX ? u->told_count : TOLD_MAX;
+
+    for (size_t i = 0; i < count; i++)
+        if (str_eq(u->told[i].text, text))
+            return true;
+    return false;
+}
+
+/* Leaves in the listing the problems that are new. */
+static void keep_new_problems(struct upstream *u, struct listing *l)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < l->problem_count; i++) {
+        if (was_told(u, l->problems[i].text))
+            continue;
+        u->told[u->told_count++ % TOLD_MAX] = l->problems[i];
+        l->problems[kept++] = l->problems[i];
+    }
+    l->problem_count = kept;
+}
+
+static uint64_t fence_of(const struct http_response *r)
+{
+    const char *value = http_header(r, "X-Nairi-Fence");
+    uint64_t fence;
+
+    return value && str_to_u64(value, UINT64_MAX, &fence) == 0 ? fence : 0;
+}
+
+/* RFC 7240 s3: the server names the preferences that it honoured. */
+static bool has_waited(const struct http_response *r)
+{
+    const char *value = http_header(r, "Preference-Applied");
+
+    return value && strcasestr(value, "wait") != NULL;
+}
+
+static void on_answer(const struct http_response *r, void *ctx)
+{
+    struct upstream_call *call = ctx;
+    struct upstream *u = call->u;
+    bool is_list = call->request == VERDICT_POLL && r->outcome == HTTP_DONE && r->status == 200;
+    struct listing listing = { 0 };
+    struct err why = { 0 };
+    int rc = is_list ? listing_parse(r->body, r->body_len, &listing, &why) : 0;
+    struct verdict_facts facts = {
+        .request = call->request,
+        .outcome = r->outcome,
+        .status = r->status,
+        .content_type = r->content_type,
+        .body = r->body,
+        .body_len = r->body_len,
+        .retry_after_ms = r->retry_after_ms,
+        .http_error = r->error,
+        .listing_error = rc < 0 ? why.text : NULL,
+        .never_say = secret_text(u->key),
+    };
+    struct verdict verdict;
+    struct upstream_answer answer;
+    upstream_done_fn fn = call->fn;
+    void *fn_ctx = call->ctx;
+
+    verdict_judge(&facts, &verdict);
+    keep_new_problems(u, &listing);
+    answer = (struct upstream_answer){
+        .verdict = verdict.verdict,
+        .retry_after_ms = r->retry_after_ms,
+        .fence = fence_of(r),
+        .waited = has_waited(r),
+        .clock_skew_ms = r->date_ms ? r->date_ms - clock_wall_ms() : 0,
+        .status = r->status,
+        .text = verdict.text,
+        .listing = is_list && rc == 0 ? &listing : NULL,
+    };
+    call_free(call); /* the callback may start the next one */
+    fn(&answer, fn_ctx);
+    listing_done(&listing);
+}
+
+/* ---- requests ---- */
+
+/* The header lines of one request; the one with the key is wiped. */
+struct headers {
+    char *lines[HEADERS_MAX + 1];
+    size_t count;
+};
+
+__attribute__((format(printf, 2, 3))) static void add_header(struct headers *h, const char *fmt,
+                                                             ...)
+{
+    va_list ap;
+    char *line = NULL;
+    int len;
+
+    assert(h->count < HEADERS_MAX);
+    va_start(ap, fmt);
+    len = vasprintf(&line, fmt, ap);
+    va_end(ap);
+    if (len < 0)
+        abort(); /* out of memory: the same end as in mem.h */
+    h->lines[h->count++] = line;
+}
+
+static void headers_done(struct headers *h)
+{
+    for (size_t i = 0; i < h->count; i++) {
+        secret_wipe(h->lines[i], strlen(h->lines[i]));
+        free(h->lines[i]);
+    }
+}
+
+static void add_common_headers(const struct upstream *u, struct headers *h, uint64_t fence)
+{
+    add_header(h, "Authorization: Bearer %s", secret_text(u->key));
+    add_header(h, "Accept: application/json");
+    if (u->agent_id)
+        add_header(h, "X-AGENT-ID: %s", u->agent_id);
+    if (u->instance_id)
+        add_header(h, "X-CCAGENT-ID: %s", u->instance_id);
+    if (fence > 0)
+        add_header(h, "X-Nairi-Fence: %" PRIu64, fence);
+}
+
+static struct upstream_call *call_start(struct upstream *u, enum verdict_request request,
+                                        const struct http_request *http, upstream_done_fn fn,
+                                        void *ctx)
+{
+    struct upstream_call *call = mem_new(struct upstream_call);
+
+    *call = (struct upstream_call){ .u = u, .request = request, .fn = fn, .ctx = ctx };
+    call->next = u->calls;
+    if (call->next)
+        call->next->prev = call;
+    u->calls = call;
+    call->http = http_start(u->http, http, on_answer, call);
+    return call;
+}
+
+void upstream_poll(struct upstream *u, uint32_t wait_ms, upstream_done_fn fn, void *ctx)
+{
+    CLEANUP(headers_done) struct headers h = { 0 };
+    AUTO_FREE char *url = mem_printf("%s/api/agents/jobs", u->base);
+    uint32_t wait_s = wait_ms > 0 && wait_ms < 1000 ? 1 : wait_ms / 1000;
+
+    assert(!u->poll);
+    add_common_headers(u, &h, 0);
+    if (wait_s > 0)
+        add_header(&h, "Prefer: wait=%" PRIu32, wait_s);
+    u->poll =
+        call_start(u, VERDICT_POLL,
+                   &(struct http_request){
+                       .method = "GET",
+                       .url = url,
+                       .headers = (const char *const *)h.lines,
+                       .timeout_ms = wait_s > 0 ? wait_s * 1000 + POLL_GRACE_MS : u->timeout_ms,
+                       .max_response_bytes = LISTING_MAX_BYTES,
+                   },
+                   fn, ctx);
+}
+
+void upstream_poll_cancel(struct upstream *u)
+{
+    if (!u->poll)
+        return;
+    http_cancel(u->poll->http);
+    call_free(u->poll);
+}
+
+void upstream_submit(struct upstream *u, const char *body, uint64_t fence, upstream_done_fn fn,
+                     void *ctx)
+{
+    CLEANUP(headers_done) struct headers h = { 0 };
+    AUTO_FREE char *url = mem_printf("%s/api/agents/messages", u->base);
+
+    add_common_headers(u, &h, fence);
+    add_header(&h, "Content-Type: application/json");
+    (void)call_start(u, VERDICT_SUBMIT,
+                     &(struct http_request){
+                         .method = "POST",
+                         .url = url,
+                         .headers = (const char *const *)h.lines,
+                         .body = body,
+                         .body_len = strlen(body),
+                         .timeout_ms = u->timeout_ms,
+                         .max_response_bytes = ANSWER_MAX_BYTES,
+                     },
+                     fn, ctx);
+}
+
+/* RFC 3986 s2.3: what needs no escape in a path. */
+static void append_escaped(struct buf *b, const char *s)
+{
+    static const char unreserved[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                                     "0123456789-._~";
+
+    for (; *s; s++) {
+        if (strchr(unreserved, *s))
+            buf_append_char(b, *s);
+        else
+            buf_printf(b, "%%%02X", (unsigned)(unsigned char)*s);
+    }
+}
+
+void upstream_ack(struct upstream *u, const char *ack_id, uint64_t fence, upstream_done_fn fn,
+                  void *ctx)
+{
+    CLEANUP(headers_done) struct headers h = { 0 };
+    CLEANUP(buf_done) struct buf url = { 0 };
+
+    buf_printf(&url, "%s/api/agents/messages/", u->base);
+    append_escaped(&url, ack_id);
+    buf_append_str(&url, "/ack");
+    add_common_headers(u, &h, fence);
+    (void)call_start(u, VERDICT_ACK,
+                     &(struct http_request){
+                         .method = "POST",
+                         .url = buf_str(&url),
+                         .headers = (const char *const *)h.lines,
+                         .timeout_ms = u->timeout_ms,
+                         .max_response_bytes = ANSWER_MAX_BYTES,
+                     },
+                     fn, ctx);
+}
+
+/* ---- the whole ---- */
+
+static int check_id(const char *id, const char *name, struct err *err)
+{
+    for (const char *c = id; c && *c; c++)
+        if (*c <= ' ' || *c > '~')
+            return err_set(err, -EINVAL,
+                           "%s can't be sent: only letters, digits and punctuation of ASCII may "
+                           "be in it",
+                           name);
+    return 0;
+}
+
+int upstream_new(struct http *http, const struct upstream_options *options,
+                 struct upstream **ret_upstream, struct err *err)
+{
+    AUTO_FREE char *base = url_normal(options->url);
+    const char *why = url_check(base);
+    struct upstream *u;
+
+    if (why)
+        return err_set(err, -EINVAL, "server.url: %s", why);
+    if (check_id(options->agent_id, "agent.id", err) < 0 ||
+        check_id(options->instance_id, "the instance id", err) < 0)
+        return -EINVAL;
+    u = mem_new(struct upstream);
+    u->http = http;
+    u->base = TAKE_PTR(base);
+    u->agent_id = mem_strdup(options->agent_id);
+    u->instance_id = mem_strdup(options->instance_id);
+    u->key = options->key;
+    u->timeout_ms = options->timeout_ms ? options->timeout_ms : TIMEOUT_MS;
+    *ret_upstream = u;
+    return 0;
+}
+
+void upstream_set_key(struct upstream *u, struct secret *key)
+{
+    u->key = key;
+}
+
+void upstream_free(struct upstream *u)
+{
+    if (!u)
+        return;
+    while (u->calls) {
+        http_cancel(u->calls->http);
+        call_free(u->calls);
+    }
+    free(u->base);
+    free(u->agent_id);
+    free(u->instance_id);
+    free(u);
+}
