@@ -17,6 +17,7 @@ struct verb {
 
 /* In the order of --help. The first one is what no verb means. */
 static const struct verb verbs[] = {
+    { "up", cmd_up, "run hub and daemon together, for one person" },
     { "ask", cmd_ask, "start or go on with a conversation, print the reply" },
     { "config", cmd_config, "print the settings in force and where they come from" },
     { "version", cmd_version, "print the version" },

@@ -111,16 +111,19 @@ void transcript_read(const struct json *list, const char *message_id,
     for (const struct json *row = json_next(place.row); row; row = json_next(row)) {
         enum role role = role_of(row);
         const char *content = json_get_str(row, "content");
+        const char *about = json_get_str(row, "processed_message_id");
 
+        if (about && !str_eq(about, message_id))
+            continue;
         if (role == ROLE_PROGRESS)
             describe(&t.doing, content);
         if (role != ROLE_ANSWER && role != ROLE_ERROR)
             continue;
-        if (ends++ < place.skip) {
+        if (!about && ends++ < place.skip) {
             buf_clear(&t.doing); /* was about an earlier question */
             continue;
         }
-        if (ends > place.skip + 1 && !place.is_last)
+        if (!about && ends > place.skip + 1 && !place.is_last)
             break;
         add_part(role == ROLE_ANSWER ? &t.answer : &t.error, "\n", content);
     }

@@ -22,8 +22,9 @@ struct transcript {
     struct buf doing;  /* the last progress about it, in a few words */
 };
 
-/* list: the answer {"messages": [...]}. Messages of a conversation are answered in their order, so
- * an answer is found by counting where later questions were asked before it came. */
+/* list: the answer {"messages": [...]}. Our hub names the question in each row
+ * ("processed_message_id"). Where that is missing: questions are answered in their order, so an
+ * answer is found by counting if later questions were asked before it came. */
 void transcript_read(const struct json *list, const char *message_id,
                      struct transcript *ret_transcript);
 void transcript_done(struct transcript *t);

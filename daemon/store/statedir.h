@@ -1,6 +1,7 @@
 /* statedir.h - the directory that holds the journal, its lock and its reserve.
  * Three things that concern the directory and not what is in the journal: who may use it, that one
- * daemon at a time does, and 1 MiB of it kept back for a full disk. For store/ only. */
+ * daemon at a time does, and 1 MiB of it kept back for a full disk. For store/, and for main/ where
+ * `up` and `check` look after a directory. */
 #pragma once
 #include <stdbool.h>
 

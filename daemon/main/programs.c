@@ -1,0 +1,38 @@
+#include "main/programs.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+
+#include "util/cleanup.h"
+#include "util/mem.h"
+#include "util/str.h"
+
+#define DAEMON "nairid"
+#define HUB    "nairi-hub"
+
+void programs_find(struct programs *ret_programs)
+{
+    char self[PATH_MAX];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    AUTO_FREE char *hub = NULL;
+    char *slash;
+
+    self[n > 0 ? n : 0] = '\0';
+    slash = strrchr(self, '/');
+    if (slash)
+        hub = mem_printf("%.*s/" HUB, (int)(slash - self), self);
+    *ret_programs = (struct programs){
+        /* a replaced executable reads as "PATH (deleted)", which can't be executed */
+        .daemon = mem_strdup(slash && access(self, X_OK) == 0 ? self : DAEMON),
+        .hub = mem_strdup(hub && access(hub, X_OK) == 0 ? hub : HUB),
+        .name = strchr(program_invocation_name, '/') ? program_invocation_name : DAEMON,
+    };
+}
+
+void programs_done(struct programs *p)
+{
+    free(p->daemon);
+    free(p->hub);
+    *p = (struct programs){ 0 };
+}

@@ -1,0 +1,10 @@
+/* programs.h - where our own programs are: beside the one that runs, else in PATH. */
+#pragma once
+
+struct programs {
+    char *daemon, *hub; /* a path, or a name for PATH */
+    const char *name;   /* how the user called this program, for hints; borrowed */
+};
+
+void programs_find(struct programs *ret_programs);
+void programs_done(struct programs *p);
