@@ -4,6 +4,7 @@
 #include <cJSON.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +18,7 @@
 /* Whole numbers below it are exact; it is itself what 2^53 + 1 becomes, so it is already out. */
 static const double exact_limit = 9007199254740992.0;
 
-/* cJSON prints whole numbers from here on with 15 digits and an exponent, and so loses the rest. */
+/* From here on cJSON prints whole numbers with an exponent. */
 static const double print_limit = 1e15;
 
 /* The outside face of a cJSON item, and back. */
@@ -43,15 +44,38 @@ static bool is_whole(double d)
     return d > -exact_limit && d < exact_limit && d == (double)(int64_t)d;
 }
 
-/* Gives a large whole number the text it is to be printed with; such an item is cJSON_Raw, which
- * nothing else here is. */
+/* The text of a number that cJSON would print with too few digits, as it takes fifteen for enough,
+ * or with an exponent where strict readers of integers refuse one; "" for all others. */
+static void exact_text(double d, char text[32])
+{
+    int digits = 15;
+
+    text[0] = '\0';
+    if (!isfinite(d))
+        return;
+    if (is_whole(d)) {
+        if (d <= -print_limit || d >= print_limit)
+            (void)snprintf(text, 32, "%" PRId64, (int64_t)d);
+        return;
+    }
+    do
+        (void)snprintf(text, 32, "%.*g", digits, d);
+    while (strtod(text, NULL) != d && digits++ < 17);
+    if (digits == 15)
+        text[0] = '\0';
+}
+
+/* An item with a text of its own is cJSON_Raw, which nothing else here is. */
 static void keep_digits(cJSON *item)
 {
-    double d = item->valuedouble;
+    char text[32];
 
-    if (!cJSON_IsNumber(item) || !is_whole(d) || (d > -print_limit && d < print_limit))
+    if (!cJSON_IsNumber(item))
         return;
-    item->valuestring = mem_printf("%" PRId64, (int64_t)d);
+    exact_text(item->valuedouble, text);
+    if (text[0] == '\0')
+        return;
+    item->valuestring = mem_strdup(text);
     item->type = (item->type & ~0xff) | cJSON_Raw;
 }
 
@@ -75,7 +99,7 @@ int json_parse(const char *s, size_t len, struct json **ret_root, struct err *er
     free(scan.repaired);
     if (root == NULL) /* the text is good, so it can only be the memory, which its size decides */
         return err_set(err, -ENOMEM, "no memory for a JSON text of %zu bytes", len);
-    if (scan.has_large)
+    if (scan.has_long)
         keep_all_digits(root);
     *ret_root = (struct json *)root;
     return 0;

@@ -11,7 +11,7 @@
 
 enum {
     NUMBER_MAX = 63, /* cJSON takes a longer one for two values */
-    SMALL_DIGITS = 15
+    SHORT_MAX = 15   /* digits that cJSON prints at the least */
 };
 
 struct text {
@@ -69,13 +69,13 @@ static bool scan_exponent(struct text *t)
     t->i++;
     if (peek(t) == '+' || peek(t) == '-')
         t->i++;
-    t->found.has_large = true;
     return scan_digits(t);
 }
 
 static bool scan_number(struct text *t)
 {
     size_t start = t->i;
+    bool has_exponent;
 
     if (peek(t) == '-')
         t->i++;
@@ -83,14 +83,15 @@ static bool scan_number(struct text *t)
         t->i++;
     else if (!scan_digits(t))
         return false;
-    t->found.has_large = t->found.has_large || t->i - start > SMALL_DIGITS;
     if (peek(t) == '.') {
         t->i++;
         if (!scan_digits(t))
             return false;
     }
-    if ((peek(t) == 'e' || peek(t) == 'E') && !scan_exponent(t))
+    has_exponent = peek(t) == 'e' || peek(t) == 'E';
+    if (has_exponent && !scan_exponent(t))
         return false;
+    t->found.has_long = t->found.has_long || has_exponent || t->i - start > SHORT_MAX;
     return t->i - start <= NUMBER_MAX || complain(t, "a number is too long");
 }
 

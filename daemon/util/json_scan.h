@@ -10,7 +10,7 @@ struct err;
 struct json_scan {
     char *
         repaired; /* NULL, or the text with half surrogate pairs replaced; same length; free() it */
-    bool has_large; /* whether some number may have more than 15 digits before the point */
+    bool has_long; /* whether some number has an exponent or more than 15 characters */
 };
 
 /* 0, or -EBADMSG with the byte in err: see json_parse(). */

@@ -419,8 +419,9 @@ static void large_numbers_keep_their_digits_on_the_way_through(void **state)
 {
     static const char text[] = "{\"a\":[1776019512345678,-9007199254740991,1000000000000001],"
                                "\"b\":{\"c\":1000000000000000},\"d\":123456789012345}";
-    CLEANUP_PTR(json_free) struct json *root = parsed(text), *copy = json_copy(root), *e = NULL;
-    AUTO_FREE char *printed = json_print(copy), *shorter = NULL;
+    CLEANUP_PTR(json_free)
+    struct json *root = parsed(text), *copy = json_copy(root), *e = NULL, *f = NULL;
+    AUTO_FREE char *printed = json_print(copy), *shorter = NULL, *fraction = NULL;
     int64_t n = 0;
 
     (void)state;
@@ -430,6 +431,9 @@ static void large_numbers_keep_their_digits_on_the_way_through(void **state)
     e = parsed("[1E15,1e+3]");
     shorter = json_print(e);
     assert_string_equal(shorter, "[1000000000000000,1000]");
+    f = parsed("[0.1234567890123456,9007199254740992,1e300,0.1,1e999]");
+    fraction = json_print(f);
+    assert_string_equal(fraction, "[0.1234567890123456,9007199254740992,1e+300,0.1,null]");
 }
 
 static void a_string_that_is_no_utf8_does_not_spoil_the_document(void **state)
