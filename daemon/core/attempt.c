@@ -37,6 +37,7 @@ static const char *const state_names[] = {
 static const int stop_rank[] = {
     [ENDING_STOP_NONE]     = 0,
     [ENDING_STOP_SHUTDOWN] = 1,
+    [ENDING_STOP_START]    = 2,
     [ENDING_STOP_TIMEOUT]  = 2,
     [ENDING_STOP_IDLE]     = 2,
     [ENDING_STOP_OUTPUT]   = 2,
@@ -74,8 +75,12 @@ uint64_t attempt_deadline(const struct attempt *a, uint32_t timeout_ms, uint32_t
 {
     uint64_t wall = a->started_ms + timeout_ms, idle = a->output_ms + idle_timeout_ms;
 
-    if (a->state != ATTEMPT_ALIVE)
+    if (a->state == ATTEMPT_NONE)
         return UINT64_MAX;
+    if (a->state != ATTEMPT_ALIVE) {
+        *ret_stop = a->state == ATTEMPT_STARTING ? ENDING_STOP_START : ENDING_STOP_NONE;
+        return a->patience_ms;
+    }
     *ret_stop = wall <= idle ? ENDING_STOP_TIMEOUT : ENDING_STOP_IDLE;
     return wall <= idle ? wall : idle;
 }

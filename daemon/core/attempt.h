@@ -33,7 +33,8 @@ struct attempt {
     enum attempt_state state;
     enum ending_stop stop; /* why it is being ended */
     uint64_t started_ms;
-    uint64_t output_ms; /* when it last printed something */
+    uint64_t output_ms;   /* when it last printed something */
+    uint64_t patience_ms; /* STARTING, STOPPING: by when the spawner must have answered */
 };
 
 /* 0, or -EPROTO if the table has no such move; *a and *ret_action are then untouched. */
@@ -42,6 +43,7 @@ const char *attempt_state_name(enum attempt_state state);
 /* Notes why an attempt is to end. The first reason stays, except that a lost lease outranks all:
  * then nothing may be answered; and a limit or the user's stop outranks an orderly shutdown. */
 void attempt_note_stop(struct attempt *a, enum ending_stop stop);
-/* The moment at which a limit strikes, UINT64_MAX unless ALIVE; *ret_stop says which. */
+/* The moment at which a limit strikes, UINT64_MAX for NONE; *ret_stop says which. NONE as the stop
+ * means that the spawner, which ends whatever it is told to end, is silent. */
 uint64_t attempt_deadline(const struct attempt *a, uint32_t timeout_ms, uint32_t idle_timeout_ms,
                           enum ending_stop *ret_stop);

@@ -213,7 +213,12 @@ static void check_timers(struct core *core)
 {
     uint64_t now = core->now.mono_ms;
 
-    running_check_limits(core);
+    if (!running_check_limits(core)) {
+        core_note(core, LOG_ERROR, "spawner_silent", 0,
+                  "the spawner did not report the end of a task that it was told to end");
+        step_phase(core, PHASE_EV_BROKEN);
+        return;
+    }
     if (now >= core->next_purge_ms) {
         core->next_purge_ms = now + PURGE_MS;
         intake_purge(core);
@@ -243,6 +248,8 @@ static void check_timers(struct core *core)
 static void pump(struct core *core)
 {
     check_timers(core);
+    if (core->phase.state == PHASE_DONE)
+        return;
     running_start(core);
     outbox_pump(core);
     link_pump(core);

@@ -71,6 +71,12 @@ static void describe_stop(struct buf *b, enum ending_stop stop, const struct end
     char span[32];
 
     switch (stop) {
+    case ENDING_STOP_START:
+        buf_printf(b,
+                   "%s did not start in time and was ended; the operator of the machine can "
+                   "run 'nairid check'",
+                   limits->program);
+        break;
     case ENDING_STOP_TIMEOUT:
         buf_printf(b, "%s ran longer than %s (task.timeout) and was ended", limits->program,
                    clock_span(span, limits->timeout_ms));

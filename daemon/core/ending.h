@@ -10,6 +10,7 @@
 /* Why we ended an attempt ourselves. */
 enum ending_stop {
     ENDING_STOP_NONE,
+    ENDING_STOP_START, /* its program did not begin in time */
     ENDING_STOP_TIMEOUT,
     ENDING_STOP_IDLE,
     ENDING_STOP_OUTPUT,

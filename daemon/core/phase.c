@@ -21,6 +21,7 @@ enum { CODE_SAME = -1 };
 /* clang-format off */
 static const struct step steps[PHASE_STATE_COUNT][PHASE_EVENT_COUNT] = {
     [PHASE_SERVING] = {
+        [PHASE_EV_BROKEN]      = STEP(DONE, EXIT, EX_TEMPFAIL),
         [PHASE_EV_DRAIN]       = STEP(DRAINING, HALT, EX_OK),
         [PHASE_EV_TERM]        = STEP(DRAINING, HALT, EX_OK),
         [PHASE_EV_QUIT]        = STEP(STOPPING, KILL_TASKS, EX_OK),
@@ -28,6 +29,7 @@ static const struct step steps[PHASE_STATE_COUNT][PHASE_EVENT_COUNT] = {
         [PHASE_EV_UNREACHABLE] = STEP(DONE, EXIT, EX_UNAVAILABLE),
     },
     [PHASE_DRAINING] = {
+        [PHASE_EV_BROKEN]      = STEP(DONE, EXIT, EX_TEMPFAIL),
         [PHASE_EV_DRAIN]       = STEP(DRAINING, NOTHING, CODE_SAME),
         [PHASE_EV_TERM]        = STEP(STOPPING, STOP_TASKS, CODE_SAME),
         [PHASE_EV_QUIT]        = STEP(STOPPING, KILL_TASKS, CODE_SAME),
@@ -35,6 +37,7 @@ static const struct step steps[PHASE_STATE_COUNT][PHASE_EVENT_COUNT] = {
         [PHASE_EV_EMPTY]       = STEP(DONE, EXIT, CODE_SAME),
     },
     [PHASE_KEYLESS] = {
+        [PHASE_EV_BROKEN]      = STEP(DONE, EXIT, EX_TEMPFAIL),
         [PHASE_EV_DRAIN]       = STEP(KEYLESS, NOTHING, CODE_SAME),
         [PHASE_EV_TERM]        = STEP(STOPPING, STOP_TASKS, CODE_SAME),
         [PHASE_EV_QUIT]        = STEP(STOPPING, KILL_TASKS, CODE_SAME),
@@ -42,6 +45,7 @@ static const struct step steps[PHASE_STATE_COUNT][PHASE_EVENT_COUNT] = {
         [PHASE_EV_EMPTY]       = STEP(DONE, EXIT, CODE_SAME),
     },
     [PHASE_STOPPING] = {
+        [PHASE_EV_BROKEN]      = STEP(DONE, EXIT, EX_TEMPFAIL),
         [PHASE_EV_DRAIN]       = STEP(STOPPING, NOTHING, CODE_SAME),
         [PHASE_EV_TERM]        = STEP(STOPPING, KILL_TASKS, CODE_SAME),
         [PHASE_EV_QUIT]        = STEP(STOPPING, KILL_TASKS, CODE_SAME),

@@ -20,6 +20,7 @@ enum phase_event {
     PHASE_EV_KEY_REFUSED,
     PHASE_EV_UNREACHABLE, /* no answer within the start limit, and nothing runs */
     PHASE_EV_DEADLINE,    /* drain_timeout is over */
+    PHASE_EV_BROKEN,      /* the spawner is silent */
     PHASE_EV_EMPTY,       /* nothing is left that the phase waits for */
     PHASE_EVENT_COUNT
 };

@@ -31,7 +31,8 @@ void running_start(struct core *core)
         (void)task_step(t, TASK_EV_START); /* only RECEIVED ones are in the queue */
         t->attempt++;
         core_store(core, e);
-        e->attempt = (struct attempt){ .state = ATTEMPT_NONE };
+        e->attempt =
+            (struct attempt){ .state = ATTEMPT_NONE, .patience_ms = core->now.mono_ms + START_MS };
         (void)attempt_step(&e->attempt, ATTEMPT_EV_SPAWN, &action);
         e->processing_due = true;
         TAILQ_INSERT_TAIL(&core->running, e, in_running);
@@ -80,6 +81,7 @@ void running_stop(struct core *core, struct entry *e, enum ending_stop stop, uin
     if (attempt_step(&e->attempt, ATTEMPT_EV_STOP, &action) != 0)
         return;
     attempt_note_stop(&e->attempt, stop);
+    e->attempt.patience_ms = core->now.mono_ms + grace_ms + SILENCE_MS;
     kill_command = core_emit(core, CORE_CMD_KILL);
     kill_command->seq = e->task->seq;
     kill_command->grace_ms = grace_ms;
@@ -100,14 +102,19 @@ static uint64_t entry_deadline(const struct core *core, const struct entry *e,
                             core->options.task_idle_timeout_ms, ret_stop);
 }
 
-void running_check_limits(struct core *core)
+bool running_check_limits(struct core *core)
 {
     struct entry *e;
     enum ending_stop stop;
 
-    TAILQ_FOREACH (e, &core->running, in_running)
-        if (core->now.mono_ms >= entry_deadline(core, e, &stop))
-            running_stop(core, e, stop, GRACE_MS);
+    TAILQ_FOREACH (e, &core->running, in_running) {
+        if (core->now.mono_ms < entry_deadline(core, e, &stop))
+            continue;
+        if (stop == ENDING_STOP_NONE)
+            return false;
+        running_stop(core, e, stop, GRACE_MS);
+    }
+    return true;
 }
 
 uint64_t running_deadline(const struct core *core)

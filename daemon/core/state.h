@@ -25,6 +25,8 @@ enum {
     HEARTBEAT_MS = 30 * 1000,   /* keeps the leases while draining, when nothing polls */
     FLUSH_MS = 10 * 1000,       /* for the outbox, once nothing runs and we want to go */
     PURGE_MS = 60 * 60 * 1000,
+    START_MS = 60 * 1000,          /* for a sandbox to be built and its program to begin */
+    SILENCE_MS = 30 * 1000,        /* after TERM and grace, for the spawner to report the end */
     GRACE_MS = 5 * 1000,           /* between TERM and KILL */
     STOP_GRACE_MS = 2 * 1000,      /* the same when we are in a hurry */
     REPLY_SHORT_BYTES = 16 * 1024, /* of the shortened reply */
@@ -76,7 +78,7 @@ struct link {
     uint64_t last_ok_ms;
     bool ever_connected, connected;
     bool polling;
-    bool listing; /* the poll is answered, and its messages are being handed over */
+    bool listing;          /* the poll is answered, and its messages are being handed over */
     uint32_t poll_wait_ms; /* of the poll in flight */
     uint64_t poll_started_ms, next_poll_ms, next_resync_ms;
     bool resync;   /* the next poll is a plain one */
@@ -137,7 +139,8 @@ void running_ended(struct core *core, struct entry *e, const struct ending *endi
 void running_stop(struct core *core, struct entry *e, enum ending_stop stop, uint32_t grace_ms);
 void running_stop_all(struct core *core, uint32_t grace_ms);
 size_t running_count(const struct core *core);
-void running_check_limits(struct core *core);
+/* Ends what passed a limit. False: the spawner is silent. */
+bool running_check_limits(struct core *core);
 uint64_t running_deadline(const struct core *core);
 void running_heartbeat(struct core *core);
 

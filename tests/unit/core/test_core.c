@@ -738,6 +738,32 @@ static void a_post_that_was_never_sent_is_tried_again(void **state)
     expect_send(w, 1, CORE_POST_REPLY);
 }
 
+static void a_program_that_never_begins_is_ended_and_answered(void **state)
+{
+    struct world *w = *state;
+    const struct ending killed = { .status = 9, .stderr_tail = "" };
+
+    arrive(w, "j", "m");
+    later(w, 60000);
+    assert_non_null(find(w, CORE_CMD_KILL, 1));
+    ended_as(w, 1, &killed);
+    assert_non_null(strstr(core_task(w->core, 1)->reply, "did not start in time"));
+}
+
+static void a_silent_spawner_ends_the_daemon(void **state)
+{
+    struct world *w = *state;
+
+    begin(w, "j", "m", 1);
+    later(w, 600000);
+    assert_non_null(find(w, CORE_CMD_KILL, 1));
+    later(w, 34999);
+    assert_null(find(w, CORE_CMD_EXIT, 0));
+    later(w, 1);
+    assert_int_equal(find(w, CORE_CMD_EXIT, 0)->code, EX_TEMPFAIL);
+    assert_int_equal(core_task(w->core, 1)->state, TASK_RUNNING); /* the next start sees to it */
+}
+
 static void old_tombstones_are_purged(void **state)
 {
     struct world *w = *state;
@@ -784,6 +810,8 @@ int main(void)
         TEST(a_stuck_process_keeps_its_slot_and_everything_is_answered),
         TEST(progress_is_coalesced_and_never_outlives_the_task),
         TEST(a_post_that_was_never_sent_is_tried_again),
+        TEST(a_program_that_never_begins_is_ended_and_answered),
+        TEST(a_silent_spawner_ends_the_daemon),
         TEST(old_tombstones_are_purged),
     };
 

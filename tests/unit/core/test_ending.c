@@ -88,6 +88,9 @@ static void each_limit_of_ours_has_its_own_words(void **state)
     (void)state;
     expect(&e, ENDING_STOP_TIMEOUT, TASK_REPLY_ERROR,
            "worker ran longer than 1h (task.timeout) and was ended");
+    expect(&e, ENDING_STOP_START, TASK_REPLY_ERROR,
+           "worker did not start in time and was ended; the operator of the machine can run "
+           "'nairid check'");
     expect(&e, ENDING_STOP_IDLE, TASK_REPLY_ERROR,
            "worker printed nothing for 10m (task.idle_timeout) and was ended");
     expect(&e, ENDING_STOP_OUTPUT, TASK_REPLY_ERROR,

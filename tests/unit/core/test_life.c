@@ -56,7 +56,8 @@ struct life {
     struct pending pending[64];
     size_t pending_count;
     unsigned crashes, faults;
-    bool calm; /* no more faults: everything must come to its end */
+    bool exited; /* of its own will: it starts again, as after a crash */
+    bool calm;   /* no more faults: everything must come to its end */
 };
 
 static uint32_t draw(struct life *l, uint32_t below)
@@ -189,9 +190,11 @@ static void act(struct life *l, const struct core_command *c)
     case CORE_CMD_SEND:
         add_pending(l, PENDING_POST, c->seq)->post = c->post;
         break;
+    case CORE_CMD_EXIT:
+        l->exited = true;
+        break;
     case CORE_CMD_READY:
     case CORE_CMD_NOTE:
-    case CORE_CMD_EXIT:
     case CORE_CMD_INSERT:
     case CORE_CMD_UPDATE:
     case CORE_CMD_DELETE:
@@ -288,6 +291,7 @@ static void crash(struct life *l)
             memcpy(l->disk, l->writing, sizeof l->disk);
     memcpy(l->batch, l->disk, sizeof l->batch);
     l->pending_count = 0;
+    l->exited = false;
     core_free(l->core);
     turn_free(l->turn);
     l->crashes++;
@@ -442,7 +446,7 @@ static void live(uint64_t seed, unsigned *crashes, unsigned *faults)
         l->calm = n > 400;
         if (n > STEPS_MAX)
             fail_msg("seed %llu never comes to its end", (unsigned long long)seed);
-        if (!l->calm && chance(l, 3)) {
+        if (l->exited || (!l->calm && chance(l, 3))) {
             crash(l);
             continue;
         }
