@@ -22,8 +22,9 @@ struct wipe {
     int fault; /* first failure of the current pass */
 };
 
-/* What is done to each entry of a directory. Returns 0, or 1 to stop. */
-typedef int (*entry_fn)(struct wipe *w, int dir_fd, const char *name);
+/* What is done to each entry of a directory. may_be_file: false where the listing says that it is a
+ * directory, which spares a call. Returns 0, or 1 to stop. */
+typedef int (*entry_fn)(struct wipe *w, int dir_fd, const char *name, bool may_be_file);
 
 static void note(struct wipe *w, int fault)
 {
@@ -66,7 +67,7 @@ static int each_entry(struct wipe *w, int fd, entry_fn fn)
             continue;
         if (*w->budget == 0)
             return 1;
-        if (fn(w, fd, entry->d_name) != 0)
+        if (fn(w, fd, entry->d_name, entry->d_type != DT_DIR) != 0)
             return 1;
     }
     if (errno != 0)
@@ -75,11 +76,12 @@ static int each_entry(struct wipe *w, int fd, entry_fn fn)
 }
 
 /* Whether it is gone: anything but a directory, or an empty one. */
-static bool remove_simple(struct wipe *w, int dir_fd, const char *name, int *ret_fault)
+static bool remove_simple(struct wipe *w, int dir_fd, const char *name, bool may_be_file,
+                          int *ret_fault)
 {
-    int r = unlinkat(dir_fd, name, 0);
+    int r = unlinkat(dir_fd, name, may_be_file ? 0 : AT_REMOVEDIR);
 
-    if (r < 0 && errno == EISDIR)
+    if (r < 0 && may_be_file && errno == EISDIR)
         r = unlinkat(dir_fd, name, AT_REMOVEDIR);
     *ret_fault = r < 0 ? -errno : 0;
     if (r == 0)
@@ -103,11 +105,11 @@ static int move_to_top(struct wipe *w, int dir_fd, const char *name)
     return 0;
 }
 
-static int on_inner_entry(struct wipe *w, int dir_fd, const char *name)
+static int on_inner_entry(struct wipe *w, int dir_fd, const char *name, bool may_be_file)
 {
     int fault;
 
-    if (remove_simple(w, dir_fd, name, &fault))
+    if (remove_simple(w, dir_fd, name, may_be_file, &fault))
         return 0;
     if (fault == -ENOTEMPTY || fault == -EEXIST)
         fault = move_to_top(w, dir_fd, name);
@@ -117,11 +119,11 @@ static int on_inner_entry(struct wipe *w, int dir_fd, const char *name)
     return 0;
 }
 
-static int on_top_entry(struct wipe *w, int top_fd, const char *name)
+static int on_top_entry(struct wipe *w, int top_fd, const char *name, bool may_be_file)
 {
     int fault, fd;
 
-    if (remove_simple(w, top_fd, name, &fault))
+    if (remove_simple(w, top_fd, name, may_be_file, &fault))
         return 0;
     if (fault != -ENOTEMPTY && fault != -EEXIST) {
         note(w, fault);
@@ -134,7 +136,7 @@ static int on_top_entry(struct wipe *w, int top_fd, const char *name)
     }
     if (each_entry(w, fd, on_inner_entry) != 0 || *w->budget == 0)
         return 1;
-    if (!remove_simple(w, top_fd, name, &fault))
+    if (!remove_simple(w, top_fd, name, false, &fault))
         note(w, fault);
     return 0;
 }

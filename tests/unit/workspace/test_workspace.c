@@ -456,7 +456,7 @@ static void dig(int fd, int depth)
 
 static void a_tree_deeper_than_any_path_goes_with_few_descriptors(void **state)
 {
-    enum { DEPTH = 30000 };
+    enum { DEPTH = 12000 };
     struct fixture *f = *state;
     AUTO_CLOSE int fd = -1;
     struct rlimit old, few;
