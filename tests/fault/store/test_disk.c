@@ -321,8 +321,9 @@ static void a_limit_on_the_size_of_files_is_named(void **state)
 
 static void mount_small_disk(struct fixture *f, const char *size)
 {
-    AUTO_FREE char *options = mem_printf("size=%s,mode=0700", size);
+    char options[64];
 
+    (void)snprintf(options, sizeof options, "size=%s,mode=0700", size);
     if (mount("tmpfs", f->dir, "tmpfs", 0, options) < 0) {
         (void)printf("skip: needs root\n");
         skip();

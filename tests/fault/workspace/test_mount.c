@@ -71,12 +71,19 @@ static void open_job(struct fixture *f, const char *job)
 
 static void mount_at(struct fixture *f, const char *path)
 {
-    if (mount("tmpfs", path, "tmpfs", 0, "size=1m") < 0) {
+    assert_int_equal(mount("tmpfs", path, "tmpfs", 0, "size=1m"), 0);
+    f->mount_fd = open(path, O_PATH | O_CLOEXEC);
+    assert_true(f->mount_fd >= 0);
+}
+
+/* First in a test, as skip() would leak what it holds. */
+static void need_mounts(const struct fixture *f)
+{
+    if (mount("tmpfs", f->dir, "tmpfs", 0, "size=1m") < 0) {
         (void)printf("skip: needs root\n");
         skip();
     }
-    f->mount_fd = open(path, O_PATH | O_CLOEXEC);
-    assert_true(f->mount_fd >= 0);
+    assert_int_equal(umount(f->dir), 0);
 }
 
 static void make_file(const char *dir, const char *name)
@@ -107,10 +114,12 @@ static void a_mount_in_a_workspace_is_not_entered(void **state)
     struct fixture *f = *state;
     AUTO_FREE char *first = NULL;
     AUTO_FREE char *inside = NULL;
-    AUTO_FREE char *last = mem_printf("%s/job_C", f->root);
+    AUTO_FREE char *last = NULL;
     AUTO_CLOSE int fd = -1;
     struct stat st;
 
+    need_mounts(f);
+    last = mem_printf("%s/job_C", f->root);
     open_job(f, "job_A");
     first = mem_printf("%s/a/b/c", f->workspace);
     for (size_t i = strlen(f->workspace) + 2; i <= strlen(first); i += 2) {
@@ -139,8 +148,10 @@ static void a_mount_in_a_workspace_is_not_entered(void **state)
 static void once_unmounted_the_rest_goes(void **state)
 {
     struct fixture *f = *state;
-    AUTO_FREE char *job = mem_printf("%s/job_A", f->root);
+    AUTO_FREE char *job = NULL;
 
+    need_mounts(f);
+    job = mem_printf("%s/job_A", f->root);
     open_job(f, "job_A");
     mount_at(f, f->home);
     make_file(f->home, "precious");

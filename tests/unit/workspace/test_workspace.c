@@ -260,13 +260,14 @@ static void as_root_the_directories_belong_to_the_task(void **state)
 {
     struct fixture *f = *state;
     uid_t uid = workspace_uid("job_A");
-    AUTO_FREE char *job = mem_printf("%s/job_A", f->root);
+    AUTO_FREE char *job = NULL;
     struct stat st;
 
     if (geteuid() != 0) {
         (void)printf("skip: needs root\n");
         skip();
     }
+    job = mem_printf("%s/job_A", f->root);
     assert_int_equal(try_open(f, "job_A", uid), 0);
     assert_int_equal(stat(f->workspace, &st), 0);
     assert_true(st.st_uid == uid && st.st_gid == uid);
