@@ -135,6 +135,7 @@ _Noreturn static void be_task(const struct birth *b)
     int r;
 
     close_rest(b);
+    (void)prctl(PR_SET_NAME, "nairid-init");
     (void)signal(SIGCHLD, SIG_DFL); /* ignored, children would vanish unreaped */
     await_maps(b->control);
     r = plan->as_root ? 0 : tree_open(plan, b->trees, &index);

@@ -60,6 +60,9 @@ void title_set(const char *name)
         return;
     secret_wipe((void *)a.env, a.env_end - a.env);
     secret_wipe((void *)a.args, a.args_end - a.args);
-    for (size_t i = 0; name[i] && i + 1 < a.args_end - a.args; i++)
+    for (size_t i = 0; name[i] && i + 2 < a.args_end - a.args; i++)
         ((char *)a.args)[i] = name[i];
+    /* A last byte that isn't NUL tells the kernel that this is one string, which ends at its NUL:
+     * without it the old length would show. */
+    *(char *)(a.args_end - 1) = '.';
 }

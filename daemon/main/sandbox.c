@@ -1,0 +1,322 @@
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "loop/loop.h"
+#include "main/args.h"
+#include "main/cmd.h"
+#include "main/exitcode.h"
+#include "sandbox/plan.h"
+#include "spawner/spawner.h"
+#include "util/buf.h"
+#include "util/cleanup.h"
+#include "util/err.h"
+#include "util/mem.h"
+#include "workspace/workspace.h"
+
+enum {
+    TASK = 1,             /* there is one only */
+    GRACE_MS = 5000,      /* between the first signal and SIGKILL */
+    END_MS = 3000,        /* for the spawner, once the task is gone */
+    EXIT_NOT_FOUND = 127, /* as a shell has it */
+};
+
+struct sandbox_args {
+    struct args common; /* first: args_parse() reads it */
+    const char *workspace;
+    bool explain;
+};
+
+/* clang-format off */
+static const struct options_row rows[] = {
+    { .name = "profile", .type = OPTIONS_SETTING, .argument = "PROFILE", .key = "sandbox.profile",
+      .help = "strict, agent or host" },
+    { .name = "network", .type = OPTIONS_SETTING, .argument = "MODE",
+      .key = "sandbox.network.mode", .help = "none (unless set to host) or host" },
+    { .name = "workspace", .type = OPTIONS_TEXT, .argument = "DIR",
+      .offset = offsetof(struct sandbox_args, workspace),
+      .help = "shown as " PLAN_WORKSPACE "; the current directory unless named" },
+    { .name = "explain", .type = OPTIONS_SWITCH, .offset = offsetof(struct sandbox_args, explain),
+      .help = "say what the sandbox would be, and start nothing" },
+};
+/* clang-format on */
+
+static const struct options_spec spec = {
+    .verb = "sandbox",
+    .usage = "[--profile PROFILE] [--network MODE] [--workspace DIR] [--explain] -- COMMAND...",
+    .summary = "Runs a command in a sandbox like a task's, with this terminal as its input and\n"
+               "output. Only the workspace persists.",
+    .notes = "Exits with the command's status, 128 and the signal's number if one ended it,\n"
+             "127 if it can't be executed, 78 if the sandbox can't be built.\n",
+    .rows = rows,
+    .row_count = ARRAY_SIZE(rows),
+    .base = &args_spec,
+    .operands_min = 1,
+    .operands_max = SIZE_MAX,
+    .stops_at_operand = true,
+};
+
+struct session {
+    struct loop *loop;
+    struct spawner *spawner;
+    unsigned signals; /* that came so far */
+    int code;
+};
+
+/* ---- the plan ---- */
+
+static int refuse_workspace(const char *path, const char *why)
+{
+    fprintf(stderr, "nairid sandbox: workspace '%s': %s\n", path, why);
+    return EX_USAGE;
+}
+
+/* The current directory is taken unasked, so it had better not be where the keys are. */
+static int find_workspace(const char *named, char **ret_path)
+{
+    AUTO_FREE char *path = realpath(named ? named : ".", NULL);
+    AUTO_FREE char *home = realpath(getenv("HOME") ? getenv("HOME") : "/", NULL);
+    struct stat st;
+
+    if (!path)
+        return refuse_workspace(named ? named : ".", strerror(errno));
+    if (stat(path, &st) < 0 || !S_ISDIR(st.st_mode))
+        return refuse_workspace(path, "it is no directory");
+    if (!named && home && strncmp(home, path, strlen(path)) == 0 &&
+        (home[strlen(path)] == '/' || home[strlen(path)] == '\0' || strcmp(path, "/") == 0))
+        return refuse_workspace(path,
+                                "your home directory lies in it, with whatever keys are there: "
+                                "go to a directory below, or name one with --workspace");
+    *ret_path = TAKE_PTR(path);
+    return EX_OK;
+}
+
+/* As root the command runs as the directory's owner, or as a user that owns nothing. */
+static uid_t find_task_uid(const char *workspace)
+{
+    struct stat st;
+
+    if (geteuid() != 0)
+        return 0;
+    if (stat(workspace, &st) == 0 && st.st_uid != 0)
+        return st.st_uid;
+    fprintf(stderr,
+            "nairid sandbox: '%s' belongs to root, so the command can't write it; give the "
+            "directory to another user to change that\n",
+            workspace);
+    return WORKSPACE_UID_BASE - 1; /* no job has it */
+}
+
+static int make_plan(const struct settings *s, const char *workspace, const struct options *o,
+                     struct plan **ret_plan)
+{
+    CLEANUP(strv_done) struct strv argv = { 0 }, env = { 0 };
+    const char *term = getenv("TERM");
+    struct plan_policy policy = {
+        .profile = s->sandbox_profile,
+        .network =
+            strcmp(s->sandbox_network_mode, "host") == 0 ? PLAN_NETWORK_HOST : PLAN_NETWORK_NONE,
+        .read = &s->sandbox_read,
+        .write = &s->sandbox_write,
+        .workspace = workspace,
+        .argv = &argv,
+        .env = &env,
+        .memory_bytes = s->sandbox_limits_memory_bytes,
+        .disk_bytes = s->sandbox_limits_disk_bytes,
+        .pids = s->sandbox_limits_pids,
+        .files = s->sandbox_limits_files,
+        .cpu_percent = s->sandbox_limits_cpu_percent,
+        .uid = geteuid(),
+        .task_uid = find_task_uid(workspace),
+    };
+    struct err err = { 0 };
+
+    for (size_t i = 0; i < o->operand_count; i++)
+        strv_add(&argv, o->operands[i]);
+    if (term && isatty(STDOUT_FILENO)) {
+        AUTO_FREE char *pair = mem_printf("TERM=%s", term);
+
+        strv_add(&env, pair);
+    }
+    if (plan_make(&policy, ret_plan, &err) == 0)
+        return EX_OK;
+    fprintf(stderr, "nairid sandbox: %s\n", err.text);
+    return EX_CONFIG;
+}
+
+/* ---- running it ---- */
+
+static void on_started(uint64_t task, pid_t pid, void *ctx)
+{
+    (void)task;
+    (void)pid;
+    (void)ctx; /* its output says enough */
+}
+
+static void on_output(uint64_t task, enum spawner_stream stream, const char *bytes, size_t len,
+                      void *ctx)
+{
+    (void)task;
+    (void)stream;
+    (void)bytes;
+    (void)len;
+    (void)ctx; /* never called: the task writes to our own descriptors */
+}
+
+static void on_exited(uint64_t task, const struct spawner_exit *ended, void *ctx)
+{
+    struct session *session = ctx;
+
+    (void)task;
+    if (ended->failed_to_start) {
+        fprintf(stderr, "nairid sandbox: %s\n", ended->error);
+        session->code = ended->not_found ? EXIT_NOT_FOUND : EX_CONFIG;
+    } else {
+        session->code =
+            WIFSIGNALED(ended->status) ? 128 + WTERMSIG(ended->status) : WEXITSTATUS(ended->status);
+    }
+    if (ended->stuck)
+        fputs("nairid sandbox: some process hangs in the kernel and could not be killed\n", stderr);
+    loop_stop(session->loop);
+}
+
+static void on_gone(const char *why, void *ctx)
+{
+    struct session *session = ctx;
+
+    fprintf(stderr, "nairid sandbox: %s\n", why);
+    session->code = EX_TEMPFAIL;
+    loop_stop(session->loop);
+}
+
+static void on_signal(struct loop_signal *watcher, int signo, void *ctx)
+{
+    struct session *session = ctx;
+
+    (void)watcher; /* any of them */
+    session->signals++;
+    spawner_kill(session->spawner, TASK, session->signals > 1 || signo == SIGQUIT ? 0 : GRACE_MS);
+}
+
+static int run_in(struct session *session, const struct plan *plan)
+{
+    static const struct spawner_ops ops = {
+        .started = on_started, .output = on_output, .exited = on_exited, .gone = on_gone
+    };
+    static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
+    static const int stdio[3] = { STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO };
+    struct loop_signal *watchers[ARRAY_SIZE(signals)];
+    struct err err = { 0 };
+
+    if (spawner_attach(session->spawner, session->loop, &ops, session, &err) < 0) {
+        fprintf(stderr, "nairid sandbox: %s\n", err.text);
+        return EX_SOFTWARE;
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+        watchers[i] = loop_signal_new(session->loop, signals[i], on_signal, session);
+    spawner_start_with(session->spawner, TASK, plan, stdio);
+    loop_run(session->loop);
+    for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+        loop_signal_free(watchers[i]);
+    return session->code;
+}
+
+static int run(const struct plan *plan)
+{
+    struct session session = { 0 };
+    struct termios before;
+    bool has_terminal = tcgetattr(STDIN_FILENO, &before) == 0;
+    struct err err = { 0 };
+    int code;
+
+    if (spawner_fork(-1, &session.spawner, &err) < 0) {
+        fprintf(stderr, "nairid sandbox: %s\n", err.text);
+        return EX_CONFIG;
+    }
+    if (loop_new(&session.loop, &err) < 0) {
+        fprintf(stderr, "nairid sandbox: %s\n", err.text);
+        spawner_free(session.spawner, 0);
+        return EX_SOFTWARE;
+    }
+    code = run_in(&session, plan);
+    spawner_free(session.spawner, END_MS);
+    loop_free(session.loop);
+    if (has_terminal)
+        (void)tcsetattr(STDIN_FILENO, TCSANOW, &before); /* whatever the command left */
+    return code;
+}
+
+static int explain(const struct plan *plan)
+{
+    CLEANUP(buf_done) struct buf b = { 0 };
+
+    plan_explain(plan, &b);
+    fputs(buf_str(&b), stdout);
+    return EX_OK;
+}
+
+/* A directory as standard input would be a way out of the sandbox's file system. */
+static int check_stdio(void)
+{
+    for (int fd = 0; fd < 3; fd++) {
+        struct stat st;
+
+        if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode)) {
+            fprintf(stderr,
+                    "nairid sandbox: descriptor %d is a directory, which the command would "
+                    "see from inside\n",
+                    fd);
+            return EX_USAGE;
+        }
+    }
+    return EX_OK;
+}
+
+static int with_settings(const struct sandbox_args *args, const struct options *o,
+                         const struct settings *s)
+{
+    AUTO_FREE char *workspace = NULL;
+    CLEANUP_PTR(plan_free) struct plan *plan = NULL;
+    int code = check_stdio();
+
+    for (size_t i = 0; i < o->flag_count; i++) {
+        if (strcmp(o->flags[i].key, "sandbox.network.mode") == 0 &&
+            strcmp(s->sandbox_network_mode, "allowlist") == 0) {
+            fputs("nairid sandbox: network mode allowlist is not available in this version; want "
+                  "none or host\n",
+                  stderr);
+            return EX_CONFIG;
+        }
+    }
+    if (code == EX_OK)
+        code = find_workspace(args->workspace, &workspace);
+    if (code == EX_OK)
+        code = make_plan(s, workspace, o, &plan);
+    if (code != EX_OK)
+        return code;
+    return args->explain ? explain(plan) : run(plan);
+}
+
+int cmd_sandbox(int argc, char **argv)
+{
+    struct sandbox_args args = { 0 };
+    struct options options;
+    struct settings settings;
+    int code;
+
+    if (!args_parse(&spec, argc, argv, &args.common, &options, &code))
+        return code;
+    code = args_load(&args.common, &options, &settings);
+    if (code == EX_OK) {
+        code = with_settings(&args, &options, &settings);
+        settings_done(&settings);
+    }
+    options_done(&options);
+    return code;
+}
