@@ -1,7 +1,7 @@
 /* The settings file: whatever is in it, there are settings or a sentence that names the file. */
+#include "support/replay.h"
+
 #include <errno.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -15,15 +15,6 @@
 #include "util/mem.h"
 #include "util/utf8.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-/* assert() isn't there in an optimised build. */
-static void must(bool holds)
-{
-    if (!holds)
-        abort();
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     AUTO_CLOSE int fd = memfd_create("settings", MFD_CLOEXEC);
@@ -33,21 +24,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct err err = { 0 };
     int r;
 
-    must(fd >= 0 && fchmod(fd, 0600) == 0);
+    FUZZ_CHECK(fd >= 0 && fchmod(fd, 0600) == 0);
     r = fd_write_all(fd, data, size);
-    must(r == 0);
+    FUZZ_CHECK(r == 0);
     r = settings_load(&input, &s, &err);
     if (r == 0) {
         CLEANUP(buf_done) struct buf b = { 0 };
 
         settings_print(&s, &b);
-        must(s.max_concurrency >= 1 && s.sandbox_network_mode && s.workspace_root);
+        FUZZ_CHECK(s.max_concurrency >= 1 && s.sandbox_network_mode && s.workspace_root);
         r = settings_check(&s, &err);
-        must(r == 0 || (r == -EINVAL && *err.text));
+        FUZZ_CHECK(r == 0 || (r == -EINVAL && *err.text));
         settings_done(&s);
     } else {
-        must(r == err.code && strstr(err.text, path));
-        must(utf8_is_valid(err.text, strlen(err.text)));
+        FUZZ_CHECK(r == err.code && strstr(err.text, path));
+        FUZZ_CHECK(utf8_is_valid(err.text, strlen(err.text)));
     }
     return 0;
 }
