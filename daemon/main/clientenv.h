@@ -1,6 +1,6 @@
 /* clientenv.h - who a client of the public API is: URL, organisation key, agent.
  * Stored as `client.env` in the state directory of `nairid up`, fit for a shell's `.`:
- *     NAIRI_API_URL=http://127.0.0.1:8787
+ *     NAIRI_API_URL=http://127.0.0.1:8420
  *     NAIRI_PUBLIC_API_KEY=nr_...
  *     NAIRI_AGENT_ID=local
  *     export NAIRI_API_URL NAIRI_PUBLIC_API_KEY NAIRI_AGENT_ID */

@@ -17,7 +17,7 @@ static const struct {
     { EEXIST, EX_CANTCREAT },
     { ELOOP, EX_CANTCREAT },
     { ENAMETOOLONG, EX_CANTCREAT },
-    { EADDRINUSE, EX_CANTCREAT },
+    { EADDRINUSE, EX_TEMPFAIL },
     { EIO, EX_IOERR },
     { ENOSPC, EX_IOERR },
     { EDQUOT, EX_IOERR },

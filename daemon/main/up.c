@@ -20,7 +20,7 @@
 #include "util/mem.h"
 #include "util/str.h"
 
-#define LISTEN_DEFAULT "127.0.0.1:8787"
+#define LISTEN_DEFAULT "127.0.0.1:8420"
 #define AGENT_DEFAULT  "local"
 
 enum {
@@ -192,8 +192,11 @@ static void on_signal(struct loop_signal *watcher, int signo, void *ctx)
 
 /* ---- the children's events ---- */
 
-static bool is_final(int status)
+/* Whether starting c again can't help. The hub's first start is one that a person watches. */
+static bool is_final(const struct up *up, const struct child *c, int status)
 {
+    if (c == up->hub && !up->state.client.url)
+        return true;
     return WIFEXITED(status) && !exitcode_is_transient(WEXITSTATUS(status)) &&
            (WEXITSTATUS(status) >= EX__BASE || WEXITSTATUS(status) == EX_OK);
 }
@@ -202,13 +205,15 @@ static bool is_final(int status)
 static void on_unasked_end(struct up *up, struct child *c, int status)
 {
     char text[64], span[32];
+    int code;
 
-    if (is_final(status)) {
-        fprintf(stderr, "nairid up: %s ended with %s, and starting it again would not help\n",
-                child_name(c), child_status_text(text, status));
-        stop(up, WEXITSTATUS(status));
+    if (is_final(up, c, status)) {
+        code = WIFEXITED(status) ? WEXITSTATUS(status) : EX_SOFTWARE;
+        fprintf(stderr, "nairid up: %s ended with %s; so does this\n", child_name(c),
+                child_status_text(text, status));
+        stop(up, code);
         if (c == up->hub)
-            stop(up, WEXITSTATUS(status)); /* nobody takes the replies that a drain waits for */
+            stop(up, code); /* nobody takes the replies that a drain waits for */
         return;
     }
     fprintf(stderr, "nairid up: %s ended with %s; starting it again in %s\n", child_name(c),
