@@ -34,15 +34,16 @@ def child_text(case, tag):
 def read_pytest(path, result):
     """Returns how many of the file's cases did not pass."""
     bad = 0
-    cases = list(ElementTree.parse(path).iter("testcase"))
-    for case in cases:
-        name = f"{case.get('classname')}.{case.get('name')}"
-        skipped = case.find("skipped")
-        if case.find("failure") is not None or case.find("error") is not None:
+    cases = {}  # a case that fails and whose fixtures then fail too is there twice
+    for case in ElementTree.parse(path).iter("testcase"):
+        cases.setdefault(f"{case.get('classname')}.{case.get('name')}", []).append(case)
+    for name, parts in cases.items():
+        skipped = [part.find("skipped") for part in parts if part.find("skipped") is not None]
+        if any(part.find(tag) is not None for part in parts for tag in ("failure", "error")):
             result.failed.append(name)
             bad += 1
-        elif skipped is not None:
-            result.skipped.append((name, skipped.get("message") or "no reason given"))
+        elif skipped:
+            result.skipped.append((name, skipped[0].get("message") or "no reason given"))
         else:
             result.passed += 1
     if not cases:
