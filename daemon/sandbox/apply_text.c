@@ -19,7 +19,7 @@ static const char *const stage_texts[] = {
     [APPLY_INIT] = "start process 1",
     [APPLY_STDIO] = "place standard input and output",
     [APPLY_LIMITS] = "set a resource limit",
-    [APPLY_DIRECTORY] = "enter " PLAN_WORKSPACE,
+    [APPLY_DIRECTORY] = ("enter " PLAN_WORKSPACE),
     [APPLY_EXEC] = "execute",
 };
 _Static_assert(ARRAY_SIZE(stage_texts) == APPLY_STAGE_COUNT, "a text for each stage");

@@ -282,7 +282,7 @@ static int add_extra(struct plan *p, const struct plan_policy *policy, struct er
 
 static const char *const base_env[] = {
     "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-    "HOME=" PLAN_HOME,
+    ("HOME=" PLAN_HOME),
     "USER=agent",
     "LOGNAME=agent",
     "SHELL=/bin/sh",
