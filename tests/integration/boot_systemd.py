@@ -1,0 +1,396 @@
+"""The units in a real systemd: a minimal Debian boots in systemd-nspawn, hub and daemon start in
+it, a task runs, and each way to stop and to start again is taken.
+
+    boot_systemd.py SOURCE
+
+The programs are built for release and installed with the packages of the libraries that they are
+linked to. Needs root. The guest has a network of its own with nothing in it. At the end the guest
+is gone, and with it its directory and its cgroups.
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+SKIP = 77
+BOOT_S = 60
+GUEST_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+ENV = {"PATH": GUEST_PATH, "LANG": "C.UTF-8", "HOME": "/root"}
+HUB_URL = "http://127.0.0.1:8420"
+SETTINGS = """\
+server: {url: "%s"}
+agent: {id: helper}
+runner: {name: command, argv: [sh]}
+sandbox: {network: {mode: none}}
+""" % HUB_URL
+
+
+def say(text):
+    print(f"== {text}", flush=True)
+
+
+def call(*argv, timeout_s=600, **kwargs):
+    """Its standard output; fails with all it said if it fails."""
+    done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, timeout=timeout_s, **kwargs)
+    assert done.returncode == 0, f"{argv}: exit {done.returncode}\n{done.stdout[-4000:]}"
+    return done.stdout
+
+
+def wait_until(condition, what, timeout_s=30):
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {timeout_s} s for {what}"
+        time.sleep(0.05)
+
+
+# ---- the tree ----
+
+def packages_of(programs):
+    """Debian's packages with the shared libraries of the programs."""
+    found = set()
+    for program in programs:
+        for path in re.findall(r"=> (/\S+)", call("ldd", program)):
+            owners = [subprocess.run(["dpkg-query", "-S", name], capture_output=True, text=True)
+                      for name in (path, os.path.realpath(path), path.removeprefix("/usr"))]
+            names = {owner.stdout.split(":")[0] for owner in owners if owner.returncode == 0}
+            assert names, f"{path} is of no package"
+            found |= names
+    return sorted(found)
+
+
+def make_tree(source, folder):
+    build, tree = os.path.join(folder, "build"), os.path.join(folder, "tree")
+    say("build for release")
+    call("cmake", "-S", source, "-B", build, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=RelWithDebInfo",
+         "-DBUILD_TESTING=OFF", "-DCMAKE_INSTALL_PREFIX=/usr")
+    call("cmake", "--build", build, "--parallel", "2")
+    libraries = packages_of(os.path.join(build, "daemon", name) for name in ("nairid", "nairi-hub"))
+    say(f"a tree with systemd and {' '.join(libraries)}")
+    include = ",".join(["systemd", "systemd-sysv", "dbus", "procps", *libraries])
+    call("mmdebstrap", "--quiet", "--variant=minbase", f"--include={include}", "bookworm", tree)
+    call("cmake", "--install", build, env={**os.environ, "DESTDIR": tree})
+    call("systemd-sysusers", f"--root={tree}")
+    return tree
+
+
+# ---- the guest ----
+
+def own_cgroups():
+    """Our cgroup's directory in each hierarchy that is mounted here."""
+    with open("/proc/self/mountinfo") as file:
+        mounts = [line.split() for line in file]
+    points = [line[4] for line in mounts if line[line.index("-") + 1] in ("cgroup", "cgroup2")]
+    with open("/proc/self/cgroup") as file:
+        own = {line.rstrip("\n").split(":", 2)[2] for line in file}
+    folders = {os.path.normpath(point + path) for point in points for path in own}
+    return [folder for folder in folders if os.path.isdir(folder)]
+
+
+def guest_cgroups():
+    """What systemd-nspawn makes there, and leaves behind."""
+    return {os.path.join(folder, name) for folder in own_cgroups()
+            for name in ("payload", "supervisor") if os.path.isdir(os.path.join(folder, name))}
+
+
+class Guest:
+    def __init__(self, tree, folder, unified):
+        self.tree = tree
+        self.unified = unified
+        self.log_path = os.path.join(folder, "boot.log")
+        self.cgroups_before = guest_cgroups()
+        self.nspawn = None
+
+    def boot(self):
+        # Its own filter knows no Landlock, which is younger.
+        calls = "landlock_create_ruleset landlock_add_rule landlock_restrict_self"
+        with open(self.log_path, "wb") as log:
+            self.nspawn = subprocess.Popen(
+                ["systemd-nspawn", "--quiet", f"--directory={self.tree}", "--boot",
+                 "--register=no", "--keep-unit", "--private-network", "--console=pipe",
+                 f"--system-call-filter={calls}"],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+                env={**ENV, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": str(int(self.unified))})
+        wait_until(lambda: self.leader() and self.state() in ("running", "degraded"),
+                   "the guest to boot", BOOT_S)
+        assert self.state() == "running", self.run("systemctl", "--failed", "--no-pager").stdout
+        return self
+
+    def leader(self):
+        """Its process 1, our process's grandchild."""
+        pid = self.nspawn.pid
+        try:
+            with open(f"/proc/{pid}/task/{pid}/children") as file:
+                children = file.read().split()
+            with open(f"/proc/{children[0]}/comm") as file:
+                return int(children[0]) if file.read() == "systemd\n" else None
+        except (FileNotFoundError, IndexError):
+            return None
+
+    def run(self, *argv, timeout_s=60, env=None):
+        return subprocess.run(["nsenter", "--target", str(self.leader()), "--all", "--", *argv],
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              timeout=timeout_s, env={**ENV, **(env or {})})
+
+    def must(self, *argv, **kwargs):
+        done = self.run(*argv, **kwargs)
+        assert done.returncode == 0, f"{argv}: exit {done.returncode}\n{done.stdout}{done.stderr}"
+        return done.stdout.strip()
+
+    def state(self):
+        return self.run("systemctl", "is-system-running").stdout.strip()
+
+    def show(self, unit, key):
+        return self.must("systemctl", "show", "--property", key, "--value", unit)
+
+    def is_active(self, unit):
+        return self.show(unit, "ActiveState") == "active"
+
+    def journal(self):
+        return self.run("journalctl", "--boot", "--no-pager", "--output=short-precise",
+                        "--unit=nairid", "--unit=nairi-hub").stdout
+
+    def write(self, path, text, mode=0o644):
+        whole = self.tree + path
+        os.makedirs(os.path.dirname(whole), exist_ok=True)
+        with open(whole, "w") as file:
+            os.fchmod(file.fileno(), mode)
+            file.write(text)
+
+    def end(self):
+        """Powers it off, or kills it; then removes its cgroups. True if it ended by itself."""
+        by_itself = True
+        if self.nspawn and self.nspawn.poll() is None:
+            try:
+                self.run("systemctl", "poweroff")
+                self.nspawn.wait(60)
+            except (subprocess.TimeoutExpired, AssertionError):
+                by_itself = False
+                leader = self.leader()
+                if leader:
+                    os.kill(leader, signal.SIGKILL)
+                self.nspawn.kill()
+                self.nspawn.wait(20)
+        for folder in guest_cgroups() - self.cgroups_before:
+            for path, _, _ in sorted(os.walk(folder), reverse=True):
+                wait_until(lambda: self.remove_cgroup(path), f"{path} to be empty", 10)
+        return by_itself
+
+    @staticmethod
+    def remove_cgroup(path):
+        try:
+            os.rmdir(path)
+        except FileNotFoundError:
+            pass
+        except OSError:
+            return False
+        return True
+
+
+# ---- what has to be true in it ----
+
+class Service:
+    """nairid and nairi-hub in the guest."""
+
+    def __init__(self, guest):
+        self.guest = guest
+
+    def set_up(self):
+        guest = self.guest
+        guest.must("systemctl", "start", "nairi-hub")
+        self.await_hub()
+        self.org_key = guest.must("nairi-hub", "key", "create", "--org", "test")
+        self.agent_key = guest.must("nairi-hub", "key", "create", "--agent", "helper")
+        guest.write("/etc/nairid/agent.key", self.agent_key + "\n", 0o600)
+        guest.write("/etc/nairid/nairid.yaml", SETTINGS)
+
+    def await_hub(self):
+        wait_until(lambda: self.guest.run("bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/8420")
+                   .returncode == 0, "the hub to listen")
+
+    def ask_argv(self, prompt):
+        return ["nairid", "ask", prompt], {"NAIRI_API_URL": HUB_URL, "NAIRI_AGENT_ID": "helper",
+                                           "NAIRI_PUBLIC_API_KEY": self.org_key}
+
+    def ask(self, prompt, timeout_s=60):
+        argv, env = self.ask_argv(prompt)
+        return self.guest.must(*argv, env=env, timeout_s=timeout_s)
+
+    def pid(self):
+        return int(self.guest.show("nairid", "MainPID"))
+
+    def processes(self):
+        """All in the unit's cgroup and below, as the guest counts them."""
+        group = self.guest.show("nairid", "ControlGroup")
+        root = "/sys/fs/cgroup" if self.guest.unified else "/sys/fs/cgroup/systemd"
+        if not group:
+            return []
+        found = self.guest.run("find", root + group, "-name", "cgroup.procs", "-exec", "cat", "{}",
+                               ";")
+        return found.stdout.split()
+
+    def restarts(self):
+        return int(self.guest.show("nairid", "NRestarts"))
+
+    def status_of(self, pid, key):
+        text = self.guest.must("cat", f"/proc/{pid}/status")
+        return re.search(rf"^{key}:\s*(.*)$", text, re.M).group(1)
+
+    def assert_stopped_with(self, code):
+        """Failed for good: systemd doesn't try again."""
+        wait_until(lambda: self.guest.show("nairid", "ActiveState") == "failed",
+                   f"the unit to fail with {code}", 60)
+        assert self.guest.show("nairid", "ExecMainStatus") == str(code)
+        assert self.restarts() == 0
+        self.guest.must("systemctl", "reset-failed", "nairid")
+
+
+def a_task_runs(service):
+    guest = service.guest
+    guest.must("systemctl", "start", "nairid")
+    pid = service.pid()
+    uid = guest.must("id", "-u", "nairid")
+    assert service.status_of(pid, "Uid").split() == [uid] * 4
+    assert service.status_of(pid, "NoNewPrivs") == "1"
+    assert int(service.status_of(pid, "CapEff"), 16) == 0
+    assert service.ask("echo hello from $(hostname)") == "hello from sandbox"
+    # what the unit forbids isn't what holds it: a writable workspace, nothing else
+    assert service.ask("touch /usr/x /etc/x 2>/dev/null; echo $?; echo y > x; cat x") == "1\ny"
+    assert service.ask("grep -c . /proc/net/dev; ls /proc | grep -c '^[0-9]'").split()[0] == "3"
+    status = json.loads(guest.must("nairid", "status", "--json", "--state", "/var/lib/nairid"))
+    assert status["pid"] == pid
+
+
+def the_key_stays_inside(service):
+    guest = service.guest
+    for pid in service.processes():
+        for name in ("environ", "cmdline"):
+            assert service.agent_key not in guest.must("cat", f"/proc/{pid}/{name}")
+    assert service.agent_key not in service.ask("env; ls -R /run /etc 2>/dev/null; "
+                                                "cat /run/credentials/*/* 2>&1")
+    assert service.agent_key not in guest.journal()
+
+
+def a_reload_keeps_the_process(service):
+    pid = service.pid()
+    service.guest.must("systemctl", "reload", "nairid")
+    assert service.ask("echo again") == "again"
+    assert (service.pid(), service.restarts()) == (pid, 0)
+
+
+def a_killed_daemon_starts_again(service):
+    guest = service.guest
+    pid = service.pid()
+    guest.must("kill", "-KILL", str(pid))
+    wait_until(lambda: service.restarts() == 1 and guest.is_active("nairid"), "the restart")
+    assert service.pid() != pid
+    assert service.ask("echo back") == "back"
+
+
+def a_killed_spawner_takes_the_daemon_along(service):
+    guest = service.guest
+    pid = service.pid()
+    status = json.loads(guest.must("nairid", "status", "--json", "--state", "/var/lib/nairid"))
+    guest.must("kill", "-KILL", str(status["spawner_pid"]))
+    wait_until(lambda: service.restarts() == 2 and guest.is_active("nairid"), "the restart")
+    assert service.pid() != pid
+    assert "status=75" in guest.journal()
+    assert service.ask("echo once more") == "once more"
+
+
+def a_stop_waits_for_the_task(service):
+    guest = service.guest
+    argv, env = service.ask_argv("echo begun > /workspace/mark; sleep 4; echo finished")
+    with subprocess.Popen(["nsenter", "--target", str(guest.leader()), "--all", "--", *argv],
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
+                          env={**ENV, **env}) as ask:
+        wait_until(lambda: guest.run("sh", "-c", "ls /var/lib/nairid/jobs/*/*/mark").returncode
+                   == 0, "the task to run")
+        guest.must("systemctl", "stop", "nairid", timeout_s=120)
+        assert guest.show("nairid", "ActiveState") == "inactive"
+        assert guest.show("nairid", "ExecMainStatus") == "0"
+        assert ask.communicate(timeout=60)[0] == "finished\n"
+    assert service.processes() == []
+
+
+def what_only_a_person_can_mend_stays_down(service):
+    guest = service.guest
+    guest.write("/etc/nairid/nairid.yaml", SETTINGS + "max_concurency: 4\n")
+    guest.run("systemctl", "start", "nairid")
+    service.assert_stopped_with(78)
+    assert "unknown key 'max_concurency'; did you mean max_concurrency?" in guest.journal()
+    guest.write("/etc/nairid/nairid.yaml", SETTINGS)
+    guest.write("/etc/nairid/agent.key", service.org_key, 0o600)
+    guest.run("systemctl", "start", "nairid")
+    service.assert_stopped_with(78)
+    guest.write("/etc/nairid/agent.key", "nairid_nobodyhasthiskey0000000000", 0o600)
+    guest.run("systemctl", "start", "nairid", timeout_s=120)
+    service.assert_stopped_with(77)
+    guest.write("/etc/nairid/agent.key", service.agent_key, 0o600)
+
+
+def a_server_that_is_away_is_waited_for(service):
+    guest = service.guest
+    guest.must("systemctl", "stop", "nairi-hub")
+    guest.must("systemctl", "start", "--no-block", "nairid")
+    wait_until(lambda: "nairid" in guest.journal().splitlines()[-1], "a word from the daemon")
+    guest.must("systemctl", "start", "nairi-hub")
+    service.await_hub()
+    wait_until(lambda: guest.is_active("nairid"), "the daemon to find the hub", 120)
+    assert service.ask("echo there you are") == "there you are"
+
+
+FULL = [a_task_runs, the_key_stays_inside, a_reload_keeps_the_process,
+        a_killed_daemon_starts_again, a_killed_spawner_takes_the_daemon_along,
+        a_stop_waits_for_the_task, what_only_a_person_can_mend_stays_down,
+        a_server_that_is_away_is_waited_for]
+SHORT = [a_task_runs]  # in the other layout of cgroups
+
+
+def check_guest(tree, folder, unified, steps):
+    guest = Guest(tree, folder, unified)
+    say(f"boot, cgroups {'v2' if unified else 'hybrid'}")
+    try:
+        service = Service(guest.boot())
+        service.set_up()
+        for step in steps:
+            began = time.monotonic()
+            step(service)
+            say(f"{step.__name__.replace('_', ' ')} ({time.monotonic() - began:.1f} s)")
+    except BaseException:
+        if guest.leader():
+            print(guest.journal())
+        with open(guest.log_path, errors="replace") as log:
+            print(log.read()[-4000:])
+        guest.end()
+        raise
+    assert guest.end(), "the guest did not power off"
+
+
+def main():
+    if os.getuid() != 0:
+        print("skip: needs root")
+        return SKIP
+    began = time.monotonic()
+    folder = tempfile.mkdtemp(prefix="nairid-boot-", dir="/tmp")
+    try:
+        tree = make_tree(sys.argv[1], folder)
+        check_guest(tree, folder, True, FULL)
+        shutil.rmtree(tree + "/var/lib/private", ignore_errors=True)
+        for name in ("nairid", "nairi-hub"):
+            shutil.rmtree(f"{tree}/var/lib/{name}", ignore_errors=True)
+        check_guest(tree, folder, False, SHORT)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    print(f"report: real systemd: {len(FULL) + len(SHORT)} steps in {time.monotonic() - began:.0f} s")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
