@@ -44,7 +44,8 @@ bool args_parse(const struct options_spec *spec, int argc, char **argv, struct a
     return true;
 }
 
-int args_load(const struct args *a, const struct options *o, struct settings *ret_settings)
+int args_settings(const struct args *a, const struct options *o, struct settings *ret_settings,
+                  struct err *err)
 {
     const struct settings_input input = {
         .file = a->file,
@@ -54,11 +55,16 @@ int args_load(const struct args *a, const struct options *o, struct settings *re
         .state_dir = a->state,
         .uid = geteuid(),
     };
+
+    return settings_load(&input, ret_settings, err);
+}
+
+int args_load(const struct args *a, const struct options *o, struct settings *ret_settings)
+{
     struct err err = { 0 };
 
-    if (settings_load(&input, ret_settings, &err) < 0) {
-        fprintf(stderr, "nairid: %s\n", err.text);
-        return EX_CONFIG;
-    }
-    return EX_OK;
+    if (args_settings(a, o, ret_settings, &err) == 0)
+        return EX_OK;
+    fprintf(stderr, "nairid: %s\n", err.text);
+    return EX_CONFIG;
 }

@@ -20,6 +20,8 @@ extern const struct options_spec args_spec;
 /* As options_parse(), and answers -v. values: the struct that begins with a struct args. */
 bool args_parse(const struct options_spec *spec, int argc, char **argv, struct args *values,
                 struct options *ret_options, int *ret_exit);
-/* Settings from file, environment and flags; on failure says why on stderr. Returns 0 or the exit
- * code (EX_CONFIG). */
+/* Settings from file, environment and flags; negative errno with a sentence. */
+int args_settings(const struct args *a, const struct options *o, struct settings *ret_settings,
+                  struct err *err);
+/* As args_settings(), but says why not on stderr. Returns 0 or the exit code (EX_CONFIG). */
 int args_load(const struct args *a, const struct options *o, struct settings *ret_settings);

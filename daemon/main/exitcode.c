@@ -29,6 +29,8 @@ static const struct {
     { ETIMEDOUT, EX_UNAVAILABLE },
     { ENETUNREACH, EX_UNAVAILABLE },
     { EINVAL, EX_CONFIG },
+    { EBADMSG, EX_CONFIG },
+    { ENOTSUP, EX_CONFIG },
     { ENOKEY, EX_CONFIG },
     { EKEYREJECTED, EX_CONFIG },
 };

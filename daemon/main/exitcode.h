@@ -8,7 +8,8 @@
  *   EX_IOERR 74       disk full, read or write error
  *   EX_TEMPFAIL 75    try again: lock held, crash-only exit, drain cut short
  *   EX_NOPERM 77      the server refused the key
- *   EX_CONFIG 78      settings, keys or the machine don't allow what the settings demand
+ *   EX_CONFIG 78      settings or keys are wrong, the machine can't give what they demand, or the
+ *                     journal is none that this version can use
  * A service manager restarts on 69, 70, 74 and 75; the others stay until a person acts. */
 #pragma once
 #include <stdbool.h>
@@ -17,7 +18,8 @@
 enum { EXITCODE_FAILED = 1 };
 
 /* The exit code for a negative errno that came from making, locking, reading or writing our own
- * files. -EINVAL is EX_CONFIG: what is invalid came from a person. */
+ * files. -EINVAL is EX_CONFIG: what is invalid came from a person. So are -EBADMSG and -ENOTSUP: a
+ * file that isn't what it should be stays so until a person acts. */
 int exitcode_from_errno(int error);
 /* Whether starting again can help, as the unit file has it. */
 bool exitcode_is_transient(int code);

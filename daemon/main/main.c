@@ -19,6 +19,7 @@ struct verb {
 static const struct verb verbs[] = {
     { "up", cmd_up, "run hub and daemon together, for one person" },
     { "ask", cmd_ask, "start or go on with a conversation, print the reply" },
+    { "check", cmd_check, "would the daemon work here?" },
     { "sandbox", cmd_sandbox, "run a command in a sandbox like a task's" },
     { "config", cmd_config, "print the settings in force and where they come from" },
     { "version", cmd_version, "print the version" },

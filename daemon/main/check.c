@@ -1,0 +1,235 @@
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "main/args.h"
+#include "main/cmd.h"
+#include "main/exitcode.h"
+#include "main/reach.h"
+#include "main/trial.h"
+#include "runner/runner.h"
+#include "settings/agentkey.h"
+#include "store/store.h"
+#include "util/clock.h"
+#include "util/err.h"
+#include "util/mem.h"
+#include "util/str.h"
+
+enum { SKEW_TOLERATED_MS = 30 * 1000 };
+
+struct check_args {
+    struct args common; /* first: args_parse() reads it */
+};
+
+static const struct options_spec spec = {
+    .verb = "check",
+    .usage = "[-c FILE] [--state DIR]",
+    .summary = "Looks whether 'nairid run' would work here: settings, state directory, sandbox,\n"
+               "runner's program, key, server and clock. Asks the server for nothing that changes\n"
+               "anything. Exits with 0 only if run would work, else with the code that run would\n"
+               "give: 69 server, 73, 74 or 75 state directory, 77 key refused, 78 the rest.",
+    .base = &args_spec,
+};
+
+enum grade { GRADE_OK, GRADE_WARN, GRADE_FAIL };
+
+/* One line on standard output. */
+__attribute__((format(printf, 3, 4))) static void tell(enum grade grade, const char *what,
+                                                       const char *fmt, ...)
+{
+    static const char *const names[] = { "OK", "WARN", "FAIL" };
+    va_list ap;
+
+    printf("%-4s  %-8s  ", names[grade], what);
+    va_start(ap, fmt);
+    vprintf(fmt, ap);
+    va_end(ap);
+    putchar('\n');
+}
+
+/* The first failure is the one that run would end with. */
+static void keep(int *code, int found)
+{
+    if (*code == EX_OK)
+        *code = found;
+}
+
+static int check_settings(const struct check_args *args, const struct options *o,
+                          struct settings *s)
+{
+    struct err err = { 0 };
+
+    if (args_settings(&args->common, o, s, &err) < 0) {
+        tell(GRADE_FAIL, "settings", "%s", err.text);
+        return EX_CONFIG;
+    }
+    for (size_t i = 0; i < s->warnings.len; i++)
+        tell(GRADE_WARN, "settings", "%s", s->warnings.items[i]);
+    if (settings_check(s, &err) < 0 || runner_check(s, &err) < 0) {
+        tell(GRADE_FAIL, "settings", "%s", err.text);
+        settings_done(s);
+        return EX_CONFIG;
+    }
+    tell(GRADE_OK, "settings", "%s", s->file ? s->file : "no file; environment and defaults");
+    return EX_OK;
+}
+
+/* The nearest directory above path that is there. */
+static char *find_parent(const char *path)
+{
+    char *parent = mem_strdup(path);
+
+    while (access(parent, F_OK) < 0 && strlen(parent) > 1) {
+        char *slash = strrchr(parent, '/');
+
+        if (!slash)
+            break;
+        slash[slash == parent ? 1 : 0] = '\0';
+    }
+    return parent;
+}
+
+/* Opens the journal as run would, which takes the lock, and lets go of it again. A directory that
+ * isn't there yet isn't made: whoever checks may not be who runs. */
+static int check_state(const struct settings *s)
+{
+    struct store *store = NULL;
+    struct err err = { 0 };
+    int r;
+
+    if (access(s->state_dir, F_OK) < 0) {
+        AUTO_FREE char *parent = find_parent(s->state_dir);
+
+        if (access(parent, W_OK | X_OK) < 0) {
+            tell(GRADE_FAIL, "state",
+                 "'%s' isn't there and can't be made in '%s': %s; make it yourself (mode 0700), or "
+                 "name another one with --state",
+                 s->state_dir, parent, strerror(errno));
+            return EX_CANTCREAT;
+        }
+        tell(GRADE_OK, "state", "'%s' will be made", s->state_dir);
+        return EX_OK;
+    }
+    r = store_open(s->state_dir, &store, &err);
+    if (r < 0) {
+        tell(GRADE_FAIL, "state", "%s", err.text);
+        return exitcode_from_errno(r);
+    }
+    tell(GRADE_OK, "state", "'%s' is writable and free", s->state_dir);
+    store_free(store);
+    return EX_OK;
+}
+
+static int check_program(const struct trial *t)
+{
+    if (!t->program)
+        return EX_OK;
+    if (t->program_found) {
+        tell(GRADE_OK, "runner", "'%s' is there, seen from the sandbox", t->program);
+        return EX_OK;
+    }
+    if (t->program[0] != '/' && strchr(t->program, '/')) {
+        tell(GRADE_WARN, "runner", "'%s' is looked for in each job's workspace; not checked",
+             t->program);
+        return EX_OK;
+    }
+    tell(GRADE_FAIL, "runner",
+         "'%s' is not there, seen from the sandbox: install it below /usr, or name its path in "
+         "runner.argv and its directory in sandbox.read",
+         t->program);
+    return EX_CONFIG;
+}
+
+static int check_sandbox(const struct settings *s)
+{
+    struct trial t;
+
+    trial_run(s, &t);
+    if (!t.sandbox_works) {
+        tell(GRADE_FAIL, "sandbox", "no task can run: %s", t.err.text);
+        return EX_CONFIG;
+    }
+    tell(GRADE_OK, "sandbox", "profile %s, network %s; a command ran in it in %llu ms",
+         s->sandbox_profile, s->sandbox_network_mode, (unsigned long long)t.wall_ms);
+    return check_program(&t);
+}
+
+static void check_clock(int64_t skew_ms)
+{
+    uint64_t off_ms = (uint64_t)(skew_ms < 0 ? -skew_ms : skew_ms);
+    char span[32];
+
+    if (off_ms <= SKEW_TOLERATED_MS)
+        tell(GRADE_OK, "clock", "agrees with the server's");
+    else
+        tell(GRADE_WARN, "clock",
+             "is %s %s the server's: set it (timedatectl set-ntp true), or times will mislead",
+             clock_span(span, off_ms), skew_ms > 0 ? "behind" : "ahead of");
+}
+
+static int check_server(const struct settings *s, const struct secret *key)
+{
+    static const struct {
+        enum grade grade;
+        int code;
+        const char *remedy;
+    } verdicts[] = {
+        [REACH_OK] = { GRADE_OK, EX_OK, "" },
+        [REACH_UNVERIFIED] = { GRADE_WARN, EX_OK, "; so the key could not be tried" },
+        [REACH_BUSY] = { GRADE_WARN, EX_OK, "; try again later, the key could not be tried" },
+        [REACH_KEY_REFUSED] = { GRADE_FAIL, EX_NOPERM,
+                                "; it refuses the key: make a new one for this agent "
+                                "('nairi-hub key create --agent SLUG')" },
+        [REACH_DOWN] = { GRADE_FAIL, EX_UNAVAILABLE, "" },
+    };
+    struct reach reach;
+
+    reach_ask(s, key, &reach);
+    tell(verdicts[reach.verdict].grade, "server", "%s%s", reach.text,
+         verdicts[reach.verdict].remedy);
+    if (reach.verdict != REACH_DOWN)
+        check_clock(reach.skew_ms);
+    return verdicts[reach.verdict].code;
+}
+
+static int check_all(const struct settings *s)
+{
+    struct agentkey from_env = { 0 }, key = { 0 };
+    struct err err = { 0 };
+    int code = check_state(s), r;
+
+    keep(&code, check_sandbox(s)); /* forks: before the key is read, and before any thread */
+    r = agentkey_take_env(&from_env, &err);
+    if (r == 0)
+        r = agentkey_load(s, &from_env, &key, &err);
+    if (r < 0) {
+        tell(GRADE_FAIL, "key", "%s", err.text);
+        keep(&code, EX_CONFIG);
+        return code;
+    }
+    tell(GRADE_OK, "key", "from %s", key.source);
+    keep(&code, check_server(s, key.key));
+    agentkey_done(&key);
+    return code;
+}
+
+int cmd_check(int argc, char **argv)
+{
+    struct check_args args = { 0 };
+    struct options options;
+    struct settings settings;
+    int code;
+
+    if (!args_parse(&spec, argc, argv, &args.common, &options, &code))
+        return code;
+    code = check_settings(&args, &options, &settings);
+    if (code == EX_OK) {
+        code = check_all(&settings);
+        settings_done(&settings);
+    }
+    options_done(&options);
+    return code;
+}

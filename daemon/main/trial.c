@@ -1,0 +1,167 @@
+#include "main/trial.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "loop/loop.h"
+#include "runner/runner.h"
+#include "sandbox/plan.h"
+#include "settings/settings.h"
+#include "spawner/spawner.h"
+#include "util/mem.h"
+#include "workspace/workspace.h"
+
+enum {
+    TASK = 1,
+    TIMEOUT_MS = 20 * 1000,
+    END_MS = 5000,
+    NOT_FOUND = 3, /* how the probe says it */
+};
+
+/* Looks its argument up as execvp(3) would. */
+#define PROBE "command -v -- \"$1\" >/dev/null || exit 3"
+
+struct session {
+    struct trial *trial;
+    struct loop *loop;
+    struct spawner *spawner;
+    struct loop_timer *timeout;
+};
+
+static void on_started(uint64_t task, pid_t pid, void *ctx)
+{
+    (void)task;
+    (void)pid;
+    (void)ctx; /* its end says enough */
+}
+
+static void on_output(uint64_t task, enum spawner_stream stream, const char *bytes, size_t len,
+                      void *ctx)
+{
+    (void)task;
+    (void)stream;
+    (void)bytes;
+    (void)len;
+    (void)ctx; /* the probe prints nothing that counts */
+}
+
+static void on_exited(uint64_t task, const struct spawner_exit *ended, void *ctx)
+{
+    struct session *session = ctx;
+    struct trial *t = session->trial;
+    bool exited = !ended->failed_to_start && WIFEXITED(ended->status);
+    int status = exited ? WEXITSTATUS(ended->status) : -1;
+
+    (void)task;
+    t->wall_ms = ended->wall_ms;
+    t->sandbox_works = status == 0 || status == NOT_FOUND;
+    t->program_found = status == 0;
+    if (ended->failed_to_start)
+        (void)err_set(&t->err, -EPERM, "%s", ended->error);
+    else if (!t->sandbox_works)
+        (void)err_set(&t->err, -EPERM, "a shell in the sandbox ended with wait status 0x%04x",
+                      (unsigned)ended->status);
+    loop_stop(session->loop);
+}
+
+static void on_gone(const char *why, void *ctx)
+{
+    struct session *session = ctx;
+
+    (void)err_set(&session->trial->err, -EPIPE, "%s", why);
+    loop_stop(session->loop);
+}
+
+static void on_timeout(struct loop_timer *timer, void *ctx)
+{
+    struct session *session = ctx;
+
+    (void)timer;
+    (void)err_set(&session->trial->err, -ETIMEDOUT, "a shell in the sandbox didn't end in %d s",
+                  TIMEOUT_MS / 1000);
+    loop_stop(session->loop);
+}
+
+static int start(struct session *session, const struct plan *plan, struct err *err)
+{
+    static const struct spawner_ops ops = {
+        .started = on_started, .output = on_output, .exited = on_exited, .gone = on_gone
+    };
+    int r = spawner_fork(-1, &session->spawner, err);
+
+    if (r == 0)
+        r = loop_new(&session->loop, err);
+    if (r == 0)
+        r = spawner_attach(session->spawner, session->loop, &ops, session, err);
+    if (r < 0)
+        return r;
+    session->timeout = loop_timer_new(session->loop, on_timeout, session);
+    loop_timer_arm(session->timeout, TIMEOUT_MS);
+    spawner_start(session->spawner, TASK, plan, "", 0);
+    loop_run(session->loop);
+    return 0;
+}
+
+static int make_plan(const struct settings *s, const struct trial *t, const char *workspace,
+                     struct plan **ret_plan, struct err *err)
+{
+    const char *const words[] = { "/bin/sh", "-c", PROBE, "sh", t->program ? t->program : "sh" };
+    CLEANUP(strv_done) struct strv argv = { 0 }, env = { 0 };
+    uid_t uid = geteuid(), task_uid = uid == 0 ? workspace_uid("check") : uid;
+    const struct plan_policy policy = {
+        .profile = s->sandbox_profile,
+        .network =
+            strcmp(s->sandbox_network_mode, "host") == 0 ? PLAN_NETWORK_HOST : PLAN_NETWORK_NONE,
+        .read = &s->sandbox_read,
+        .write = &s->sandbox_write,
+        .workspace = workspace,
+        .argv = &argv,
+        .env = &env,
+        .memory_bytes = s->sandbox_limits_memory_bytes,
+        .disk_bytes = s->sandbox_limits_disk_bytes,
+        .pids = s->sandbox_limits_pids,
+        .files = s->sandbox_limits_files,
+        .cpu_percent = s->sandbox_limits_cpu_percent,
+        .uid = uid,
+        .task_uid = task_uid,
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+        strv_add(&argv, words[i]);
+    if (uid == 0 && chown(workspace, task_uid, task_uid) < 0)
+        return err_set(err, -errno, "chown '%s': %s", workspace, strerror(errno));
+    return plan_make(&policy, ret_plan, err);
+}
+
+/* The program that a task would start; NULL where the runner can't say. */
+static const char *find_program(const struct settings *s)
+{
+    if (!str_is_empty(s->runner_program))
+        return s->runner_program;
+    return s->runner_argv.len > 0 ? s->runner_argv.items[0] : NULL;
+}
+
+void trial_run(const struct settings *s, struct trial *ret_trial)
+{
+    const char *tmp = getenv("TMPDIR");
+    AUTO_FREE char *workspace =
+        mem_printf("%s/nairid-check-XXXXXX", str_is_empty(tmp) ? "/tmp" : tmp);
+    CLEANUP_PTR(plan_free) struct plan *plan = NULL;
+    struct session session = { .trial = ret_trial };
+
+    *ret_trial = (struct trial){ .program = find_program(s) };
+    if (!mkdtemp(workspace)) {
+        (void)err_set(&ret_trial->err, -errno, "make '%s': %s", workspace, strerror(errno));
+        return;
+    }
+    if (make_plan(s, ret_trial, workspace, &plan, &ret_trial->err) == 0)
+        (void)start(&session, plan, &ret_trial->err); /* err says it */
+    loop_timer_free(session.timeout);
+    spawner_free(session.spawner, END_MS);
+    loop_free(session.loop);
+    (void)rmdir(workspace); /* the probe wrote nothing */
+}
