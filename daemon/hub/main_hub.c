@@ -114,6 +114,9 @@ static int code_for(int error)
     case EPERM:
     case ENOENT:
     case ENOTDIR:
+    case EISDIR:
+    case ELOOP:
+    case ENAMETOOLONG:
     case EROFS:
     case EADDRNOTAVAIL:
         return EX_CANTCREAT;
@@ -126,18 +129,39 @@ static int code_for(int error)
     }
 }
 
+/* getopt_long(3) answered c for word, which isn't to be used. */
+static int refuse_flag(int c, const char *word)
+{
+    const char *names[ARRAY_SIZE(options)], *nearest;
+    size_t count = 0;
+
+    if (c == ':')
+        return refuse("this option needs an argument:", word);
+    for (; options[count].name; count++) {
+        names[count] = options[count].name;
+        if (options[count].val == c) {
+            fprintf(stderr, "nairi-hub: the option '--%s' does not belong to this verb; ",
+                    names[count]);
+            fprintf(stderr, "see 'nairi-hub --help'\n");
+            return EX_USAGE;
+        }
+    }
+    nearest = str_nearest(word + strspn(word, "-"), names, count);
+    if (nearest)
+        fprintf(stderr, "nairi-hub: did you mean '--%s'?\n", nearest);
+    return refuse("unknown option", word);
+}
+
 static int parse_flags(int argc, char **argv, const struct verb *verb, struct flags *f)
 {
     int c;
 
     opterr = 0;
     while ((c = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
-        if (c == ':')
-            return refuse("this option needs an argument:", argv[optind - 1]);
         if (c == FLAG_HELP || c == 'h')
             f->help = true;
-        else if (c == '?' || !((unsigned)c & verb->flags))
-            return refuse("unknown option here:", argv[optind - 1]);
+        else if (c == ':' || c == '?' || !((unsigned)c & verb->flags))
+            return refuse_flag(c, argv[optind - 1]);
         else if (c == FLAG_LISTEN)
             f->listen = optarg;
         else if (c == FLAG_DB)

@@ -25,7 +25,7 @@ def error_of(answer):
     b'{"prompt":"x","agent_id":"a b"}', b'{"prompt":"x","agent_id":"test-agent","ask_mode":"yes"}',
     b'{"prompt":"x","agent_id":"test-agent","attachment_ids":"att_1"}',
     b'{"prompt":"x","agent_id":"test-agent","attachment_ids":["att_1"]}',
-])
+], ids=lambda body: repr(body[:60]))
 def test_a_start_with_a_bad_body_is_400_and_creates_nothing(hub, body):
     answer = hub.api("POST", "/conversations/start", body)
     assert answer.status == 400, answer
@@ -84,7 +84,7 @@ def test_a_wrong_method_is_405_and_names_the_right_ones(hub, method, path, allow
     ("Bearer ", "nr_"), ("Bearer x", "nr_"), ("Bearer nr_", "nr_"),
     ("Bearer nr_short", "nr_"), ("Bearer nr_" + "A" * 43, "unknown"),
     ("Bearer nr_" + "A" * 5000, "nr_"), ("Bearer nairid_" + "A" * 43, "organisation key"),
-])
+], ids=lambda text: repr(text)[:40])
 def test_a_bad_key_is_401_with_a_sentence(hub, header, words):
     answer = hub.api("GET", "/agents", key=None,
                      headers={"Authorization": header} if header else {})
