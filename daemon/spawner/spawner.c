@@ -27,6 +27,7 @@ enum {
     LAST_PIECES = 16,     /* of each stream, read when the wait for its end is over */
     DRAIN_MS = 2000,      /* from a task's end to the last word about it */
     READY_MS = 10 * 1000, /* for the spawner's first word */
+    SILENCE_MS = 200,     /* a process that dies closes its socket before it can be reaped */
     NEWS_A_TURN = 32,
 };
 
@@ -58,6 +59,8 @@ struct spawner {
     const struct spawner_ops *ops;
     void *ctx;
     struct loop_fd *watcher;
+    struct loop_fd *death;      /* pidfd */
+    struct loop_timer *silence; /* runs from the socket's end to gone() */
     struct task_io *tasks;
     struct waiting *queue;
     char piece[PIECE_BYTES];
@@ -239,7 +242,7 @@ static void drop_waiting(struct spawner *s)
     free(w);
 }
 
-static void leave_loop(struct spawner *s)
+static void close_sock(struct spawner *s)
 {
     if (s->watcher)
         loop_fd_free(s->watcher);
@@ -251,7 +254,18 @@ static void leave_loop(struct spawner *s)
         drop_waiting(s);
 }
 
-static void on_gone(struct spawner *s)
+static void leave_loop(struct spawner *s)
+{
+    close_sock(s);
+    if (s->death)
+        loop_fd_free(s->death);
+    if (s->silence)
+        loop_timer_free(s->silence);
+    s->death = NULL;
+    s->silence = NULL;
+}
+
+static void tell_gone(struct spawner *s)
 {
     char why[128] = "the spawner process closed its socket";
     int status;
@@ -267,6 +281,19 @@ static void on_gone(struct spawner *s)
                            WEXITSTATUS(status));
     }
     s->ops->gone(why, s->ctx);
+}
+
+static void on_death(struct loop_fd *watcher, unsigned events, void *ctx)
+{
+    (void)watcher;
+    (void)events; /* a pidfd becomes readable once, at the end */
+    tell_gone(ctx);
+}
+
+static void on_silence(struct loop_timer *timer, void *ctx)
+{
+    (void)timer; /* one-shot */
+    tell_gone(ctx);
 }
 
 static void on_news(struct spawner *s, const struct message_news *news)
@@ -306,7 +333,8 @@ static void on_sock(struct loop_fd *watcher, unsigned events, void *ctx)
         if (n == -EAGAIN)
             break;
         if (n <= 0) {
-            on_gone(s);
+            close_sock(s);
+            loop_timer_arm(s->silence, SILENCE_MS);
             return;
         }
         if (n == sizeof news)
@@ -325,6 +353,8 @@ int spawner_attach(struct spawner *s, struct loop *loop, const struct spawner_op
     s->ops = ops;
     s->ctx = ctx;
     s->watcher = loop_fd_new(loop, s->sock, LOOP_READ, on_sock, s);
+    s->death = loop_fd_new(loop, s->pidfd, LOOP_READ, on_death, s);
+    s->silence = loop_timer_new(loop, on_silence, s);
     return 0;
 }
 
