@@ -9,7 +9,7 @@
 #include "util/str.h"
 
 #define AT(member) offsetof(struct settings, member)
-#define SECOND     1000u
+#define SECOND     1000ull
 #define MINUTE     (60 * SECOND)
 #define HOUR       (60 * MINUTE)
 #define DAY        (24 * HOUR)
@@ -133,10 +133,10 @@ static const struct table_row rows[] = {
       .standard = "none", .off = "none", FIXED, RELOAD,
       .help = "repository that jobs work on" },
     { .key = "workspace.retention", .type = TABLE_S, .offset = AT(workspace_retention_s),
-      .standard = "7d", .min = 0, .max = 3650u * 24 * 3600, RELOAD,
+      .standard = "7d", .min = 0, .max = 3650ull * 24 * 3600, RELOAD,
       .help = "how long a job's files are kept after its last message" },
     { .key = "journal.retention", .type = TABLE_S, .offset = AT(journal_retention_s),
-      .standard = "7d", .min = 3600, .max = 3650u * 24 * 3600, RELOAD,
+      .standard = "7d", .min = 3600, .max = 3650ull * 24 * 3600, RELOAD,
       .help = "how long the ids of finished messages are remembered" },
     { .key = "attachments.max", .type = TABLE_SIZE, .offset = AT(attachments_max_bytes),
       .standard = "50M", .max = 1 * GIB, FIXED, RELOAD,
