@@ -1,11 +1,8 @@
 """nairid config, and what every verb says about settings that can't be."""
 
-import os
-import subprocess
-
 import pytest
 
-from hubkit import program
+from clikit import environment, nairid
 
 SECRETS = ("nairid_ownsecretkey", "hunter2", "hunter3")
 
@@ -19,11 +16,8 @@ def config(tmp_path):
             path.write_text(text)
             path.chmod(0o644)
             flags = ("-c", str(path), *flags)
-        return subprocess.run(
-            [program("nairid"), "config", *flags], stdin=subprocess.DEVNULL, capture_output=True,
-            text=True, timeout=60, cwd=tmp_path,
-            env={"PATH": os.environ["PATH"], "HOME": str(tmp_path),
-                 "XDG_STATE_HOME": str(tmp_path / "state"), **env})
+        env = environment(tmp_path, XDG_STATE_HOME=str(tmp_path / "state"), **env)
+        return nairid("config", *flags, env=env, cwd=tmp_path)
 
     run.file = tmp_path / "nairid.yaml"
     return run
