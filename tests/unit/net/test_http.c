@@ -221,6 +221,20 @@ static void one_connection_serves_several_requests(void **state)
     assert_string_equal(get(f)->body, "3");
 }
 
+static void a_request_that_waits_does_not_wake_the_loop(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t turns;
+
+    SERVE(f, STEP(ACCEPT), STEP(READ), { .action = SCRIPT_WAIT, .ms = 1500 },
+          SEND_TEXT("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1"));
+    turns = loop_turns(f->loop);
+    assert_string_equal(get(f)->body, "1");
+    turns = loop_turns(f->loop) - turns;
+    if (turns > 20)
+        fail_msg("%u turns for one request", (unsigned)turns);
+}
+
 static void after_a_failure_no_older_connection_is_used(void **state)
 {
     struct fixture *f = *state;
@@ -258,6 +272,7 @@ int main(void)
         T(a_callback_may_cancel_another_call_and_start_one),
         T(a_cancelled_call_is_not_called_back),
         T(one_connection_serves_several_requests),
+        T(a_request_that_waits_does_not_wake_the_loop),
         T(after_a_failure_no_older_connection_is_used),
         T(a_stale_connection_costs_no_request),
     };
