@@ -1,0 +1,223 @@
+"""nairid check: what it finds, what it advises, and that its code is the one that run would give."""
+
+import fcntl
+import http.server
+import os
+import re
+import tempfile
+import threading
+
+import pytest
+
+from clikit import environment, nairid
+
+
+class Setup:
+    """Settings for a daemon of the hub's agent, and the environment to check them in."""
+
+    def __init__(self, hub, folder):
+        self.hub = hub
+        self.folder = folder
+        self.state = folder / "state"
+        self.key = folder / "agent.key"
+        self.config = folder / "nairid.yaml"
+        self.env = environment(folder)
+        self.write_key(hub.agent_key)
+        self.write()
+
+    def write_key(self, key, mode=0o600):
+        self.key.write_text(key + "\n")
+        self.key.chmod(mode)
+
+    def write(self, url=None, argv="[sh]", extra=""):
+        self.config.write_text(
+            f'server: {{url: "{url or self.hub.url}"}}\n'
+            f"agent: {{id: {self.hub.slug}}}\n"
+            f"api_key_file: {self.key}\n"
+            f"runner: {{name: command, argv: {argv}}}\n"
+            f"sandbox: {{network: {{mode: none}}}}\n{extra}")
+
+    def check(self, *args):
+        return nairid("check", "-c", self.config, "--state", self.state, *args, env=self.env)
+
+
+@pytest.fixture
+def setup(hub, tmp_path):
+    return Setup(hub, tmp_path)
+
+
+def lines(done):
+    """{"sandbox": ("OK", "profile agent, ..."), ...}; the worst of each name."""
+    found = {}
+    for line in done.stdout.splitlines():
+        grade, name, text = re.fullmatch(r"(OK|WARN|FAIL) +(\w+) +(.*)", line).groups()
+        if name not in found or grade != "OK":
+            found[name] = (grade, text)
+    return found
+
+
+def grades(done):
+    return {name: grade for name, (grade, _) in lines(done).items()}
+
+
+def test_all_is_well(setup):
+    done = setup.check()
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    assert grades(done) == dict.fromkeys(
+        ["settings", "state", "sandbox", "runner", "key", "server", "clock"], "OK")
+    assert not setup.state.exists()  # it makes nothing
+    assert setup.hub.agent_key not in done.stdout
+
+
+def test_it_takes_no_lease(setup):
+    job, message = setup.hub.start("hello")
+    assert setup.check().returncode == 0
+    assert setup.hub.message(message)["status"] == "queued"
+    [held] = setup.hub.poll(instance="another")
+    assert held["id"] == job
+
+
+def test_wrong_settings_give_78_and_the_place(setup):
+    setup.write(extra="max_concurency: 2\n")
+    done = setup.check()
+    assert done.returncode == 78
+    assert grades(done) == {"settings": "FAIL"}
+    assert re.search(r"nairid\.yaml:6:1: .*max_concurrency", done.stdout)
+
+
+def test_what_this_version_cannot_do_gives_78(setup):
+    done = setup.check("--set", "sandbox.network.mode=allowlist")
+    assert done.returncode == 78
+    assert "allowlist" in done.stdout
+
+
+def test_a_missing_program_gives_78(setup):
+    setup.write(argv="[no-such-program-here]")
+    done = setup.check()
+    assert done.returncode == 78
+    assert lines(done)["runner"][0] == "FAIL"
+    assert "no-such-program-here" in done.stdout and "sandbox.read" in done.stdout
+
+
+def test_a_program_outside_of_what_the_sandbox_shows_gives_78_until_it_is_shown(setup):
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+        os.chmod(folder, 0o755)
+        tool = os.path.join(folder, "tool")
+        with open(tool, "w", encoding="ascii") as file:
+            file.write("#!/bin/sh\n")
+        os.chmod(tool, 0o755)
+        setup.write(argv=f"[{tool}]")
+        assert setup.check().returncode == 78
+        done = setup.check("--set", f"sandbox.read=[{folder}]")
+    assert lines(done)["runner"][0] == "OK", done.stdout
+
+
+@pytest.mark.parametrize("key, mode, code, says", [
+    ("nairid_0000000000000000000000000000000000000000000", 0o600, 77, "refuses the key"),
+    ("nr_000000000000000000000000000000000", 0o600, 78, "organisation"),
+    ("nairid_0000000000000000000000000000000000000000000", 0o644, 78, "chmod 600"),
+])
+def test_wrong_keys_are_told_apart(setup, key, mode, code, says):
+    setup.write_key(key, mode)
+    done = setup.check()
+    assert done.returncode == code
+    assert says in done.stdout and key not in done.stdout
+
+
+def test_no_key_at_all_gives_78(setup):
+    setup.key.unlink()
+    done = setup.check()
+    assert done.returncode == 78
+    assert lines(done)["key"][0] == "FAIL"
+
+
+def test_a_server_that_is_not_there_gives_69(setup):
+    setup.hub.end()
+    done = setup.check()
+    assert done.returncode == 69
+    grade, text = lines(done)["server"]
+    assert grade == "FAIL" and "refused the connection" in text
+    assert "clock" not in lines(done)
+
+
+def test_the_first_thing_that_run_would_stumble_over_decides_the_code(setup):
+    setup.hub.end()
+    setup.write(argv="[no-such-program-here]")
+    done = setup.check()
+    assert done.returncode == 78
+    assert grades(done)["server"] == "FAIL"  # and all else is still told
+
+
+def test_a_state_directory_that_is_in_use_gives_75(setup):
+    setup.state.mkdir(mode=0o700)
+    lock = setup.state / "nairid.lock"
+    with open(lock, "w", encoding="ascii") as file:
+        os.chmod(lock, 0o600)
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        done = setup.check()
+    assert done.returncode == 75
+    assert str(os.getpid()) in lines(done)["state"][1]
+    assert setup.check().returncode == 0
+
+
+def test_a_state_directory_that_others_may_write_gives_73(setup):
+    setup.state.mkdir(mode=0o700)
+    setup.state.chmod(0o777)
+    done = setup.check()
+    assert done.returncode == 73
+    assert "chmod 0700" in done.stdout
+
+
+def test_a_journal_that_is_none_gives_78(setup):
+    setup.state.mkdir(mode=0o700)
+    journal = setup.state / "journal.db"
+    journal.write_bytes(b"this is no database" * 1000)
+    journal.chmod(0o600)
+    done = setup.check()
+    assert done.returncode == 78
+    assert "aside" in lines(done)["state"][1]
+    assert journal.read_bytes().startswith(b"this is no database")
+
+
+class Strange:
+    """A server whose clock is wrong, or that is none."""
+
+    def __init__(self, status, body, date):
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                self.send_response_only(status)
+                self.send_header("Date", date or self.date_time_string())
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *args):
+                pass
+
+        self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.http.server_address[1]}"
+        threading.Thread(target=self.http.serve_forever, args=(0.01,), daemon=True).start()
+
+
+@pytest.mark.parametrize("status, body, date, code, name, grade, says", [
+    (200, b'{"env_vars":[]}', "Mon, 01 Jan 2001 00:00:00 GMT", 0, "clock", "WARN", "ahead of"),
+    (200, b'{"env_vars":[]}', "Fri, 01 Jan 2100 00:00:00 GMT", 0, "clock", "WARN", "behind"),
+    (200, b"<html>welcome</html>", None, 69, "server", "FAIL", "without JSON"),
+    (403, b"<html>denied</html>", None, 69, "server", "FAIL", "without JSON"),
+    (404, b'{"error":"not found"}', None, 0, "server", "WARN", "could not be tried"),
+    (503, b"busy", None, 0, "server", "WARN", "later"),
+    (500, b'{"error":"x"}', None, 69, "server", "FAIL", "HTTP 500"),
+])
+def test_strange_servers_are_described(setup, status, body, date, code, name, grade, says):
+    server = Strange(status, body, date)
+    try:
+        setup.write(url=server.url)
+        done = setup.check()
+    finally:
+        server.http.shutdown()
+        server.http.server_close()
+    assert done.returncode == code, done.stdout
+    assert lines(done)[name][0] == grade
+    assert says in lines(done)[name][1]
