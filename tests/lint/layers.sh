@@ -1,9 +1,11 @@
 #!/bin/bash
-# layers.sh SOURCE: no #include in daemon/ crosses a layer, and each foreign header has one home.
-# The tables are those of the architecture: core folders see core and util, shell folders see core,
-# util, loop, net and sandbox, the hub sees nothing of the daemon, main wires everything.
+# layers.sh SOURCE: no #include in daemon/ crosses a layer, each foreign header has one home, a .c
+# file includes its own header first, and no folders include each other in a circle. The tables are
+# those of the architecture: core folders see core and util, shell folders see core, util, loop, net
+# and sandbox, the hub sees nothing of the daemon, main wires everything. Prints FILE:LINE of each
+# violation; test_layers.sh shows that it finds them.
 set -euo pipefail
-cd "$1/daemon"
+cd "$1"
 
 core="settings task queue runner core"
 base="util $core loop net sandbox"
@@ -15,10 +17,13 @@ declare -A may=(
     [upstream]="$base" [store]="$base" [spawner]="$base" [egress]="$base" [workspace]="$base"
     [control]="$base"
     [hub]="util settings loop"
+    [main]="$base upstream store spawner egress workspace control"
 )
+# by the beginning of what stands between < and >
 declare -A home=(
-    [ev.h]="loop" [curl/]="net" [sqlite3.h]="store hub" [seccomp.h]="sandbox" [microhttpd.h]="hub"
-    [yaml.h]="settings" [cjson/]="util" [linux/landlock.h]="sandbox" [systemd/]="main"
+    [ev.h]="loop" [ev++.h]="loop" [curl/]="net" [sqlite3]="store hub" [seccomp.h]="sandbox"
+    [microhttpd.h]="hub" [yaml.h]="settings" [cJSON]="util" [cjson/]="util"
+    [linux/landlock.h]="sandbox" [linux/seccomp.h]="sandbox" [systemd/]="main"
 )
 
 bad=0
@@ -26,24 +31,73 @@ complain() {
     echo "$1"
     bad=1
 }
-while IFS=: read -r file line text; do
-    folder=${file%%/*}
-    if [[ $text =~ ^[[:space:]]*#[[:space:]]*include[[:space:]]*\"([^\"]+)\" ]]; then
-        target=${BASH_REMATCH[1]}
-        if [ ! -f "$target" ]; then
-            complain "$file:$line: \"$target\" is not written from daemon/"
-        elif [ "$folder" != main ]; then
-            [ "${may[$folder]+known}" ] ||
-                { complain "$file:$line: folder '$folder' has no row in layers.sh" && continue; }
-            [[ " ${may[$folder]} $folder " == *" ${target%%/*} "* ]] ||
-                complain "$file:$line: '$folder' may not include \"$target\""
+declare -A edge=()  # "FROM TO" -> where the first such include stands
+declare -A first=() # file -> its first include is seen
+
+check_ours() { # FILE LINE TARGET
+    local folder=${1#daemon/} target=$3 to=${3%%/*}
+    folder=${folder%%/*}
+    if [ ! -f "daemon/$target" ]; then
+        complain "$1:$2: \"$target\" is no file below daemon/, from where includes are written"
+    elif [ ! "${may[$folder]+known}" ]; then
+        complain "$1:$2: folder '$folder' has no row in layers.sh"
+    elif [ "$to" != "$folder" ]; then
+        if [[ " ${may[$folder]} " == *" $to "* ]]; then
+            : "${edge[$folder $to]:=$1:$2}"
+        else
+            complain "$1:$2: '$folder' may not include \"$target\""
         fi
-    elif [[ $text =~ include[[:space:]]*\<([^>]+)\> ]]; then
-        for header in "${!home[@]}"; do
-            [[ ${BASH_REMATCH[1]} != "$header"* ]] || [[ " ${home[$header]} " == *" $folder "* ]] ||
-                complain "$file:$line: <${BASH_REMATCH[1]}> belongs to: ${home[$header]}"
-        done
     fi
-done < <(grep -rnE '^[[:space:]]*#[[:space:]]*include' --include='*.[ch]' .  | sed 's|^\./||')
-[ -n "$(find . -name '*.c' -print -quit)" ] || complain "no source found in $PWD"
+}
+
+check_foreign() { # FILE LINE TARGET
+    local folder=${1#daemon/} header
+    folder=${folder%%/*}
+    if [ -f "daemon/$3" ]; then
+        complain "$1:$2: <$3> is ours: it is written \"$3\""
+    fi
+    for header in "${!home[@]}"; do
+        if [[ $3 == "$header"* && " ${home[$header]} " != *" $folder "* ]]; then
+            complain "$1:$2: <$3> belongs to: ${home[$header]}"
+        fi
+    done
+}
+
+while IFS=: read -r file line text; do
+    kind=${text//[^\"<]/}
+    target=${text#*[\"<]}
+    target=${target%%[\">]*}
+    if [ ! "${first[$file]+seen}" ]; then
+        first[$file]=1
+        own=${file%.c}.h
+        if [[ $file == *.c && -f $own && "daemon/$target" != "$own" ]]; then
+            complain "$file:$line: its own header \"${own#daemon/}\" comes first"
+        fi
+    fi
+    case $kind in
+    \"*) check_ours "$file" "$line" "$target" ;;
+    \<*) check_foreign "$file" "$line" "$target" ;;
+    *) complain "$file:$line: an include that can't be read without a preprocessor" ;;
+    esac
+done < <(grep -rnE '^[[:space:]]*#[[:space:]]*include' --include='*.[ch]' daemon | LC_ALL=C sort -t: -k1,1 -k2,2n)
+
+declare -A leads=() # "FROM TO": there is a way
+for pair in "${!edge[@]}"; do
+    leads[$pair]=1
+done
+for via in "${!may[@]}"; do
+    for from in "${!may[@]}"; do
+        [ "${leads[$from $via]+yes}" ] || continue
+        for to in "${!may[@]}"; do
+            [ ! "${leads[$via $to]+yes}" ] || leads[$from $to]=1
+        done
+    done
+done
+for pair in "${!edge[@]}"; do
+    if [ "${leads[${pair#* } ${pair% *}]+yes}" ]; then
+        complain "${edge[$pair]}: '${pair% *}' includes '${pair#* }', which leads back to '${pair% *}'"
+    fi
+done
+
+[ -n "$(find daemon -name '*.c' -print -quit)" ] || complain "no source found in $PWD/daemon"
 exit $bad
