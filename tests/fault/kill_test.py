@@ -120,7 +120,7 @@ class Run:
             self.daemon.program.proc.poll()
             took = time.monotonic() - began
             assert took < 10, f"these outlived a kill by {took:.0f} s: {alive()}"
-            time.sleep(0.005)
+            time.sleep(0.005)  # poll
         self.slowest_s = max(self.slowest_s, time.monotonic() - began)
 
     def maybe_kill(self, answered):
@@ -169,7 +169,7 @@ class Run:
                 f"nothing moves; {count} messages wait\n{self.daemon.log[-4000:]}"
             if outstanding:
                 self.maybe_kill(len(self.messages) - count)
-            time.sleep(TICK_S)
+            time.sleep(TICK_S)  # poll
 
     # the judgement
 

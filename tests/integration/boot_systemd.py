@@ -47,7 +47,7 @@ def wait_until(condition, what, timeout_s=30):
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, f"waited {timeout_s} s for {what}"
-        time.sleep(0.05)
+        time.sleep(0.05)  # poll
 
 
 # ---- the tree ----

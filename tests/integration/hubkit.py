@@ -35,7 +35,7 @@ def wait_until(condition, timeout_s=20, what="the condition"):
             return value
         if time.monotonic() > deadline:
             raise AssertionError(f"waited {timeout_s} s for {what() if callable(what) else what}")
-        time.sleep(0.01)
+        time.sleep(0.01)  # poll
 
 
 class Answer:

@@ -319,6 +319,7 @@ def test_a_long_poll_on_a_kept_connection_answers_as_soon(hub):
     headers = {"Authorization": f"Bearer {hub.agent_key}", "X-CCAGENT-ID": "i1",
                "Prefer": "respond-async, wait=30"}
     for i in range(20):
+        # nap: the poll comes first; where it doesn't, its answer is only easier
         starter = Later(lambda: time.sleep(0.05) or (time.monotonic(), hub.start(str(i))))
         connection.request("GET", "/api/agents/jobs", headers=headers)
         answer = json.loads(connection.getresponse().read())
@@ -373,7 +374,7 @@ def test_a_hundred_polls_of_instances_are_woken_and_answered(hub):
     with concurrent.futures.ThreadPoolExecutor(100) as pool:
         futures = [pool.submit(hub.agents, "GET", "/jobs", instance=f"i{n}", wait_s=40)
                    for n in range(100)]
-        time.sleep(1)
+        time.sleep(1)  # nap: most polls are held by then; those that aren't have it easier
         began = time.monotonic()
         messages = {hub.start(str(n))[1] for n in range(100)}
         got = [ids(f.result(60).json["jobs"]) for f in futures]
@@ -387,7 +388,7 @@ def test_the_message_of_a_client_that_left_goes_to_the_next(hub):
     for _ in range(5):
         with socket.create_connection((hub.host.hostname, hub.host.port)) as client:
             client.sendall(request.encode())
-            time.sleep(0.1)
+            time.sleep(0.1)  # nap: so that the poll is held when its client leaves
         _, message = hub.start("x")
         assert ids(hub.poll(instance="i2", wait_s=5)) == [message]
 

@@ -147,7 +147,7 @@ def test_a_signal_answers_pending_polls_and_exits_0(tmp_path, signo):
     with socket.create_connection((hub.host.hostname, hub.host.port)) as client, \
             socket.create_connection((hub.host.hostname, hub.host.port)) as idle:
         client.sendall(request.encode())
-        time.sleep(0.2)
+        time.sleep(0.2)  # nap: so that the poll is held when the signal comes
         began = time.monotonic()
         assert hub.end(signo) == 0
         assert time.monotonic() - began < 2

@@ -151,7 +151,7 @@ def test_patch_changes_only_what_is_sent(hub):
     assert (first["name"], first["description"], first["system_prompt"]) == (
         original["name"], "one", "two")
     assert first["updated_at"] > original["updated_at"]
-    time.sleep(0.005)  # so that a touched updated_at would show
+    time.sleep(0.005)  # nap: so that a touched updated_at would show
     assert patch({}) == first
     assert patch({"description": "one"}) == first
     assert patch({"unknown": 1}) == first
