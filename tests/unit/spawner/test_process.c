@@ -1,0 +1,283 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "sandbox/apply.h"
+#include "sandbox/plan.h"
+#include "spawner/message.h"
+#include "spawner/process.h"
+#include "support/tempdir.h"
+#include "util/buf.h"
+#include "util/err.h"
+#include "util/fd.h"
+#include "util/mem.h"
+
+enum { TASK_UID = 0x6fff0001, WAIT_MS = 10000 };
+
+struct fixture {
+    struct apply *apply;
+    char *dir;
+    int sock;
+    pid_t pid;
+};
+
+/* ---- the daemon's end, by hand ---- */
+
+static ssize_t receive(const struct fixture *f, struct message_news *news)
+{
+    struct pollfd p = { .fd = f->sock, .events = POLLIN };
+
+    assert_int_equal(poll(&p, 1, WAIT_MS), 1);
+    return fd_recv(f->sock, news, sizeof *news, NULL, 0);
+}
+
+static struct message_news expect(const struct fixture *f, enum message_type type, uint64_t task)
+{
+    struct message_news news = { 0 };
+
+    assert_int_equal(receive(f, &news), sizeof news);
+    assert_int_equal(news.type, type);
+    assert_int_equal(news.task, task);
+    return news;
+}
+
+static int setup(void **state)
+{
+    struct fixture *f = mem_new(struct fixture);
+    struct err err = { 0 };
+    int pair[2];
+
+    if (apply_new(&f->apply, &err) < 0)
+        fail_msg("%s", err.text);
+    f->dir = tempdir_new();
+    if (geteuid() == 0)
+        assert_int_equal(chown(f->dir, TASK_UID, TASK_UID), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+    f->pid = fork();
+    if (f->pid == 0)
+        process_run(f->apply, pair[1], -1);
+    (void)close(pair[1]);
+    f->sock = pair[0];
+    assert_string_equal(expect(f, MESSAGE_READY, 0).exit.error, "");
+    *state = f;
+    return 0;
+}
+
+/* At the end of the socket it goes, by itself and with status 0, whatever it was sent. */
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    int status;
+
+    (void)close(f->sock);
+    (void)alarm(WAIT_MS / 1000); /* instead of waiting for ever */
+    assert_int_equal(waitpid(f->pid, &status, 0), f->pid);
+    (void)alarm(0);
+    assert_int_equal(status, 0);
+    apply_free(f->apply);
+    tempdir_free(f->dir);
+    free(f);
+    return 0;
+}
+
+static int plan_file(const struct fixture *f, const char *script)
+{
+    CLEANUP(strv_done) struct strv argv = { 0 };
+    CLEANUP(buf_done) struct buf b = { 0 };
+    CLEANUP_PTR(plan_free) struct plan *plan = NULL;
+    struct err err = { 0 };
+    const struct plan_policy policy = { .profile = "strict",
+                                        .workspace = f->dir,
+                                        .argv = &argv,
+                                        .pids = 16,
+                                        .uid = geteuid(),
+                                        .task_uid = TASK_UID };
+
+    strv_add(&argv, "sh");
+    strv_add(&argv, "-c");
+    strv_add(&argv, script);
+    if (plan_make(&policy, &plan, &err) < 0)
+        fail_msg("%s", err.text);
+    plan_encode(plan, &b);
+    return fd_memfile("plan", b.data, b.len);
+}
+
+static void order(const struct fixture *f, uint32_t type, uint64_t task, const int *fds, size_t n)
+{
+    const struct message_order o = { .type = type, .task = task };
+
+    assert_int_equal(fd_send(f->sock, &o, sizeof o, fds, n), 0);
+}
+
+static void start_true(const struct fixture *f, uint64_t task)
+{
+    AUTO_CLOSE int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    AUTO_CLOSE int plan = plan_file(f, "exit 3");
+    const int fds[] = { plan, null, null, null };
+
+    order(f, MESSAGE_START, task, fds, ARRAY_SIZE(fds));
+}
+
+/* The proof that it still works, and that there was no news that nobody asked for. */
+static void expect_it_works(const struct fixture *f, uint64_t task)
+{
+    start_true(f, task);
+    (void)expect(f, MESSAGE_STARTED, task);
+    assert_int_equal(WEXITSTATUS(expect(f, MESSAGE_EXITED, task).exit.status), 3);
+}
+
+/* ---- tests ---- */
+
+static void datagrams_of_any_size_are_survived(void **state)
+{
+    struct fixture *f = *state;
+    AUTO_FREE char *bytes = mem_alloc(70000);
+
+    for (size_t len = 1; len < 70000; len = len * 2 + 1) {
+        memset(bytes, (int)len, len);
+        if (len != sizeof(struct message_order))
+            assert_int_equal(fd_send(f->sock, bytes, len, NULL, 0), 0);
+    }
+    expect_it_works(f, 1);
+}
+
+static void unknown_orders_are_passed_over(void **state)
+{
+    static const uint32_t types[] = { 0,  MESSAGE_READY, MESSAGE_STARTED, MESSAGE_EXITED,
+                                      77, UINT32_MAX };
+    struct fixture *f = *state;
+    AUTO_CLOSE int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    const int fds[] = { null, null, null, null };
+
+    for (size_t i = 0; i < ARRAY_SIZE(types); i++)
+        order(f, types[i], i, fds, i % 5);
+    order(f, MESSAGE_KILL, 4711, NULL, 0);
+    expect_it_works(f, 1);
+}
+
+static void too_many_descriptors_are_not_taken(void **state)
+{
+    struct fixture *f = *state;
+    AUTO_CLOSE int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    const int fds[] = { null, null, null, null, null, null, null, null, null, null };
+
+    order(f, MESSAGE_START, 1, fds, ARRAY_SIZE(fds));
+    expect_it_works(f, 2);
+}
+
+static void a_start_without_all_descriptors_fails(void **state)
+{
+    struct fixture *f = *state;
+    AUTO_CLOSE int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    const int fds[] = { null, null, null };
+
+    for (uint64_t n = 0; n <= 3; n++) {
+        struct message_news news;
+
+        order(f, MESSAGE_START, n, fds, n);
+        news = expect(f, MESSAGE_EXITED, n);
+        assert_true(news.exit.failed_to_start);
+        assert_non_null(strstr(news.exit.error, "without its descriptors"));
+    }
+    expect_it_works(f, 9);
+}
+
+static void a_plan_that_is_no_plan_fails(void **state)
+{
+    struct fixture *f = *state;
+    AUTO_CLOSE int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    AUTO_CLOSE int directory = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    AUTO_CLOSE int empty = fd_memfile("plan", "", 0);
+    AUTO_CLOSE int text = fd_memfile("plan", "hello, spawner", 14);
+    AUTO_CLOSE int huge = memfd_create("plan", MFD_CLOEXEC);
+    const int plans[] = { null, directory, empty, text, huge };
+
+    assert_int_equal(ftruncate(huge, PLAN_BYTES_MAX + 1), 0);
+    for (size_t i = 0; i < ARRAY_SIZE(plans); i++) {
+        const int fds[] = { plans[i], null, null, null };
+
+        order(f, MESSAGE_START, i, fds, ARRAY_SIZE(fds));
+        assert_true(expect(f, MESSAGE_EXITED, i).exit.failed_to_start);
+    }
+    expect_it_works(f, 9);
+}
+
+static void a_second_start_under_a_living_number_is_passed_over(void **state)
+{
+    struct fixture *f = *state;
+    AUTO_CLOSE int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    AUTO_CLOSE int plan = plan_file(f, "sleep 1000");
+    const int fds[] = { plan, null, null, null };
+
+    order(f, MESSAGE_START, 5, fds, ARRAY_SIZE(fds));
+    (void)expect(f, MESSAGE_STARTED, 5);
+    order(f, MESSAGE_START, 5, fds, ARRAY_SIZE(fds));
+    order(f, MESSAGE_KILL, 5, NULL, 0);
+    assert_int_equal(expect(f, MESSAGE_EXITED, 5).exit.status, SIGKILL);
+    expect_it_works(f, 5); /* free again */
+}
+
+static void news_wait_for_a_daemon_that_does_not_read(void **state)
+{
+    enum { MANY = 300 };
+    struct fixture *f = *state;
+    size_t exited = 0, started = 0;
+    int small = 1;
+
+    /* more news than the socket takes */
+    (void)setsockopt(f->sock, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    for (uint64_t task = 0; task < MANY; task++)
+        order(f, MESSAGE_START, task, NULL, 0); /* each fails, and says so */
+    start_true(f, MANY);
+    while (exited < MANY + 1) {
+        struct message_news news;
+
+        assert_int_equal(receive(f, &news), sizeof news);
+        exited += news.type == MESSAGE_EXITED;
+        started += news.type == MESSAGE_STARTED;
+    }
+    assert_int_equal(started, 1);
+}
+
+static void its_end_ends_what_is_being_started(void **state)
+{
+    struct fixture *f = *state;
+    AUTO_CLOSE int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    AUTO_CLOSE int plan = plan_file(f, "trap '' TERM; sleep 1000");
+    const int fds[] = { plan, null, null, null };
+
+    for (uint64_t task = 0; task < 10; task++)
+        order(f, MESSAGE_START, task, fds, ARRAY_SIZE(fds));
+    /* teardown closes the socket right now, and waits for its end */
+}
+
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(datagrams_of_any_size_are_survived),
+        TEST(unknown_orders_are_passed_over),
+        TEST(too_many_descriptors_are_not_taken),
+        TEST(a_start_without_all_descriptors_fails),
+        TEST(a_plan_that_is_no_plan_fails),
+        TEST(a_second_start_under_a_living_number_is_passed_over),
+        TEST(news_wait_for_a_daemon_that_does_not_read),
+        TEST(its_end_ends_what_is_being_started),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
