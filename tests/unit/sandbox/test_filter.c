@@ -1,0 +1,442 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/sched.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/personality.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "sandbox/filter.h"
+#include "util/cleanup.h"
+#include "util/err.h"
+
+/* One call and what comes of it under a filter: 0 for success, an errno, or ANY where only the
+ * filter's two errors would be wrong. */
+enum { ANY = -1, NOBODY = 65534 };
+
+struct attempt {
+    const char *name;
+    long call;
+    long args[6];
+    int want;
+};
+
+static struct filter *must_compile(enum filter_kind kind)
+{
+    struct filter *f = NULL;
+    struct err err = { 0 };
+
+    if (filter_new(kind, &f, &err) < 0)
+        fail_msg("%s", err.text);
+    return f;
+}
+
+static int attempt(const struct attempt *a)
+{
+    long r =
+        syscall(a->call, a->args[0], a->args[1], a->args[2], a->args[3], a->args[4], a->args[5]);
+
+    return r < 0 ? errno : 0;
+}
+
+/* Under the filter in a child, as filters can't be left again. Its status. */
+static int in_child(enum filter_kind kind, int (*fn)(const void *), const void *arg)
+{
+    CLEANUP_PTR(filter_free) struct filter *f = must_compile(kind);
+    int status;
+    pid_t pid = fork();
+
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        /* Never as root: a call that a broken filter lets through would do what it says. */
+        if (geteuid() == 0 && (setgroups(0, NULL) < 0 || setresgid(NOBODY, NOBODY, NOBODY) < 0 ||
+                               setresuid(NOBODY, NOBODY, NOBODY) < 0))
+            _exit(251);
+        if (prctl(PR_SET_NO_NEW_PRIVS, 1ul, 0ul, 0ul, 0ul) < 0 || filter_load(f) < 0)
+            _exit(250);
+        _exit(fn(arg));
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return status;
+}
+
+static int do_attempt(const void *arg)
+{
+    return attempt(arg);
+}
+
+static void check(enum filter_kind kind, const struct attempt *attempts, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        int status = in_child(kind, do_attempt, &attempts[i]), got = WEXITSTATUS(status);
+
+        if (!WIFEXITED(status))
+            fail_msg("%s: ended by signal %d", attempts[i].name, WTERMSIG(status));
+        if (attempts[i].want == ANY ? got == ENOSYS || got == 250 : got != attempts[i].want)
+            fail_msg("%s: %d (%s) instead of %d", attempts[i].name, got, strerror(got),
+                     attempts[i].want);
+    }
+}
+
+#define CALL(name_, want_, ...)                                                                    \
+    {                                                                                              \
+#name_, SYS_##name_, { __VA_ARGS__ }, want_                                                \
+    }
+
+/* ---- tasks ---- */
+
+static void a_task_cannot_make_or_join_namespaces(void **state)
+{
+    static const struct attempt attempts[] = {
+        CALL(unshare, EPERM, CLONE_NEWUSER),
+        CALL(unshare, EPERM, 0),
+        CALL(setns, EPERM, 0, 0),
+        CALL(clone, EPERM, CLONE_NEWUSER | SIGCHLD),
+        CALL(clone, EPERM, CLONE_NEWNS | SIGCHLD),
+        CALL(clone, EPERM, CLONE_NEWPID | SIGCHLD),
+        CALL(clone, EPERM, CLONE_NEWNET | SIGCHLD),
+        CALL(clone, EPERM, CLONE_NEWIPC | SIGCHLD),
+        CALL(clone, EPERM, CLONE_NEWUTS | SIGCHLD),
+        CALL(clone, EPERM, CLONE_NEWCGROUP | SIGCHLD),
+        CALL(clone, EPERM, CLONE_NEWUSER | CLONE_NEWPID | CLONE_VFORK | SIGCHLD),
+        CALL(clone3, ENOSYS, 0, 88),
+    };
+
+    (void)state;
+    check(FILTER_TASK, attempts, ARRAY_SIZE(attempts));
+    check(FILTER_TASK_STRICT, attempts, ARRAY_SIZE(attempts));
+}
+
+static void a_task_cannot_touch_mounts_or_the_machine(void **state)
+{
+    static const struct attempt attempts[] = {
+        CALL(mount, EPERM),         CALL(umount2, EPERM),
+        CALL(pivot_root, EPERM),    CALL(chroot, EPERM),
+        CALL(open_tree, EPERM),     CALL(move_mount, EPERM),
+        CALL(fsopen, EPERM),        CALL(fsconfig, EPERM),
+        CALL(fsmount, EPERM),       CALL(fspick, EPERM),
+        CALL(mount_setattr, EPERM), CALL(sethostname, EPERM),
+        CALL(setdomainname, EPERM), CALL(reboot, EPERM),
+        CALL(kexec_load, EPERM),    CALL(init_module, EPERM),
+        CALL(finit_module, EPERM),  CALL(delete_module, EPERM),
+        CALL(swapon, EPERM),        CALL(acct, EPERM),
+        CALL(settimeofday, EPERM),  CALL(clock_settime, EPERM),
+        CALL(syslog, EPERM, 3),     CALL(vhangup, EPERM),
+        CALL(quotactl, EPERM),      CALL(open_by_handle_at, EPERM),
+        CALL(fanotify_init, EPERM), CALL(adjtimex, EPERM),
+    };
+
+    (void)state;
+    check(FILTER_TASK, attempts, ARRAY_SIZE(attempts));
+}
+
+static void a_task_does_not_reach_the_kernels_wide_interfaces(void **state)
+{
+    static const struct attempt attempts[] = {
+        CALL(bpf, EPERM),
+        CALL(perf_event_open, EPERM),
+        CALL(userfaultfd, EPERM),
+        CALL(keyctl, EPERM),
+        CALL(add_key, EPERM),
+        CALL(request_key, EPERM),
+        CALL(io_uring_setup, ENOSYS, 1),
+        CALL(io_uring_enter, ENOSYS),
+        CALL(io_uring_register, ENOSYS),
+        CALL(openat2, ENOSYS, -1, (long)"/", 0, 24),
+        { "a call that isn't there yet", 999, { 0 }, ENOSYS },
+    };
+
+    (void)state;
+    check(FILTER_TASK, attempts, ARRAY_SIZE(attempts));
+}
+
+static void only_plain_socket_families_are_there(void **state)
+{
+    static const struct attempt attempts[] = {
+        CALL(socket, 0, AF_UNIX, SOCK_STREAM, 0),
+        CALL(socket, 0, AF_INET, SOCK_STREAM, 0),
+        CALL(socket, 0, AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0),
+        CALL(socket, 0, AF_NETLINK, SOCK_RAW, 0),
+        CALL(socket, EAFNOSUPPORT, AF_NETLINK, SOCK_RAW, 4),  /* SOCK_DIAG */
+        CALL(socket, EAFNOSUPPORT, AF_NETLINK, SOCK_RAW, 15), /* KOBJECT_UEVENT */
+        CALL(socket, EAFNOSUPPORT, AF_PACKET, SOCK_RAW, 0),
+        CALL(socket, EAFNOSUPPORT, AF_VSOCK, SOCK_STREAM, 0),
+        CALL(socket, EAFNOSUPPORT, AF_ALG, SOCK_SEQPACKET, 0),
+        CALL(socket, EAFNOSUPPORT, AF_BLUETOOTH, SOCK_RAW, 0),
+        CALL(socket, EAFNOSUPPORT, AF_CAN, SOCK_RAW, 0),
+        CALL(socket, EAFNOSUPPORT, AF_XDP, SOCK_RAW, 0),
+        CALL(socket, EAFNOSUPPORT, AF_UNSPEC, SOCK_RAW, 0),
+        CALL(socket, EAFNOSUPPORT, 46, SOCK_RAW, 0),
+        CALL(socket, EAFNOSUPPORT, 4711, SOCK_RAW, 0),
+        /* the kernel looks at 32 bits only, so must the filter */
+        CALL(socket, EAFNOSUPPORT, (1L << 32) | AF_PACKET, SOCK_RAW, 0),
+        CALL(socket, EAFNOSUPPORT, (1L << 32) | AF_NETLINK, SOCK_RAW, (1L << 32) | 4),
+    };
+
+    (void)state;
+    check(FILTER_TASK, attempts, ARRAY_SIZE(attempts));
+    check(FILTER_DAEMON, attempts, ARRAY_SIZE(attempts));
+}
+
+static void terminals_cannot_be_typed_for(void **state)
+{
+    static const struct attempt attempts[] = {
+        CALL(ioctl, EPERM, 0, 0x5412),    CALL(ioctl, EPERM, 0, 0x541c),
+        CALL(ioctl, EPERM, 0, 0x541d),    CALL(ioctl, EPERM, 0, (1L << 32) | 0x5412),
+        CALL(ioctl, EBADF, -1, FIONREAD),
+    };
+
+    (void)state;
+    check(FILTER_TASK, attempts, ARRAY_SIZE(attempts));
+}
+
+static void no_set_id_file_can_be_made(void **state)
+{
+    static const char path[] = "/nonexistent/file";
+    static const struct attempt attempts[] = {
+        CALL(fchmod, EPERM, -1, 04755),
+        CALL(fchmod, EPERM, -1, 02755),
+        CALL(fchmod, EBADF, -1, 01755),
+        CALL(fchmodat, EPERM, -1, (long)path, 04700),
+        CALL(openat, EPERM, -1, (long)path, O_CREAT | O_WRONLY, 04700),
+        CALL(openat, ENOENT, -1, (long)path, O_CREAT | O_WRONLY, 0700),
+        CALL(mknodat, EPERM, -1, (long)path, S_IFREG | 02755, 0),
+#ifdef SYS_chmod
+        CALL(chmod, EPERM, (long)path, 06755),
+        CALL(open, EPERM, (long)path, O_CREAT | O_WRONLY, 04755),
+        CALL(creat, EPERM, (long)path, 04755),
+        CALL(mknod, EPERM, (long)path, S_IFREG | 04755, 0),
+#endif
+    };
+
+    (void)state;
+    check(FILTER_TASK, attempts, ARRAY_SIZE(attempts));
+}
+
+static void personality_stays_what_it_is(void **state)
+{
+    static const struct attempt attempts[] = {
+        CALL(personality, 0, 0xffffffff),
+        CALL(personality, 0, ADDR_NO_RANDOMIZE),
+        CALL(personality, ENOSYS, READ_IMPLIES_EXEC),
+        CALL(personality, ENOSYS, PER_LINUX32),
+    };
+
+    (void)state;
+    check(FILTER_TASK, attempts, ARRAY_SIZE(attempts));
+}
+
+static void ones_own_children_can_be_debugged_unless_strict(void **state)
+{
+    static const struct attempt allowed[] = { CALL(ptrace, 0, PTRACE_TRACEME) };
+    static const struct attempt refused[] = { CALL(ptrace, EPERM, PTRACE_TRACEME),
+                                              CALL(process_vm_readv, EPERM),
+                                              CALL(process_vm_writev, EPERM),
+                                              CALL(pidfd_getfd, EPERM) };
+
+    (void)state;
+    check(FILTER_TASK, allowed, ARRAY_SIZE(allowed));
+    check(FILTER_TASK_STRICT, refused, ARRAY_SIZE(refused));
+}
+
+#ifdef __x86_64__
+static int call_32_bit(const void *arg)
+{
+    long r = 20; /* getpid there, writev here */
+
+    (void)arg;
+    __asm__ volatile("int $0x80" : "+a"(r) : : "memory");
+    return 0;
+}
+
+static int call_x32(const void *arg)
+{
+    (void)arg;
+    (void)syscall(0x40000000 | SYS_getpid);
+    return 0;
+}
+
+static void a_call_in_another_abi_kills(void **state)
+{
+    static const enum filter_kind kinds[] = { FILTER_TASK, FILTER_TASK_STRICT, FILTER_DAEMON,
+                                              FILTER_SPAWNER };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+        int status = in_child(kinds[i], call_32_bit, NULL);
+
+        assert_true(WIFSIGNALED(status));
+        assert_int_equal(WTERMSIG(status), SIGSYS);
+        status = in_child(kinds[i], call_x32, NULL);
+        assert_true(WIFSIGNALED(status));
+        assert_int_equal(WTERMSIG(status), SIGSYS);
+    }
+}
+#endif
+
+static int run_program(const void *arg)
+{
+    int status;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        execl("/bin/sh", "sh", "-c", arg, (char *)NULL);
+        _exit(99);
+    }
+    if (pid < 0 || waitpid(pid, &status, 0) != pid)
+        return 98;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 97;
+}
+
+static void programs_work_under_a_tasks_filter(void **state)
+{
+    static const char *const scripts[] = {
+        "echo a | cat | grep -q a && test \"$(seq 3 | sort -r | head -1)\" = 3",
+        "python3 -c 'import threading, subprocess, socket; t = threading.Thread(target=print); "
+        "t.start(); t.join(); subprocess.run([\"true\"], check=True); socket.socketpair()' "
+        ">/dev/null",
+        "d=$(mktemp -d) && cd \"$d\" && printf 'int main(void){return 0;}' >a.c && cc a.c && "
+        "./a.out && rm -r \"$d\"",
+        "d=$(mktemp -d) && cd \"$d\" && export HOME=$d; git init -q . && touch a && git add a && "
+        "git -c user.name=a -c user.email=a@b commit -qm a && rm -rf \"$d\"",
+    };
+    static const enum filter_kind kinds[] = { FILTER_TASK, FILTER_TASK_STRICT };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(scripts); i++)
+        for (size_t k = 0; k < ARRAY_SIZE(kinds); k++) {
+            int status = in_child(kinds[k], run_program, scripts[i]);
+
+            if (status != 0)
+                fail_msg("status %d of: %s", status, scripts[i]);
+        }
+}
+
+static int load_second(const void *arg)
+{
+    return filter_load(arg) < 0 ? errno : 0;
+}
+
+static void a_tasks_filter_can_be_loaded_within_the_spawners(void **state)
+{
+    CLEANUP_PTR(filter_free) struct filter *task = must_compile(FILTER_TASK);
+
+    (void)state;
+    assert_int_equal(in_child(FILTER_SPAWNER, load_second, task), 0);
+}
+
+/* ---- ourselves ---- */
+
+static void the_daemon_cannot_start_programs_or_processes(void **state)
+{
+    static const struct attempt attempts[] = {
+        CALL(execve, EPERM),
+        CALL(execveat, EPERM),
+        CALL(mount, EPERM),
+        CALL(setns, EPERM),
+        CALL(unshare, EPERM, 0),
+        CALL(setresuid, EPERM, -1, -1, -1),
+        CALL(keyctl, EPERM),
+        CALL(bpf, EPERM),
+#ifdef SYS_fork
+        CALL(fork, EPERM),
+        CALL(vfork, EPERM),
+#endif
+        CALL(clone3, ENOSYS, 0, 88),
+#ifndef NAIRID_SANITIZED /* where LeakSanitizer needs these */
+        CALL(clone, ENOSYS, SIGCHLD),
+        CALL(clone, ENOSYS, CLONE_NEWUSER | SIGCHLD),
+        CALL(ptrace, EPERM, PTRACE_TRACEME),
+        CALL(process_vm_readv, EPERM),
+#endif
+        CALL(openat2, EINVAL, -1, (long)"/", 0, 1),
+        CALL(fsync, EBADF, -1),
+        CALL(fchown, EBADF, -1),
+        CALL(timerfd_create, 0, 1),
+        CALL(eventfd2, 0),
+        CALL(epoll_create1, 0),
+        CALL(memfd_create, 0, (long)"x", 0),
+    };
+
+    (void)state;
+    check(FILTER_DAEMON, attempts, ARRAY_SIZE(attempts));
+}
+
+static void *be_thread(void *arg)
+{
+    return arg;
+}
+
+static int make_thread(const void *arg)
+{
+    pthread_t thread;
+    void *result = NULL;
+
+    (void)arg;
+    if (pthread_create(&thread, NULL, be_thread, &result) != 0)
+        return 1;
+    (void)pthread_join(thread, &result);
+    return result == &result ? 0 : 2;
+}
+
+static void the_daemon_can_make_threads(void **state)
+{
+    (void)state;
+    assert_int_equal(in_child(FILTER_DAEMON, make_thread, NULL), 0);
+}
+
+static void the_spawner_can_still_build_sandboxes(void **state)
+{
+    static const struct attempt attempts[] = {
+        CALL(mount, ANY),        CALL(fsopen, ANY),        CALL(open_tree, ANY),
+        CALL(move_mount, ANY),   CALL(fsmount, ANY),       CALL(pivot_root, ANY),
+        CALL(umount2, ANY),      CALL(clone3, ANY),        CALL(execve, ANY),
+        CALL(sethostname, ANY),  CALL(mount_setattr, ANY), CALL(unshare, EPERM, 0),
+        CALL(setns, EPERM),      CALL(keyctl, EPERM),      CALL(bpf, EPERM),
+        CALL(kexec_load, EPERM), CALL(init_module, EPERM), CALL(io_uring_setup, ENOSYS, 1),
+    };
+
+    (void)state;
+    check(FILTER_SPAWNER, attempts, ARRAY_SIZE(attempts));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_task_cannot_make_or_join_namespaces),
+        cmocka_unit_test(a_task_cannot_touch_mounts_or_the_machine),
+        cmocka_unit_test(a_task_does_not_reach_the_kernels_wide_interfaces),
+        cmocka_unit_test(only_plain_socket_families_are_there),
+        cmocka_unit_test(terminals_cannot_be_typed_for),
+        cmocka_unit_test(no_set_id_file_can_be_made),
+        cmocka_unit_test(personality_stays_what_it_is),
+        cmocka_unit_test(ones_own_children_can_be_debugged_unless_strict),
+#ifdef __x86_64__
+        cmocka_unit_test(a_call_in_another_abi_kills),
+#endif
+        cmocka_unit_test(programs_work_under_a_tasks_filter),
+        cmocka_unit_test(a_tasks_filter_can_be_loaded_within_the_spawners),
+        cmocka_unit_test(the_daemon_cannot_start_programs_or_processes),
+        cmocka_unit_test(the_daemon_can_make_threads),
+        cmocka_unit_test(the_spawner_can_still_build_sandboxes),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
