@@ -21,8 +21,7 @@ enum {
     POLL_GRACE_MS = 30 * 1000, /* past the wait that was asked for */
     LISTING_MAX_BYTES = 64 * 1024 * 1024,
     ANSWER_MAX_BYTES = 64 * 1024,
-    HEADERS_MAX = 9,
-    TOLD_MAX = 64 /* problems remembered, so that each is told once and not at every poll */
+    HEADERS_MAX = 9
 };
 
 struct upstream_call {
@@ -41,8 +40,6 @@ struct upstream {
     uint32_t timeout_ms;
     struct upstream_call *calls;
     struct upstream_call *poll; /* among calls, NULL: none */
-    struct listing_problem told[TOLD_MAX];
-    size_t told_count; /* ever; the oldest is overwritten */
 };
 
 /* ---- answers ---- */
@@ -60,30 +57,6 @@ static void call_free(struct upstream_call *call)
     if (u->poll == call)
         u->poll = NULL;
     free(call);
-}
-
-static bool was_told(const struct upstream *u, const char *text)
-{
-    size_t count = u->told_count < TOLD_MAX ? u->told_count : TOLD_MAX;
-
-    for (size_t i = 0; i < count; i++)
-        if (str_eq(u->told[i].text, text))
-            return true;
-    return false;
-}
-
-/* Leaves in the listing the problems that are new. */
-static void keep_new_problems(struct upstream *u, struct listing *l)
-{
-    size_t kept = 0;
-
-    for (size_t i = 0; i < l->problem_count; i++) {
-        if (was_told(u, l->problems[i].text))
-            continue;
-        u->told[u->told_count++ % TOLD_MAX] = l->problems[i];
-        l->problems[kept++] = l->problems[i];
-    }
-    l->problem_count = kept;
 }
 
 static uint64_t fence_of(const struct http_response *r)
@@ -128,7 +101,6 @@ static void on_answer(const struct http_response *r, void *ctx)
     void *fn_ctx = call->ctx;
 
     verdict_judge(&facts, &verdict);
-    keep_new_problems(u, &listing);
     answer = (struct upstream_answer){
         .verdict = verdict.verdict,
         .retry_after_ms = r->retry_after_ms,

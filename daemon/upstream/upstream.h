@@ -34,7 +34,7 @@ struct upstream_answer {
     int status;              /* HTTP status, 0 if none */
     const char *text;        /* the sentence for log or error: what failed, why, what to do */
     struct listing *listing; /* poll with UPSTREAM_OK; borrowed for the call, messages may be
-                              * taken. Its problems are those that were not told before */
+                              * taken. A problem comes back at every poll that lists its cause */
 };
 typedef void (*upstream_done_fn)(const struct upstream_answer *answer, void *ctx);
 
