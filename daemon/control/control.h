@@ -12,17 +12,19 @@ struct err;
 struct json;
 struct loop;
 
-/* Answers one request: fills the object answer (it has no members yet). On a negative errno with
- * err the client gets {"ok":false,"error":text}. */
+/* Answers one request: fills the object answer (it has no members yet; "ok" is added). On a
+ * negative errno with err the client gets {"ok":false,"error":text}. Must not free the control. */
 typedef int (*control_fn)(const struct json *request, struct json *answer, struct err *err,
                           void *ctx);
 
+/* A socket that nobody listens on is replaced; -EADDRINUSE: another daemon listens there. */
 int control_new(struct loop *loop, const char *dir, control_fn fn, void *ctx,
                 struct control **ret_control, struct err *err);
 void control_free(struct control *c); /* removes the socket */
 DEFINE_CLEANUP(struct control *, control_free);
 
-/* The other side, blocking, for the command line. -ECONNREFUSED or -ENOENT: no daemon runs there.
- * Returns the answer object (with "ok" true), or a negative errno with the answer's error text. */
+/* The other side, blocking, for the command line. Returns the answer object (with "ok" true), or a
+ * negative errno with a sentence. -ECONNREFUSED or -ENOENT: no daemon runs there; -EREMOTEIO: it
+ * refused, and the sentence is its own; -ETIMEDOUT; -EPROTO for an answer that is none. */
 int control_call(const char *dir, const struct json *request, uint32_t timeout_ms,
                  struct json **ret_answer, struct err *err);
