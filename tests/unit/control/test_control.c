@@ -498,16 +498,14 @@ static void a_daemon_that_hangs_is_given_up_at_the_deadline(void **state)
     AUTO_CLOSE int fd = listen_raw(f);
     CLEANUP_PTR(json_free) struct json *request = json_object();
     struct json *node = NULL;
-    AUTO_CLOSE int filler = -1;
 
     /* in its queue, never accepted: no answer */
     assert_int_equal(control_call(f->dir, request, 50, &node, &f->err), -ETIMEDOUT);
     assert_says(f, "no answer within 50 ms");
-    /* the queue of one is full: no connection either */
-    filler = connect_raw(f);
+    /* which fills the queue: the next one gets no connection either */
     assert_int_equal(control_call(f->dir, request, 50, &node, &f->err), -ETIMEDOUT);
-    assert_says(f, "hangs");
-    (void)fd;
+    assert_says(f, "takes no connection");
+    assert_true(fd >= 0);
 }
 
 static void an_answer_that_is_none_is_refused(void **state)
