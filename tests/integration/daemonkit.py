@@ -30,6 +30,7 @@ class Account:
         self.name = name
         self.is_root = name == "root"
         self.folder = tempfile.mkdtemp(prefix="nairid-test-", dir="/tmp")
+        self.more = []
         self.wrap = []
         self.uid = os.getuid()
         os.chmod(self.folder, 0o755)
@@ -78,8 +79,16 @@ class Account:
         env.update(more)
         return env
 
+    def shared(self):
+        """A folder that tasks may be shown, too: the sandbox has a /tmp of its own."""
+        base = "/run" if os.getuid() == 0 else os.environ["NAIRID_BUILD"]
+        self.more.append(tempfile.mkdtemp(prefix="nairid-test-", dir=base))
+        os.chmod(self.more[-1], 0o1777)
+        return self.more[-1]
+
     def done(self):
-        shutil.rmtree(self.folder, ignore_errors=True)
+        for folder in [self.folder, *self.more]:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def accounts():

@@ -15,7 +15,7 @@ from processes import descendants
 
 @pytest.fixture
 def meeting(me):
-    return Meeting(me.mkdir("meeting", 0o1777))
+    return Meeting(me.shared())
 
 
 def spawner_of(daemon):
@@ -195,6 +195,8 @@ def test_an_organisation_key_is_refused_before_it_is_sent(make_daemon):
     ("max_concurrency: 1\nmax_concurrency: 2\n", ["nairid.yaml:2:1:"]),
     ("sandbox: {network: {mode: allowlist}}\n", ["allowlist"]),
     ("runner: {name: comand}\n", ["command"]),
+    ("runner: {name: command, argv: [sh]}\nsandbox: {network: {mode: none}, write: [/tmp/x]}\n",
+     ["sandbox.write", "/tmp/x"]),
 ])
 def test_wrong_settings_are_named_by_place(make_daemon, text, words):
     daemon = make_daemon(start=False)

@@ -19,7 +19,7 @@ def as_each(account):
 
 @pytest.fixture
 def meeting(account):
-    return Meeting(account.mkdir("meeting", 0o1777))
+    return Meeting(account.shared())
 
 
 # answers
