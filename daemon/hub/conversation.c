@@ -58,7 +58,7 @@ static int insert_job(struct model *m, int64_t agent, bool ask_mode, struct job 
     rc = db_run(m->db,
                 "INSERT INTO jobs (id, agent, status, mode, system_prompt, created_ms, updated_ms)"
                 " SELECT ?1, ?2, ?3, ?4, system_prompt, ?5, ?5 FROM agents WHERE seq = ?2",
-                "titti", j->id, agent, phase_name(j->phase), ask_mode ? "ask" : "execute",
+                "titti", j->id, agent, standing_name(j->standing), ask_mode ? "ask" : "execute",
                 m->wall_ms);
     if (rc < 0)
         return (int)rc;
@@ -84,7 +84,7 @@ static int insert_prompt(struct call *c, struct model *m, struct job *j, const c
 int conversation_start(struct call *c, struct model *m)
 {
     CLEANUP_PTR(json_free) struct json *body = NULL;
-    struct job j = { .phase = PHASE_ACTIVE };
+    struct job j = { .standing = STANDING_ACTIVE };
     const char *agent_id, *prompt;
     bool ask_mode = false;
     int64_t agent;
@@ -136,7 +136,7 @@ int conversation_continue(struct call *c, struct model *m)
     prompt = take_prompt(c, body);
     if (!prompt)
         return 0;
-    rc = job_move(m, &j, PHASE_EV_PROMPT);
+    rc = job_move(m, &j, STANDING_EV_PROMPT);
     return rc < 0 ? rc : insert_prompt(c, m, &j, "user_message_v1", prompt);
 }
 

@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 
 #include "hub/db.h"
-#include "hub/schema.h"
+#include "hub/migration.h"
 #include "util/cleanup.h"
 #include "util/err.h"
 #include "util/mem.h"
@@ -72,7 +72,7 @@ int home_open(const char *path, struct db **ret_db, struct err *err)
     if (rc >= 0)
         rc = db_open(path, true, &db, err);
     if (rc >= 0)
-        rc = schema_prepare(db, path, err);
+        rc = migration_run(db, path, err);
     if (rc < 0)
         return rc;
     *ret_db = TAKE_PTR(db);

@@ -14,5 +14,5 @@ int home_make(const char *path, struct err *err);
 /* The lock of the one hub that serves this database; held while the descriptor is open. -EBUSY if
  * another has it. */
 int home_lock(const char *path, int *ret_fd, struct err *err);
-/* home_make(), db_open() and schema_prepare() in one. */
+/* home_make(), db_open() and migration_run() in one. */
 int home_open(const char *path, struct db **ret_db, struct err *err);

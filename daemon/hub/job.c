@@ -22,7 +22,7 @@ static int read_one(struct query *q, struct job *ret_job)
     int rc = query_next(q);
     struct job j = { 0 };
 
-    if (rc > 0 && phase_parse(query_text(q, 3), &j.phase) < 0)
+    if (rc > 0 && standing_parse(query_text(q, 3), &j.standing) < 0)
         rc = -EBADMSG;
     if (rc > 0) {
         j.seq = query_i64(q, 0);
@@ -53,14 +53,14 @@ void job_done(struct job *j)
     j->holder = NULL;
 }
 
-int job_move(struct model *m, struct job *j, enum phase_event event)
+int job_move(struct model *m, struct job *j, enum standing_event event)
 {
-    enum phase before = j->phase;
-    int64_t rc = phase_step(&j->phase, event);
+    enum standing before = j->standing;
+    int64_t rc = standing_step(&j->standing, event);
 
-    if (rc == 0 && j->phase != before)
+    if (rc == 0 && j->standing != before)
         rc = db_run(m->db, "UPDATE jobs SET status = ?2, updated_ms = ?3 WHERE seq = ?1", "iti",
-                    j->seq, phase_name(j->phase), m->wall_ms);
+                    j->seq, standing_name(j->standing), m->wall_ms);
     return rc < 0 ? (int)rc : 0;
 }
 

@@ -3,7 +3,7 @@
  * (lease.h). The fence counts the takers: it grows whenever the holder changes, and never shrinks.
  */
 #pragma once
-#include "hub/phase.h"
+#include "hub/standing.h"
 #include "util/ulid.h"
 #include <stdbool.h>
 #include <stdint.h>
@@ -16,7 +16,7 @@ struct job {
     int64_t seq;
     int64_t agent;
     char id[ULID_ID_MAX];
-    enum phase phase;
+    enum standing standing;
     char *holder; /* NULL: nobody ever took it */
     int64_t fence;
     int64_t cancel_seq; /* the holder is to stop the open messages up to this one; 0: none */
@@ -28,7 +28,7 @@ int job_find(struct db *db, const char *id, struct job *ret_job);
 int job_load(struct db *db, int64_t seq, struct job *ret_job);
 void job_done(struct job *j);
 
-int job_move(struct model *m, struct job *j, enum phase_event event);
+int job_move(struct model *m, struct job *j, enum standing_event event);
 /* Whether an instance that is alive holds it. */
 bool job_is_held(const struct model *m, const struct job *j);
 /* Whether this call may write to the job: the fence it brings is the job's, or, where it brings

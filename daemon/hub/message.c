@@ -93,7 +93,7 @@ int message_give_up(struct model *m, struct job *j, struct message *msg, const c
                     msg->seq);
     if (rc >= 0)
         rc = message_insert(m, &reply, id);
-    return rc < 0 ? (int)rc : job_move(m, j, PHASE_EV_FAIL);
+    return rc < 0 ? (int)rc : job_move(m, j, STANDING_EV_FAIL);
 }
 
 #define SHOWN                                                                                      \

@@ -76,7 +76,7 @@ static int store_terminal(struct call *c, struct model *m, struct submission *s,
     if (rc >= 0)
         rc = store_row(m, s, role, s->text, extra);
     if (rc >= 0)
-        rc = job_move(m, &s->job, failed ? PHASE_EV_FAIL : PHASE_EV_ANSWER);
+        rc = job_move(m, &s->job, failed ? STANDING_EV_FAIL : STANDING_EV_ANSWER);
     if (rc >= 0)
         rc = job_settle_cancel(m, &s->job);
     if (rc > 0) /* prompts that came after the request to stop may go out now */
@@ -109,7 +109,7 @@ static int store_processing(struct call *c, struct model *m, struct submission *
 
 static int store_complete(struct call *c, struct model *m, struct submission *s)
 {
-    int rc = job_move(m, &s->job, PHASE_EV_COMPLETE);
+    int rc = job_move(m, &s->job, STANDING_EV_COMPLETE);
 
     (void)c;
     return rc < 0 ? rc : store_row(m, s, "system", s->text, NULL);

@@ -1,4 +1,4 @@
-#include "hub/schema.h"
+#include "hub/migration.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -16,7 +16,7 @@
  * instance that has been told of an unacked message; job.holder is the instance that last took
  * the job, which leases it as long as that instance calls. Replies are born acked. size is the
  * length of the content, here so that it can be summed from an index. */
-static const char *const steps[SCHEMA_VERSION] = {
+static const char *const steps[MIGRATION_VERSION] = {
     "CREATE TABLE agents ("
     "  seq INTEGER PRIMARY KEY,"
     "  id TEXT NOT NULL UNIQUE,"
@@ -101,26 +101,26 @@ static int migrate(struct db *db, const char *path, struct err *err)
 
     if (rc < 0)
         return err_set(err, rc, "read the database '%s': %s", path, db_error(db));
-    if (version > SCHEMA_VERSION)
+    if (version > MIGRATION_VERSION)
         return err_set(err, -ENOTSUP,
                        "the database '%s' has schema version %" PRId64 ", and this nairi-hub "
                        "knows versions up to %d: use the newer nairi-hub that wrote it",
-                       path, version, SCHEMA_VERSION);
+                       path, version, MIGRATION_VERSION);
     if (version < 0 || (version == 0 && tables > 0))
         return err_set(err, -EBADMSG,
                        "'%s' is a database of another program: name a file of nairi-hub with --db",
                        path);
-    for (int64_t v = version; v < SCHEMA_VERSION && rc >= 0; v++)
+    for (int64_t v = version; v < MIGRATION_VERSION && rc >= 0; v++)
         rc = db_script(db, steps[v]);
-    _Static_assert(SCHEMA_VERSION == 1, "the version is written out below");
-    if (rc >= 0 && version < SCHEMA_VERSION)
+    _Static_assert(MIGRATION_VERSION == 1, "the version is written out below");
+    if (rc >= 0 && version < MIGRATION_VERSION)
         rc = db_script(db, "PRAGMA user_version = 1; PRAGMA application_id = " APPLICATION_ID ";");
     if (rc < 0)
         return err_set(err, rc, "prepare the database '%s': %s", path, db_error(db));
     return 0;
 }
 
-int schema_prepare(struct db *db, const char *path, struct err *err)
+int migration_run(struct db *db, const char *path, struct err *err)
 {
     int rc = db_script(db, "BEGIN IMMEDIATE");
 

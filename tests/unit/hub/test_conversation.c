@@ -1,0 +1,198 @@
+#include "hub/conversation.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <setjmp.h>
+
+#include <cmocka.h>
+
+#include "hub/call.h"
+#include "hub/inbox.h"
+#include "hub/lease.h"
+#include "hub/message.h"
+#include "support/hubmodel.h"
+#include "util/cleanup.h"
+
+#define STOPPED MESSAGE_ERROR_PREFIX "stopped by the user"
+
+static unsigned stop(struct hubmodel *f, const char *job)
+{
+    struct hubmodel_call what = { .handler = conversation_stop, .target = job };
+
+    return hubmodel_status(f, &what);
+}
+
+static void has_status(struct hubmodel *f, const char *message, const char *expected)
+{
+    AUTO_FREE char *got = hubmodel_message_status(f, message);
+
+    assert_string_equal(got, expected);
+}
+
+static void poll(struct hubmodel *f, const char *instance)
+{
+    free(hubmodel_poll(f, instance, 0, NULL));
+}
+
+/* The conversation's list contains the text. */
+static bool list_has(struct hubmodel *f, const char *job, const char *text)
+{
+    struct hubmodel_call what = { .handler = message_list, .target = job };
+    struct call *c = hubmodel_run(f, &what);
+    bool has = strstr(c->reply, text) != NULL;
+
+    call_free(c);
+    return has;
+}
+
+static void a_stop_is_left_to_a_living_holder(void **state)
+{
+    struct hubmodel *f = *state;
+    char job[ULID_ID_MAX], message[ULID_ID_MAX];
+
+    hubmodel_start(f, "work", job, message);
+    poll(f, "a");
+    assert_int_equal(stop(f, job), 202);
+    has_status(f, message, "pending");
+    assert_false(list_has(f, job, STOPPED));
+    assert_int_equal(hubmodel_reply(f, "a", 1, message, STOPPED), 200);
+    has_status(f, message, "failed");
+}
+
+static void a_stop_of_what_a_dead_holder_has_is_answered_at_once(void **state)
+{
+    struct hubmodel *f = *state;
+    char job[ULID_ID_MAX], message[ULID_ID_MAX];
+
+    hubmodel_start(f, "work", job, message);
+    poll(f, "a");
+    hubmodel_pass_ms(f, LEASE_MS);
+    hubmodel_sweep(f);
+    assert_int_equal(stop(f, job), 202);
+    has_status(f, message, "failed");
+    assert_true(list_has(f, job, STOPPED));
+}
+
+static void a_stop_whose_holder_dies_is_answered_when_the_lease_ends(void **state)
+{
+    struct hubmodel *f = *state;
+    char job[ULID_ID_MAX], message[ULID_ID_MAX], later[ULID_ID_MAX], list[ULID_ID_MAX + 1];
+    AUTO_FREE char *got = NULL;
+
+    hubmodel_start(f, "work", job, message);
+    poll(f, "a");
+    assert_int_equal(stop(f, job), 202);
+    hubmodel_continue(f, job, "after the stop", later);
+    hubmodel_pass_ms(f, LEASE_MS - 1);
+    hubmodel_sweep(f);
+    has_status(f, message, "pending");
+    hubmodel_pass_ms(f, 1);
+    hubmodel_sweep(f);
+    has_status(f, message, "failed");
+    has_status(f, later, "queued");
+    got = hubmodel_poll(f, "b", 0, NULL);
+    snprintf(list, sizeof list, "%s ", later);
+    assert_string_equal(got, list);
+    /* the dead one comes back */
+    assert_int_equal(hubmodel_reply(f, "a", 1, message, "too late"), 409);
+}
+
+static void a_stop_survives_a_restart_of_the_hub(void **state)
+{
+    struct hubmodel *f = *state;
+    char job[ULID_ID_MAX], message[ULID_ID_MAX];
+    struct hubmodel_call what = { .handler = inbox_poll, .instance = "a", .wait_s = 5 };
+    struct call *c;
+
+    hubmodel_start(f, "work", job, message);
+    poll(f, "a");
+    assert_int_equal(stop(f, job), 202);
+    hubmodel_restart(f);
+    has_status(f, message, "pending");
+    c = hubmodel_run(f, &what);
+    assert_non_null(strstr(c->reply, "\"cancel_requested\":true"));
+    assert_non_null(strstr(c->reply, message));
+    call_free(c);
+    c = hubmodel_run(f, &what);
+    assert_true(c->park); /* it has been told */
+    call_free(c);
+}
+
+static void a_stop_that_did_not_arrive_is_told_again(void **state)
+{
+    struct hubmodel *f = *state;
+    char job[ULID_ID_MAX], message[ULID_ID_MAX];
+    struct hubmodel_call what = { .handler = inbox_poll, .instance = "a", .wait_s = 5 };
+    struct call *c;
+
+    hubmodel_start(f, "work", job, message);
+    poll(f, "a");
+    assert_int_equal(stop(f, job), 202);
+    c = hubmodel_run(f, &what);
+    assert_true(c->cancels);
+    assert_int_equal(inbox_return(&f->model, c), 0);
+    call_free(c);
+    c = hubmodel_run(f, &what);
+    assert_true(c->cancels);
+    call_free(c);
+}
+
+static void stopping_twice_is_one_stop(void **state)
+{
+    struct hubmodel *f = *state;
+    char job[ULID_ID_MAX], message[ULID_ID_MAX];
+    struct hubmodel_call what = { .handler = inbox_poll, .instance = "a", .wait_s = 5 };
+    struct call *c;
+
+    hubmodel_start(f, "work", job, message);
+    poll(f, "a");
+    assert_int_equal(stop(f, job), 202);
+    c = hubmodel_run(f, &what);
+    assert_true(c->cancels);
+    call_free(c);
+    assert_int_equal(stop(f, job), 202);
+    c = hubmodel_run(f, &what);
+    assert_true(c->park);
+    call_free(c);
+}
+
+static void a_holder_that_dies_without_work_leaves_nothing_behind(void **state)
+{
+    struct hubmodel *f = *state;
+    char job[ULID_ID_MAX], message[ULID_ID_MAX], later[ULID_ID_MAX], list[ULID_ID_MAX + 1];
+    AUTO_FREE char *got = NULL;
+    int64_t fence;
+
+    hubmodel_start(f, "work", job, message);
+    poll(f, "a");
+    assert_int_equal(hubmodel_reply(f, "a", 1, message, "done"), 200);
+    assert_int_equal(hubmodel_ack(f, "a", 1, message), 200);
+    hubmodel_pass_ms(f, LEASE_MS);
+    hubmodel_sweep(f);
+    hubmodel_continue(f, job, "more", later);
+    got = hubmodel_poll(f, "b", 0, &fence);
+    snprintf(list, sizeof list, "%s ", later);
+    assert_string_equal(got, list);
+    assert_int_equal(fence, 2);
+}
+
+int main(void)
+{
+#define MODEL_TEST(fn) cmocka_unit_test_setup_teardown(fn, hubmodel_setup, hubmodel_teardown)
+    const struct CMUnitTest tests[] = {
+        MODEL_TEST(a_stop_is_left_to_a_living_holder),
+        MODEL_TEST(a_stop_of_what_a_dead_holder_has_is_answered_at_once),
+        MODEL_TEST(a_stop_whose_holder_dies_is_answered_when_the_lease_ends),
+        MODEL_TEST(a_stop_survives_a_restart_of_the_hub),
+        MODEL_TEST(a_stop_that_did_not_arrive_is_told_again),
+        MODEL_TEST(stopping_twice_is_one_stop),
+        MODEL_TEST(a_holder_that_dies_without_work_leaves_nothing_behind),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
