@@ -8,14 +8,16 @@ static const char digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
 enum { PREFIX_MAX = 16, TIME_DIGITS = 10, ENTROPY_DIGITS = 16, ENTROPY_BYTES = 10 };
 
+static char upper(char c)
+{
+    return c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c;
+}
+
 /* -1 for what isn't a digit of Crockford's base 32. */
 static int digit_value(char c)
 {
-    const char *at;
+    const char *at = c != '\0' ? strchr(digits, upper(c)) : NULL;
 
-    if (c >= 'a' && c <= 'z')
-        c = (char)(c - 'a' + 'A');
-    at = c != '\0' ? strchr(digits, c) : NULL;
     return at != NULL ? (int)(at - digits) : -1;
 }
 
@@ -88,7 +90,7 @@ char *ulid_derive(char id[ULID_ID_MAX], const char *prefix, const char *purpose,
     (void)crypto_generichash_final(&state, hash, sizeof hash);
     ulid = put_prefix(id, prefix);
     for (size_t i = 0; i < TIME_DIGITS; i++)
-        ulid[i] = dated != NULL ? digits[digit_value(dated[i])] : '0';
+        ulid[i] = dated != NULL ? upper(dated[i]) : '0';
     put_entropy(ulid + TIME_DIGITS, hash);
     return id;
 }

@@ -398,7 +398,7 @@ class Peer:
             elif isinstance(part, bytes):
                 connection.sendall(part)
             else:
-                time.sleep(part)
+                time.sleep(part)  # nap: the peer is told to be slow
 
     def _carry_out(self, request):
         if request.headers.get("Authorization") != f"Bearer {self.agent_key}":
