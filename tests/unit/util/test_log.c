@@ -125,6 +125,7 @@ static void values_are_quoted_where_they_need_it(void **state)
         { "say \"x\"", "\"say \\\"x\\\"\"" },
         { "back\\slash", "\"back\\\\slash\"" },
         { "gr\xc3\xbc\xc3\x9f\xf0\x9f\x98\x80", "\"gr\xc3\xbc\xc3\x9f\xf0\x9f\x98\x80\"" },
+        { "a\x7f", "\"a\\u007f\"" },
         { "tab\there", "\"tab\\there\"" },
         { "\x1b[31mred\x07\x7f", "\"\\u001b[31mred\\u0007\\u007f\"" },
         { "\xc2\x9b"

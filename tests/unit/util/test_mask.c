@@ -211,6 +211,8 @@ static void characters_beyond_the_first_plane_are_escaped_in_pairs(void **state)
     (void)state;
     expect(m, "pass\\ud83d\\ude00\\u20ac\\u0001word", 1, "[secret]");
     expect(m, "pass\xf0\x9f\x98\x80\xe2\x82\xac\\u0001word", 1, "[secret]");
+    assert_int_equal(mask_add(m, "delete\x7f!", 8), 0);
+    expect(m, "delete\\u007f!", 1, "[secret]");
 }
 
 static void lines_of_a_key_are_found_alone_but_not_its_frame(void **state)

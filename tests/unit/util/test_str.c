@@ -76,6 +76,7 @@ static void the_nearest_name_is_found_if_it_is_near(void **state)
     assert_string_equal(str_nearest("log", names, ARRAY_SIZE(names)), "log");
     assert_string_equal(str_nearest("og", names, ARRAY_SIZE(names)), "log"); /* 1 of 3 */
     assert_null(str_nearest("g", names, ARRAY_SIZE(names)));                 /* 2 of 3 */
+    assert_null(str_nearest("xerver.yyzz", names, ARRAY_SIZE(names)));       /* 5 of 11 */
     assert_null(str_nearest("sandbox", names, ARRAY_SIZE(names)));
     assert_null(str_nearest("", names, ARRAY_SIZE(names)));
     assert_null(str_nearest("x", names, 0));
