@@ -17,6 +17,7 @@ struct verb {
 
 /* In the order of --help. The first one is what no verb means. */
 static const struct verb verbs[] = {
+    { "run", cmd_run, "the daemon, in the foreground" },
     { "up", cmd_up, "run hub and daemon together, for one person" },
     { "ask", cmd_ask, "start or go on with a conversation, print the reply" },
     { "check", cmd_check, "would the daemon work here?" },

@@ -72,7 +72,7 @@ static int open_root(const char *root, struct err *err)
     return TAKE_FD(fd);
 }
 
-static int make_root(const char *root, struct err *err)
+int workspace_prepare(const char *root, struct err *err)
 {
     if (mkdir(root, passage_mode()) < 0 && errno != EEXIST)
         return err_set(err, -errno,
@@ -163,7 +163,7 @@ int workspace_open(const char *root, const char *job_id, uid_t uid, char **ret_w
                        "the job's id can't name a directory: want 1 to %d letters, digits, '_' or "
                        "'-'",
                        JOB_ID_MAX);
-    r = make_root(root, err);
+    r = workspace_prepare(root, err);
     if (r < 0)
         return r;
     root_fd = open_root(root, err);

@@ -16,6 +16,10 @@ struct err;
 enum { WORKSPACE_UID_BASE = 0x70000000 };
 uid_t workspace_uid(const char *job_id);
 
+/* Makes root if it isn't there. workspace_open() does so too; this is for before the daemon's own
+ * confinement, which lets in only what exists. */
+int workspace_prepare(const char *root, struct err *err);
+
 /* Makes the directories if they aren't there; paths are allocated for the caller. job_id is
  * checked: [A-Za-z0-9_-], 1..64 characters, anything else -EINVAL. As root chowns to uid. ROOT is
  * made (its parent must be there); one that others may write to, or that isn't ours, is refused

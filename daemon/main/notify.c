@@ -1,0 +1,15 @@
+#include "main/daemon.h"
+
+#include <systemd/sd-daemon.h>
+
+/* Without a service manager sd_notify(3) does nothing; with one, a lost message is its loss. */
+
+void notify_ready(const struct daemon *d)
+{
+    (void)sd_notifyf(0, "READY=1\nSTATUS=serving %s", d->settings.server_url);
+}
+
+void notify_stopping(void)
+{
+    (void)sd_notify(0, "STOPPING=1\nSTATUS=draining");
+}

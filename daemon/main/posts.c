@@ -1,0 +1,259 @@
+/* Polls and posts: commands to requests, answers to events. */
+#include "main/daemon.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+#include "upstream/envelope.h"
+#include "util/clock.h"
+#include "util/log.h"
+#include "util/mask.h"
+#include "util/mem.h"
+
+enum {
+    PROBLEMS_MAX = 256, /* distinct ones remembered, so that each is logged once */
+    SKEW_MS = 5 * 60 * 1000
+};
+
+struct post {
+    struct posts *owner;
+    uint64_t seq;
+    enum core_post what;
+    struct post *next, **place;
+};
+
+struct problem {
+    UT_hash_handle hh;
+    char text[];
+};
+
+struct posts {
+    struct daemon *daemon;
+    struct post *in_flight; /* only to free them at the end */
+    struct problem *problems;
+    bool skew_said;
+    bool down; /* the last poll failed: say when it works again */
+};
+
+static const char *const post_names[] = {
+    [CORE_POST_NONE] = "none",         [CORE_POST_PROCESSING] = "processing",
+    [CORE_POST_PROGRESS] = "progress", [CORE_POST_REPLY] = "reply",
+    [CORE_POST_ACK] = "ack",
+};
+static_assert(ARRAY_SIZE(post_names) == CORE_POST_COUNT, "every post has a name");
+
+struct posts *posts_new(struct daemon *d)
+{
+    struct posts *p = mem_new(struct posts);
+
+    p->daemon = d;
+    return p;
+}
+
+static void post_free(struct post *post)
+{
+    *post->place = post->next;
+    if (post->next)
+        post->next->place = post->place;
+    free(post);
+}
+
+static struct post *post_new(struct posts *p, uint64_t seq, enum core_post what)
+{
+    struct post *post = mem_new(struct post);
+
+    post->owner = p;
+    post->seq = seq;
+    post->what = what;
+    post->next = p->in_flight;
+    post->place = &p->in_flight;
+    if (post->next)
+        post->next->place = &post->next;
+    p->in_flight = post;
+    return post;
+}
+
+void posts_free(struct posts *p)
+{
+    struct problem *problem, *next;
+
+    if (!p)
+        return;
+    while (p->in_flight)
+        post_free(p->in_flight);
+    HASH_ITER (hh, p->problems, problem, next) {
+        HASH_DEL(p->problems, problem);
+        free(problem);
+    }
+    free(p);
+}
+
+static enum core_answer answer_of(const struct upstream_answer *a)
+{
+    switch (a->verdict) {
+    case UPSTREAM_OK:
+        return CORE_ANSWER_OK;
+    case UPSTREAM_REFUSED:
+        return CORE_ANSWER_REFUSED;
+    case UPSTREAM_TOO_LARGE:
+        return CORE_ANSWER_TOO_LARGE;
+    case UPSTREAM_CONFLICT:
+        return CORE_ANSWER_CONFLICT;
+    case UPSTREAM_KEY_REFUSED:
+        return CORE_ANSWER_KEY_REFUSED;
+    case UPSTREAM_BUSY:
+        return CORE_ANSWER_BUSY;
+    case UPSTREAM_FAILED:
+        return CORE_ANSWER_FAILED;
+    case UPSTREAM_DOWN:
+        return CORE_ANSWER_DOWN;
+    case UPSTREAM_VERDICT_COUNT:
+        break;
+    }
+    return CORE_ANSWER_DOWN;
+}
+
+static void log_problem(struct posts *p, const char *text)
+{
+    size_t len = strlen(text);
+    struct problem *problem = NULL, *oldest = p->problems;
+
+    HASH_FIND_STR(p->problems, text, problem);
+    if (problem)
+        return;
+    if (HASH_COUNT(p->problems) >= PROBLEMS_MAX) {
+        HASH_DEL(p->problems, oldest);
+        free(oldest);
+    }
+    problem = mem_alloc(sizeof *problem + len + 1);
+    memcpy(problem->text, text, len + 1);
+    HASH_ADD_KEYPTR(hh, p->problems, problem->text, len, problem);
+    log_warning("message_skipped", "text", text);
+}
+
+static void log_skew(struct posts *p, int64_t skew_ms)
+{
+    char span[32];
+
+    if (p->skew_said || (skew_ms < SKEW_MS && skew_ms > -SKEW_MS))
+        return;
+    p->skew_said = true;
+    log_warning("clock_skew", "off_by",
+                clock_span(span, (uint64_t)(skew_ms < 0 ? -skew_ms : skew_ms)), "text",
+                skew_ms < 0 ? "this machine's clock is ahead of the server's"
+                            : "this machine's clock is behind the server's");
+}
+
+static void deliver_listing(struct posts *p, struct listing *listing)
+{
+    for (size_t i = 0; i < listing->problem_count; i++)
+        log_problem(p, listing->problems[i].text);
+    for (size_t i = 0; i < listing->job_count; i++) {
+        struct listing_job *job = &listing->jobs[i];
+        const struct core_event job_ev = { .type = CORE_EV_JOB,
+                                           .job_id = job->id,
+                                           .fence = job->fence,
+                                           .cancel_requested = job->cancel_requested };
+
+        for (size_t m = 0; m < job->message_count; m++) {
+            const struct core_event ev = { .type = CORE_EV_MESSAGE, .task = listing_take(job, m) };
+
+            wire_run(p->daemon, &ev);
+        }
+        wire_run(p->daemon, &job_ev);
+    }
+}
+
+static void on_polled(const struct upstream_answer *answer, void *ctx)
+{
+    struct posts *p = ctx;
+    const struct core_event ev = { .type = CORE_EV_POLLED,
+                                   .answer = answer_of(answer),
+                                   .retry_after_ms = answer->retry_after_ms,
+                                   .waited = answer->waited };
+
+    if (answer->verdict == UPSTREAM_OK) {
+        log_skew(p, answer->clock_skew_ms);
+        if (p->down)
+            log_notice("poll_works_again");
+        p->down = false;
+        if (answer->listing)
+            deliver_listing(p, answer->listing);
+    } else {
+        p->down = true;
+        log_warning("poll_failed", "status", answer->status ? LOG_N(answer->status) : NULL, "text",
+                    answer->text);
+    }
+    wire_run(p->daemon, &ev);
+}
+
+void posts_poll(struct posts *p, uint32_t wait_ms)
+{
+    upstream_poll(p->daemon->upstream, wait_ms, on_polled, p);
+}
+
+static void on_sent(const struct upstream_answer *answer, void *ctx)
+{
+    struct post *post = ctx;
+    struct posts *p = post->owner;
+    const struct task *t = core_task(p->daemon->core, post->seq);
+    const struct core_event ev = { .type = CORE_EV_SENT,
+                                   .seq = post->seq,
+                                   .answer = answer_of(answer),
+                                   .retry_after_ms = answer->retry_after_ms,
+                                   .fence = answer->fence };
+
+    if (answer->verdict != UPSTREAM_OK)
+        log_warning("post_failed", "post", post_names[post->what], "job", t ? t->job_id : NULL,
+                    "message", t ? t->id : NULL, "status",
+                    answer->status ? LOG_N(answer->status) : NULL, "text", answer->text);
+    else if (post->what == CORE_POST_REPLY)
+        log_info("reply_delivered", "job", t ? t->job_id : NULL, "message", t ? t->id : NULL,
+                 "kind", t && t->reply_kind == TASK_REPLY_ERROR ? "error" : "assistant");
+    post_free(post);
+    wire_run(p->daemon, &ev);
+}
+
+static char *envelope_for(const struct posts *p, const struct task *t, enum core_post what)
+{
+    struct core_progress progress;
+    struct envelope_progress out;
+    uint32_t number;
+
+    if (what == CORE_POST_PROCESSING)
+        return t->state == TASK_RUNNING ? envelope_processing(t->job_id, t->id, t->attempt) : NULL;
+    if (what == CORE_POST_REPLY)
+        return t->state == TASK_FINISHED
+                   ? envelope_reply(t->job_id, t->id, t->reply_kind, t->reply ? t->reply : "")
+                   : NULL;
+    if (!core_progress(p->daemon->core, t->seq, &progress, &number))
+        return NULL;
+    out = (struct envelope_progress){ .type = progress.tool_name ? "tool_use" : "text",
+                                      .text = progress.text,
+                                      .tool_name = progress.tool_name,
+                                      .tool_status = progress.tool_status };
+    return envelope_progress(t->job_id, t->id, t->attempt, number, &out);
+}
+
+void posts_send(struct posts *p, uint64_t seq, enum core_post what)
+{
+    struct daemon *d = p->daemon;
+    const struct core_event dropped = { .type = CORE_EV_SENT,
+                                        .seq = seq,
+                                        .answer = CORE_ANSWER_DROPPED };
+    const struct task *t = core_task(d->core, seq);
+    AUTO_FREE char *body = t && what != CORE_POST_ACK ? envelope_for(p, t, what) : NULL;
+
+    if (body) /* once more where it leaves: the journal may hold what an older mask let through */
+        body = mask_text(d->mask, body);
+    if (t && what == CORE_POST_ACK)
+        upstream_ack(d->upstream, t->ack_id, core_fence(d->core, seq), on_sent,
+                     post_new(p, seq, what));
+    else if (body)
+        upstream_submit(d->upstream, body, core_fence(d->core, seq), on_sent,
+                        post_new(p, seq, what));
+    else
+        wire_run(d, &dropped); /* what it was about ended between the decision and now */
+}

@@ -1,0 +1,182 @@
+/* Settings, key and secrets as the running daemon has them: at the start, and on HUP anew, all or
+ * nothing. */
+#include "main/daemon.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <libgen.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "util/cleanup.h"
+#include "util/err.h"
+#include "util/log.h"
+#include "util/mask.h"
+#include "util/mem.h"
+#include "util/secret.h"
+#include "util/str.h"
+
+/* Everything that depends on the settings and is replaced with them. */
+struct fresh {
+    struct settings settings;
+    struct agentkey key; /* no key: the old one stays */
+    struct mask *mask;
+};
+
+static enum log_level level_of(const struct settings *s)
+{
+    static const char *const names[] = { "error", "warning", "notice", "info", "debug" };
+
+    static_assert(ARRAY_SIZE(names) == LOG_LEVEL_COUNT, "every level has a name");
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+        if (str_eq(names[i], s->log_level))
+            return (enum log_level)i;
+    return LOG_INFO;
+}
+
+static enum log_format format_of(const struct settings *s)
+{
+    if (str_eq(s->log_format, "json"))
+        return LOG_FORMAT_JSON;
+    if (str_eq(s->log_format, "journal"))
+        return LOG_FORMAT_JOURNAL;
+    return str_eq(s->log_format, "text") ? LOG_FORMAT_TEXT : LOG_FORMAT_AUTO;
+}
+
+static int add_key(struct mask *mask, const struct agentkey *key, struct err *err)
+{
+    int r;
+
+    if (!key->key)
+        return 0;
+    r = mask_add(mask, secret_text(key->key), secret_len(key->key));
+    return r < 0 ? err_set(err, r, "the agent key is shorter than %d characters", MASK_MIN) : 0;
+}
+
+static int add_runner_secrets(struct mask *mask, const struct settings *s, struct err *err)
+{
+    for (size_t i = 0; i < s->runner_secrets.len; i++) {
+        const struct settings_pair *pair = &s->runner_secrets.items[i];
+        CLEANUP_PTR(secret_free) struct secret *secret = NULL;
+        int r = secret_load(pair->value, &secret, err);
+
+        if (r < 0)
+            return err_prefix(err, "runner.secrets.%s", pair->name);
+        r = mask_add(mask, secret_text(secret), secret_len(secret));
+        if (r < 0)
+            return err_set(err, r,
+                           "runner.secrets.%s: '%s' holds fewer than %d characters; a value that "
+                           "short can't be kept out of replies, so it is not taken as a secret",
+                           pair->name, pair->value, MASK_MIN);
+    }
+    return 0;
+}
+
+/* The mask keeps the old key beside the new one: what an earlier task has seen may still come. */
+static int make_mask(const struct daemon *d, struct fresh *f, struct err *err)
+{
+    int r;
+
+    f->mask = mask_new();
+    r = add_key(f->mask, &d->key, err);
+    if (r == 0)
+        r = add_key(f->mask, &f->key, err);
+    if (r == 0)
+        r = add_runner_secrets(f->mask, &f->settings, err);
+    return r;
+}
+
+static char *program_of(const struct settings *s)
+{
+    AUTO_FREE char *path = mem_strdup(s->runner_argv.len > 0 ? s->runner_argv.items[0] : "?");
+
+    return mem_strdup(basename(path));
+}
+
+static void swap_in(struct daemon *d, struct fresh *f)
+{
+    struct mask *old = d->mask;
+
+    settings_done(&d->settings);
+    d->settings = f->settings;
+    if (f->key.key) {
+        if (d->upstream)
+            upstream_set_key(d->upstream, f->key.key);
+        agentkey_done(&d->key);
+        d->key = f->key;
+    }
+    d->mask = f->mask;
+    log_setup(level_of(&d->settings), format_of(&d->settings), d->mask);
+    mask_free(old);
+    free(d->program);
+    d->program = program_of(&d->settings);
+    for (size_t i = 0; i < d->settings.warnings.len; i++)
+        log_warning("settings", "text", d->settings.warnings.items[i]);
+}
+
+int reload_first(struct daemon *d, struct settings *settings, struct err *err)
+{
+    struct fresh f = { .settings = *settings };
+    int r = agentkey_load(settings, &d->key_from_env, &f.key, err);
+
+    if (r == 0)
+        r = make_mask(d, &f, err);
+    if (r < 0) {
+        agentkey_done(&f.key);
+        mask_free(f.mask);
+        return r;
+    }
+    *settings = (struct settings){ 0 };
+    swap_in(d, &f);
+    return 0;
+}
+
+/* Whole or not at all: a change that needs a restart holds the others back too. */
+static int check_fixed(const struct daemon *d, const struct settings *fresh, struct err *err)
+{
+    CLEANUP(strv_done) struct strv fixed = { 0 };
+
+    settings_unreloadable(&d->settings, fresh, &fixed);
+    if (fixed.len == 0)
+        return 0;
+    return err_set(err, -EINVAL, "%s changed%s, which takes effect by a restart only",
+                   fixed.items[0], fixed.len > 1 ? " (and others)" : "");
+}
+
+static int prepare(struct daemon *d, struct fresh *f, struct err *err)
+{
+    int r = settings_check(&f->settings, err);
+
+    if (r == 0)
+        r = check_fixed(d, &f->settings, err);
+    if (r == 0)
+        r = agentkey_load(&f->settings, NULL, &f->key, err);
+    if (r == -ENOKEY) /* it came from the environment, which can't change */
+        r = 0;
+    return r == 0 ? make_mask(d, f, err) : r;
+}
+
+void reload(struct daemon *d)
+{
+    struct fresh f = { 0 };
+    struct core_options options;
+    struct err err = { 0 };
+
+    if (args_load(&d->args, &d->options, &f.settings) != 0) {
+        log_error("reload_failed", "text",
+                  "the settings stay as they were; the line above says "
+                  "what is wrong with the new ones");
+        return;
+    }
+    if (prepare(d, &f, &err) < 0) {
+        log_error("reload_failed", "error", err.text, "text", "the settings stay as they were");
+        settings_done(&f.settings);
+        agentkey_done(&f.key);
+        mask_free(f.mask);
+        return;
+    }
+    swap_in(d, &f);
+    options = wire_options(d);
+    core_set_options(d->core, &options);
+    log_notice("reloaded", "file", d->settings.file);
+}

@@ -1,0 +1,217 @@
+/* nairid run: puts the daemon together, runs it, takes it apart. */
+#include "main/daemon.h"
+
+#include <errno.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "control/control.h"
+#include "loop/loop.h"
+#include "main/cmd.h"
+#include "main/exitcode.h"
+#include "net/http.h"
+#include "runner/runner.h"
+#include "sandbox/confine.h"
+#include "store/store.h"
+#include "util/cleanup.h"
+#include "util/err.h"
+#include "util/log.h"
+#include "util/mask.h"
+#include "util/mem.h"
+#include "workspace/workspace.h"
+
+enum { SPAWNER_WAIT_MS = 5000 };
+
+static const struct options_spec spec = {
+    .verb = "run",
+    .usage = "[-c FILE] [--state DIR] [--set KEY=VALUE]",
+    .summary = "Runs the daemon in the foreground; logs to standard error.\n"
+               "TERM or INT drains, a second one stops at once, HUP reads the settings anew.",
+    .base = &args_spec,
+};
+
+static void restore_row(struct task *t, void *ctx)
+{
+    struct daemon *d = ctx;
+
+    core_restore(d->core, t);
+}
+
+static void restore_tombstone(const char *id, int64_t acked_ms, void *ctx)
+{
+    struct daemon *d = ctx;
+
+    core_restore_tombstone(d->core, id, acked_ms);
+}
+
+/* Before any thread, secret or network: the journal with its lock, and the spawner. */
+static int open_state(struct daemon *d, const struct settings *s, struct err *err)
+{
+    int r = store_open(s->state_dir, &d->store, err);
+
+    if (r < 0)
+        return r == -EWOULDBLOCK ? EX_TEMPFAIL : exitcode_from_errno(r);
+    r = spawner_fork(store_lock_fd(d->store), &d->spawner, err);
+    return r < 0 ? EX_TEMPFAIL : EX_OK;
+}
+
+static int open_core(struct daemon *d, struct err *err)
+{
+    struct core_options options = wire_options(d);
+    int r;
+
+    d->core = core_new(&options, store_max_seq(d->store));
+    d->turn = turn_new();
+    r = store_load(d->store, restore_row, restore_tombstone, d, err);
+    return r < 0 ? exitcode_from_errno(r) : EX_OK;
+}
+
+static int open_edge(struct daemon *d, struct err *err)
+{
+    const struct http_options http = { .user_agent = "nairid/" NAIRID_VERSION,
+                                       .ca_file = d->settings.server_ca_file,
+                                       .proxy = d->settings.server_proxy };
+    const struct upstream_options upstream = { .url = d->settings.server_url,
+                                               .agent_id = d->settings.agent_id,
+                                               .instance_id = store_instance_id(d->store),
+                                               .key = d->key.key };
+    int r = loop_new(&d->loop, err);
+
+    if (r < 0)
+        return EX_SOFTWARE;
+    d->attempts = attempts_new(d);
+    d->posts = posts_new(d);
+    r = spawner_attach(d->spawner, d->loop, &attempts_ops, d->attempts, err);
+    if (r < 0)
+        return EX_TEMPFAIL;
+    r = control_new(d->loop, d->settings.state_dir, admin_answer, d, &d->control, err);
+    if (r < 0)
+        return exitcode_from_errno(r);
+    r = http_new(d->loop, &http, &d->http, err);
+    if (r == 0)
+        r = upstream_new(d->http, &upstream, &d->upstream, err);
+    return r < 0 ? EX_CONFIG : EX_OK;
+}
+
+static void add_folder_of(struct strv *folders, const char *file)
+{
+    AUTO_FREE char *copy = mem_strdup(file);
+
+    if (file)
+        strv_add(folders, dirname(copy));
+}
+
+/* The last step before threads: from here on a bug in the daemon reaches its state, the workspaces
+ * and what it must read again on HUP, and starts no program. */
+static int confine(const struct daemon *d, struct err *err)
+{
+    const struct settings *s = &d->settings;
+    const char *const writable[] = { s->state_dir, s->workspace_root, NULL };
+    const char *credentials = getenv("CREDENTIALS_DIRECTORY");
+    CLEANUP(strv_done) struct strv readable = { 0 };
+    struct confine_paths paths = { .writable = writable };
+    int r = workspace_prepare(s->workspace_root, err);
+
+    if (r < 0)
+        return exitcode_from_errno(r);
+    add_folder_of(&readable, s->file);
+    add_folder_of(&readable, s->api_key_file);
+    add_folder_of(&readable, s->server_ca_file);
+    for (size_t i = 0; i < s->runner_secrets.len; i++)
+        add_folder_of(&readable, s->runner_secrets.items[i].value);
+    if (credentials)
+        strv_add(&readable, credentials);
+    paths.readable = (const char *const *)readable.items;
+    return confine_daemon(&paths, err) < 0 ? EX_CONFIG : EX_OK;
+}
+
+static int start(struct daemon *d, struct settings *settings, struct err *err)
+{
+    int code;
+
+    if (settings_check(settings, err) < 0 || runner_check(settings, err) < 0)
+        return EX_CONFIG;
+    code = open_state(d, settings, err);
+    if (code != EX_OK)
+        return code;
+    if (reload_first(d, settings, err) < 0)
+        return EX_CONFIG;
+    code = open_core(d, err);
+    if (code == EX_OK)
+        code = open_edge(d, err);
+    if (code == EX_OK)
+        code = confine(d, err);
+    if (code == EX_OK && wire_start(d, err) < 0)
+        code = EX_IOERR;
+    return code;
+}
+
+static void stop(struct daemon *d)
+{
+    control_free(d->control);
+    spawner_free(d->spawner, SPAWNER_WAIT_MS);
+    upstream_free(d->upstream);
+    http_free(d->http);
+    store_free(d->store); /* last of what reports to the loop: writes what was submitted */
+    attempts_free(d->attempts);
+    posts_free(d->posts);
+    wire_done(d);
+    turn_free(d->turn);
+    core_free(d->core);
+    loop_free(d->loop);
+    agentkey_done(&d->key);
+    agentkey_done(&d->key_from_env);
+    settings_done(&d->settings);
+    log_setup(LOG_INFO, LOG_FORMAT_AUTO, NULL);
+    mask_free(d->mask);
+    free(d->program);
+}
+
+static int run(struct daemon *d)
+{
+    struct settings settings = { 0 };
+    struct err err = { 0 };
+    int code = args_load(&d->args, &d->options, &settings);
+
+    if (code == EX_OK) {
+        code = start(d, &settings, &err);
+        if (code == EX_OK) {
+            log_notice("started", "version", NAIRID_VERSION, "pid", LOG_N(getpid()), "state",
+                       d->settings.state_dir);
+            loop_run(d->loop);
+            code = d->exit_code;
+        } else {
+            fprintf(stderr, "nairid: %s\n", err.text);
+        }
+    }
+    settings_done(&settings);
+    stop(d);
+    if (code != EX_OK || d->started_ms > 0)
+        log_notice("stopped", "exit", LOG_N(code));
+    return code;
+}
+
+int cmd_run(int argc, char **argv)
+{
+    struct daemon d = { 0 };
+    struct err err = { 0 };
+    int code;
+
+    /* the key leaves the environment before anything else happens */
+    if (agentkey_take_env(&d.key_from_env, &err) < 0) {
+        fprintf(stderr, "nairid: %s\n", err.text);
+        return EX_CONFIG;
+    }
+    if (!args_parse(&spec, argc, argv, &d.args, &d.options, &code)) {
+        agentkey_done(&d.key_from_env);
+        return code;
+    }
+    (void)prctl(PR_SET_DUMPABLE, 0); /* it can't fail; no core dump, no ptrace by our own uid */
+    code = run(&d);
+    options_done(&d.options);
+    return code;
+}
