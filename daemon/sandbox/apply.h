@@ -68,7 +68,8 @@ int apply_start(const struct apply *a, const struct plan *plan, const int stdio[
 /* After APPLY_READY: maps its one id, and makes it the kernel's first choice when memory is short
  * (choom(1)). */
 int apply_map_ids(const struct plan *plan, pid_t pid, struct err *err);
-/* The sentence for a FAILED report, cut at size - 1: what failed, why, what may help. */
+/* The sentence for a FAILED report, cut at size - 1: what failed, why, what may help. plan: NULL
+ * where there is none yet. */
 void apply_describe(const struct plan *plan, const struct apply_report *report, char *text,
                     size_t size);
 /* Whether it says that the program isn't there or can't be executed. */

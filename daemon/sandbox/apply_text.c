@@ -52,11 +52,11 @@ static const struct {
 
 static const char *hint(const struct plan *plan, const struct apply_report *r)
 {
-    if (r->stage == APPLY_TREE && r->error == -EPERM && r->index < plan->step_count &&
+    if (plan && r->stage == APPLY_TREE && r->error == -EPERM && r->index < plan->step_count &&
         plan->steps[r->index].type == PLAN_STEP_PROC)
         return "a container hides parts of /proc and with that forbids a new one: run it with "
                "unmasked paths (systempaths=unconfined, procMount: Unmasked)";
-    if (r->stage == APPLY_EXEC && r->error == -ENOENT)
+    if (plan && r->stage == APPLY_EXEC && r->error == -ENOENT)
         return plan->programs.len > 1 ? "no such program in the sandbox's PATH"
                                       : "not there in the sandbox, or its interpreter isn't";
     for (size_t i = 0; i < ARRAY_SIZE(hints); i++)
@@ -70,7 +70,9 @@ static void name_what(const struct plan *plan, const struct apply_report *r, cha
 {
     const char *stage = r->stage < APPLY_STAGE_COUNT ? stage_texts[r->stage] : "something unknown";
 
-    if (r->stage == APPLY_SOURCES && r->index < plan->step_count)
+    if (!plan)
+        (void)snprintf(text, size, "%s", stage);
+    else if (r->stage == APPLY_SOURCES && r->index < plan->step_count)
         (void)snprintf(text, size, "%s '%s'", stage, plan->steps[r->index].text);
     else if (r->stage == APPLY_TREE && r->index < plan->step_count)
         plan_step_describe(&plan->steps[r->index], text, size);

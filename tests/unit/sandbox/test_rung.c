@@ -1,0 +1,157 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "sandbox/rung.h"
+#include "util/cleanup.h"
+#include "util/err.h"
+#include "util/str.h"
+
+enum { TASK_UID = 0x6fff0002 };
+
+static void every_wall_has_a_name_of_its_own(void **state)
+{
+    (void)state;
+    for (int i = 0; i < RUNG_WALL_COUNT; i++) {
+        assert_true(strlen(rung_wall_name((enum rung_wall)i)) > 2);
+        for (int k = 0; k < i; k++)
+            assert_string_not_equal(rung_wall_name((enum rung_wall)i),
+                                    rung_wall_name((enum rung_wall)k));
+    }
+}
+
+static void this_machine_gives_all_walls_or_weaker_ones(void **state)
+{
+    struct rung rung;
+    struct err err = { 0 };
+
+    (void)state;
+    rung_probe(geteuid(), TASK_UID, &rung);
+    for (int i = 0; i < RUNG_WALL_COUNT; i++)
+        if (rung.walls[i].state != RUNG_HOLDS && rung.walls[i].state != RUNG_WEAKER)
+            fail_msg("%s: state %d: %s", rung_wall_name((enum rung_wall)i),
+                     (int)rung.walls[i].state, rung.walls[i].text);
+    for (int i = 0; i < RUNG_WALL_COUNT; i++)
+        assert_int_equal(rung.walls[i].text[0] != '\0', rung.walls[i].state == RUNG_WEAKER);
+    assert_int_equal(rung_check(&rung, NULL, &err), 0);
+}
+
+static void a_missing_wall_is_refused_by_its_name(void **state)
+{
+    struct rung rung = { 0 };
+    struct err err = { 0 };
+
+    (void)state;
+    for (int i = 0; i < RUNG_WALL_COUNT; i++)
+        rung.walls[i].state = RUNG_HOLDS;
+    assert_int_equal(rung_check(&rung, NULL, &err), 0);
+    for (int i = 0; i < RUNG_WALL_COUNT; i++) {
+        rung.walls[i].state = RUNG_MISSING;
+        (void)snprintf(rung.walls[i].text, sizeof rung.walls[i].text, "because of %d", i);
+        assert_int_equal(rung_check(&rung, NULL, &err), -EOPNOTSUPP);
+        assert_true(str_starts_with(err.text, rung_wall_name((enum rung_wall)i)));
+        assert_non_null(strstr(err.text, "because of"));
+        rung.walls[i].state = RUNG_WEAKER;
+        assert_int_equal(rung_check(&rung, NULL, &err), 0);
+    }
+}
+
+static void an_unknown_name_to_accept_is_refused(void **state)
+{
+    CLEANUP(strv_done) struct strv accept = { 0 };
+    struct rung rung = { 0 };
+    struct err err = { 0 };
+
+    (void)state;
+    strv_add(&accept, "cgroup");
+    assert_int_equal(rung_check(&rung, &accept, &err), 0);
+    strv_add(&accept, "landlok");
+    assert_int_equal(rung_check(&rung, &accept, &err), -EINVAL);
+    assert_non_null(strstr(err.text, "'landlok'"));
+    assert_non_null(strstr(err.text, "'landlock'"));
+}
+
+/* Without user namespaces: within one whose own limit for more is 0. */
+static int probe_without_namespaces(void)
+{
+    uid_t uid = geteuid();
+    struct rung rung;
+    struct err err = { 0 };
+    FILE *file;
+
+    if (unshare(CLONE_NEWUSER) < 0)
+        return 10;
+    file = fopen("/proc/sys/user/max_user_namespaces", "we");
+    if (!file || fputs("0", file) < 0 || fclose(file) != 0)
+        return 11;
+    rung_probe(uid, TASK_UID, &rung);
+    if (rung.walls[RUNG_USER_NAMESPACE].state != RUNG_MISSING)
+        return 12;
+    if (rung.walls[RUNG_LANDLOCK].state != RUNG_UNKNOWN)
+        return 13;
+    if (rung_check(&rung, NULL, &err) != -EOPNOTSUPP || !strstr(err.text, "user-namespace"))
+        return 14;
+    return strstr(err.text, "max_user_namespaces") ? 0 : 15;
+}
+
+static void without_user_namespaces_that_is_what_is_said(void **state)
+{
+    int status;
+    pid_t pid = fork();
+
+    (void)state;
+    if (pid == 0)
+        _exit(probe_without_namespaces());
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static int probe_in_chroot(void)
+{
+    struct rung rung;
+
+    if (unshare(CLONE_NEWUSER) < 0 || chroot("/usr") < 0 || chdir("/") < 0)
+        return 10;
+    rung_probe(1, TASK_UID, &rung);
+    if (rung.walls[RUNG_USER_NAMESPACE].state != RUNG_MISSING)
+        return 11;
+    return strstr(rung.walls[RUNG_USER_NAMESPACE].text, "chroot") ? 0 : 12;
+}
+
+static void in_a_chroot_the_remedy_names_it(void **state)
+{
+    int status;
+    pid_t pid = fork();
+
+    (void)state;
+    if (pid == 0)
+        _exit(probe_in_chroot());
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_wall_has_a_name_of_its_own),
+        cmocka_unit_test(this_machine_gives_all_walls_or_weaker_ones),
+        cmocka_unit_test(a_missing_wall_is_refused_by_its_name),
+        cmocka_unit_test(an_unknown_name_to_accept_is_refused),
+        cmocka_unit_test(without_user_namespaces_that_is_what_is_said),
+        cmocka_unit_test(in_a_chroot_the_remedy_names_it),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
