@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import re
 import shutil
 import signal
@@ -14,7 +15,8 @@ import urllib.request
 
 import pytest
 
-from clikit import check_reports, environment, nairid
+from clikit import Terminal, check_reports, environment, nairid
+from daemonkit import Account
 from hubkit import program, wait_until
 
 CONFIG = """
@@ -61,8 +63,11 @@ def is_alive(pid):
 class Up:
     """A running `nairid up`, its output in files."""
 
-    def __init__(self, folder, config=CONFIG, state=None, listen="127.0.0.1:0", env=None, args=()):
+    def __init__(self, folder, config=CONFIG, state=None, listen="127.0.0.1:0", env=None,
+                 account=None):
         self.folder = folder
+        self.wrap = account.wrap if account else []
+        self.program = account.program("nairid") if account else program("nairid")
         self.state = os.fspath(state or folder / "state")
         self.config = folder / "up.yaml"
         self.config.write_text(config)
@@ -70,8 +75,8 @@ class Up:
         self.out, self.err = folder / "up.out", folder / "up.err"
         with open(self.out, "ab") as out, open(self.err, "ab") as err:
             self.proc = subprocess.Popen(
-                [program("nairid"), "up", "-c", self.config, "--state", self.state, "--listen",
-                 listen, *args], env=self.env, stdin=subprocess.DEVNULL, stdout=out, stderr=err)
+                [*self.wrap, self.program, "up", "-c", self.config, "--state", self.state,
+                 "--listen", listen], env=self.env, stdin=subprocess.DEVNULL, stdout=out, stderr=err)
         self.pid = self.proc.pid
 
     @property
@@ -270,7 +275,7 @@ def test_a_signal_lets_the_running_task_end_and_its_reply_arrive(make_up, signo)
     assert up.end(signo) == 0
     again = make_up(state=up.state).ready()
     [reply] = [row for row in again.messages(job) if row["role"] == "assistant"]
-    assert reply["content"] == "done\n"
+    assert reply["content"] == "done"
 
 
 @pytest.mark.parametrize("signals", [[signal.SIGTERM, signal.SIGTERM], [signal.SIGQUIT]])
@@ -362,3 +367,31 @@ def test_a_hub_that_is_missing_is_named(tmp_path):
                           env=environment(tmp_path), capture_output=True, text=True, timeout=60)
     assert done.returncode == 73
     assert "nairi-hub" in done.stderr
+
+
+def test_a_terminal_shows_the_lines_that_the_task_prints(up):
+    ask = Terminal("ask", "--state", up.state,
+                   "echo first step; until [ -e go ]; do sleep 0.05; done; echo the end",
+                   env={**up.env, "TERM": "xterm"}, stdout_pipe=True)
+    ask.expect("working: first step")
+    ask.interrupt()
+    assert ask.end() == 130
+    job = re.search(r"--job (job_\w+)", ask.text).group(1)
+    curl = re.search(r"curl -X POST .*/stop", ask.text).group().replace("curl", "curl -sSf -m 20", 1)
+    subprocess.run(["sh", "-ec", f". '{up.state}/client.env'; {curl}"], env=up.env, check=True,
+                   stdout=subprocess.DEVNULL, timeout=60)
+    done = up.ask("--job", job)
+    assert done.returncode == 1 and "stopped by the user" in done.stderr
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root")
+def test_an_ordinary_user_can_do_the_same():
+    account = Account("user")
+    up = Up(pathlib.Path(account.folder), account=account)
+    try:
+        up.ready()
+        assert up.ask("id -un; hostname").stdout == "agent\nsandbox\n"
+        assert up.end() == 0
+    finally:
+        up.discard()
+        account.done()
