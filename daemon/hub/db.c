@@ -140,7 +140,7 @@ static int bind(struct query *q, int index, char type, va_list *ap)
         return sqlite3_bind_blob64(q->stmt, index, bytes, va_arg(*ap, size_t), SQLITE_STATIC);
     }
     default:
-        assert(!"a letter of types");
+        assert(false && "a letter of types");
         return SQLITE_MISUSE;
     }
 }
