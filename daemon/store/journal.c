@@ -426,7 +426,7 @@ static int apply(struct journal *j, const struct batch_op *op, struct err *err)
     /* A state that has no row to go to would be lost without a word. */
     if (r == 0 && (which == STATEMENT_UPDATE || which == STATEMENT_ACK) &&
         sqlite3_changes(j->db) != 1)
-        return err_set(err, -ENOENT, "store: '%s' has no message %s to update", j->path,
+        return err_set(err, -EPROTO, "store: '%s' has no message %s to update", j->path,
                        op->task->id);
     return r;
 }

@@ -119,7 +119,7 @@ int schema_fail(sqlite3 *db, const char *path, const char *what, struct err *err
     case SQLITE_PERM:
         return err_set(err, -EACCES, "%s: '%s' can't be written: %s", what, path, words);
     case SQLITE_CONSTRAINT:
-        return err_set(err, -EEXIST, "%s: '%s': %s", what, path, words);
+        return err_set(err, -EPROTO, "%s: '%s': %s", what, path, words);
     case SQLITE_TOOBIG:
         return err_set(err, -EMSGSIZE, "%s: '%s': %s", what, path, words);
     case SQLITE_NOMEM:

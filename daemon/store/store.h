@@ -2,9 +2,9 @@
  * WAL, synchronous=FULL. Opened and read on the caller's thread; written by one thread of its own
  * (loop/worker): a batch is one transaction, and its callback comes after the commit is durable.
  * Schema versions are PRAGMA user_version; older ones are migrated in one transaction, a newer one
- * is refused. A file that isn't a database or fails integrity_check is never touched: the error
- * says how to set it aside. The journal holds message texts: its directory is 0700, the file 0600.
- */
+ * is refused. A file that isn't a journal or fails the integrity check (made up to 64 MiB) is never
+ * touched: the error says how to set it aside. The journal holds message texts: its directory is
+ * made 0700, and refused if others may write to it; each file in it is 0600. */
 #pragma once
 #include "task/task.h"
 #include "util/cleanup.h"
@@ -20,16 +20,22 @@ struct store_batch;
 typedef void (*store_row_fn)(struct task *t, void *ctx);
 /* acked_ms: wall time of the acknowledgement. */
 typedef void (*store_tombstone_fn)(const char *id, int64_t acked_ms, void *ctx);
-/* result: 0 once durable, else a negative errno (-ENOSPC, -EIO, ...) and err the sentence; then
- * nothing of the batch is on disk. */
+/* result: 0 once durable, else a negative errno (-ENOSPC, -EIO, ...) and err the sentence: nothing
+ * of the batch may be carried out. A failure is final: every later batch fails with it too, and
+ * what the next start loads is the truth (of a batch whose fsync failed: all of it, or nothing). */
 typedef void (*store_done_fn)(uint64_t batch_id, int result, const struct err *err, void *ctx);
 
 /* Takes the directory's lock file first ("nairid.lock", flock, close-on-exec, holding our pid):
- * -EWOULDBLOCK names the holder's pid. Then opens DIR/journal.db. A reserve file (DIR/reserve,
- * 1 MiB) is kept and given up on a full disk, so that finishing work still fits. */
+ * -EWOULDBLOCK names the holder's pid. Then opens DIR/journal.db: -EBADMSG damaged or not a
+ * journal, -ENOTSUP of a newer nairid, -EBUSY open in another program, -EPERM the directory is
+ * another's or open to others, else what the system said. A reserve file (DIR/reserve, 1 MiB) is
+ * kept and given up once on a full disk, so that finishing work still fits; it is made again when
+ * there is room. A child that is forked with the store open closes its descriptors and calls
+ * nothing here. */
 int store_open(const char *dir, struct store **ret_store, struct err *err);
 int store_lock_fd(const struct store *s); /* borrowed; the spawner keeps a duplicate */
-/* Every row that is not a tombstone, ordered by seq; and then every tombstone, oldest first. */
+/* Every row that is not a tombstone, ordered by seq; and then every tombstone, oldest first. Before
+ * store_start(). */
 int store_load(struct store *s, store_row_fn row, store_tombstone_fn tombstone, void *ctx,
                struct err *err);
 /* The persistent instance id ("ccaid_" ULID), made at first open. Borrowed. */
@@ -40,13 +46,15 @@ uint64_t store_max_seq(const struct store *s); /* over all rows ever */
 int store_start(struct store *s, struct loop *loop, store_done_fn fn, void *ctx, struct err *err);
 
 struct store_batch *store_batch_new(void);
-/* Copies what it needs of t. */
+/* Copies what it needs of t: id, job_id and seq must be there. A batch that contradicts the journal
+ * (an id twice, an update of what isn't there) fails with -EPROTO. */
 void store_batch_insert(struct store_batch *b, const struct task *t);
 /* Everything that can change after arrival: state, fence, attempt, reply, shortened, cancelled. A
  * row that turns ACKED loses its texts. */
 void store_batch_update(struct store_batch *b, const struct task *t);
 void store_batch_delete(struct store_batch *b, const char *task_id);
-void store_batch_purge(struct store_batch *b, int64_t acked_before_ms); /* tombstones, wall time */
+/* Tombstones that were acked before that wall time; the oldest 50000 of them at a time. */
+void store_batch_purge(struct store_batch *b, int64_t acked_before_ms);
 bool store_batch_is_empty(const struct store_batch *b);
 void store_batch_free(struct store_batch *b);
 /* Takes ownership. Batches commit in order. */

@@ -24,8 +24,8 @@ static void on_tombstone(const char *id, int64_t acked_ms, void *ctx)
 {
     struct journalprobe *p = ctx;
 
-    (void)acked_ms;
     assert_true(p->tombstone_count < PROBE_ROWS_MAX);
+    p->acked_ms[p->tombstone_count] = acked_ms;
     p->tombstones[p->tombstone_count++] = mem_strdup(id);
 }
 

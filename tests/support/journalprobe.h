@@ -17,6 +17,7 @@ struct journalprobe {
     struct task *rows[PROBE_ROWS_MAX];
     size_t row_count;
     char *tombstones[PROBE_ROWS_MAX];
+    int64_t acked_ms[PROBE_ROWS_MAX];
     size_t tombstone_count;
     /* of the batches */
     uint64_t last_done;

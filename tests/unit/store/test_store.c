@@ -261,7 +261,9 @@ static void a_purge_takes_old_tombstones_and_only_those(void **state)
     assert_string_equal(f->p.rows[0]->id, "msg_1");
     assert_int_equal(f->p.tombstone_count, 2);
     assert_string_equal(f->p.tombstones[0], "msg_3");
+    assert_true(f->p.acked_ms[0] == 300);
     assert_string_equal(f->p.tombstones[1], "msg_4");
+    assert_true(f->p.acked_ms[1] == 400);
 }
 
 static void the_highest_seq_outlives_its_row(void **state)
@@ -305,7 +307,7 @@ static void a_batch_with_one_bad_command_leaves_nothing_behind(void **state)
     b = store_batch_new();
     insert(b, 2);
     store_batch_update(b, missing);
-    assert_int_equal(journalprobe_commit(&f->p, b), -ENOENT);
+    assert_int_equal(journalprobe_commit(&f->p, b), -EPROTO);
     assert_non_null(strstr(f->p.err.text, "msg_99"));
     task_free(missing);
     reopen(f);
@@ -324,7 +326,7 @@ static void the_same_message_twice_is_refused(void **state)
     insert(b, 1);
     store_batch_insert(b, twin);
     task_free(twin);
-    assert_int_equal(journalprobe_commit(&f->p, b), -EEXIST);
+    assert_int_equal(journalprobe_commit(&f->p, b), -EPROTO);
 }
 
 static void after_a_failure_every_later_batch_fails_with_its_reason(void **state)
@@ -337,11 +339,11 @@ static void after_a_failure_every_later_batch_fails_with_its_reason(void **state
     journalprobe_begin(&f->p, f->dir);
     store_batch_update(b, missing);
     task_free(missing);
-    assert_int_equal(journalprobe_commit(&f->p, b), -ENOENT);
+    assert_int_equal(journalprobe_commit(&f->p, b), -EPROTO);
     memcpy(first, f->p.err.text, sizeof first);
     b = store_batch_new();
     insert(b, 1);
-    assert_int_equal(journalprobe_commit(&f->p, b), -ENOENT);
+    assert_int_equal(journalprobe_commit(&f->p, b), -EPROTO);
     assert_string_equal(f->p.err.text, first);
     reopen(f);
     assert_int_equal(f->p.row_count, 0);
