@@ -152,10 +152,9 @@ static void add_profile(struct plan *p)
     add_rule(p, "/dev", PLAN_MAY_LIST | PLAN_MAY_READ | PLAN_MAY_WRITE);
 }
 
-static void add_own_places(struct plan *p, const struct plan_policy *policy)
+/* Before the operator's paths, which may lie in /tmp. */
+static void add_private_places(struct plan *p)
 {
-    const uint32_t all = PLAN_RIGHTS_ALL;
-
     add_step_with_parents(p, &(struct profile_row){ .type = PLAN_STEP_TMPFS,
                                                     .target = "/tmp",
                                                     .mode = 01777,
@@ -167,6 +166,14 @@ static void add_own_places(struct plan *p, const struct plan_policy *policy)
                                                     .size_bytes = share_of_memory(p, 8) });
     add_step_with_parents(
         p, &(struct profile_row){ .type = PLAN_STEP_LINK, .target = "/var/tmp", .text = "/tmp" });
+    add_rule(p, "/tmp", PLAN_RIGHTS_ALL);
+    add_rule(p, "/dev/shm", PLAN_RIGHTS_ALL & ~(uint32_t)PLAN_MAY_EXECUTE);
+}
+
+static void add_job_places(struct plan *p, const struct plan_policy *policy)
+{
+    const uint32_t all = PLAN_RIGHTS_ALL;
+
     add_step_with_parents(
         p, &(struct profile_row){ .type = policy->home ? PLAN_STEP_BIND : PLAN_STEP_TMPFS,
                                   .target = PLAN_HOME,
@@ -179,8 +186,6 @@ static void add_own_places(struct plan *p, const struct plan_policy *policy)
                                   .target = PLAN_WORKSPACE,
                                   .text = policy->workspace,
                                   .flags = policy->workspace_read_only ? 0 : PLAN_WRITABLE });
-    add_rule(p, "/tmp", all);
-    add_rule(p, "/dev/shm", all & ~(uint32_t)PLAN_MAY_EXECUTE);
     add_rule(p, PLAN_HOME, all);
     add_rule(p, PLAN_WORKSPACE,
              policy->workspace_read_only ? PLAN_MAY_LIST | PLAN_MAY_READ | PLAN_MAY_EXECUTE : all);
@@ -203,9 +208,11 @@ static int by_path(const void *a, const void *b)
 
 static int check_extra(const char *path, bool writable, struct err *err)
 {
-    /* Ours to fill; a host path there would replace a wall, or lie in what a task can change. */
-    static const char *const ours[] = { "/proc", "/dev",        "/sys",    "/workspace",
-                                        "/tmp",  "/home/agent", "/var/tmp" };
+    /* Ours to fill; a host path there would replace a wall, or lie in what a task can change. Only
+     * in the last one, which is empty when we begin, there may be some. */
+    static const char *const ours[] = { "/proc",   "/dev",     "/sys", PLAN_WORKSPACE,
+                                        PLAN_HOME, "/var/tmp", "/tmp" };
+    const size_t ours_count = ARRAY_SIZE(ours);
     static const char *const system[] = { "/usr",   "/bin",    "/sbin", "/lib", "/lib32",
                                           "/lib64", "/libx32", "/etc",  "/boot" };
     const char *key = writable ? "sandbox.write" : "sandbox.read";
@@ -215,8 +222,8 @@ static int check_extra(const char *path, bool writable, struct err *err)
                        "%s: '%s' can't be shown: want an absolute path without '.', '..' and '//', "
                        "and not the whole of '/'",
                        key, path);
-    for (size_t i = 0; i < ARRAY_SIZE(ours); i++)
-        if (is_within(path, ours[i]) || is_within(ours[i], path))
+    for (size_t i = 0; i < ours_count; i++)
+        if (is_within(ours[i], path) || (i + 1 < ours_count && is_within(path, ours[i])))
             return err_set(err, -EINVAL,
                            "%s: '%s' can't be shown: the sandbox has its own '%s'; name another "
                            "directory",
@@ -434,10 +441,11 @@ static int fill(struct plan *p, const struct plan_policy *policy, struct err *er
     p->files = policy->files;
     p->cpu_percent = policy->cpu_percent;
     add_profile(p);
+    add_private_places(p);
     r = add_extra(p, policy, err);
     if (r < 0)
         return r;
-    add_own_places(p, policy);
+    add_job_places(p, policy);
     if (p->step_count > PLAN_STEPS_MAX || p->rule_count > PLAN_RULES_MAX)
         return err_set(
             err, -EINVAL,

@@ -236,6 +236,19 @@ static void the_operators_paths_come_from_above_to_below(void **state)
     assert_false(rights_of(p, "/data") & PLAN_MAY_CHANGE);
 }
 
+static void paths_in_tmp_come_after_the_private_tmp(void **state)
+{
+    struct lists *l = *state;
+    struct plan_policy policy = usual(l);
+    CLEANUP_PTR(plan_free) struct plan *p = NULL;
+
+    strv_add(&l->write, "/tmp/shared/by/all");
+    p = must_make(&policy);
+    assert_true(index_of(p, "/tmp") < index_of(p, "/tmp/shared"));
+    assert_int_equal(find_step(p, "/tmp/shared")->type, PLAN_STEP_DIR);
+    assert_true(index_of(p, "/tmp/shared/by") < index_of(p, "/tmp/shared/by/all"));
+}
+
 static void the_environment_is_made_from_nothing(void **state)
 {
     struct lists *l = *state;
@@ -359,9 +372,9 @@ static void places_that_no_task_may_have_are_refused(void **state)
 static void paths_that_would_break_a_wall_are_refused(void **state)
 {
     static const char *const bad[] = {
-        "/",    "",       "x",          "/a/../etc",    "/proc", "/proc/1",
-        "/dev", "/sys",   "/workspace", "/workspace/x", "/home", "/home/agent/x",
-        "/tmp", "/tmp/x", "/var",       "/var/tmp"
+        "/",    "",     "x",          "/a/../etc",    "/proc", "/proc/1",
+        "/dev", "/sys", "/workspace", "/workspace/x", "/home", "/home/agent/x",
+        "/tmp", "/var", "/var/tmp"
     };
     static const char *const unwritable[] = { "/usr",   "/bin", "/sbin", "/lib",
                                               "/lib64", "/etc", "/boot" };
@@ -642,6 +655,7 @@ int main(void)
         TEST(private_places_have_a_share_of_the_memory),
         TEST(every_target_has_its_parents_before_it),
         TEST(the_operators_paths_come_from_above_to_below),
+        TEST(paths_in_tmp_come_after_the_private_tmp),
         TEST(the_environment_is_made_from_nothing),
         TEST(a_bare_name_is_looked_up_in_the_sandboxs_path),
         TEST(a_path_is_taken_as_it_stands),
