@@ -22,15 +22,15 @@ enum { FILES_BESIDES = 64 }; /* descriptors that aren't connections */
  * hold keys. */
 static void set_limits(void)
 {
-    struct rlimit files, core = { 0, 0 };
+    struct rlimit now, core = { 0, 0 };
     rlim_t want = SERVER_CONNECTIONS_MAX + FILES_BESIDES;
 
-    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < want) {
-        files.rlim_cur = want < files.rlim_max ? want : files.rlim_max;
-        if (setrlimit(RLIMIT_NOFILE, &files) < 0)
+    if (getrlimit(RLIMIT_NOFILE, &now) == 0 && now.rlim_cur < want) {
+        now.rlim_cur = want < now.rlim_max ? want : now.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &now) < 0)
             log_warning("few_files", "error", strerror(errno));
     }
-    if (setrlimit(RLIMIT_CORE, &core) < 0)
+    if (getrlimit(RLIMIT_CORE, &now) == 0 && now.rlim_max > 0 && setrlimit(RLIMIT_CORE, &core) < 0)
         log_warning("core_limit_failed", "error", strerror(errno));
 }
 
