@@ -372,10 +372,10 @@ static int parse_peer(const char *url, char peer[PEER_MAX])
         curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
         curl_url_get(u, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
         curl_url_get(u, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) == CURLUE_OK &&
-        (str_eq(scheme, "http") || str_eq(scheme, "https")) &&
-        strlen(host) + strlen(port) + 2 <= PEER_MAX) {
-        (void)snprintf(peer, PEER_MAX, "%s:%s", host, port); /* fits: checked above */
-        rc = 0;
+        (str_eq(scheme, "http") || str_eq(scheme, "https"))) {
+        int len = snprintf(peer, PEER_MAX, "%s:%s", host, port);
+
+        rc = len > 0 && len < PEER_MAX ? 0 : -EINVAL;
     }
     curl_free(scheme);
     curl_free(host);

@@ -6,6 +6,7 @@ import pytest
 
 import daemonkit
 from hubkit import Hub
+from peer import Peer
 
 
 @pytest.fixture
@@ -27,6 +28,14 @@ def make_hub(tmp_path):
 def hub(make_hub):
     """A running hub with keys and one agent; see hubkit.py."""
     return make_hub()
+
+
+@pytest.fixture
+def peer():
+    """A control plane that misbehaves on demand, in place of a hub; see peer.py."""
+    peer = Peer()
+    yield peer
+    peer.end()
 
 
 def pytest_generate_tests(metafunc):
