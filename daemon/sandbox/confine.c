@@ -119,8 +119,11 @@ int confine_spawner(struct err *err)
     if (r < 0)
         return r;
     /* A session keyring of our own, empty: tasks would inherit the caller's with its keys.
-     * A kernel without keyrings has none to hide. */
-    if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0 && errno != ENOSYS)
+     * A kernel without keyrings has none to hide, and neither has a container whose filter
+     * forbids this call (EPERM: it has no other cause for a keyring without a name), and with it
+     * the tasks'. */
+    if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0 && errno != ENOSYS &&
+        errno != EPERM)
         return err_set(err, -errno, "leave the session keyring: %s", strerror(errno));
     r = abi < 0 ? abi : landlock_enter_scopes(abi);
     if (r < 0)
