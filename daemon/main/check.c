@@ -11,12 +11,14 @@
 #include "main/reach.h"
 #include "main/trial.h"
 #include "runner/runner.h"
+#include "sandbox/rung.h"
 #include "settings/agentkey.h"
 #include "store/store.h"
 #include "util/clock.h"
 #include "util/err.h"
 #include "util/mem.h"
 #include "util/str.h"
+#include "workspace/workspace.h"
 
 enum { SKEW_TOLERATED_MS = 30 * 1000 };
 
@@ -143,10 +145,32 @@ static int check_program(const struct trial *t)
     return EX_CONFIG;
 }
 
+/* Each wall of the sandbox, tried by itself, so that what is missing has a name. */
+static int check_walls(const struct settings *s)
+{
+    uid_t uid = geteuid();
+    struct rung rung;
+    struct err err = { 0 };
+
+    rung_probe(uid, uid == 0 ? workspace_uid("check") : uid, &rung);
+    if (rung_check(&rung, &s->sandbox_accept, &err) < 0) {
+        tell(GRADE_FAIL, "walls", "%s", err.text);
+        return EX_CONFIG;
+    }
+    for (enum rung_wall wall = 0; wall < RUNG_WALL_COUNT; wall++) /* accepted ones, too */
+        if (rung.walls[wall].state == RUNG_WEAKER || rung.walls[wall].state == RUNG_MISSING)
+            tell(GRADE_WARN, "walls", "%s: %s", rung_wall_name(wall), rung.walls[wall].text);
+    tell(GRADE_OK, "walls", "every wall that a sandbox needs stands");
+    return EX_OK;
+}
+
 static int check_sandbox(const struct settings *s)
 {
     struct trial t;
+    int code = check_walls(s);
 
+    if (code != EX_OK) /* so will be every task */
+        return code;
     trial_run(s, &t);
     if (!t.sandbox_works) {
         tell(GRADE_FAIL, "sandbox", "no task can run: %s", t.err.text);

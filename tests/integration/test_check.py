@@ -63,7 +63,9 @@ def grades(done):
 def test_all_is_well(setup):
     done = setup.check()
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
-    assert grades(done) == dict.fromkeys(
+    found = grades(done)
+    assert found.pop("walls") in ("OK", "WARN")  # weaker ones are the machine's
+    assert found == dict.fromkeys(
         ["settings", "state", "sandbox", "runner", "key", "server", "clock"], "OK")
     assert not setup.state.exists()  # it makes nothing
     assert setup.hub.agent_key not in done.stdout
