@@ -19,7 +19,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "integration"))
 
-from daemonkit import Account, Daemon, assert_nothing_left, files_below, replies  # noqa: E402
+from daemonkit import Account, Daemon, assert_nothing_left, files_below  # noqa: E402
 from hubkit import Hub, wait_until  # noqa: E402
 from processes import Process, descendants, reap_orphans  # noqa: E402
 
@@ -174,17 +174,16 @@ class Run:
     # the judgement
 
     def check_replies(self):
-        rows = {}
-        assistant = 0
+        """Each conversation holds its nonces in order, and nothing else came back."""
+        jobs = {}
         for message in self.messages:
-            if message.job not in rows:
-                rows[message.job] = self.hub.messages(message.job)
-                assistant += sum(row["role"] == "assistant" for row in rows[message.job])
-            found = replies(rows[message.job], message.id)
-            assert [(row["role"], row["content"]) for row in found] == \
-                [("assistant", message.nonce)], (message.nonce, found)
-        assert assistant == len(self.messages), assistant
-        return assistant
+            jobs.setdefault(message.job, []).append(message)
+            assert self.hub.message(message.id)["status"] == "completed", message.nonce
+        for job, messages in jobs.items():
+            rows = [(row["role"], row["content"]) for row in self.hub.messages(job)
+                    if row["role"] in ("assistant", "system")]
+            assert rows == [("assistant", message.nonce) for message in messages], (job, rows)
+        return sum(len(messages) for messages in jobs.values())
 
     def check_leavings(self):
         left = set(os.listdir(self.daemon.state)) - MINE - {"jobs"}

@@ -83,7 +83,7 @@ def make_daemon(request, make_hub):
     yield make
     codes = [daemon.end() for daemon in daemons]
     logs = "".join(daemon.last_log for daemon in daemons)
-    alive = [hub.proc.pid for hub in set(hubs) if hub.proc]
+    alive = [daemon.hub.proc.pid for daemon in daemons if daemon.hub.proc]
     daemonkit.assert_nothing_left(but=alive)
     assert all(code in (0, None) for code in codes), f"{codes}\n{logs}"
 

@@ -187,21 +187,24 @@ def test_an_organisation_key_is_refused_before_it_is_sent(make_daemon):
     assert "organisation" in log and daemon.hub.org_key not in log
 
 
+SHELL = "runner: {name: command, argv: [sh]}\n"
+
+
 @pytest.mark.parametrize("text, words", [
     ("server: {url: x\n", ["nairid.yaml:"]),
     ("max_concurency: 2\n", ["nairid.yaml:1:1:", "max_concurrency"]),
-    ("max_concurrency: many\n", ["nairid.yaml:1:18:"]),
-    ("max_concurrency: 0\n", ["nairid.yaml:1:18:", "1"]),
+    ("max_concurrency: many\n", ["nairid.yaml:1:1:"]),
+    ("max_concurrency: 0\n", ["nairid.yaml:1:1:", "1"]),
     ("max_concurrency: 1\nmax_concurrency: 2\n", ["nairid.yaml:2:1:"]),
-    ("sandbox: {network: {mode: allowlist}}\n", ["allowlist"]),
-    ("runner: {name: comand}\n", ["command"]),
-    ("runner: {name: command, argv: [sh]}\nsandbox: {network: {mode: none}, write: [/tmp/x]}\n",
-     ["sandbox.write", "/tmp/x"]),
+    ("runner: {name: comand}\n", ["nairid.yaml:1:10:", "command"]),
+    ("sandbox: {network: {mode: allowlist}}\n" + SHELL, ["sandbox.network.mode", "allowlist"]),
+    ("sandbox: {network: {mode: none}, write: [/tmp/x]}\n" + SHELL, ["sandbox.write", "/tmp/x"]),
+    ("sandbox: {network: {mode: none}}\n", ["runner.name", "command"]),
 ])
 def test_wrong_settings_are_named_by_place(make_daemon, text, words):
     daemon = make_daemon(start=False)
     daemon.account.write(daemon.config, text)
-    daemon.env = {"NAIRID_AGENT_ID": "a"}
+    daemon.env = {"NAIRID_AGENT_ID": "a", "NAIRI_API_KEY": daemon.hub.agent_key}
     log = refused(daemon, 78)
     for word in words:
         assert word in log, log
@@ -219,7 +222,7 @@ def test_no_server_ends_with_69(make_hub, make_daemon):
     daemon = make_daemon(hub=hub, start=False)
     daemon.start()
     assert daemon.program.wait(90) == 69
-    assert hub.url in daemon.log
+    assert hub.host.netloc in daemon.log and "server.url" in daemon.log
     daemon.program = None
 
 
