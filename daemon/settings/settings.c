@@ -289,27 +289,26 @@ static int absolute(const char *path, char **ret_path, struct err *err)
     return 0;
 }
 
-static int find_state_dir(struct load *l)
+int settings_state_dir(const struct settings_input *in, char **ret_dir, struct err *err)
 {
-    const struct settings_input *in = l->input;
     const char *given =
         in->state_dir ? in->state_dir : variables_get(in->environ, "STATE_DIRECTORY");
     const char *xdg = variables_get(in->environ, "XDG_STATE_HOME");
     AUTO_FREE char *first = NULL;
+    AUTO_FREE char *dir = NULL;
 
     if (given) { /* the unit's variable may name several, the first is ours */
         first = in->state_dir ? mem_strdup(given) : mem_strndup(given, strcspn(given, ":"));
-        return absolute(first, &l->fresh.state_dir, l->err);
+        return absolute(first, ret_dir, err);
     }
-    if (in->uid == 0 && !xdg)
-        l->fresh.state_dir = mem_strdup("/var/lib/nairid");
-    else
-        l->fresh.state_dir = xdg_dir(in->environ, "XDG_STATE_HOME", ".local/state");
-    if (!l->fresh.state_dir)
+    dir = in->uid == 0 && !xdg ? mem_strdup("/var/lib/nairid")
+                               : xdg_dir(in->environ, "XDG_STATE_HOME", ".local/state");
+    if (!dir)
         return err_set(
-            l->err, -EINVAL,
+            err, -EINVAL,
             "no place for the state: none of STATE_DIRECTORY, XDG_STATE_HOME and HOME is "
             "set; name one with --state DIR");
+    *ret_dir = TAKE_PTR(dir);
     return 0;
 }
 
@@ -339,7 +338,7 @@ static int resolve(struct load *l)
 {
     struct settings *s = &l->fresh;
     size_t concurrency = 0;
-    int r = find_state_dir(l);
+    int r = settings_state_dir(l->input, &s->state_dir, l->err);
 
     if (r < 0)
         return r;

@@ -105,6 +105,10 @@ struct settings_input {
  * max_concurrency is 1, as in the daemon we replace. */
 int settings_load(const struct settings_input *input, struct settings *ret_settings,
                   struct err *err);
+/* Where the state is, which no file says: input->state_dir, else STATE_DIRECTORY, else
+ * XDG_STATE_HOME/nairid, else /var/lib/nairid for root. Absolute, to be freed. For verbs that want
+ * to know no more; the other members but environ and uid aren't looked at. */
+int settings_state_dir(const struct settings_input *input, char **ret_dir, struct err *err);
 /* Whether the daemon could run with them: -EINVAL with a sentence for what is missing,
  * contradictory or not available in this version. Apart from settings_load() so that `nairid
  * config` can still show them. */

@@ -1,0 +1,239 @@
+/* status, drain and cancel: what a person asks the running daemon over its admin socket. */
+#include <errno.h>
+#include <locale.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "control/control.h"
+#include "main/clientenv.h"
+#include "main/cmd.h"
+#include "main/exitcode.h"
+#include "main/options.h"
+#include "main/overview.h"
+#include "main/terminal.h"
+#include "util/buf.h"
+#include "util/cleanup.h"
+#include "util/clock.h"
+#include "util/err.h"
+#include "util/json.h"
+#include "util/mem.h"
+
+enum { CALL_MS = 5000, WATCH_S = 1, PIPE_COLUMNS = 1000 };
+
+struct ctl_args {
+    const char *state;
+    bool json;
+    bool watch;
+};
+
+/* clang-format off */
+#define STATE_ROW                                                                                  \
+    { .name = "state", .type = OPTIONS_TEXT, .argument = "DIR",                                    \
+      .offset = offsetof(struct ctl_args, state),                                                  \
+      .help = "state directory of the daemon to ask" }
+
+static const struct options_row status_rows[] = {
+    { .name = "json", .type = OPTIONS_SWITCH, .offset = offsetof(struct ctl_args, json),
+      .help = "as one JSON object" },
+    { .name = "watch", .type = OPTIONS_SWITCH, .offset = offsetof(struct ctl_args, watch),
+      .help = "every second, until interrupted or the daemon ends" },
+    STATE_ROW,
+};
+static const struct options_row other_rows[] = { STATE_ROW };
+
+static const struct options_spec status_spec = {
+    .verb = "status",
+    .usage = "[--json] [--watch] [--state DIR]",
+    .summary = "Prints what the running daemon does: its connection, the jobs, the queue.",
+    .rows = status_rows,
+    .row_count = ARRAY_SIZE(status_rows),
+};
+static const struct options_spec drain_spec = {
+    .verb = "drain",
+    .usage = "[--state DIR]",
+    .summary = "Asks the running daemon to take nothing new, finish its tasks and end, as TERM\n"
+               "does.",
+    .rows = other_rows,
+    .row_count = ARRAY_SIZE(other_rows),
+};
+static const struct options_spec cancel_spec = {
+    .verb = "cancel",
+    .usage = "[--state DIR] JOB",
+    .summary = "Ends the running task of a job, with everything that it started, and answers\n"
+               "what waits in that job.",
+    .rows = other_rows,
+    .row_count = ARRAY_SIZE(other_rows),
+    .operands_min = 1,
+    .operands_max = 1,
+};
+/* clang-format on */
+
+/* ---- asking ---- */
+
+static bool is_nobody_there(int r)
+{
+    return r == -ENOENT || r == -ECONNREFUSED;
+}
+
+/* The directory itself, or the one that `nairid up` keeps for its daemon in it. */
+static int call_in(const char *dir, const struct json *request, struct json **ret_answer,
+                   struct err *err)
+{
+    AUTO_FREE char *inner = mem_printf("%s/daemon", dir);
+    int r = control_call(dir, request, CALL_MS, ret_answer, err);
+    struct err second = { 0 };
+    int r2;
+
+    if (!is_nobody_there(r))
+        return r;
+    r2 = control_call(inner, request, CALL_MS, ret_answer, &second);
+    if (is_nobody_there(r2))
+        return r; /* about the directory that was named */
+    *err = second;
+    return r2;
+}
+
+/* Where --state doesn't say: the service's place, and then that of `nairid up`. */
+static int call(const struct ctl_args *args, const struct json *request, struct json **ret_answer,
+                struct err *err)
+{
+    const struct settings_input input = { .environ = (const char *const *)environ,
+                                          .state_dir = args->state,
+                                          .uid = geteuid() };
+    AUTO_FREE char *dir = NULL;
+    AUTO_FREE char *up = NULL;
+    struct err second = { 0 };
+    int r = settings_state_dir(&input, &dir, err);
+
+    if (r < 0)
+        return r;
+    r = call_in(dir, request, ret_answer, err);
+    if (args->state || !is_nobody_there(r) || clientenv_state_dir(NULL, &up, NULL) < 0)
+        return r;
+    if (call_in(up, request, ret_answer, &second) == 0)
+        return 0;
+    return r;
+}
+
+/* cancel is refused where there is nothing to cancel. */
+static int exit_code(int r, int when_refused)
+{
+    if (r == -EREMOTEIO)
+        return when_refused;
+    if (r == -EINVAL)
+        return EX_USAGE;
+    return r == -EPROTO ? EX_SOFTWARE : EX_UNAVAILABLE;
+}
+
+static int complain(const char *verb, int r, const struct err *err, int when_refused)
+{
+    CLEANUP(buf_done) struct buf words = { 0 };
+
+    terminal_clean(&words, err->text, strlen(err->text));
+    (void)fflush(stdout); /* what was printed comes before; main() tells of a failure */
+    fprintf(stderr, "nairid %s: %s\n", verb, buf_str(&words));
+    return exit_code(r, when_refused);
+}
+
+/* ---- status ---- */
+
+static void print_status(const struct json *answer, const struct ctl_args *args)
+{
+    CLEANUP(buf_done) struct buf text = { 0 };
+
+    if (args->json) {
+        AUTO_FREE char *line = json_print(answer);
+
+        puts(line);
+        return;
+    }
+    if (args->watch && terminal_can_redraw(STDOUT_FILENO))
+        fputs("\033[H\033[2J", stdout);
+    overview_print(&text, answer, clock_mono_ms(),
+                   isatty(STDOUT_FILENO) ? terminal_columns(STDOUT_FILENO) : PIPE_COLUMNS);
+    fputs(buf_str(&text), stdout);
+}
+
+static int show_status(const struct ctl_args *args)
+{
+    const struct timespec pause = { .tv_sec = WATCH_S };
+    CLEANUP_PTR(json_free) struct json *request = json_object();
+
+    json_add_str(request, "verb", "status");
+    for (;;) {
+        CLEANUP_PTR(json_free) struct json *answer = NULL;
+        struct err err = { 0 };
+        int r = call(args, request, &answer, &err);
+
+        if (r < 0)
+            return complain("status", r, &err, EX_TEMPFAIL);
+        print_status(answer, args);
+        if (!args->watch || fflush(stdout) != 0) /* main() tells of a failure */
+            return EX_OK;
+        if (!args->json && !terminal_can_redraw(STDOUT_FILENO))
+            putchar('\n');
+        (void)nanosleep(&pause, NULL); /* a shorter pause does no harm */
+    }
+}
+
+int cmd_status(int argc, char **argv)
+{
+    struct ctl_args args = { 0 };
+    struct options options;
+    int code;
+
+    (void)setlocale(LC_CTYPE, "C.UTF-8"); /* for widths; without it a line is cut a bit early */
+    if (!options_parse(&status_spec, argc, argv, &args, &options, &code))
+        return code;
+    code = show_status(&args);
+    options_done(&options);
+    return code;
+}
+
+/* ---- drain, cancel ---- */
+
+static int tell(const char *verb, const struct ctl_args *args, const char *job, int when_refused)
+{
+    CLEANUP_PTR(json_free) struct json *request = json_object();
+    CLEANUP_PTR(json_free) struct json *answer = NULL;
+    struct err err = { 0 };
+    int r;
+
+    json_add_str(request, "verb", verb);
+    if (job)
+        json_add_str(request, "job", job);
+    r = call(args, request, &answer, &err);
+    return r < 0 ? complain(verb, r, &err, when_refused) : EX_OK;
+}
+
+int cmd_drain(int argc, char **argv)
+{
+    struct ctl_args args = { 0 };
+    struct options options;
+    int code;
+
+    if (!options_parse(&drain_spec, argc, argv, &args, &options, &code))
+        return code;
+    code = tell("drain", &args, NULL, EX_TEMPFAIL);
+    if (code == EX_OK)
+        puts("draining: the daemon takes nothing new and ends once its tasks are answered");
+    options_done(&options);
+    return code;
+}
+
+int cmd_cancel(int argc, char **argv)
+{
+    struct ctl_args args = { 0 };
+    struct options options;
+    int code;
+
+    if (!options_parse(&cancel_spec, argc, argv, &args, &options, &code))
+        return code;
+    code = tell("cancel", &args, options.operands[0], EXITCODE_FAILED);
+    if (code == EX_OK)
+        printf("stopping %s\n", options.operands[0]);
+    options_done(&options);
+    return code;
+}

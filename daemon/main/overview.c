@@ -1,0 +1,128 @@
+#include "main/overview.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#include "main/terminal.h"
+#include "util/buf.h"
+#include "util/clock.h"
+#include "util/json.h"
+#include "util/str.h"
+
+enum { FIELD_MAX = 200 };
+
+/* A text of the answer on one line, "?" where it is missing. */
+static void add_text(struct buf *b, const struct json *node, const char *key)
+{
+    const char *text = json_get_str(node, key);
+
+    terminal_fit(b, text ? text : "?", FIELD_MAX);
+}
+
+static void add_span(struct buf *b, uint64_t span_ms)
+{
+    char buffer[32];
+
+    buf_append_str(b, clock_span(buffer, span_ms < 1000 ? span_ms : span_ms - span_ms % 1000));
+}
+
+/* The number under key, 0 where it is missing or is none. */
+static uint64_t number(const struct json *node, const char *key)
+{
+    uint64_t n = 0;
+
+    (void)json_get_u64(node, key, &n); /* 0 then */
+    return n;
+}
+
+static bool has(const struct json *node, const char *key)
+{
+    return json_get(node, key) != NULL;
+}
+
+static void add_daemon(struct buf *b, const struct json *status)
+{
+    bool draining = false;
+
+    buf_append_str(b, "nairid ");
+    add_text(b, status, "version");
+    buf_printf(b, ", process %llu, up ", (unsigned long long)number(status, "pid"));
+    add_span(b, number(status, "uptime_ms"));
+    if (has(status, "agent_id")) {
+        buf_append_str(b, ", agent ");
+        add_text(b, status, "agent_id");
+    }
+    buf_append_char(b, '\n');
+    (void)json_get_bool(status, "draining", &draining); /* false then */
+    if (draining)
+        buf_append_str(b, "draining: takes nothing new, ends when its tasks are answered\n");
+}
+
+static void add_connection(struct buf *b, const struct json *connection)
+{
+    add_text(b, connection, "state");
+    if (has(connection, "url")) {
+        buf_append_str(b,
+                       str_eq(json_get_str(connection, "state"), "connected") ? " to " : " from ");
+        add_text(b, connection, "url");
+    }
+    if (has(connection, "last_ok_ms_ago")) {
+        buf_append_str(b, ", last answer ");
+        add_span(b, number(connection, "last_ok_ms_ago"));
+        buf_append_str(b, " ago");
+    }
+    if (has(connection, "retry_in_ms")) {
+        buf_append_str(b, ", next try in ");
+        add_span(b, number(connection, "retry_in_ms"));
+    }
+    buf_append_char(b, '\n');
+}
+
+static void add_queue(struct buf *b, const struct json *queue)
+{
+    buf_printf(
+        b, "%llu of %llu running, %llu waiting", (unsigned long long)number(queue, "running"),
+        (unsigned long long)number(queue, "slots"), (unsigned long long)number(queue, "waiting"));
+    if (number(queue, "outbox") > 0)
+        buf_printf(b, ", %llu to deliver", (unsigned long long)number(queue, "outbox"));
+    buf_append_char(b, '\n');
+}
+
+static void add_job(struct buf *b, const struct json *job, uint64_t now_mono_ms, size_t columns)
+{
+    CLEANUP(buf_done) struct buf line = { 0 };
+    uint64_t started_ms = number(job, "started_ms"), attempt = number(job, "attempt");
+    bool quarantined = false;
+
+    add_text(&line, job, "id");
+    buf_append_char(&line, ' ');
+    add_text(&line, job, "state");
+    if (started_ms > 0 && started_ms <= now_mono_ms) {
+        buf_append_str(&line, " for ");
+        add_span(&line, now_mono_ms - started_ms);
+    }
+    if (attempt > 1)
+        buf_printf(&line, ", attempt %llu", (unsigned long long)attempt);
+    (void)json_get_bool(job, "quarantined", &quarantined); /* false then */
+    if (quarantined)
+        buf_append_str(&line, ", quarantined: a process of it can't be killed");
+    if (has(job, "progress")) {
+        buf_append_str(&line, ": ");
+        add_text(&line, job, "progress");
+    }
+    terminal_fit(b, buf_str(&line), columns);
+    buf_append_char(b, '\n');
+}
+
+void overview_print(struct buf *b, const struct json *status, uint64_t now_mono_ms, size_t columns)
+{
+    const struct json *jobs = json_get(status, "jobs");
+
+    add_daemon(b, status);
+    if (has(status, "connection"))
+        add_connection(b, json_get(status, "connection"));
+    if (has(status, "queue"))
+        add_queue(b, json_get(status, "queue"));
+    for (const struct json *job = json_first(jobs); job; job = json_next(job))
+        add_job(b, job, now_mono_ms, columns);
+}

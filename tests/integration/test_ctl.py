@@ -1,0 +1,181 @@
+"""status, drain and cancel: what a person asks the running daemon, over its admin socket."""
+
+import json
+import os
+import signal
+import subprocess
+
+import pytest
+
+from clikit import environment, nairid
+from daemonkit import ERROR, Meeting
+from hubkit import wait_until
+
+
+@pytest.fixture
+def env(tmp_path):
+    return environment(tmp_path)
+
+
+@pytest.fixture
+def meeting(account):
+    return Meeting(account.shared())
+
+
+def control(daemon, *args):
+    """A verb about that daemon, as its own user."""
+    return daemon.run(args[0], "--state", daemon.state, *args[1:])
+
+
+# a daemon that runs
+
+
+def test_status_in_json_is_the_daemons_own_answer(account, make_daemon, meeting):
+    daemon = make_daemon(**meeting.settings())
+    job, message = daemon.hub.start(meeting.hold("a"))
+    meeting.wait("a")
+    daemon.wait_running(message)
+    done = control(daemon, "status", "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    status = json.loads(done.stdout)
+    assert done.stdout.count("\n") == 1
+    assert status["pid"] == daemon.pid and status["spawner_pid"] > 0
+    assert status["version"] == "0.1.0" and status["uptime_ms"] > 0
+    assert status["connection"]["state"] == "connected"
+    assert status["queue"]["running"] == 1
+    assert [(j["id"], j["message"], j["state"]) for j in status["jobs"]] == [
+        (job, message, "running")]
+    meeting.release("a")
+    daemon.reply(job, message)
+
+
+def test_status_in_words_names_process_server_and_job(account, make_daemon, meeting):
+    daemon = make_daemon(**meeting.settings())
+    job, message = daemon.hub.start(meeting.hold("a"))
+    meeting.wait("a")
+    daemon.wait_running(message)
+    done = control(daemon, "status")
+    assert (done.returncode, done.stderr) == (0, "")
+    first, second, third, fourth = done.stdout.splitlines()
+    assert first.startswith(f"nairid 0.1.0, process {daemon.pid}, up ")
+    assert second.startswith(f"connected to {daemon.hub.url}, last answer ")
+    assert third == "1 of 4 running, 0 waiting"
+    assert fourth.startswith(f"{job} running for ")
+    meeting.release("a")
+    daemon.reply(job, message)
+
+
+def test_cancel_ends_the_job_and_its_person_is_told(account, make_daemon, meeting):
+    daemon = make_daemon(**meeting.settings())
+    job, message = daemon.hub.start(meeting.hold("a"))
+    meeting.wait("a")
+    done = control(daemon, "cancel", job)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"stopping {job}\n", "")
+    assert daemon.reply(job, message)["content"] == ERROR + "stopped by the user"
+    wait_until(lambda: not daemon.status()["jobs"], 30, "the job to be acknowledged")
+    again = control(daemon, "cancel", job)
+    assert again.returncode == 1
+    assert job in again.stderr and "nairid status" in again.stderr
+
+
+def test_drain_finishes_what_runs_and_ends_with_0(account, make_daemon, meeting):
+    daemon = make_daemon(**meeting.settings())
+    job, message = daemon.hub.start(meeting.hold("a"))
+    meeting.wait("a")
+    done = control(daemon, "drain")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "draining" in done.stdout
+    assert "draining" in control(daemon, "status").stdout
+    meeting.release("a")
+    assert daemon.program.wait() == 0
+    assert daemon.reply(job, message)["content"] == "done"
+
+
+def test_watch_goes_on_until_the_daemon_ends(me, make_daemon):
+    daemon = make_daemon()
+    argv = [me.program("nairid"), "status", "--json", "--watch", "--state", daemon.state]
+    with subprocess.Popen([*me.wrap, *argv], env=me.environ(), stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True) as watch:
+        pids = [json.loads(watch.stdout.readline())["pid"] for _ in range(2)]
+        assert pids == [daemon.pid] * 2
+        daemon.end()
+        _, errors = watch.communicate(timeout=30)
+        assert watch.returncode == 69
+        assert "no nairid runs" in errors
+
+
+def test_root_may_ask_a_users_daemon_and_no_other_user_may(make_daemon, account, env):
+    if os.getuid() != 0:
+        pytest.skip("needs root")
+    daemon = make_daemon()
+    assert nairid("status", "--state", daemon.state, env=env).returncode == 0
+    stranger = subprocess.run(
+        ["setpriv", "--reuid=61358", "--regid=61358", "--clear-groups", "--",
+         account.program("nairid"), "status", "--state", daemon.state],
+        env=env, capture_output=True, text=True, timeout=60)
+    assert stranger.returncode == 69
+    assert "another user's" in stranger.stderr
+
+
+# where the daemon is
+
+
+def test_the_daemon_of_up_is_found_by_its_directory_and_without(me, make_daemon):
+    """`up` keeps its daemon's state in daemon/ of its own state directory."""
+    daemon = make_daemon(start=False)
+    home = me.mkdir("home")
+    for name in ("home/.local", "home/.local/state", "home/.local/state/nairid-up"):
+        me.mkdir(name)
+    up = os.path.join(home, ".local/state/nairid-up")
+    daemon.state = os.path.join(up, "daemon")
+    daemon.boot()
+    by_name = daemon.run("status", "--json", "--state", up)
+    assert json.loads(by_name.stdout)["pid"] == daemon.pid
+    daemon.env = {"HOME": home, "XDG_STATE_HOME": os.path.join(home, ".local/state")}
+    found = daemon.run("status", "--json")
+    assert json.loads(found.stdout)["pid"] == daemon.pid
+
+
+def test_the_directory_is_the_one_that_run_would_take(me, make_daemon):
+    daemon = make_daemon()
+    daemon.env = {"STATE_DIRECTORY": daemon.state}
+    assert json.loads(daemon.run("status", "--json").stdout)["pid"] == daemon.pid
+
+
+# no daemon
+
+
+@pytest.mark.parametrize("args", [["status"], ["status", "--json"], ["drain"], ["cancel", "job_1"]])
+def test_without_a_daemon_each_says_so_with_69(env, tmp_path, args):
+    state = tmp_path / "state"
+    for make in (lambda: None, state.mkdir):  # no directory, and one without a daemon
+        make()
+        done = nairid(*args, "--state", state, env=env)
+        assert (done.returncode, done.stdout) == (69, "")
+        assert str(state) in done.stderr and "no nairid runs" in done.stderr
+        assert done.stderr.count("\n") == 1
+
+
+def test_without_a_directory_the_default_one_is_named(env, tmp_path):
+    done = nairid("status", env={**env, "XDG_STATE_HOME": os.fspath(tmp_path)})
+    assert done.returncode == 69
+    assert f"'{tmp_path}/nairid'" in done.stderr
+
+
+@pytest.mark.parametrize("args", [["cancel"], ["cancel", "a", "b"], ["status", "x"],
+                                  ["drain", "now"], ["status", "--jsno"]])
+def test_wrong_usage_is_64(env, args):
+    done = nairid(*args, env=env)
+    assert (done.returncode, done.stdout) == (64, "")
+    assert f"nairid {args[0]} --help" in done.stderr
+
+
+def test_a_daemon_that_hangs_is_given_up(make_daemon, me):
+    daemon = make_daemon()
+    os.kill(daemon.pid, signal.SIGSTOP)
+    try:
+        done = control(daemon, "status")
+    finally:
+        os.kill(daemon.pid, signal.SIGCONT)
+    assert done.returncode == 69
+    assert "no answer within 5000 ms" in done.stderr
