@@ -132,8 +132,8 @@ _Noreturn static void be_program(const struct plan *plan, const int stdio[3], in
         report.stage = APPLY_EXEC;
         report.error = try_programs(plan);
     }
-    (void)write(result, &report, sizeof report); /* smaller than PIPE_BUF: whole or not at all */
-    _exit(127);
+    /* Smaller than PIPE_BUF: it is written whole or not at all. */
+    _exit(write(result, &report, sizeof report) == sizeof report ? 127 : 1);
 }
 
 /* ---- process 1 ---- */
@@ -188,8 +188,8 @@ _Noreturn static void watch(int control, int signals, pid_t program)
         if (fds[1].revents) {
             struct signalfd_siginfo info;
 
-            (void)read(signals, &info, sizeof info); /* the news is that there is some */
-            if (reap(program, &status)) {
+            /* The news is that there is some; what it is, waitpid(2) knows better. */
+            if (read(signals, &info, sizeof info) > 0 && reap(program, &status)) {
                 const struct apply_report report = { .kind = APPLY_ENDED,
                                                      .status = status,
                                                      .max_rss_bytes = peak_rss() };
