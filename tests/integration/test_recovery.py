@@ -204,7 +204,8 @@ SHELL = "runner: {name: command, argv: [sh]}\n"
 def test_wrong_settings_are_named_by_place(make_daemon, text, words):
     daemon = make_daemon(start=False)
     daemon.account.write(daemon.config, text)
-    daemon.env = {"NAIRID_AGENT_ID": "a", "NAIRI_API_KEY": daemon.hub.agent_key}
+    daemon.env = {"NAIRID_AGENT_ID": "a", "NAIRI_API_KEY": daemon.hub.agent_key,
+                  "NAIRID_SERVER_URL": daemon.hub.url}
     log = refused(daemon, 78)
     for word in words:
         assert word in log, log
@@ -283,7 +284,7 @@ def test_a_full_disk_is_named_and_loses_nothing(make_daemon, me):
             daemon.hub.wait_status(message, timeout_s=60)
             found = [row["content"] for row in replies(daemon.hub.messages(job), message)]
             assert len(found) == 1 and not found[0].startswith(ERROR), found
-        assert daemon.end() == 0
+        assert daemon.end() == 0, daemon.last_log
     finally:
         if daemon.program:
             daemon.program.kill()
