@@ -8,6 +8,7 @@
 #include "loop/loop.h"
 #include "main/clientenv.h"
 #include "main/exitcode.h"
+#include "main/programs.h"
 #include "main/publicapi.h"
 #include "main/terminal.h"
 #include "main/transcript.h"
@@ -51,6 +52,15 @@ struct dialogue {
 static void send_request(struct dialogue *d);
 
 /* ---- what a person sees ---- */
+
+/* What to type to go on with the conversation. */
+static void print_command(const struct dialogue *d)
+{
+    const char *state = d->options->state;
+
+    fprintf(stderr, "%s ask%s%s%s --job %s", programs_name(), state ? " --state '" : "",
+            state ? state : "", state ? "'" : "", d->job_id);
+}
 
 static void erase(struct dialogue *d)
 {
@@ -97,12 +107,10 @@ static void print_resume(const struct dialogue *d)
 {
     AUTO_FREE char *path = mem_printf("/conversations/%s/stop", d->job_id);
     AUTO_FREE char *curl = publicapi_curl(d->api, "POST", path);
-    const char *state = d->options->state;
 
-    fprintf(stderr,
-            "nairid ask: the task goes on. To get its answer:\n  nairid ask%s%s%s --job %s\n",
-            state ? " --state '" : "", state ? state : "", state ? "'" : "", d->job_id);
-    fprintf(stderr, "To stop it:\n  %s\n", curl);
+    fputs("nairid ask: the task goes on. To get its answer:\n  ", stderr);
+    print_command(d);
+    fprintf(stderr, "\nTo stop it:\n  %s\n", curl);
 }
 
 /* ---- the end ---- */
@@ -145,8 +153,11 @@ static void print_end(struct dialogue *d)
     if (d->seen.status == TRANSCRIPT_COMPLETED) {
         print_text(stdout, &d->seen.answer);
         fflush(stdout); /* before what follows on stderr */
-        if (d->shows)
-            fprintf(stderr, "(to go on: nairid ask --job %s PROMPT)\n", d->job_id);
+        if (d->shows) {
+            fputs("(to go on: ", stderr);
+            print_command(d);
+            fputs(" PROMPT)\n", stderr);
+        }
         finish(d, EX_OK);
         return;
     }

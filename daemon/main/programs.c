@@ -26,7 +26,6 @@ void programs_find(struct programs *ret_programs)
         /* a replaced executable reads as "PATH (deleted)", which can't be executed */
         .daemon = mem_strdup(slash && access(self, X_OK) == 0 ? self : DAEMON),
         .hub = mem_strdup(hub && access(hub, X_OK) == 0 ? hub : HUB),
-        .name = strchr(program_invocation_name, '/') ? program_invocation_name : DAEMON,
     };
 }
 
@@ -35,4 +34,9 @@ void programs_done(struct programs *p)
     free(p->daemon);
     free(p->hub);
     *p = (struct programs){ 0 };
+}
+
+const char *programs_name(void)
+{
+    return strchr(program_invocation_name, '/') ? program_invocation_name : DAEMON;
 }

@@ -3,8 +3,9 @@
 
 struct programs {
     char *daemon, *hub; /* a path, or a name for PATH */
-    const char *name;   /* how the user called this program, for hints; borrowed */
 };
 
 void programs_find(struct programs *ret_programs);
 void programs_done(struct programs *p);
+/* How the user called this program, for hints of what to type. Borrowed, never freed. */
+const char *programs_name(void);

@@ -70,7 +70,7 @@ struct up {
     struct child *hub, *daemon;
     struct readiness *readiness;
     struct loop_signal *signals[4];
-    bool hub_serves, announced;
+    bool hub_serves, daemon_serves, announced;
     unsigned stops; /* how often it was asked to stop */
     int code;       /* exit code once both are gone */
 };
@@ -135,15 +135,17 @@ static void make_daemon_env(const struct up *up, const char *url, struct strv *e
 
 /* ---- what a person reads ---- */
 
+/* Once, when both serve. */
 static void announce(struct up *up)
 {
-    const char *state = up->args->state;
-    const char *quote = state ? "'" : "";
+    bool named = up->args->state != NULL;
 
+    if (up->announced || !up->hub_serves || !up->daemon_serves)
+        return;
     up->announced = true;
     printf("ready %s\n\n", up->state.client.url);
-    printf("Ask it, in another terminal:\n  %s ask%s%s%s%s 'PROMPT'\n", up->programs.name,
-           state ? " --state " : "", quote, state ? state : "", quote);
+    printf("Ask it, in another terminal:\n  %s ask%s%s%s 'PROMPT'\n", programs_name(),
+           named ? " --state '" : "", named ? up->state.dir : "", named ? "'" : "");
     printf("or by the API:\n"
            "  . '%s/" CLIENTENV_FILE "'\n"
            "  curl -H \"Authorization: Bearer $NAIRI_PUBLIC_API_KEY\" \\\n"
@@ -237,6 +239,7 @@ static void on_daemon_ended(struct child *c, int status, void *ctx)
 {
     struct up *up = ctx;
 
+    up->daemon_serves = false;
     if (up->stops == 0) {
         on_unasked_end(up, c, status);
         return;
@@ -250,8 +253,8 @@ static void on_ready(void *ctx)
 {
     struct up *up = ctx;
 
-    if (up->hub_serves && !up->announced)
-        announce(up);
+    up->daemon_serves = true;
+    announce(up);
 }
 
 /* The URL by which clients on this machine reach a hub that says url: a wildcard is no address. */
@@ -288,8 +291,10 @@ static void on_hub_line(const char *line, void *ctx)
     if (up->stops > 0 || up->hub_serves || !str_starts_with(line, "ready http://"))
         return;
     up->hub_serves = true;
-    if (up->state.client.url) /* a restart: the daemon finds its way back */
+    if (up->state.client.url) { /* a restart: the daemon finds its way back */
+        announce(up);           /* if this was the first start of both that held */
         return;
+    }
     if (start_daemon(up, line + strlen("ready "), &err) < 0) {
         fprintf(stderr, "nairid up: %s\n", err.text);
         stop(up, exitcode_from_errno(err.code));

@@ -86,7 +86,7 @@ class Terminal:
         return self.seen.decode(errors="replace")
 
 
-def screen(text, columns=200):
+def screen(text, columns=1000):
     """What stays on a terminal after text: the lines, with carriage return and erase obeyed."""
     lines = [""]
     column = 0

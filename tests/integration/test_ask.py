@@ -303,7 +303,7 @@ def test_a_terminal_shows_what_the_task_does_and_is_clean_after(serve, tmp_path)
     release()
     assert ask.end() == 0
     assert ask.proc.stdout.read() == b"the reply\n"
-    assert screen(ask.text) == [f"(to go on: nairid ask --job {JOB} PROMPT)", ""]
+    assert screen(ask.text) == [f"(to go on: {program('nairid')} ask --job {JOB} PROMPT)", ""]
 
 
 def test_the_line_fits_the_terminal_and_obeys_nothing_that_a_task_said(serve, tmp_path):
@@ -340,7 +340,7 @@ def test_an_interrupt_leaves_the_task_running_and_says_how_to_go_on(serve, tmp_p
     ask.interrupt(signo)
     assert ask.end() == code
     shown = screen(ask.text)
-    assert f"  nairid ask --job {JOB}" in shown
+    assert f"  {program('nairid')} ask --job {JOB}" in shown
     assert (f'  curl -X POST -H "Authorization: Bearer $NAIRI_PUBLIC_API_KEY" '
             f"{server.url}/api/public/v1/conversations/{JOB}/stop") in shown
     assert KEY not in ask.text

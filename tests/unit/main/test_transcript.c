@@ -14,6 +14,9 @@
 #define USER(id, status)                                                                           \
     "{\"id\":\"" id "\",\"role\":\"user\",\"status\":\"" status "\",\"content\":\"q " id "\"}"
 #define ANSWER(text) "{\"id\":\"a\",\"role\":\"assistant\",\"content\":\"" text "\"}"
+#define ABOUT(id, text)                                                                            \
+    "{\"id\":\"a\",\"role\":\"assistant\",\"processed_message_id\":\"" id "\",\"content\":\"" text \
+    "\"}"
 #define ERROR(text)                                                                                \
     "{\"id\":\"e\",\"role\":\"system\",\"content\":\"nairid encountered error: " text "\"}"
 #define SYSTEM(text)      "{\"id\":\"s\",\"role\":\"system\",\"content\":\"" text "\"}"
@@ -76,6 +79,16 @@ static void each_question_of_a_conversation_gets_its_own_answer(void **state)
     }
 }
 
+static void a_row_that_names_its_question_is_believed(void **state)
+{
+    static const char rows[] = USER("u1", "completed") "," USER("u2", "completed") "," ABOUT(
+        "u2", "two") "," ABOUT("u1", "one") "," ABOUT("u2", "and more");
+
+    (void)state;
+    ASSERT_SAYS(rows, "u1", TRANSCRIPT_COMPLETED, "one", "", "");
+    ASSERT_SAYS(rows, "u2", TRANSCRIPT_COMPLETED, "two\nand more", "", "");
+}
+
 static void the_last_progress_is_told_in_a_few_words(void **state)
 {
     (void)state;
@@ -129,6 +142,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_answer_is_what_follows_the_question),
         cmocka_unit_test(each_question_of_a_conversation_gets_its_own_answer),
+        cmocka_unit_test(a_row_that_names_its_question_is_believed),
         cmocka_unit_test(the_last_progress_is_told_in_a_few_words),
         cmocka_unit_test(nonsense_from_the_server_is_survived),
         cmocka_unit_test(the_last_question_is_found),
