@@ -394,7 +394,7 @@ int hub_new(struct loop *loop, struct db *db, int listen_fd, struct hub **ret_hu
     h->stop_timer = loop_timer_new(loop, on_stop_timer, h);
     rc = storage_new(loop, db, h, &h->storage, err);
     if (rc >= 0)
-        rc = server_new(loop, TAKE_FD(fd), &ops, h, &h->server, err);
+        rc = server_new(loop, TAKE_FD(fd), &server_limits_default, &ops, h, &h->server, err);
     if (rc < 0)
         return rc;
     loop_timer_arm(h->lease_timer, LEASE_MS); /* the time of grace, should nobody call */

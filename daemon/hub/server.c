@@ -31,9 +31,11 @@ struct server {
     struct loop_timer *timer;
     struct loop_timer *sweep; /* at the first deadline of a connection */
     bool sweeping;            /* sweep is armed */
+    struct server_limits limits;
     struct server_ops ops;
     void *ctx;
     struct connection *connections;
+    unsigned connection_count;
     size_t requests;
 };
 
@@ -126,10 +128,15 @@ static void on_connection(void *ctx, struct MHD_Connection *mhd, void **socket_c
         if (c->next)
             c->next->pprev = &c->next;
         s->connections = c;
+        s->connection_count++;
         *socket_context = c;
-        set_deadline(s, c, SERVER_REQUEST_MS);
+        set_deadline(s, c, s->limits.request_ms);
         return;
     }
+    /* At the limit libmicrohttpd stops listening, and looks whether it may again only when it
+     * runs the next time. */
+    if (s->connection_count-- >= s->limits.connections && s->watcher)
+        loop_fd_feed(s->watcher, LOOP_READ);
     *c->pprev = c->next;
     if (c->next)
         c->next->pprev = c->pprev;
@@ -195,7 +202,7 @@ static enum MHD_Result queue(struct server_request *r)
 
     MHD_destroy_response(r->response);
     r->response = NULL;
-    set_deadline(r->server, r->connection, SERVER_ANSWER_MS);
+    set_deadline(r->server, r->connection, r->server->limits.answer_ms);
     return result;
 }
 
@@ -246,7 +253,7 @@ static void on_completed(void *ctx, struct MHD_Connection *mhd, void **request,
     if (!r)
         return;
     *request = NULL;
-    set_deadline(s, r->connection, SERVER_REQUEST_MS);
+    set_deadline(s, r->connection, s->limits.request_ms);
     if (r->arrived) {
         s->requests--;
         s->ops.ended(r, code == MHD_REQUEST_TERMINATED_COMPLETED_OK, s->ctx);
@@ -356,19 +363,23 @@ void server_reply(struct server_request *r, unsigned status, char *body,
 
 /* ---- the server ---- */
 
-int server_new(struct loop *loop, int listen_fd, const struct server_ops *ops, void *ctx,
-               struct server **ret_server, struct err *err)
+const struct server_limits server_limits_default = { .request_ms = 60 * 1000,
+                                                     .answer_ms = 120 * 1000,
+                                                     .connections = SERVER_CONNECTIONS_MAX };
+
+int server_new(struct loop *loop, int listen_fd, const struct server_limits *limits,
+               const struct server_ops *ops, void *ctx, struct server **ret_server, struct err *err)
 {
     AUTO_CLOSE int fd = listen_fd;
     struct server *s = mem_new(struct server);
     int epoll_fd;
 
-    *s = (struct server){ .loop = loop, .ops = *ops, .ctx = ctx };
+    *s = (struct server){ .loop = loop, .limits = *limits, .ops = *ops, .ctx = ctx };
     s->mhd = MHD_start_daemon(
         MHD_FLAGS, 0, NULL, NULL, on_access, s, MHD_OPTION_LISTEN_SOCKET, fd,
         MHD_OPTION_NOTIFY_COMPLETED, on_completed, s, MHD_OPTION_NOTIFY_CONNECTION, on_connection,
         s, MHD_OPTION_UNESCAPE_CALLBACK, keep_escaped, NULL, MHD_OPTION_CONNECTION_LIMIT,
-        (unsigned)SERVER_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_BYTES,
+        limits->connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_BYTES,
         MHD_OPTION_CONNECTION_TIMEOUT, 0U, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
     if (!s->mhd) {
         free(s);
@@ -402,6 +413,7 @@ void server_free(struct server *s)
     if (!s)
         return;
     loop_fd_free(s->watcher);
+    s->watcher = NULL;
     MHD_stop_daemon(s->mhd);
     loop_timer_free(s->timer);
     loop_timer_free(s->sweep);

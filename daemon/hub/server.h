@@ -8,6 +8,7 @@
 #include "util/cleanup.h"
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct err;
 struct loop;
@@ -15,11 +16,17 @@ struct server;
 struct server_request;
 
 enum {
-    SERVER_BODY_MAX = 8 << 20,     /* bytes of a request's body */
-    SERVER_REQUEST_MS = 60 * 1000, /* for a request to arrive, counted from the connection's last */
-    SERVER_ANSWER_MS = 120 * 1000, /* for the client to take the answer */
+    SERVER_BODY_MAX = 8 << 20, /* bytes of a request's body */
     SERVER_CONNECTIONS_MAX = 1000,
 };
+
+struct server_limits {
+    uint32_t request_ms;  /* for a request to arrive, counted from the end of the one before */
+    uint32_t answer_ms;   /* for the client to take the answer */
+    unsigned connections; /* at a time; more wait in the kernel's queue */
+};
+/* 60 s, 120 s, SERVER_CONNECTIONS_MAX. */
+extern const struct server_limits server_limits_default;
 
 struct server_ops {
     /* A whole request is here. Answer it once with server_reply(), now or later. */
@@ -38,8 +45,9 @@ struct server_header {
 };
 
 /* Takes ownership of listen_fd, also on failure. */
-int server_new(struct loop *loop, int listen_fd, const struct server_ops *ops, void *ctx,
-               struct server **ret_server, struct err *err);
+int server_new(struct loop *loop, int listen_fd, const struct server_limits *limits,
+               const struct server_ops *ops, void *ctx, struct server **ret_server,
+               struct err *err);
 /* No new connections from now on. */
 void server_quiet(struct server *s);
 size_t server_requests(const struct server *s); /* arrived, and not yet ended */

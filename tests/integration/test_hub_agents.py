@@ -11,7 +11,8 @@ from hubkit import wait_until
 
 ULID = "01KEQ6963XS96YDP3NF9NKB7QJ"
 ERROR = "nairid encountered error: "
-SOON_S = 0.5  # an event must show within this; a stalled answer would take the whole wait
+SOON_S = 2  # an event must show within this on a busy machine; a stall takes the whole wait
+FAST_S = 0.3  # and as a rule within this
 
 
 def post(hub, kind, message_id, text=None, job=None, id=None, fence=None, instance=None, **payload):
@@ -326,8 +327,10 @@ def test_a_long_poll_on_a_kept_connection_answers_as_soon(hub):
         ended = time.monotonic()
         began, (_, message) = starter.result()
         assert ids(answer["jobs"]) == [message]
-        assert ended - began < SOON_S
+        took.append(ended - began)
     connection.close()
+    assert max(took) < SOON_S
+    assert sorted(took)[len(took) // 2] < FAST_S
 
 
 def test_a_long_poll_that_sees_nothing_ends_with_its_time(hub):
