@@ -319,6 +319,7 @@ def test_a_long_poll_on_a_kept_connection_answers_as_soon(hub):
     connection = http.client.HTTPConnection(hub.host.hostname, hub.host.port, timeout=60)
     headers = {"Authorization": f"Bearer {hub.agent_key}", "X-CCAGENT-ID": "i1",
                "Prefer": "respond-async, wait=30"}
+    took = []
     for i in range(20):
         # nap: the poll comes first; where it doesn't, its answer is only easier
         starter = Later(lambda: time.sleep(0.05) or (time.monotonic(), hub.start(str(i))))

@@ -164,7 +164,7 @@ def test_clients_that_vanish_midway_leave_nothing_behind(hub):
         return len(os.listdir(f"/proc/{hub.proc.pid}/fd"))
 
     assert hub.api("GET", "/agents").status == 200
-    time.sleep(0.1)  # for that connection to be gone
+    time.sleep(0.1)  # nap: for that request's own connection to be gone
     before = open_files()
     message = request(hub, "POST", "/api/public/v1/conversations/start", body=start_body())
     poll = request(hub, path="/api/agents/jobs", extra="Prefer: wait=100\r\n", key=hub.agent_key)
@@ -187,9 +187,9 @@ def test_idle_connections_cost_no_wakeups(hub):
     for i, client in enumerate(clients):
         client.sendall(request(hub, path="/api/agents/jobs", key=hub.agent_key,
                                extra=f"Prefer: wait=100\r\nX-CCAGENT-ID: i{i}\r\n"))
-    time.sleep(1)
+    time.sleep(1)  # nap: for the polls to be held
     before = switches()
-    time.sleep(3)
+    time.sleep(3)  # nap: the time in which nothing is to happen
     assert switches() - before < 10
     for client in clients:
         client.close()
