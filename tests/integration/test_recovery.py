@@ -265,14 +265,14 @@ class SmallDisk:
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root")
 def test_a_full_disk_is_named_and_loses_nothing(make_daemon, me):
     daemon = make_daemon(start=False, workspace={"root": me.mkdir("jobs")})
-    disk = SmallDisk(daemon, "12m")
+    disk = SmallDisk(daemon, "96m")
     try:
         daemon.state_seen = disk.root
         daemon.boot()
         started = [daemon.hub.start("echo first")]
         daemon.hub.wait_status(started[0][1])
         disk.fill()
-        padding = "#" * 400_000
+        padding = "#" * 200_000
         while daemon.program.is_running() and len(started) < 60:
             started.append(daemon.hub.start(f"echo {len(started)}\n{padding}"))
         code = daemon.program.wait(60)
