@@ -153,6 +153,7 @@ static void announce(struct up *up)
            "    -d '{\"agent_id\":\"%s\",\"prompt\":\"hello\"}' \\\n"
            "    $NAIRI_API_URL/api/public/v1/conversations/start\n",
            up->state.dir, up->state.client.agent_id);
+    printf("What it does:\n  %s status --state '%s'\n", programs_name(), up->state.daemon_dir);
     puts("Ctrl-C ends both, after the running tasks; a second one at once.");
     (void)fflush(stdout);
     clearerr(stdout); /* whether anybody read it or not, both serve */

@@ -181,7 +181,11 @@ def test_ready_is_said_when_both_serve_and_the_first_question_is_answered(up):
 def test_it_says_what_to_type_next_and_that_works(up):
     text = up.output
     assert f" ask --state '{up.state}' 'PROMPT'" in text
-    block = text[text.index("  . '"):text.index("Ctrl-C")]
+    status = re.search(r"^  (.* status --state .*)$", text, re.M).group(1)
+    done = subprocess.run(["sh", "-ec", status], env=up.env, capture_output=True, text=True,
+                          timeout=60)
+    assert done.returncode == 0 and "connected" in done.stdout, done
+    block = text[text.index("  . '"):text.index("What it does")]
     done = subprocess.run(["sh", "-ec", block.replace("curl ", "curl -sS --noproxy '*' ")],
                           env=up.env, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
