@@ -30,5 +30,5 @@ bool ownmounts_enter(void)
                !write_file("/proc/self/uid_map", uid) || !write_file("/proc/self/gid_map", gid)) {
         return false;
     }
-    return mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
+    return mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) == 0;
 }

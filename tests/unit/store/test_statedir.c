@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -174,13 +175,16 @@ static pid_t hold_lock(const struct fixture *f, bool heir, pid_t *ret_heir)
         char *path = NULL;
         int dir_fd = -1, lock_fd = -1;
 
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* also where a test fails in between */
         if (statedir_open(f->dir, &path, &dir_fd, NULL) < 0 ||
             statedir_lock(dir_fd, path, &lock_fd, NULL) < 0)
             _exit(1);
         pids[0] = getpid();
-        if (heir && (pids[1] = fork()) == 0)
+        if (heir && (pids[1] = fork()) == 0) {
+            (void)alarm(60); /* nobody's child soon: the test ends it, or this does */
             for (;;)
                 pause();
+        }
         if (write(ready[1], pids, sizeof pids) != sizeof pids || heir)
             _exit(0);
         for (;;)
