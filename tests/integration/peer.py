@@ -76,13 +76,18 @@ def in_seconds(seconds):
     return email.utils.formatdate(time.time() + seconds, usegmt=True)
 
 
-def body_of(good):
-    return good.split(b"\r\n\r\n", 1)[1]
-
-
 def drip(good):
     """The good answer byte by byte."""
     return [part for i in range(len(good)) for part in (good[i:i + 1], 0.001)]
+
+
+def in_tiny_chunks(good):
+    """The good answer in chunks of one byte, and with a trailer."""
+    head, body = good.split(b"\r\n\r\n", 1)
+    lines = [line for line in head.split(b"\r\n") if not line.startswith(b"Content-Length")]
+    chunks = [chunk(body[i:i + 1]) for i in range(len(body))]
+    return [b"\r\n".join([*lines, b"Transfer-Encoding: chunked", b"", b""]), *chunks,
+            b"0\r\nX-Trailer: 1\r\n\r\n"]
 
 
 ERROR = {"error": "the peer was told to say so"}
@@ -152,9 +157,7 @@ FAULTS = {
                                "Content-Encoding: gzip"), taken=True),
     # good answers that come in an odd way
     "slow": Fault(drip, taken=True),
-    "tiny_chunks": Fault(lambda good: [chunked(*[chunk(body_of(good)[i:i + 1])
-                                                 for i in range(len(body_of(good)))],
-                                               b"0\r\nX-Trailer: 1\r\n\r\n")], taken=True),
+    "tiny_chunks": Fault(in_tiny_chunks, taken=True),
     "interim": Fault(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nX: 1\r\n\r\n", GOOD,
                      taken=True),
     "junk_behind": Fault(GOOD, b"HTTP/1.1 500 Evil\r\nContent-Length: 4\r\n\r\nevil", taken=True),
@@ -445,9 +448,12 @@ class Peer:
         return answer(200, {})
 
     def _ack(self, message):
-        for job in self.jobs.values():
+        for name, job in list(self.jobs.items()):
             if isinstance(job, dict) and isinstance(job.get("messages"), list):
-                job["messages"] = [record for record in job["messages"]
-                                   if not isinstance(record, dict) or record.get("id") != message]
+                left = [record for record in job["messages"]
+                        if not isinstance(record, dict) or record.get("id") != message]
+                if job["messages"] and not left:
+                    del self.jobs[name]
+                job["messages"] = left
         self.acked.append(message)
         return answer(200, {})

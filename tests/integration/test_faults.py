@@ -20,6 +20,8 @@ from peer import FAULTS, Fault, Peer, answer
 STALLS = {"stall", "stall_body"}
 # what a client may take for a whole, good answer
 FINE = {"slow", "tiny_chunks", "interim", "junk_behind"}
+# what libcurl itself tries once more, as a kept-alive connection that ends says nothing
+SILENT = {"close", "reset", "half_status"}
 # what means yes to a post, whose answer's body is nobody's business
 YES = {name for name, fault in FAULTS.items() if fault.taken}
 PLAYED = sorted(set(FAULTS) - STALLS)
@@ -67,7 +69,7 @@ def play(link, endpoint, fault):
     """Has the fault played at the next request of the endpoint, in the course of a message."""
     link.peer.fault(endpoint, fault)
     if endpoint == "poll":
-        link.peer.kick()
+        link.exchange()  # ends the poll that waits, so that another comes
         link.peer.wait_played(fault)
     message = link.exchange()
     link.peer.wait_played(fault)
@@ -83,7 +85,7 @@ def test_a_poll_survives(link, name):
     before = len(link.lines("poll_failed"))
     play(link, "poll", fault)
     failures = link.lines("poll_failed")[before:]
-    assert len(failures) == (0 if name in FINE else 1), failures
+    assert len(failures) in ((0, 1) if name in SILENT else (0,) if name in FINE else (1,)), failures
 
 
 @pytest.mark.parametrize("name", PLAYED)
