@@ -14,6 +14,7 @@
 
 enum {
     POOL_BYTES = 8 << 10, /* libmicrohttpd's memory of one connection; bounds the headers too */
+    LOOK_MS = 5000,       /* how often clients that are to send something are looked after */
     DRAIN_MAX = 64 << 20, /* a body past SERVER_BODY_MAX is read so far, so that the 413 arrives */
     MHD_FLAGS = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME,
 };
@@ -22,6 +23,7 @@ struct connection {
     struct connection *next, **pprev;
     int fd;               /* libmicrohttpd's */
     uint64_t deadline_ms; /* 0: none, the turn is ours */
+    bool reading;         /* the client's request is awaited */
 };
 
 struct server {
@@ -84,30 +86,50 @@ static void on_timer(struct loop_timer *timer, void *ctx)
 
 /* ---- deadlines ---- */
 
-static void set_deadline(struct server *s, struct connection *c, uint64_t delay_ms)
+static void set_deadline(struct server *s, struct connection *c, uint32_t delay_ms)
 {
     c->deadline_ms = delay_ms ? loop_now_ms(s->loop) + delay_ms : 0;
+    c->reading = false;
     if (delay_ms && !s->sweeping) {
-        loop_timer_arm(s->sweep, delay_ms);
+        loop_timer_arm(s->sweep, delay_ms < LOOK_MS ? delay_ms : LOOK_MS);
         s->sweeping = true;
     }
 }
 
-/* Ends what is late, libmicrohttpd then sees the end of the stream, and waits for the next. */
+static void await_request(struct server *s, struct connection *c)
+{
+    set_deadline(s, c, s->limits.request_ms);
+    c->reading = true;
+}
+
+/* libmicrohttpd doesn't look at a suspended connection, and misses an end that comes together with
+ * half a request. */
+static bool peer_has_closed(const struct connection *c)
+{
+    char byte;
+    ssize_t n = recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+
+    return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
+}
+
+/* Ends what is late or has lost its client; libmicrohttpd then sees the end of the stream. */
 static void on_sweep(struct loop_timer *timer, void *ctx)
 {
     struct server *s = ctx;
     uint64_t now_ms = loop_now_ms(s->loop), next_ms = UINT64_MAX;
 
     for (struct connection *c = s->connections; c; c = c->next) {
+        uint64_t look_ms = now_ms + LOOK_MS;
+
         if (c->deadline_ms == 0)
             continue;
-        if (c->deadline_ms <= now_ms) {
+        if (c->deadline_ms <= now_ms || (c->reading && peer_has_closed(c))) {
             (void)shutdown(c->fd, SHUT_RDWR); /* fails if the client was faster */
             c->deadline_ms = 0;
-        } else if (c->deadline_ms < next_ms) {
-            next_ms = c->deadline_ms;
+            continue;
         }
+        look_ms = c->reading && look_ms < c->deadline_ms ? look_ms : c->deadline_ms;
+        next_ms = look_ms < next_ms ? look_ms : next_ms;
     }
     s->sweeping = next_ms != UINT64_MAX;
     if (s->sweeping)
@@ -130,7 +152,7 @@ static void on_connection(void *ctx, struct MHD_Connection *mhd, void **socket_c
         s->connections = c;
         s->connection_count++;
         *socket_context = c;
-        set_deadline(s, c, s->limits.request_ms);
+        await_request(s, c);
         return;
     }
     /* At the limit libmicrohttpd stops listening, and looks whether it may again only when it
@@ -253,7 +275,7 @@ static void on_completed(void *ctx, struct MHD_Connection *mhd, void **request,
     if (!r)
         return;
     *request = NULL;
-    set_deadline(s, r->connection, s->limits.request_ms);
+    await_request(s, r->connection);
     if (r->arrived) {
         s->requests--;
         s->ops.ended(r, code == MHD_REQUEST_TERMINATED_COMPLETED_OK, s->ctx);
@@ -302,22 +324,13 @@ void server_request_set_data(struct server_request *r, void *data)
 
 /* ---- clients that leave while they wait ---- */
 
-/* libmicrohttpd doesn't look at a suspended connection. */
-static bool peer_has_closed(const struct server_request *r)
-{
-    char byte;
-    ssize_t n = recv(r->connection->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-
-    return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
-}
-
 static void on_client(struct loop_fd *watcher, unsigned events, void *ctx)
 {
     struct server_request *r = ctx;
 
     (void)events;
     loop_fd_set(watcher, 0); /* gone, or its next request is here: nothing more to learn */
-    if (!peer_has_closed(r))
+    if (!peer_has_closed(r->connection))
         return;
     r->gone = true;
     r->server->ops.gone(r, r->server->ctx);
@@ -331,7 +344,7 @@ void server_request_watch(struct server_request *r)
 
 bool server_request_is_gone(const struct server_request *r)
 {
-    return r->gone || peer_has_closed(r);
+    return r->gone || peer_has_closed(r->connection);
 }
 
 /* ---- answers ---- */
