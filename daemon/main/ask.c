@@ -16,7 +16,7 @@
 
 #define HOSTED_URL "https://api.nairi.ai"
 
-enum { PROMPT_MAX_BYTES = 4 * 1024 * 1024 };
+enum { PROMPT_MAX_BYTES = 4 * 1024 * 1024, CHUNK_BYTES = 64 * 1024 };
 
 struct ask_args {
     const char *job, *mode, *attach, *state;
@@ -117,7 +117,7 @@ static int find_client(const char *state, struct clientenv *c, struct err *err)
 static int read_prompt(struct buf *prompt)
 {
     for (;;) {
-        ssize_t n = read(STDIN_FILENO, buf_reserve(prompt, 64 * 1024), 64 * 1024);
+        ssize_t n = read(STDIN_FILENO, buf_reserve(prompt, CHUNK_BYTES), CHUNK_BYTES);
 
         if (n < 0 && errno == EINTR)
             continue;

@@ -17,7 +17,7 @@ int clientenv_state_dir(const char *given, char **ret_dir, struct err *err)
 
     if (!str_is_empty(given))
         *ret_dir = mem_strdup(given);
-    else if (!str_is_empty(state) && state[0] == '/') /* relative ones are to be ignored */
+    else if (state && state[0] == '/') /* relative ones are to be ignored */
         *ret_dir = mem_printf("%s/nairid-up", state);
     else if (!str_is_empty(home))
         *ret_dir = mem_printf("%s/.local/state/nairid-up", home);

@@ -190,6 +190,17 @@ static void make_tables(const struct options_spec *spec, const struct rows *r,
     *s = '\0';
 }
 
+/* Whether the long flag that getopt_long(3) just found was cut short, which it takes: but what is
+ * unambiguous today may be another flag tomorrow, and "--claude" must not mean more than it says.
+ */
+static bool is_cut_short(const struct options_row *row, char **argv)
+{
+    bool apart = row->argument && optarg == argv[optind - 1];
+    const char *word = argv[optind - (apart ? 2 : 1)];
+
+    return strcspn(word, "=") != strlen(row->name) + strlen("--");
+}
+
 /* Returns -1 to carry on, else the exit code. */
 static int parse_flags(const struct options_spec *spec, const struct rows *r, int argc, char **argv,
                        void *values, struct options *o)
@@ -206,6 +217,9 @@ static int parse_flags(const struct options_spec *spec, const struct rows *r, in
 
         if (!row)
             return refuse_flag(spec, r, c, argv);
+        if (c >= FLAG_BASE && is_cut_short(row, argv))
+            return options_refuse(spec, "flags are written in full, did you mean '--%s'?",
+                                  row->name);
         if (row == &help_row) {
             print_help(spec, r);
             return EX_OK;

@@ -1,7 +1,7 @@
 /* options.h - a verb's flags, from one table: parser, --help, and the manual page's test read it.
  * Over getopt_long(3). A row stores its argument in the caller's struct (offset), or sets a
  * setting by its key. Every verb has -h, --help without a row. An unknown flag is answered with
- * the nearest one and EX_USAGE. */
+ * the nearest one and EX_USAGE; so is one that is cut short. */
 #pragma once
 #include "settings/settings.h"
 #include <stddef.h>

@@ -43,35 +43,29 @@ static void on_datagram(struct loop_fd *watcher, unsigned events, void *ctx)
         }
 }
 
-static int make_own_dir(struct readiness *r, struct err *err)
+/* Where the socket goes; NULL on failure. */
+static char *make_own_path(struct readiness *r, struct err *err)
 {
     const char *runtime = getenv("XDG_RUNTIME_DIR");
     bool fits = runtime && runtime[0] == '/' && strlen(runtime) < PATH_MAX_BYTES / 2;
 
     r->own_dir = mem_printf("%s/nairid-up-XXXXXX", fits ? runtime : "/tmp");
     if (!mkdtemp(r->own_dir)) {
-        int code = -errno;
-
-        (void)err_set(err, code, "make '%s': %s", r->own_dir, strerror(errno));
+        (void)err_set(err, -errno, "make '%s': %s", r->own_dir, strerror(errno));
         free(TAKE_PTR(r->own_dir));
-        return code;
+        return NULL;
     }
-    r->path = mem_printf("%s/" SOCKET_NAME, r->own_dir);
-    return 0;
+    return mem_printf("%s/" SOCKET_NAME, r->own_dir);
 }
 
 static int make_socket(struct readiness *r, const char *dir, struct err *err)
 {
     struct sockaddr_un address = { .sun_family = AF_UNIX };
-    int code;
+    size_t len = strlen(dir) + strlen("/" SOCKET_NAME);
 
-    r->path = mem_printf("%s/" SOCKET_NAME, dir);
-    if (strlen(r->path) >= PATH_MAX_BYTES) {
-        free(TAKE_PTR(r->path));
-        code = make_own_dir(r, err);
-        if (code < 0)
-            return code;
-    }
+    r->path = len < PATH_MAX_BYTES ? mem_printf("%s/" SOCKET_NAME, dir) : make_own_path(r, err);
+    if (!r->path)
+        return -EACCES;
     memcpy(address.sun_path, r->path, strlen(r->path) + 1);
     r->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     (void)unlink(r->path); /* one that a killed predecessor left; the directory is ours alone */

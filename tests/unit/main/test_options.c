@@ -144,6 +144,8 @@ static void what_is_wrong_is_named_with_the_nearest_flag(void **state)
         { "--jsn", "unknown flag '--jsn', did you mean '--json'?" },
         { "--confg=x", "unknown flag '--confg', did you mean '--config'?" },
         { "--zzzzzzzzz", "unknown flag '--zzzzzzzzz'." },
+        { "--byp", "did you mean '--bypass'?" },
+        { "--conf=x", "did you mean '--config'?" },
         { "-x", "unknown flag '-x'." },
         { "--job", "'--job' needs an argument: ID." },
         { "-c", "'--config' needs an argument: FILE." },
@@ -166,6 +168,19 @@ static void what_is_wrong_is_named_with_the_nearest_flag(void **state)
         assert_non_null(strstr(a.err, "See 'nairid verb --help'."));
         assert_string_equal(a.out, "");
     }
+}
+
+static void an_argument_apart_may_look_like_anything(void **state)
+{
+    struct answer a = PARSE(WORD("--job"), WORD("--json"), WORD("-c"), WORD("--j"), WORD("--agent"),
+                            WORD("x=y"), WORD("--json"));
+
+    (void)state;
+    assert_true(a.carries_on);
+    assert_string_equal(a.values.job, "--json");
+    assert_string_equal(a.values.file, "--j");
+    assert_string_equal(a.options.flags[0].value, "x=y");
+    options_done(&a.options);
 }
 
 static void too_many_and_too_few_operands_are_refused(void **state)
@@ -221,6 +236,7 @@ int main(void)
         cmocka_unit_test(flags_fill_the_struct_and_may_follow_operands),
         cmocka_unit_test(settings_flags_keep_their_order_key_value_and_spelling),
         cmocka_unit_test(what_is_wrong_is_named_with_the_nearest_flag),
+        cmocka_unit_test(an_argument_apart_may_look_like_anything),
         cmocka_unit_test(too_many_and_too_few_operands_are_refused),
         cmocka_unit_test(help_lists_every_flag_and_exits_with_0),
         cmocka_unit_test(a_verb_that_stops_at_its_operand_leaves_the_rest_alone),
