@@ -275,7 +275,10 @@ static int start_signals(struct daemon *d)
     static_assert(ARRAY_SIZE(signals) <= ARRAY_SIZE(d->signals), "room for each");
     for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
         d->signals[i] = loop_signal_new(d->loop, signals[i], on_signal, d);
-    return signal(SIGPIPE, SIG_IGN) == SIG_ERR ? -errno : 0;
+    /* a write past a limit on the size of files then fails with a sentence and doesn't kill us */
+    if (signal(SIGPIPE, SIG_IGN) == SIG_ERR || signal(SIGXFSZ, SIG_IGN) == SIG_ERR)
+        return -errno;
+    return 0;
 }
 
 int wire_start(struct daemon *d, struct err *err)
@@ -287,7 +290,7 @@ int wire_start(struct daemon *d, struct err *err)
         return r;
     r = start_signals(d);
     if (r < 0)
-        return err_set(err, r, "ignore SIGPIPE: %s", strerror(-r));
+        return err_set(err, r, "ignore SIGPIPE and SIGXFSZ: %s", strerror(-r));
     d->batch = store_batch_new();
     d->tick = loop_timer_new(d->loop, on_tick, d);
     d->sweep = loop_timer_new(d->loop, on_sweep, d);
