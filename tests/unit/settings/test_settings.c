@@ -148,7 +148,7 @@ static void the_file_sets_every_kind_of_value(void **state)
                              "sandbox:\n"
                              "  profile: strict\n"
                              "  read: [/opt]\n"
-                             "  limits: {cpu: 50%, files: 100}\n"
+                             "  limits: {cpu: 200%, files: 100}\n"
                              "workspace: {root: /srv/jobs, retention: 0}\n"),
                      0);
     assert_string_equal(f->s.file, f->file);
@@ -172,7 +172,7 @@ static void the_file_sets_every_kind_of_value(void **state)
     assert_string_equal(f->s.runner_secrets.items[0].value, "/etc/t");
     assert_string_equal(f->s.sandbox_network_mode, "none"); /* of strict */
     assert_string_equal(f->s.sandbox_read.items[0], "/opt");
-    assert_int_equal(f->s.sandbox_limits_cpu_percent, 50);
+    assert_int_equal(f->s.sandbox_limits_cpu_percent, 200);
     assert_int_equal(f->s.sandbox_limits_files, 100);
     assert_int_equal(f->s.sandbox_limits_pids, 512);
     assert_string_equal(f->s.workspace_root, "/srv/jobs");
@@ -335,6 +335,8 @@ static void what_a_later_version_has_is_refused_by_name(void **state)
         { "nomic: {x: 1}\n", "1:1: nomic is not available in this version; remove it" },
         { "nexora:\n", "1:1: nexora is not available in this version; remove it" },
         { "forge: {token_file: x}\n", "1:1: forge is not available in this version; remove it" },
+        { "sandbox: {limits: {cpu: 50%}}\n",
+          "1:20: sandbox.limits.cpu is not available in this version; remove it" },
         { "sandbox: {warm: 2}\n",
           "1:11: sandbox.warm is not available in this version; remove it" },
         { "sandbox: {network: {allow: ['h:1']}}\n",
