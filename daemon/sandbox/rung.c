@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "sandbox/apply.h"
+#include "sandbox/cgroup.h"
 #include "sandbox/landlock.h"
 #include "sandbox/plan.h"
 #include "util/err.h"
@@ -222,7 +223,9 @@ static int make_plan(uid_t uid, uid_t task_uid, struct plan **ret_plan, struct e
 
 static void weigh(struct rung *r, uid_t uid)
 {
+    CLEANUP_PTR(cgroup_free) struct cgroup *cgroup = NULL;
     int groups = getgroups(0, NULL);
+    struct err err = { 0 };
     char text[128];
 
     if (landlock_abi() >= SCOPES_ABI)
@@ -231,9 +234,13 @@ static void weigh(struct rung *r, uid_t uid)
         set(r, RUNG_SCOPES, RUNG_WEAKER,
             "abstract sockets are kept away by the network namespace only (Linux 6.12 has more): "
             "with network mode host a task reaches the host's");
-    set(r, RUNG_CGROUP, RUNG_WEAKER,
-        "memory is limited for each process by itself, not for a task as a whole, and processor "
-        "time isn't limited");
+    if (cgroup_find(NULL, NULL, &cgroup, &err) == 0) {
+        set(r, RUNG_CGROUP, RUNG_HOLDS, "");
+    } else {
+        (void)err_prefix(&err, "memory is limited for each process by itself, not for a task as a "
+                               "whole, and processor time isn't limited");
+        set(r, RUNG_CGROUP, RUNG_WEAKER, err.text);
+    }
     if (uid == 0 || groups <= 0) {
         set(r, RUNG_GROUPS, RUNG_HOLDS, "");
         return;

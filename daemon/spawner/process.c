@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "sandbox/apply.h"
+#include "sandbox/cgroup.h"
 #include "sandbox/confine.h"
 #include "sandbox/plan.h"
 #include "spawner/message.h"
@@ -42,12 +43,14 @@ struct child {
     uint64_t stuck_at_ms; /* when waiting for the reaping has been enough, NEVER for none */
     bool killed;          /* SIGKILL was sent by us */
     bool ended;           /* the program's wait status is in exit */
+    bool has_cgroup;
     bool started_due, exited_due, exited_sent;
     struct spawner_exit exit;
 };
 
 struct process {
     const struct apply *apply;
+    const struct cgroup *cgroup;
     int sock; /* -1: the daemon is gone */
     struct child *children;
     size_t count;
@@ -190,7 +193,21 @@ static void judge(struct child *c, int init_status)
         fail_child(c, "the sandbox's process 1 ended before the program could start");
 }
 
-static void reap_child(struct child *c)
+/* What the cgroup knows of the task, and its end. */
+static void leave_cgroup(const struct process *p, struct child *c)
+{
+    struct cgroup_usage usage;
+
+    if (!c->has_cgroup)
+        return;
+    cgroup_read(p->cgroup, c->task, &usage);
+    c->exit.oom = usage.oom;
+    if (usage.peak_bytes > 0)
+        c->exit.peak_rss_bytes = usage.peak_bytes;
+    c->has_cgroup = cgroup_remove(p->cgroup, c->task) < 0;
+}
+
+static void reap_child(const struct process *p, struct child *c)
 {
     struct rusage usage;
     int status;
@@ -205,6 +222,7 @@ static void reap_child(struct child *c)
                      (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1000;
     if (c->exit.peak_rss_bytes == 0)
         c->exit.peak_rss_bytes = (uint64_t)usage.ru_maxrss * 1024;
+    leave_cgroup(p, c);
     c->at.pid = 0;
     c->kill_at_ms = c->stuck_at_ms = NEVER;
     close_control(c);
@@ -246,21 +264,35 @@ static int read_plan(int fd, struct plan **ret_plan, struct err *err)
     return plan_decode(bytes, (size_t)n, ret_plan, err);
 }
 
+static int place_child(struct process *p, struct child *c, const int *stdio, struct err *err)
+{
+    AUTO_CLOSE int cgroup = -1;
+    struct apply_report report;
+
+    if (p->cgroup) {
+        cgroup = cgroup_make(p->cgroup, c->task, c->plan, err);
+        if (cgroup < 0)
+            return cgroup;
+        c->has_cgroup = true;
+    }
+    if (apply_start(p->apply, c->plan, stdio, cgroup, &c->at, &report) == 0)
+        return 0;
+    c->at.pid = 0;
+    leave_cgroup(p, c);
+    apply_describe(c->plan, &report, err->text, sizeof err->text);
+    return report.error;
+}
+
 static void start_child(struct process *p, struct child *c, const int *fds)
 {
-    struct apply_report report;
     struct err err;
 
     if (fds[1] < 0 || fds[2] < 0 || fds[3] < 0)
         (void)err_set(&err, -EINVAL, "the order to start a task came without its descriptors");
     else if (p->count > CHILDREN_MAX)
         (void)err_set(&err, -EAGAIN, "there are already %d tasks", CHILDREN_MAX);
-    else if (read_plan(fds[0], &c->plan, &err) == 0) {
-        if (apply_start(p->apply, c->plan, fds + 1, -1, &c->at, &report) == 0)
-            return;
-        c->at.pid = 0;
-        apply_describe(c->plan, &report, err.text, sizeof err.text);
-    }
+    else if (read_plan(fds[0], &c->plan, &err) == 0 && place_child(p, c, fds + 1, &err) == 0)
+        return;
     fail_child(c, err.text);
     c->exited_due = true;
 }
@@ -400,7 +432,7 @@ static void turn(struct process *p)
         if (fds[i].revents)
             read_reports(c);
         if (fds[i + 1].revents)
-            reap_child(c);
+            reap_child(p, c);
     }
     now_ms = clock_mono_ms();
     for (struct child *c = p->children; c; c = c->next)
@@ -445,9 +477,10 @@ static int settle(int *sock, int lock_fd, struct err *err)
     return 0;
 }
 
-_Noreturn void process_run(const struct apply *apply, int sock, int lock_fd)
+_Noreturn void process_run(const struct apply *apply, const struct cgroup *cgroup, int sock,
+                           int lock_fd)
 {
-    struct process p = { .apply = apply, .sock = sock };
+    struct process p = { .apply = apply, .cgroup = cgroup, .sock = sock };
     struct message_news ready;
     struct err err = { 0 };
 

@@ -6,6 +6,9 @@
 #include "util/cleanup.h"
 
 struct apply;
+struct cgroup;
 
-/* sock: its end of the socket to the daemon. lock_fd: kept open until the end, -1 for none. */
-_Noreturn void process_run(const struct apply *apply, int sock, int lock_fd);
+/* cgroup: where tasks get theirs; NULL for none. sock: its end of the socket to the daemon.
+ * lock_fd: kept open until the end, -1 for none. */
+_Noreturn void process_run(const struct apply *apply, const struct cgroup *cgroup, int sock,
+                           int lock_fd);

@@ -14,6 +14,7 @@
 
 #include "loop/loop.h"
 #include "sandbox/apply.h"
+#include "sandbox/cgroup.h"
 #include "sandbox/plan.h"
 #include "spawner/message.h"
 #include "spawner/process.h"
@@ -87,7 +88,8 @@ static int await_ready(struct spawner *s, struct err *err)
     return fd_set_nonblock(s->sock);
 }
 
-static int fork_it(const struct apply *apply, int lock_fd, struct spawner *s, struct err *err)
+static int fork_it(const struct apply *apply, const struct cgroup *cgroup, int lock_fd,
+                   struct spawner *s, struct err *err)
 {
     int pair[2];
 
@@ -101,7 +103,7 @@ static int fork_it(const struct apply *apply, int lock_fd, struct spawner *s, st
         return err_set(err, -errno, "fork the spawner: %s", strerror(errno));
     }
     if (s->pid == 0)
-        process_run(apply, pair[1], lock_fd);
+        process_run(apply, cgroup, pair[1], lock_fd);
     (void)close(pair[1]); /* the spawner's; ours would hide its end */
     s->pidfd = (int)syscall(SYS_pidfd_open, s->pid, 0);
     if (s->pidfd < 0)
@@ -112,14 +114,20 @@ static int fork_it(const struct apply *apply, int lock_fd, struct spawner *s, st
 int spawner_fork(int lock_fd, struct spawner **ret_spawner, struct err *err)
 {
     CLEANUP_PTR(apply_free) struct apply *apply = NULL;
+    CLEANUP_PTR(cgroup_free) struct cgroup *cgroup = NULL;
     struct spawner *s;
     int r = apply_new(&apply, err);
 
     if (r < 0)
         return r;
+    /* Where we were given a subtree, limits by it are demanded; where not, they are setrlimit's. */
+    if (cgroup_find(NULL, NULL, &cgroup, NULL) == 0)
+        r = cgroup_settle(cgroup, err);
+    if (r < 0)
+        return r;
     s = mem_new(struct spawner);
     s->sock = s->pidfd = -1;
-    r = fork_it(apply, lock_fd, s, err);
+    r = fork_it(apply, cgroup, lock_fd, s, err);
     if (r == 0)
         r = await_ready(s, err);
     if (r < 0) {

@@ -68,7 +68,7 @@ static int setup(void **state)
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
     f->pid = fork();
     if (f->pid == 0)
-        process_run(f->apply, pair[1], -1);
+        process_run(f->apply, NULL, pair[1], -1);
     (void)close(pair[1]);
     f->sock = pair[0];
     assert_string_equal(expect(f, MESSAGE_READY, 0).exit.error, "");

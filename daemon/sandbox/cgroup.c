@@ -1,0 +1,304 @@
+#include "sandbox/cgroup.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "sandbox/plan.h"
+#include "util/err.h"
+#include "util/fd.h"
+#include "util/mem.h"
+#include "util/str.h"
+
+#define LEAF        "nairid.main"
+#define TASK_PREFIX "nairid.task-"
+
+enum {
+    TEXT_MAX = 4096,
+    CPU_PERIOD_US = 100000,
+    PROCESS_1 = 1, /* ours, which the task's own number doesn't count */
+};
+
+struct cgroup {
+    char *path; /* of the subtree */
+    bool memory, pids, cpu;
+};
+
+/* ---- files of the kernel's ---- */
+
+/* A small file's text, NUL-terminated, without its last newline. */
+static int read_text(const char *dir, const char *name, char text[TEXT_MAX])
+{
+    AUTO_FREE char *path = mem_printf("%s/%s", dir, name);
+    AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n;
+
+    if (fd < 0)
+        return -errno;
+    n = fd_read_all(fd, text, TEXT_MAX - 1);
+    if (n < 0)
+        return (int)n;
+    text[n] = '\0';
+    if (n > 0 && text[n - 1] == '\n')
+        text[n - 1] = '\0';
+    return 0;
+}
+
+/* The kernel takes or refuses a value with the one write. */
+static int write_text(const char *dir, const char *name, const char *text)
+{
+    AUTO_FREE char *path = mem_printf("%s/%s", dir, name);
+    AUTO_CLOSE int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return -errno;
+    return write(fd, text, strlen(text)) < 0 ? -errno : 0;
+}
+
+/* Whether the list, whose words stand apart by a space, has the word. */
+static bool has_word(const char *list, const char *word)
+{
+    size_t len = strlen(word);
+
+    for (const char *at = list; (at = strstr(at, word)); at += len)
+        if ((at == list || at[-1] == ' ') && (at[len] == '\0' || at[len] == ' '))
+            return true;
+    return false;
+}
+
+/* The number behind "NAME " at the beginning of a line; 0 where there is none. */
+static uint64_t number_of(const char *text, const char *name)
+{
+    size_t len = strlen(name);
+    uint64_t n = 0;
+
+    for (const char *line = text; line; line = strchr(line, '\n')) {
+        line += *line == '\n';
+        if (strncmp(line, name, len) == 0 && line[len] == ' ')
+            (void)sscanf(line + len + 1, "%" SCNu64, &n); /* no number: 0 */
+    }
+    return n;
+}
+
+/* ---- the subtree ---- */
+
+static const char *machine_mount(void)
+{
+    static const char *const places[] = { "/sys/fs/cgroup", "/sys/fs/cgroup/unified" };
+
+    for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+        struct statfs st;
+
+        if (statfs(places[i], &st) == 0 && st.f_type == CGROUP2_SUPER_MAGIC)
+            return places[i];
+    }
+    return NULL;
+}
+
+/* The path behind "0::" in /proc/self/cgroup, allocated; NULL without cgroup v2. */
+static char *machine_own(void)
+{
+    char text[TEXT_MAX];
+
+    if (read_text("/proc/self", "cgroup", text) < 0)
+        return NULL;
+    for (const char *line = text; line; line = strchr(line, '\n')) {
+        line += *line == '\n';
+        if (str_starts_with(line, "0::/"))
+            return mem_strndup(line + 3, strcspn(line + 3, "\n"));
+    }
+    return NULL;
+}
+
+/* systemd's mark on what it delegates. Whoever else owns a cgroup, its manager alone may write. */
+static bool is_delegated(const char *path)
+{
+    static const char *const names[] = { "trusted.delegate", "user.delegate" };
+
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        char value[8];
+
+        if (getxattr(path, names[i], value, sizeof value) == 1 && value[0] == '1')
+            return true;
+    }
+    return false;
+}
+
+/* Others in it, such as a shell that we were started from, would keep the controllers there. */
+static bool is_alone(const char *path)
+{
+    AUTO_FREE char *self = mem_printf("%d", (int)getpid());
+    char text[TEXT_MAX];
+
+    return read_text(path, "cgroup.procs", text) == 0 &&
+           (text[0] == '\0' || strcmp(text, self) == 0);
+}
+
+static int look(struct cgroup *c, bool vouched, struct err *err)
+{
+    char text[TEXT_MAX];
+    int r;
+
+    if (!vouched && !is_delegated(c->path))
+        return err_set(err, -EOPNOTSUPP,
+                       "the cgroup '%s' wasn't given to this daemon (Delegate=yes in its unit)",
+                       c->path);
+    r = read_text(c->path, "cgroup.controllers", text);
+    if (r < 0)
+        return err_set(err, r, "read the controllers of the cgroup '%s': %s", c->path,
+                       strerror(-r));
+    c->memory = has_word(text, "memory");
+    c->pids = has_word(text, "pids");
+    c->cpu = has_word(text, "cpu");
+    if (!c->memory || !c->pids)
+        return err_set(err, -EOPNOTSUPP,
+                       "cgroup v2 offers no memory and pids controllers in '%s' (it has: %s)",
+                       c->path, text[0] ? text : "none");
+    if (!is_alone(c->path))
+        return err_set(err, -EOPNOTSUPP, "other processes than the daemon are in its cgroup '%s'",
+                       c->path);
+    return 0;
+}
+
+int cgroup_find(const char *mount, const char *own, struct cgroup **ret_cgroup, struct err *err)
+{
+    CLEANUP_PTR(cgroup_free) struct cgroup *c = mem_new(struct cgroup);
+    AUTO_FREE char *machine = own ? mem_strdup(own) : machine_own();
+    bool vouched = mount != NULL;
+    int r;
+
+    if (!mount)
+        mount = machine_mount();
+    if (!mount || !machine)
+        return err_set(err, -ENOENT, "this machine has no cgroup v2");
+    if (str_ends_with(machine, "/" LEAF)) /* where we have moved to ourselves */
+        machine[strlen(machine) - strlen("/" LEAF)] = '\0';
+    c->path = mem_printf("%s%s", mount, strcmp(machine, "/") == 0 ? "" : machine);
+    r = look(c, vouched, err);
+    if (r < 0)
+        return r;
+    *ret_cgroup = TAKE_PTR(c);
+    return 0;
+}
+
+void cgroup_free(struct cgroup *c)
+{
+    if (!c)
+        return;
+    free(c->path);
+    free(c);
+}
+
+/* Of a run that was killed: its tasks are dead, or are now. */
+static void remove_old(const struct cgroup *c)
+{
+    DIR *dir = opendir(c->path);
+    const struct dirent *entry;
+
+    while (dir && (entry = readdir(dir))) {
+        uint64_t task;
+
+        if (str_starts_with(entry->d_name, TASK_PREFIX) &&
+            str_to_u64(entry->d_name + strlen(TASK_PREFIX), UINT64_MAX, &task) == 0)
+            (void)cgroup_remove(c, task); /* one that stays does no harm */
+    }
+    if (dir)
+        (void)closedir(dir); /* only read */
+}
+
+int cgroup_settle(struct cgroup *c, struct err *err)
+{
+    AUTO_FREE char *leaf = mem_printf("%s/%s", c->path, LEAF);
+    int r;
+
+    if (mkdir(leaf, 0755) < 0 && errno != EEXIST)
+        return err_set(err, -errno, "make the cgroup '%s': %s", leaf, strerror(errno));
+    remove_old(c);
+    r = write_text(leaf, "cgroup.procs", "0");
+    if (r == 0)
+        r = write_text(c->path, "cgroup.subtree_control",
+                       c->cpu ? "+memory +pids +cpu" : "+memory +pids");
+    if (r < 0)
+        return err_set(err, r, "hand controllers down from the cgroup '%s': %s%s", c->path,
+                       strerror(-r), r == -EBUSY ? ": other processes are in it" : "");
+    return 0;
+}
+
+/* ---- a task's ---- */
+
+static char *path_of(const struct cgroup *c, uint64_t task)
+{
+    return mem_printf("%s/" TASK_PREFIX "%" PRIu64, c->path, task);
+}
+
+static int set_limit(const char *path, const char *name, uint64_t n)
+{
+    AUTO_FREE char *text = mem_printf("%" PRIu64, n);
+
+    return n == 0 ? 0 : write_text(path, name, text);
+}
+
+static int set_limits(const struct cgroup *c, const char *path, const struct plan *plan)
+{
+    AUTO_FREE char *cpu = mem_printf(
+        "%" PRIu64 " %d", (uint64_t)plan->cpu_percent * CPU_PERIOD_US / 100, CPU_PERIOD_US);
+    int r = set_limit(path, "memory.max", plan->memory_bytes);
+
+    if (r == 0 && plan->memory_bytes) {
+        /* Not every kernel accounts swap; where it does, it is no way round the limit. All of a
+         * task goes when memory is short: half of one has no answer to give. */
+        (void)write_text(path, "memory.swap.max", "0");
+        (void)write_text(path, "memory.oom.group", "1");
+    }
+    if (r == 0)
+        r = set_limit(path, "pids.max", plan->pids ? plan->pids + (uint64_t)PROCESS_1 : 0);
+    if (r == 0 && c->cpu && plan->cpu_percent)
+        r = write_text(path, "cpu.max", cpu);
+    return r;
+}
+
+int cgroup_make(const struct cgroup *c, uint64_t task, const struct plan *plan, struct err *err)
+{
+    AUTO_FREE char *path = path_of(c, task);
+    int fd, r = 0;
+
+    if (mkdir(path, 0755) < 0 && errno != EEXIST)
+        return err_set(err, -errno, "make the task's cgroup '%s': %s", path, strerror(errno));
+    r = set_limits(c, path, plan);
+    fd = r < 0 ? r : open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (r == 0 && fd < 0)
+        r = -errno;
+    if (r < 0) {
+        (void)cgroup_remove(c, task); /* the first failure is the one to report */
+        return err_set(err, r, "set the limits of the task's cgroup '%s': %s", path, strerror(-r));
+    }
+    return fd;
+}
+
+void cgroup_read(const struct cgroup *c, uint64_t task, struct cgroup_usage *ret_usage)
+{
+    AUTO_FREE char *path = path_of(c, task);
+    char text[TEXT_MAX];
+
+    *ret_usage = (struct cgroup_usage){ 0 };
+    if (read_text(path, "memory.events", text) == 0)
+        ret_usage->oom = number_of(text, "oom_kill") > 0;
+    if (read_text(path, "memory.peak", text) == 0)
+        (void)str_to_u64(text, UINT64_MAX, &ret_usage->peak_bytes); /* else it stays 0 */
+}
+
+int cgroup_remove(const struct cgroup *c, uint64_t task)
+{
+    AUTO_FREE char *path = path_of(c, task);
+
+    (void)write_text(path, "cgroup.kill", "1"); /* normally nothing is there any more */
+    return rmdir(path) < 0 && errno != ENOENT ? -errno : 0;
+}
