@@ -154,12 +154,12 @@ static int check_text(const struct source *src, const struct document_node *node
         return 0;
     case TABLE_URL:
         why = url_check(t);
-        return why ? fail(src, node, "'%s': %s", t, why) : 0;
+        return why ? fail(src, node, "%s", why) : 0; /* not shown: it may hold a password */
     case TABLE_PROXY:
-        /* not shown: it may hold a password */
         return strpbrk(t, " \t\r\n") ? fail(src, node, "there is white space in it") : 0;
     case TABLE_PATH:
-        return is_absolute(t) ? 0 : fail(src, node, "'%s' is not a path that begins with /", t);
+        /* not shown: people write the key where the file with the key belongs */
+        return is_absolute(t) ? 0 : fail(src, node, "want a path that begins with /");
     case TABLE_TEXT:
     case TABLE_CHOICE:
     case TABLE_PERMISSIONS:
@@ -235,7 +235,7 @@ static int read_file_node(const struct source *src, const struct document_node *
         return fail(src, node, "%s: want {file: PATH}; a secret itself doesn't belong here",
                     node->key);
     if (!is_absolute(file->text))
-        return fail(src, file, "%s: '%s' is not a path that begins with /", node->key, file->text);
+        return fail(src, file, "%s: want a path that begins with /", node->key);
     *ret_path = file->text;
     return 0;
 }

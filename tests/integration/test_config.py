@@ -62,6 +62,8 @@ def test_it_says_why_the_daemon_would_not_start_and_shows_the_settings_all_the_s
     ("max_queued: 1\nmax_queued: 2\n", "2:1: 'max_queued' is here a second time; the first is at"),
     ("max_queued: 0\n", "1:1: max_queued: 0 is out of range: 1 to 1000000"),
     ("api_key: nairid_ownsecretkey\n", "1:1: the agent key doesn't belong in this file"),
+    ("api_key_file: nairid_ownsecretkey\n", "1:1: api_key_file: want a path that begins with /"),
+    ("server: {url: 'https://me:hunter2@h'}\n", "1:10: server.url: user and password"),
     ("a:\n\tb: 1\n", "2:1: a tab where YAML wants spaces"),
 ])
 def test_what_is_wrong_has_a_place_and_ends_with_78(config, text, said):
