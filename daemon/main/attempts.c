@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <uthash.h>
 
+#include "main/policy.h"
 #include "runner/capture.h"
 #include "sandbox/plan.h"
 #include "util/err.h"
@@ -91,38 +92,22 @@ static int add_secrets(const struct settings *s, struct strv *env, struct err *e
     return 0;
 }
 
-static enum plan_network network_of(const struct settings *s)
-{
-    return str_eq(s->sandbox_network_mode, "host") ? PLAN_NETWORK_HOST : PLAN_NETWORK_NONE;
-}
-
 static int make_plan(const struct settings *s, const struct task *t,
                      const struct runner_start *start, struct plan **ret_plan, struct err *err)
 {
     AUTO_FREE char *workspace = NULL, *home = NULL;
-    uid_t uid = geteuid(), task_uid = uid == 0 ? workspace_uid(t->job_id) : uid;
-    struct plan_policy policy = {
-        .profile = s->sandbox_profile,
-        .network = network_of(s),
-        .read = &s->sandbox_read,
-        .write = &s->sandbox_write,
-        .workspace_read_only = start->workspace_read_only,
-        .argv = &start->argv,
-        .env = &start->env,
-        .memory_bytes = s->sandbox_limits_memory_bytes,
-        .disk_bytes = s->sandbox_limits_disk_bytes,
-        .pids = s->sandbox_limits_pids,
-        .files = s->sandbox_limits_files,
-        .cpu_percent = s->sandbox_limits_cpu_percent,
-        .uid = uid,
-        .task_uid = task_uid,
-    };
-    int r = workspace_open(s->workspace_root, t->job_id, task_uid, &workspace, &home, err);
+    struct plan_policy policy = policy_of(s);
+    int r;
 
+    policy.task_uid = policy.uid == 0 ? workspace_uid(t->job_id) : policy.uid;
+    r = workspace_open(s->workspace_root, t->job_id, policy.task_uid, &workspace, &home, err);
     if (r < 0)
         return r;
     policy.workspace = workspace;
+    policy.workspace_read_only = start->workspace_read_only;
     policy.home = home;
+    policy.argv = &start->argv;
+    policy.env = &start->env;
     return plan_make(&policy, ret_plan, err);
 }
 

@@ -13,9 +13,11 @@
 #include "loop/loop.h"
 #include "main/cmd.h"
 #include "main/exitcode.h"
+#include "main/policy.h"
 #include "net/http.h"
 #include "runner/runner.h"
 #include "sandbox/confine.h"
+#include "sandbox/rung.h"
 #include "store/store.h"
 #include "util/cleanup.h"
 #include "util/err.h"
@@ -48,13 +50,31 @@ static void restore_tombstone(const char *id, int64_t acked_ms, void *ctx)
     core_restore_tombstone(d->core, id, acked_ms);
 }
 
-/* Before any thread, secret or network: the journal with its lock, and the spawner. */
+/* Fail closed: a wall that the machine can't give stops the start by its name. */
+static int check_walls(const struct settings *s, struct err *err)
+{
+    uid_t uid = geteuid();
+    struct rung rung;
+
+    rung_probe(uid, uid == 0 ? WORKSPACE_UID_BASE : uid, &rung);
+    if (rung_check(&rung, &s->sandbox_accept, err) < 0)
+        return EX_CONFIG;
+    for (enum rung_wall wall = 0; wall < RUNG_WALL_COUNT; wall++)
+        if (rung.walls[wall].state == RUNG_WEAKER || rung.walls[wall].state == RUNG_MISSING)
+            log_warning("weak_wall", "wall", rung_wall_name(wall), "text", rung.walls[wall].text);
+    return EX_OK;
+}
+
+/* Before any thread, secret or network: the journal with its lock, the walls, and the spawner. */
 static int open_state(struct daemon *d, const struct settings *s, struct err *err)
 {
-    int r = store_open(s->state_dir, &d->store, err);
+    int r = store_open(s->state_dir, &d->store, err), code;
 
     if (r < 0)
         return r == -EWOULDBLOCK ? EX_TEMPFAIL : exitcode_from_errno(r);
+    code = check_walls(s, err);
+    if (code != EX_OK)
+        return code;
     r = spawner_fork(store_lock_fd(d->store), &d->spawner, err);
     return r < 0 ? EX_TEMPFAIL : EX_OK;
 }
@@ -133,7 +153,8 @@ static int start(struct daemon *d, struct settings *settings, struct err *err)
 {
     int code;
 
-    if (settings_check(settings, err) < 0 || runner_check(settings, err) < 0)
+    if (settings_check(settings, err) < 0 || runner_check(settings, err) < 0 ||
+        policy_check(settings, err) < 0)
         return EX_CONFIG;
     code = open_state(d, settings, err);
     if (code != EX_OK)

@@ -12,6 +12,7 @@
 #include "main/args.h"
 #include "main/cmd.h"
 #include "main/exitcode.h"
+#include "main/policy.h"
 #include "sandbox/plan.h"
 #include "spawner/spawner.h"
 #include "util/buf.h"
@@ -118,25 +119,13 @@ static int make_plan(const struct settings *s, const char *workspace, const stru
 {
     CLEANUP(strv_done) struct strv argv = { 0 }, env = { 0 };
     const char *term = getenv("TERM");
-    struct plan_policy policy = {
-        .profile = s->sandbox_profile,
-        .network =
-            strcmp(s->sandbox_network_mode, "host") == 0 ? PLAN_NETWORK_HOST : PLAN_NETWORK_NONE,
-        .read = &s->sandbox_read,
-        .write = &s->sandbox_write,
-        .workspace = workspace,
-        .argv = &argv,
-        .env = &env,
-        .memory_bytes = s->sandbox_limits_memory_bytes,
-        .disk_bytes = s->sandbox_limits_disk_bytes,
-        .pids = s->sandbox_limits_pids,
-        .files = s->sandbox_limits_files,
-        .cpu_percent = s->sandbox_limits_cpu_percent,
-        .uid = geteuid(),
-        .task_uid = find_task_uid(workspace),
-    };
+    struct plan_policy policy = policy_of(s);
     struct err err = { 0 };
 
+    policy.workspace = workspace;
+    policy.argv = &argv;
+    policy.env = &env;
+    policy.task_uid = find_task_uid(workspace);
     for (size_t i = 0; i < o->operand_count; i++)
         strv_add(&argv, o->operands[i]);
     if (term && isatty(STDOUT_FILENO)) {

@@ -8,8 +8,8 @@
 #include <unistd.h>
 
 #include "loop/loop.h"
+#include "main/policy.h"
 #include "runner/runner.h"
-#include "sandbox/plan.h"
 #include "settings/settings.h"
 #include "spawner/spawner.h"
 #include "util/mem.h"
@@ -111,28 +111,15 @@ static int make_plan(const struct settings *s, const struct trial *t, const char
 {
     const char *const words[] = { "/bin/sh", "-c", PROBE, "sh", t->program ? t->program : "sh" };
     CLEANUP(strv_done) struct strv argv = { 0 }, env = { 0 };
-    uid_t uid = geteuid(), task_uid = uid == 0 ? workspace_uid("check") : uid;
-    const struct plan_policy policy = {
-        .profile = s->sandbox_profile,
-        .network =
-            strcmp(s->sandbox_network_mode, "host") == 0 ? PLAN_NETWORK_HOST : PLAN_NETWORK_NONE,
-        .read = &s->sandbox_read,
-        .write = &s->sandbox_write,
-        .workspace = workspace,
-        .argv = &argv,
-        .env = &env,
-        .memory_bytes = s->sandbox_limits_memory_bytes,
-        .disk_bytes = s->sandbox_limits_disk_bytes,
-        .pids = s->sandbox_limits_pids,
-        .files = s->sandbox_limits_files,
-        .cpu_percent = s->sandbox_limits_cpu_percent,
-        .uid = uid,
-        .task_uid = task_uid,
-    };
+    struct plan_policy policy = policy_of(s);
 
     for (size_t i = 0; i < ARRAY_SIZE(words); i++)
         strv_add(&argv, words[i]);
-    if (uid == 0 && chown(workspace, task_uid, task_uid) < 0)
+    policy.workspace = workspace;
+    policy.argv = &argv;
+    policy.env = &env;
+    policy.task_uid = policy.uid == 0 ? workspace_uid("check") : policy.uid;
+    if (policy.uid == 0 && chown(workspace, policy.task_uid, policy.task_uid) < 0)
         return err_set(err, -errno, "chown '%s': %s", workspace, strerror(errno));
     return plan_make(&policy, ret_plan, err);
 }

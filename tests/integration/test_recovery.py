@@ -198,7 +198,7 @@ SHELL = "runner: {name: command, argv: [sh]}\n"
     ("max_concurrency: 1\nmax_concurrency: 2\n", ["nairid.yaml:2:1:"]),
     ("runner: {name: comand}\n", ["nairid.yaml:1:10:", "command"]),
     ("sandbox: {network: {mode: allowlist}}\n" + SHELL, ["sandbox.network.mode", "allowlist"]),
-    ("sandbox: {network: {mode: none}, write: [/tmp/x]}\n" + SHELL, ["sandbox.write", "/tmp/x"]),
+    ("sandbox: {network: {mode: none}, write: [/proc/x]}\n" + SHELL, ["sandbox.write", "/proc"]),
     ("sandbox: {network: {mode: none}}\n", ["runner.name", "command"]),
 ])
 def test_wrong_settings_are_named_by_place(make_daemon, text, words):
