@@ -34,20 +34,26 @@ struct parser {
 
 /* ---- problems ---- */
 
+/* What was said already is not said again: it would take the place of something else. */
 __attribute__((format(printf, 2, 3))) static void complain(struct parser *p, const char *fmt, ...)
 {
     struct listing *l = p->l;
+    struct listing_problem problem;
     va_list ap;
 
+    va_start(ap, fmt);
+    (void)vsnprintf(problem.text, sizeof problem.text, fmt, ap); /* cut where too long */
+    va_end(ap);
+    for (size_t i = 0; i < l->problem_count; i++)
+        if (str_eq(l->problems[i].text, problem.text))
+            return;
     if (l->problem_count == PROBLEMS_MAX) {
         p->problems_left_out++;
         return;
     }
     if (!l->problems)
         l->problems = mem_calloc(PROBLEMS_MAX + 1, sizeof *l->problems);
-    va_start(ap, fmt);
-    (void)vsnprintf(l->problems[l->problem_count++].text, sizeof l->problems->text, fmt, ap);
-    va_end(ap);
+    l->problems[l->problem_count++] = problem;
 }
 
 static void count_the_rest(struct parser *p)
@@ -56,8 +62,7 @@ static void count_the_rest(struct parser *p)
 
     if (p->problems_left_out > 0)
         (void)snprintf(l->problems[l->problem_count++].text, sizeof l->problems->text,
-                       "%zu more problems of this kind in one answer of the server",
-                       p->problems_left_out);
+                       "%zu more problems in the same answer of the server", p->problems_left_out);
 }
 
 /* A foreign word fit for a log line. */

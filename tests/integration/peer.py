@@ -142,7 +142,7 @@ FAULTS = {
     "busy_negative": Fault(answer(429, ERROR, "application/json", "Retry-After: -5")),
     # answers that mean yes to a post, and nothing to a poll
     "cut_json": Fault(answer(200, '{"jobs":[{"id":"job_1","messages":['), taken=True),
-    "nested": Fault(answer(200, '{"jobs":' + "[" * 100000), taken=True),
+    "nested": Fault(answer(200, '{"jobs":' + "[" * 50000), taken=True),
     "array": Fault(answer(200, []), taken=True),
     "string": Fault(answer(200, '"jobs"'), taken=True),
     "number": Fault(answer(200, "1e999999"), taken=True),
@@ -279,7 +279,7 @@ class Peer:
             for job in jobs:
                 self.counter += 1
                 self.jobs[f"raw {self.counter}"] = job
-            self.kicks += 1
+                self.given.difference_update(self._open_messages())
             self.lock.notify_all()
 
     def fault(self, endpoint, *faults):

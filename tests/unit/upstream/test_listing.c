@@ -388,6 +388,18 @@ static void problems_are_bounded_and_the_rest_counted(void **state)
     listing_done(&l);
 }
 
+static void the_same_problem_is_said_once_and_leaves_room_for_others(void **state)
+{
+    struct listing l = parse("{\"jobs\":[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,"
+                             "{\"id\":\"j\",\"messages\":7}]}");
+
+    (void)state;
+    assert_int_equal(l.problem_count, 2);
+    expect_problem(&l, "job without a usable id");
+    expect_problem(&l, "job j is left out");
+    listing_done(&l);
+}
+
 static uint64_t cpu_us(void)
 {
     struct timespec t;
@@ -467,6 +479,7 @@ int main(void)
         cmocka_unit_test(a_job_listed_twice_is_joined_in_order),
         cmocka_unit_test(deep_nesting_is_refused_and_what_is_allowed_is_kept),
         cmocka_unit_test(problems_are_bounded_and_the_rest_counted),
+        cmocka_unit_test(the_same_problem_is_said_once_and_leaves_room_for_others),
         cmocka_unit_test(the_cost_is_linear_in_the_size),
         cmocka_unit_test(a_message_taken_belongs_to_who_took_it),
     };
