@@ -218,7 +218,8 @@ static int next_dead_cancel(struct model *m, struct job *j)
     do {
         job_done(j);
         rc = db_get(m->db, &seq,
-                    "SELECT seq FROM jobs WHERE cancel_seq > 0 AND seq > ?1 ORDER BY seq LIMIT 1",
+                    "SELECT seq FROM jobs INDEXED BY jobs_cancel"
+                    " WHERE cancel_seq > 0 AND seq > ?1 ORDER BY seq LIMIT 1",
                     "i", seq);
         if (rc > 0)
             rc = job_load(m->db, seq, j);

@@ -261,9 +261,7 @@ static struct call *make_call(struct server_request *r, struct route_match *matc
 
 static void start_call(struct hub *h, struct call *c)
 {
-    const char *body = server_request_body(c->request, &c->body_len);
-
-    c->body = mem_dup(body, c->body_len);
+    c->body = server_request_take_body(c->request, &c->body_len);
     if (c->route->handler == inbox_poll)
         c->wait_s = inbox_parse_prefer(server_request_header(c->request, "Prefer"));
     c->deadline_ms = loop_now_ms(h->loop) + c->wait_s * UINT64_C(1000);

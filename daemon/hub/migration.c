@@ -76,7 +76,7 @@ static const char *const steps[MIGRATION_VERSION] = {
     "CREATE INDEX messages_job ON messages (job, seq);"
     "CREATE INDEX messages_waiting ON messages (agent, seq)"
     "  WHERE acked = 0 AND given_to IS NULL;"
-    "CREATE INDEX messages_given ON messages (agent, given_to, seq, size)"
+    "CREATE INDEX messages_given ON messages (agent, given_to, seq, size, acked)"
     "  WHERE acked = 0 AND given_to IS NOT NULL;"
     "CREATE INDEX messages_open ON messages (job, seq) WHERE status IN ('queued', 'pending');"
     "CREATE UNIQUE INDEX messages_envelope ON messages (agent, envelope)"

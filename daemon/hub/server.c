@@ -39,6 +39,7 @@ struct server {
     struct connection *connections;
     unsigned connection_count;
     size_t requests;
+    size_t body_bytes; /* of requests that haven't ended */
 };
 
 struct server_request {
@@ -49,6 +50,8 @@ struct server_request {
     char *path;
     struct buf body;
     size_t received; /* bytes of body, also those not kept */
+    size_t kept;     /* counted in the server's body_bytes */
+    bool crowded_out;
     bool arrived;
     bool suspended;
     bool gone;
@@ -185,6 +188,7 @@ static struct server_request *request_new(struct server *s, struct MHD_Connectio
 static void request_free(struct server_request *r)
 {
     loop_fd_free(r->watcher);
+    r->server->body_bytes -= r->kept;
     if (r->response)
         MHD_destroy_response(r->response);
     buf_done(&r->body);
@@ -201,13 +205,37 @@ static void reply_too_large(struct server_request *r)
         NULL);
 }
 
+static void reply_crowded_out(struct server_request *r)
+{
+    static const struct server_header headers[] = { { "Retry-After", "1" }, { NULL, NULL } };
+
+    server_reply(r, MHD_HTTP_SERVICE_UNAVAILABLE,
+                 mem_strdup("{\"error\":\"too many large requests at a time: try again\"}"),
+                 headers);
+}
+
+static void drop_body(struct server_request *r)
+{
+    r->server->body_bytes -= r->kept;
+    r->kept = 0;
+    buf_done(&r->body);
+}
+
 static void collect(struct server_request *r, const char *bytes, size_t len)
 {
     r->received += len;
-    if (r->received <= SERVER_BODY_MAX)
-        buf_append(&r->body, bytes, len);
-    else
-        buf_done(&r->body);
+    if (r->received > SERVER_BODY_MAX || r->crowded_out) {
+        drop_body(r);
+        return;
+    }
+    if (r->server->body_bytes + len > SERVER_BODIES_MAX) {
+        r->crowded_out = true;
+        drop_body(r);
+        return;
+    }
+    r->kept += len;
+    r->server->body_bytes += len;
+    buf_append(&r->body, bytes, len);
 }
 
 static bool announces_too_much(struct server_request *r)
@@ -226,6 +254,20 @@ static enum MHD_Result queue(struct server_request *r)
     r->response = NULL;
     set_deadline(r->server, r->connection, r->server->limits.answer_ms);
     return result;
+}
+
+static void hand_up(struct server *s, struct server_request *r)
+{
+    if (r->received > SERVER_BODY_MAX) {
+        reply_too_large(r);
+    } else if (r->crowded_out) {
+        reply_crowded_out(r);
+    } else {
+        r->arrived = true;
+        s->requests++;
+        set_deadline(s, r->connection, 0);
+        s->ops.arrived(r, s->ctx);
+    }
 }
 
 /* Called when the headers are here, for each part of the body, at the end, and after a resume. */
@@ -250,14 +292,8 @@ static enum MHD_Result on_access(void *ctx, struct MHD_Connection *mhd, const ch
         return r->received <= DRAIN_MAX ? MHD_YES : MHD_NO;
     }
     r->suspended = false;
-    if (!r->arrived && r->received > SERVER_BODY_MAX && !r->response) {
-        reply_too_large(r);
-    } else if (!r->arrived && !r->response) {
-        r->arrived = true;
-        s->requests++;
-        set_deadline(s, r->connection, 0);
-        s->ops.arrived(r, s->ctx);
-    }
+    if (!r->arrived && !r->response)
+        hand_up(s, r);
     if (r->response)
         return queue(r);
     r->suspended = true;
@@ -306,10 +342,10 @@ const char *server_request_header(struct server_request *r, const char *name)
     return MHD_lookup_connection_value(r->mhd, MHD_HEADER_KIND, name);
 }
 
-const char *server_request_body(const struct server_request *r, size_t *ret_len)
+char *server_request_take_body(struct server_request *r, size_t *ret_len)
 {
     *ret_len = r->body.len;
-    return buf_str(&r->body);
+    return buf_steal(&r->body);
 }
 
 void *server_request_data(const struct server_request *r)

@@ -16,7 +16,8 @@ struct server;
 struct server_request;
 
 enum {
-    SERVER_BODY_MAX = 8 << 20, /* bytes of a request's body */
+    SERVER_BODY_MAX = 8 << 20,     /* bytes of a request's body */
+    SERVER_BODIES_MAX = 128 << 20, /* of all requests together; more are answered 503 */
     SERVER_CONNECTIONS_MAX = 1000,
 };
 
@@ -60,8 +61,9 @@ const char *server_request_method(const struct server_request *r);
 const char *server_request_path(const struct server_request *r);
 /* NULL if absent; the first one if repeated. Any case. Borrowed from the request. */
 const char *server_request_header(struct server_request *r, const char *name);
-/* NUL-terminated. Borrowed from the request. */
-const char *server_request_body(const struct server_request *r, size_t *ret_len);
+/* Hands out the body, once: NUL-terminated, to be freed by the caller. It counts until the request
+ * has ended. */
+char *server_request_take_body(struct server_request *r, size_t *ret_len);
 void *server_request_data(const struct server_request *r);
 void server_request_set_data(struct server_request *r, void *data);
 /* Ask to be told (ops.gone) should the client leave before the answer. */

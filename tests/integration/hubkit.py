@@ -16,7 +16,7 @@ import threading
 import time
 import urllib.parse
 
-REPORTS = ("AddressSanitizer", "LeakSanitizer", "runtime error:", "Assertion")
+REPORTS = ("AddressSanitizer", "ThreadSanitizer", "LeakSanitizer", "runtime error:", "Assertion")
 
 
 def program(name):

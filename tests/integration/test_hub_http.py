@@ -128,6 +128,25 @@ def test_an_announced_gigabyte_is_413_at_once(hub):
         assert ends(client)
 
 
+def test_bodies_that_are_too_much_together_are_503_and_pass_later(hub):
+    body = start_body("x" * (7 << 20))
+    message = request(hub, "POST", "/api/public/v1/conversations/start", body=body)
+    clients = [connect(hub) for _ in range(24)]
+    for client in clients:
+        client.sendall(message[:-1])
+    statuses = []
+    for client in clients:
+        client.sendall(message[-1:])
+        status, headers, answer = read_answer(client)
+        statuses.append(status)
+        assert "error" in json.loads(answer)
+        assert (status == 503) == (headers.get("retry-after") == "1")
+        client.close()
+    assert set(statuses) == {413, 503}, "a prompt of 7 MiB is too long by itself"
+    assert statuses.count(413) >= 16
+    hub.start("small ones pass again")
+
+
 @pytest.mark.parametrize("data", [
     b"\r\n\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00",
     b"GET /" + b"a" * 20000 + b" HTTP/1.1\r\n\r\n", b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 5000,
