@@ -142,23 +142,18 @@ static struct entry *entry_by_seq(const struct core *core, uint64_t seq)
 static void step_phase(struct core *core, enum phase_event ev)
 {
     enum phase_action action;
-    struct link *l = &core->link;
 
     if (phase_step(&core->phase, ev, &action) != 0)
         return;
     switch (action) {
     case PHASE_HALT:
-        if (l->polling)
-            core_emit(core, CORE_CMD_POLL_CANCEL);
-        l->polling = false;
+        link_cancel(core);
         core->phase_deadline_ms = core->now.mono_ms + core->options.drain_timeout_ms;
         core->heartbeat_ms = core->now.mono_ms + HEARTBEAT_MS;
         break;
     case PHASE_STOP_TASKS:
     case PHASE_KILL_TASKS:
-        if (l->polling)
-            core_emit(core, CORE_CMD_POLL_CANCEL);
-        l->polling = false;
+        link_cancel(core);
         running_stop_all(core, action == PHASE_KILL_TASKS ? 0 : STOP_GRACE_MS);
         break;
     case PHASE_EXIT:
@@ -276,6 +271,20 @@ static void handle_task_event(struct core *core, const struct core_event *ev)
         running_ended(core, e, ev->ending);
 }
 
+static void handle_poll_event(struct core *core, const struct core_event *ev)
+{
+    bool current = core->link.poll == ev->seq;
+
+    if (ev->type == CORE_EV_MESSAGE && current)
+        intake_message(core, ev->task);
+    else if (ev->type == CORE_EV_MESSAGE)
+        task_free(ev->task);
+    else if (ev->type == CORE_EV_JOB && current)
+        intake_job(core, ev->job_id, ev->fence, ev->cancel_requested);
+    else if (ev->type == CORE_EV_POLLED && current)
+        link_polled(core, ev);
+}
+
 static void dispatch(struct core *core, const struct core_event *ev)
 {
     switch (ev->type) {
@@ -284,13 +293,9 @@ static void dispatch(struct core *core, const struct core_event *ev)
         intake_recover(core);
         break;
     case CORE_EV_MESSAGE:
-        intake_message(core, ev->task);
-        break;
     case CORE_EV_JOB:
-        intake_job(core, ev->job_id, ev->fence, ev->cancel_requested);
-        break;
     case CORE_EV_POLLED:
-        link_polled(core, ev);
+        handle_poll_event(core, ev);
         break;
     case CORE_EV_CANCEL:
         (void)intake_cancel(core, ev->job_id);

@@ -47,11 +47,11 @@ enum core_post {
 };
 
 enum core_event_type {
-    CORE_EV_START,    /* the first event, after core_restore() of every row */
-    CORE_EV_MESSAGE,  /* listed: task, whose ownership passes */
-    CORE_EV_JOB,      /* listed, after its messages: job_id, fence, cancel_requested */
-    CORE_EV_POLLED,   /* the poll is over, after what it listed: answer, retry_after_ms, waited */
-    CORE_EV_SENT,     /* a post is over: seq, answer, retry_after_ms, fence */
+    CORE_EV_START,   /* the first event, after core_restore() of every row */
+    CORE_EV_MESSAGE, /* listed by the poll seq: task, whose ownership passes */
+    CORE_EV_JOB,     /* listed, after its messages: seq, job_id, fence, cancel_requested */
+    CORE_EV_POLLED, /* the poll seq is over, after what it listed: answer, retry_after_ms, waited */
+    CORE_EV_SENT,   /* a post is over: seq, answer, retry_after_ms, fence */
     CORE_EV_STARTED,  /* the attempt's program runs: seq */
     CORE_EV_OUTPUT,   /* it printed something: seq */
     CORE_EV_PROGRESS, /* it said what it does: seq, progress */
@@ -71,7 +71,9 @@ struct core_progress {
     const char *tool_status;
 };
 
-/* Only the members named beside the type are read. Pointers are borrowed for the call. */
+/* Only the members named beside the type are read. Pointers are borrowed for the call. What comes
+ * of a poll that was given up meanwhile is ignored: its cancel may not have been carried out yet.
+ */
 struct core_event {
     enum core_event_type type;
     uint64_t seq;
@@ -95,7 +97,7 @@ enum core_command_type {
     /* acting; only once what came before is durable */
     CORE_CMD_SPAWN,       /* seq */
     CORE_CMD_KILL,        /* seq, grace_ms */
-    CORE_CMD_POLL,        /* wait_ms, 0: a plain one */
+    CORE_CMD_POLL,        /* seq: the number of this poll; wait_ms, 0: a plain one */
     CORE_CMD_POLL_CANCEL, /* without a CORE_EV_POLLED */
     CORE_CMD_SEND,        /* seq, post */
     CORE_CMD_READY,       /* the first poll succeeded */

@@ -161,10 +161,9 @@ void intake_message(struct core *core, struct task *task)
 
     l->listing = true;
     HASH_FIND(by_id, core->by_id, task->id, strlen(task->id), known);
-    if (core->phase.state != PHASE_SERVING || known) {
+    if (known) {
         /* what is still ending here after a lost lease may be ours again: ask again soon */
-        if (known && known->task->state == TASK_GONE &&
-            l->next_resync_ms > core->now.mono_ms + RELIST_MS)
+        if (known->task->state == TASK_GONE && l->next_resync_ms > core->now.mono_ms + RELIST_MS)
             l->next_resync_ms = core->now.mono_ms + RELIST_MS;
         task_free(task);
         return;

@@ -84,7 +84,7 @@ void link_polled(struct core *core, const struct core_event *ev)
 {
     struct link *l = &core->link;
 
-    l->polling = false;
+    l->poll = 0;
     l->listing = false;
     switch (ev->answer) {
     case CORE_ANSWER_OK:
@@ -108,34 +108,39 @@ void link_polled(struct core *core, const struct core_event *ev)
 
 static bool may_poll(const struct core *core)
 {
-    return core->phase.state == PHASE_SERVING && !core->link.polling;
+    return core->phase.state == PHASE_SERVING && core->link.poll == 0;
+}
+
+void link_cancel(struct core *core)
+{
+    if (core->link.poll != 0)
+        core_emit(core, CORE_CMD_POLL_CANCEL);
+    core->link.poll = 0;
 }
 
 void link_pump(struct core *core)
 {
     struct link *l = &core->link;
     uint64_t now = core->now.mono_ms;
+    struct core_command *poll;
 
-    if (core->phase.state != PHASE_SERVING)
-        return;
-    if (l->listing)
+    if (core->phase.state != PHASE_SERVING || l->listing)
         return;
     if (l->overflow && queue_waiting(core->queue) <= core->options.max_queued / 2) {
         l->overflow = false;
         l->resync = true;
         l->next_poll_ms = now;
-        if (l->polling) {
-            l->polling = false;
-            core_emit(core, CORE_CMD_POLL_CANCEL);
-        }
+        link_cancel(core);
     }
     if (!may_poll(core) || now < l->next_poll_ms || now < l->hold_until_ms)
         return;
-    l->polling = true;
+    l->poll = ++l->last_poll;
     l->fruitful = false;
     l->poll_started_ms = now;
     l->poll_wait_ms = l->resync ? 0 : core->options.poll_ms;
-    core_emit(core, CORE_CMD_POLL)->wait_ms = l->poll_wait_ms;
+    poll = core_emit(core, CORE_CMD_POLL);
+    poll->seq = l->poll;
+    poll->wait_ms = l->poll_wait_ms;
 }
 
 uint64_t link_deadline(const struct core *core)

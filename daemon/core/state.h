@@ -77,9 +77,9 @@ struct link {
     uint64_t parked_until_ms; /* no post starts before */
     uint64_t last_ok_ms;
     bool ever_connected, connected;
-    bool polling;
-    bool listing;          /* the poll is answered, and its messages are being handed over */
-    uint32_t poll_wait_ms; /* of the poll in flight */
+    uint64_t poll, last_poll; /* number of the poll in flight, 0: none; the last one given */
+    bool listing;             /* the poll is answered, and its messages are being handed over */
+    uint32_t poll_wait_ms;    /* of the poll in flight */
     uint64_t poll_started_ms, next_poll_ms, next_resync_ms;
     bool resync;   /* the next poll is a plain one */
     bool overflow; /* the server has messages that we had no room for */
@@ -154,6 +154,7 @@ size_t outbox_size(const struct core *core); /* replies and acks that wait */
 /* link.c: polls and the server's health */
 void link_init(struct core *core);
 void link_pump(struct core *core);
+void link_cancel(struct core *core); /* the poll in flight, if there is one */
 void link_polled(struct core *core, const struct core_event *ev);
 void link_ok(struct core *core);
 void link_failed(struct core *core, uint32_t retry_after_ms);

@@ -65,7 +65,7 @@ void attempts_spawn(struct attempts *a, uint64_t seq);
 /* posts.c: polls and posts */
 struct posts *posts_new(struct daemon *d);
 void posts_free(struct posts *p);
-void posts_poll(struct posts *p, uint32_t wait_ms);
+void posts_poll(struct posts *p, uint64_t seq, uint32_t wait_ms);
 void posts_send(struct posts *p, uint64_t seq, enum core_post what);
 
 /* admin.c: the verbs of the admin socket; ctx: struct daemon */

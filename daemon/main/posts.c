@@ -33,6 +33,7 @@ struct posts {
     struct daemon *daemon;
     struct post *in_flight; /* only to free them at the end */
     struct problem *problems;
+    uint64_t poll_seq; /* of the one in flight */
     bool skew_said;
     bool down; /* the last poll failed: say when it works again */
 };
@@ -153,12 +154,15 @@ static void deliver_listing(struct posts *p, struct listing *listing)
     for (size_t i = 0; i < listing->job_count; i++) {
         struct listing_job *job = &listing->jobs[i];
         const struct core_event job_ev = { .type = CORE_EV_JOB,
+                                           .seq = p->poll_seq,
                                            .job_id = job->id,
                                            .fence = job->fence,
                                            .cancel_requested = job->cancel_requested };
 
         for (size_t m = 0; m < job->message_count; m++) {
-            const struct core_event ev = { .type = CORE_EV_MESSAGE, .task = listing_take(job, m) };
+            const struct core_event ev = { .type = CORE_EV_MESSAGE,
+                                           .seq = p->poll_seq,
+                                           .task = listing_take(job, m) };
 
             wire_run(p->daemon, &ev);
         }
@@ -170,6 +174,7 @@ static void on_polled(const struct upstream_answer *answer, void *ctx)
 {
     struct posts *p = ctx;
     const struct core_event ev = { .type = CORE_EV_POLLED,
+                                   .seq = p->poll_seq,
                                    .answer = answer_of(answer),
                                    .retry_after_ms = answer->retry_after_ms,
                                    .waited = answer->waited };
@@ -189,8 +194,9 @@ static void on_polled(const struct upstream_answer *answer, void *ctx)
     wire_run(p->daemon, &ev);
 }
 
-void posts_poll(struct posts *p, uint32_t wait_ms)
+void posts_poll(struct posts *p, uint64_t seq, uint32_t wait_ms)
 {
+    p->poll_seq = seq;
     upstream_poll(p->daemon->upstream, wait_ms, on_polled, p);
 }
 

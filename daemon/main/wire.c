@@ -107,7 +107,7 @@ static void act(struct daemon *d, const struct core_command *command)
         spawner_kill(d->spawner, command->seq, command->grace_ms);
         break;
     case CORE_CMD_POLL:
-        posts_poll(d->posts, command->wait_ms);
+        posts_poll(d->posts, command->seq, command->wait_ms);
         break;
     case CORE_CMD_POLL_CANCEL:
         upstream_poll_cancel(d->upstream);

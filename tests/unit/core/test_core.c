@@ -18,6 +18,7 @@ struct world {
     struct core *core;
     struct core_now now;
     struct core_commands commands; /* of the last event */
+    uint64_t poll;                 /* the number of the last poll ordered */
 };
 
 static const struct core_options defaults = {
@@ -41,6 +42,9 @@ static void handle(struct world *w, const struct core_event *ev)
     w->commands.len = 0;
     w->now.entropy = w->now.entropy * 1664525 + 1013904223;
     core_handle(w->core, ev, &w->now, &w->commands);
+    for (size_t i = 0; i < w->commands.len; i++)
+        if (w->commands.items[i].type == CORE_CMD_POLL)
+            w->poll = w->commands.items[i].seq;
 }
 
 static void simple(struct world *w, enum core_event_type type)
@@ -85,16 +89,18 @@ static struct task *make(const char *job, const char *id)
 
 static void arrive(struct world *w, const char *job, const char *id)
 {
-    const struct core_event ev = { .type = CORE_EV_MESSAGE, .task = make(job, id) };
+    const struct core_event ev = { .type = CORE_EV_MESSAGE, .seq = w->poll, .task = make(job, id) };
 
     handle(w, &ev);
 }
 
 static void polled(struct world *w, enum core_answer answer, uint32_t retry_after_ms)
 {
-    const struct core_event ev = {
-        .type = CORE_EV_POLLED, .answer = answer, .retry_after_ms = retry_after_ms, .waited = true
-    };
+    const struct core_event ev = { .type = CORE_EV_POLLED,
+                                   .seq = w->poll,
+                                   .answer = answer,
+                                   .retry_after_ms = retry_after_ms,
+                                   .waited = true };
 
     handle(w, &ev);
 }
@@ -306,6 +312,35 @@ static void a_full_queue_leaves_messages_at_the_server_and_asks_again_later(void
     assert_non_null(find(w, CORE_CMD_INSERT, 0));
 }
 
+static void a_poll_that_was_given_up_brings_nothing(void **state)
+{
+    struct world *w = *state;
+    struct core_event late = { .seq = w->poll, .answer = CORE_ANSWER_OK, .waited = true };
+    char id[8] = "m0";
+
+    begin(w, "a", "x", 1);
+    begin(w, "b", "y", 2);
+    for (; id[1] < '5'; id[1]++)
+        arrive(w, "a", id);
+    polled(w, CORE_ANSWER_OK, 0);
+    late.seq = w->poll; /* a long one */
+    ended(w, 1, "x");
+    ended(w, 3, "x");
+    assert_non_null(find(w, CORE_CMD_POLL_CANCEL, 0));
+    assert_int_not_equal(w->poll, late.seq);
+    /* its answer came before the cancel was carried out: what it lists may be later messages than
+     * the one that was left at the server */
+    late.type = CORE_EV_MESSAGE;
+    late.task = make("a", "m6");
+    handle(w, &late);
+    assert_null(find(w, CORE_CMD_INSERT, 0));
+    late.type = CORE_EV_POLLED;
+    handle(w, &late);
+    assert_null(find(w, CORE_CMD_POLL, 0)); /* the new one is on its way */
+    arrive(w, "a", "m5");
+    assert_non_null(find(w, CORE_CMD_INSERT, 0));
+}
+
 static void a_refused_reply_is_kept_and_acknowledged(void **state)
 {
     struct world *w = *state;
@@ -427,7 +462,9 @@ static void a_request_that_the_server_fails_at_holds_up_its_job_only(void **stat
 static void a_server_without_long_polls_is_asked_at_the_interval(void **state)
 {
     struct world *w = *state;
-    const struct core_event plain = { .type = CORE_EV_POLLED, .answer = CORE_ANSWER_OK };
+    const struct core_event plain = { .type = CORE_EV_POLLED,
+                                      .seq = w->poll,
+                                      .answer = CORE_ANSWER_OK };
     uint64_t wait;
 
     handle(w, &plain);
@@ -531,9 +568,9 @@ static void limits_end_a_task_and_are_named_in_its_reply(void **state)
 static void a_cancel_answers_what_waits_and_ends_what_runs(void **state)
 {
     struct world *w = *state;
-    const struct core_event cancel = { .type = CORE_EV_JOB,
-                                       .job_id = "j",
-                                       .cancel_requested = true };
+    const struct core_event cancel = {
+        .type = CORE_EV_JOB, .seq = w->poll, .job_id = "j", .cancel_requested = true
+    };
     const struct ending killed = { .status = 15, .stderr_tail = "" };
 
     begin(w, "j", "m1", 1);
@@ -787,6 +824,7 @@ int main(void)
         TEST(one_post_is_in_flight_per_job_and_replies_keep_their_order),
         TEST(jobs_run_in_parallel_up_to_the_limit),
         TEST(a_full_queue_leaves_messages_at_the_server_and_asks_again_later),
+        TEST(a_poll_that_was_given_up_brings_nothing),
         TEST(a_refused_reply_is_kept_and_acknowledged),
         TEST(a_reply_that_is_too_large_is_shortened_once_then_given_up),
         TEST(a_lost_lease_ends_the_task_and_forgets_the_message),

@@ -182,7 +182,9 @@ static void act(struct life *l, const struct core_command *c)
                 l->pending[i].killed = true;
         break;
     case CORE_CMD_POLL:
-        add_pending(l, PENDING_POLL, 0)->listed = open_messages(l);
+        for (size_t i = 0; i < l->pending_count; i++)
+            assert_int_not_equal(l->pending[i].kind, PENDING_POLL); /* one poll at a time */
+        add_pending(l, PENDING_POLL, c->seq)->listed = open_messages(l);
         break;
     case CORE_CMD_POLL_CANCEL:
         drop_polls(l);
@@ -308,9 +310,9 @@ static enum core_answer fault(struct life *l)
 }
 
 /* The answer may have been made when the question came: then it lists what is acked by now. */
-static void answer_poll(struct life *l, unsigned listed)
+static void answer_poll(struct life *l, const struct pending *p)
 {
-    struct core_event done = { .type = CORE_EV_POLLED, .waited = true };
+    struct core_event done = { .type = CORE_EV_POLLED, .seq = p->seq, .waited = true };
     bool stale = !l->calm && chance(l, 30);
 
     if (!l->calm && chance(l, 20)) {
@@ -322,9 +324,9 @@ static void answer_poll(struct life *l, unsigned listed)
         l->offered += 1 + draw(l, MESSAGES - l->offered);
     for (unsigned i = 0; i < l->offered; i++) {
         struct message *m = &l->messages[i];
-        struct core_event ev = { .type = CORE_EV_MESSAGE };
+        struct core_event ev = { .type = CORE_EV_MESSAGE, .seq = p->seq };
 
-        if (stale ? !(listed & 1u << i) : m->acked)
+        if (stale ? !(p->listed & 1u << i) : m->acked)
             continue;
         ev.task = task_new();
         ev.task->id = mem_strdup(m->id);
@@ -332,9 +334,9 @@ static void answer_poll(struct life *l, unsigned listed)
         ev.task->job_id = mem_strdup(m->job);
         give(l, &ev);
         if (m->replies == 0 && (m->cancelled || (!l->calm && chance(l, 2)))) {
-            const struct core_event cancel = { .type = CORE_EV_JOB,
-                                               .job_id = m->job,
-                                               .cancel_requested = true };
+            const struct core_event cancel = {
+                .type = CORE_EV_JOB, .seq = p->seq, .job_id = m->job, .cancel_requested = true
+            };
 
             m->cancelled = true;
             give(l, &cancel);
@@ -414,7 +416,7 @@ static void step(struct life *l)
     }
     drop_pending(l, i);
     if (p.kind == PENDING_POLL) {
-        answer_poll(l, p.listed);
+        answer_poll(l, &p);
     } else if (p.kind == PENDING_POST) {
         answer_post(l, &p);
     } else {
