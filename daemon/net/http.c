@@ -13,6 +13,7 @@
 #include "net/failure.h"
 #include "net/http_date.h"
 #include "net/multi.h"
+#include "net/peer.h"
 #include "net/retry_after.h"
 #include "util/buf.h"
 #include "util/clock.h"
@@ -30,7 +31,6 @@ enum {
     CONNECTION_IDLE_S = 60, /* an idle connection older than that is not trusted any more */
     CONNECTION_AGE_S = 300, /* so that a changed address of the server is noticed */
     DNS_CACHE_S = 60,
-    PEER_MAX = 300, /* a host name has at most 253 bytes */
     ERROR_TEXT_MAX = ERR_TEXT_MAX
 };
 
@@ -328,14 +328,6 @@ static bool set_method(struct http_call *call, const struct http_request *reques
            SET(easy, CURLOPT_CUSTOMREQUEST, request->method);
 }
 
-static bool is_clean(const char *s)
-{
-    for (; *s; s++)
-        if ((unsigned char)*s < 0x20 || *s == 0x7f)
-            return false;
-    return true;
-}
-
 static bool add_header(struct http_call *call, const char *header)
 {
     struct curl_slist *longer = curl_slist_append(call->headers, header);
@@ -353,47 +345,23 @@ static bool set_headers(struct http_call *call, const struct http_request *reque
 
     for (size_t i = 0; ok && request->headers && request->headers[i]; i++) {
         has_type = has_type || strncasecmp(request->headers[i], "Content-Type:", 13) == 0;
-        ok = is_clean(request->headers[i]) && add_header(call, request->headers[i]);
+        ok = peer_is_clean(request->headers[i]) && add_header(call, request->headers[i]);
     }
     if (ok && !has_type) /* else curl says that it is a form */
         ok = add_header(call, "Content-Type:");
     return ok && SET(call->easy, CURLOPT_HTTPHEADER, call->headers);
 }
 
-/* Fills peer with "host:port"; -EINVAL for what is not an http or https URL without credentials. */
-static int parse_peer(const char *url, char peer[PEER_MAX])
-{
-    CURLU *u = curl_url();
-    char *scheme = NULL, *host = NULL, *port = NULL;
-    int rc = -EINVAL;
-
-    if (u && is_clean(url) &&
-        curl_url_set(u, CURLUPART_URL, url, CURLU_DISALLOW_USER) == CURLUE_OK &&
-        curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
-        curl_url_get(u, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
-        curl_url_get(u, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) == CURLUE_OK &&
-        (str_eq(scheme, "http") || str_eq(scheme, "https"))) {
-        int len = snprintf(peer, PEER_MAX, "%s:%s", host, port);
-
-        rc = len > 0 && len < PEER_MAX ? 0 : -EINVAL;
-    }
-    curl_free(scheme);
-    curl_free(host);
-    curl_free(port);
-    curl_url_cleanup(u);
-    return rc;
-}
-
 static int prepare(struct http_call *call, const struct http_request *request)
 {
     struct err e = { 0 };
 
-    if (parse_peer(request->url, call->peer) < 0) {
+    if (peer_parse(request->url, call->peer) < 0) {
         /* without the URL's text: what is not understood may hold a password */
         (void)err_set(&e, -EINVAL,
                       "the address is not an http or https URL without user name and "
                       "password: check server.url");
-    } else if (!is_clean(request->method) || str_is_empty(request->method)) {
+    } else if (!peer_is_clean(request->method) || str_is_empty(request->method)) {
         (void)err_set(&e, -EINVAL, "the request's method is not one");
     } else if (!(call->easy = curl_easy_init())) {
         (void)err_set(&e, -ENOMEM, "libcurl made no handle for %s", call->peer);

@@ -58,6 +58,7 @@ struct http_response {
  */
 typedef void (*http_done_fn)(const struct http_response *response, void *ctx);
 
+/* Ignores SIGPIPE for the whole process: OpenSSL writes to sockets that may be closed. */
 int http_new(struct loop *loop, const struct http_options *options, struct http **ret_http,
              struct err *err);
 /* Starts a request; the callback never comes before this returns. Returns a handle valid until the
@@ -67,5 +68,6 @@ struct http_call *http_start(struct http *http, const struct http_request *reque
 void http_cancel(struct http_call *call);
 /* A response header by name, any case: NULL if absent. Only inside the callback. */
 const char *http_header(const struct http_response *response, const char *name);
-void http_free(struct http *http); /* cancels what is in flight */
+/* Cancels what is in flight. Not from within a callback. */
+void http_free(struct http *http);
 DEFINE_CLEANUP(struct http *, http_free);

@@ -20,7 +20,9 @@ struct listing_job {
 struct listing {
     struct listing_job *jobs;
     size_t job_count;
-    struct listing_problem *problems; /* one sentence for each thing left out; for the log */
+    /* One sentence for each thing left out, for the log: each once, at most 17, the last of which
+     * then counts the rest. Printable ASCII. */
+    struct listing_problem *problems;
     size_t problem_count;
     bool more; /* the hub has more than it listed */
 };
