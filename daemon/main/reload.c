@@ -178,5 +178,6 @@ void reload(struct daemon *d)
     swap_in(d, &f);
     options = wire_options(d);
     core_set_options(d->core, &options);
+    wire_run(d, &(const struct core_event){ .type = CORE_EV_TICK }); /* more slots: use them now */
     log_notice("reloaded", "file", d->settings.file);
 }

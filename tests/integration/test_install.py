@@ -2,6 +2,7 @@
 
 import glob
 import os
+import re
 import subprocess
 
 import pytest
@@ -48,8 +49,9 @@ def test_every_manual_page_is_there_and_man_reads_it(tree):
                               text=True, timeout=60, env={**os.environ, "MANROFFSEQ": "",
                                                           "MANWIDTH": "100", "LC_ALL": "C.UTF-8"})
         assert done.returncode == 0 and done.stderr == "", done.stderr
+        text = re.sub(".\b", "", done.stdout)  # bold is a letter printed twice
         for section in ("NAME", "EXAMPLES", "FILES"):
-            assert section in done.stdout, f"{page} has no {section}"
+            assert f"\n{section}\n" in text, f"{page} has no {section}"
 
 
 def test_the_units_name_the_installed_programs(tree):
