@@ -170,6 +170,10 @@ static void on_exited(uint64_t task, const struct spawner_exit *ended, void *ctx
         session->code =
             WIFSIGNALED(ended->status) ? 128 + WTERMSIG(ended->status) : WEXITSTATUS(ended->status);
     }
+    if (ended->oom)
+        fputs(
+            "nairid sandbox: the kernel killed it for want of memory: see sandbox.limits.memory\n",
+            stderr);
     if (ended->stuck)
         fputs("nairid sandbox: some process hangs in the kernel and could not be killed\n", stderr);
     loop_stop(session->loop);

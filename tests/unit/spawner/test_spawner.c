@@ -55,6 +55,7 @@ static void on_started(uint64_t task, pid_t pid, void *ctx)
 {
     struct fixture *f = ctx;
 
+    loop_timer_arm(f->guard, GUARD_MS);
     assert_false(f->seen[task].started);
     f->seen[task].started = true;
     f->seen[task].pid = pid;
@@ -78,6 +79,7 @@ static void on_exited(uint64_t task, const struct spawner_exit *ended, void *ctx
 {
     struct fixture *f = ctx;
 
+    loop_timer_arm(f->guard, GUARD_MS);
     assert_false(f->seen[task].exited);
     f->seen[task].exited = true;
     f->seen[task].exited_ms = clock_mono_ms();
@@ -565,6 +567,7 @@ static void be_daemon(const char *dir, int lock_fd, int say)
     must(spawner_attach(f->spawner, f->loop, &ops, f, &err), &err);
     spawner_start(f->spawner, 1, plan, "", 0);
     f->wanted_exits = 99;
+    f->guard = loop_timer_new(f->loop, on_guard, f);
     f->tick = loop_timer_new(f->loop, on_tick, f->loop);
     await_output(f);
     assert_int_equal(write(say, "!", 1), 1);
