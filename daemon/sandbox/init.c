@@ -15,6 +15,8 @@
 
 #include "sandbox/plan.h"
 
+enum { PROCESS_1 = 1 }; /* counts among the user's processes, not among the program's */
+
 /* A failed send needs no answer: the caller is gone then, and so are we with the next poll. */
 static void send_report(int control, const struct apply_report *report)
 {
@@ -57,7 +59,7 @@ static int set_limits(const struct plan *plan, unsigned *ret_resource)
     } limits[] = {
         { RLIMIT_CORE, 0, false },
         { RLIMIT_NOFILE, plan->files, plan->files == 0 },
-        { RLIMIT_NPROC, plan->pids, plan->pids == 0 },
+        { RLIMIT_NPROC, plan->pids + (uint64_t)PROCESS_1, plan->pids == 0 },
         { RLIMIT_FSIZE, plan->disk_bytes, plan->disk_bytes == 0 },
         { RLIMIT_DATA, plan->memory_bytes, plan->memory_bytes == 0 },
     };

@@ -9,6 +9,7 @@
 #include "util/buf.h"
 #include "util/err.h"
 #include "util/mem.h"
+#include "util/secret.h"
 
 enum {
     TMP_MIN_BYTES = 16 << 20,
@@ -41,6 +42,8 @@ void plan_free(struct plan *p)
     free(p->rules);
     strv_done(&p->programs);
     strv_done(&p->argv);
+    for (size_t i = 0; i < p->env.len; i++)
+        secret_wipe(p->env.items[i], strlen(p->env.items[i])); /* the runner's secrets */
     strv_done(&p->env);
     free(p);
 }

@@ -17,31 +17,18 @@
 #include "sandbox/cgroup.h"
 #include "sandbox/plan.h"
 #include "spawner/message.h"
+#include "spawner/outlet.h"
 #include "spawner/process.h"
 #include "util/buf.h"
 #include "util/clock.h"
 #include "util/fd.h"
 #include "util/mem.h"
+#include "util/secret.h"
 
 enum {
-    PIECE_BYTES = 64 * 1024,
-    LAST_PIECES = 16,     /* of each stream, read when the wait for its end is over */
-    DRAIN_MS = 2000,      /* from a task's end to the last word about it */
     READY_MS = 10 * 1000, /* for the spawner's first word */
     SILENCE_MS = 200,     /* a process that dies closes its socket before it can be reaped */
     NEWS_A_TURN = 32,
-};
-
-/* One task as the daemon sees it. */
-struct task_io {
-    struct task_io *next;
-    struct spawner *spawner;
-    uint64_t task;
-    struct loop_fd *watchers[2]; /* by enum spawner_stream; NULL after its end */
-    int fds[2];
-    struct loop_timer *timer; /* runs once exit is known */
-    bool ended;
-    struct spawner_exit exit;
 };
 
 /* An order that the socket didn't take yet. */
@@ -56,15 +43,12 @@ struct spawner {
     pid_t pid; /* 0: reaped */
     int pidfd;
     int sock; /* -1: the spawner is gone */
-    struct loop *loop;
-    const struct spawner_ops *ops;
-    void *ctx;
     struct loop_fd *watcher;
     struct loop_fd *death;      /* pidfd */
     struct loop_timer *silence; /* runs from the socket's end to gone() */
-    struct task_io *tasks;
     struct waiting *queue;
-    char piece[PIECE_BYTES];
+    struct outlets outlets;
+    char piece[OUTLET_PIECE_BYTES];
 };
 
 /* ---- making it ---- */
@@ -143,100 +127,6 @@ pid_t spawner_pid(const struct spawner *s)
     return s->pid;
 }
 
-/* ---- a task's output and end ---- */
-
-static struct task_io *find_task(const struct spawner *s, uint64_t task)
-{
-    struct task_io *t = s->tasks;
-
-    while (t && t->task != task)
-        t = t->next;
-    return t;
-}
-
-static void close_stream(struct task_io *t, int stream)
-{
-    if (t->watchers[stream])
-        loop_fd_free(t->watchers[stream]);
-    t->watchers[stream] = NULL;
-    if (t->fds[stream] >= 0)
-        (void)close(t->fds[stream]); /* read to its end, or given up */
-    t->fds[stream] = -1;
-}
-
-static void free_task(struct task_io *t)
-{
-    struct task_io **at = &t->spawner->tasks;
-
-    while (*at != t)
-        at = &(*at)->next;
-    *at = t->next;
-    close_stream(t, SPAWNER_STDOUT);
-    close_stream(t, SPAWNER_STDERR);
-    loop_timer_free(t->timer);
-    free(t);
-}
-
-/* The last word. The task is forgotten before, so that its number may be used again. */
-static void finish_task(struct task_io *t)
-{
-    struct spawner *s = t->spawner;
-    const struct spawner_exit ended = t->exit;
-    uint64_t task = t->task;
-
-    free_task(t);
-    s->ops->exited(task, &ended, s->ctx);
-}
-
-/* One piece of output. False when there is none now, or never again. */
-static bool read_piece(struct task_io *t, int stream)
-{
-    struct spawner *s = t->spawner;
-    ssize_t n = read(t->fds[stream], s->piece, sizeof s->piece);
-
-    if (n > 0) {
-        s->ops->output(t->task, (enum spawner_stream)stream, s->piece, (size_t)n, s->ctx);
-        return true;
-    }
-    if (n == 0 || (errno != EAGAIN && errno != EINTR))
-        close_stream(t, stream);
-    return false;
-}
-
-static void on_stream(struct loop_fd *watcher, unsigned events, void *ctx)
-{
-    struct task_io *t = ctx;
-    int stream = watcher == t->watchers[SPAWNER_STDOUT] ? SPAWNER_STDOUT : SPAWNER_STDERR;
-
-    (void)events; /* only LOOP_READ is watched */
-    (void)read_piece(t, stream);
-    if (t->ended && t->fds[0] < 0 && t->fds[1] < 0)
-        finish_task(t);
-}
-
-/* Waited long enough for the streams' ends, or there is nothing to wait for. */
-static void on_timer(struct loop_timer *timer, void *ctx)
-{
-    struct task_io *t = ctx;
-
-    (void)timer; /* one-shot */
-    for (int stream = 0; stream < 2; stream++)
-        for (int i = 0; i < LAST_PIECES && t->fds[stream] >= 0; i++)
-            if (!read_piece(t, stream))
-                break;
-    finish_task(t);
-}
-
-static void end_task(struct task_io *t, const struct spawner_exit *ended)
-{
-    if (t->ended)
-        return;
-    t->ended = true;
-    t->exit = *ended;
-    t->exit.error[sizeof t->exit.error - 1] = '\0';
-    loop_timer_arm(t->timer, t->fds[0] < 0 && t->fds[1] < 0 ? 0 : DRAIN_MS);
-}
-
 /* ---- news ---- */
 
 static void drop_waiting(struct spawner *s)
@@ -288,7 +178,7 @@ static void tell_gone(struct spawner *s)
             (void)snprintf(why, sizeof why, "the spawner process ended with status %d",
                            WEXITSTATUS(status));
     }
-    s->ops->gone(why, s->ctx);
+    s->outlets.ops->gone(why, s->outlets.ctx);
 }
 
 static void on_death(struct loop_fd *watcher, unsigned events, void *ctx)
@@ -306,14 +196,14 @@ static void on_silence(struct loop_timer *timer, void *ctx)
 
 static void on_news(struct spawner *s, const struct message_news *news)
 {
-    struct task_io *t = find_task(s, news->task);
+    struct outlet *o = outlet_find(&s->outlets, news->task);
 
-    if (!t)
+    if (!o)
         return; /* given up meanwhile */
     if (news->type == MESSAGE_STARTED)
-        s->ops->started(t->task, news->pid, s->ctx);
+        s->outlets.ops->started(o->task, news->pid, s->outlets.ctx);
     else if (news->type == MESSAGE_EXITED)
-        end_task(t, &news->exit);
+        outlet_end(o, &news->exit);
 }
 
 static void send_waiting(struct spawner *s)
@@ -355,11 +245,12 @@ static void on_sock(struct loop_fd *watcher, unsigned events, void *ctx)
 int spawner_attach(struct spawner *s, struct loop *loop, const struct spawner_ops *ops, void *ctx,
                    struct err *err)
 {
-    if (s->sock < 0 || s->loop)
+    if (s->sock < 0 || s->outlets.loop)
         return err_set(err, -EINVAL, "the spawner is gone, or already joined to a loop");
-    s->loop = loop;
-    s->ops = ops;
-    s->ctx = ctx;
+    s->outlets.loop = loop;
+    s->outlets.ops = ops;
+    s->outlets.ctx = ctx;
+    s->outlets.piece = s->piece;
     s->watcher = loop_fd_new(loop, s->sock, LOOP_READ, on_sock, s);
     s->death = loop_fd_new(loop, s->pidfd, LOOP_READ, on_death, s);
     s->silence = loop_timer_new(loop, on_silence, s);
@@ -387,45 +278,6 @@ static void give_order(struct spawner *s, const struct message_order *order, con
         send_waiting(s);
 }
 
-static struct task_io *add_task(struct spawner *s, uint64_t task)
-{
-    struct task_io *t = mem_new(struct task_io);
-
-    t->spawner = s;
-    t->task = task;
-    t->fds[0] = t->fds[1] = -1;
-    t->timer = loop_timer_new(s->loop, on_timer, t);
-    t->next = s->tasks;
-    s->tasks = t;
-    return t;
-}
-
-static void fail_task(struct task_io *t, const char *what, int error)
-{
-    struct spawner_exit failed = { .failed_to_start = true };
-
-    (void)snprintf(failed.error, sizeof failed.error, "%s: %s", what, strerror(-error));
-    close_stream(t, SPAWNER_STDOUT);
-    close_stream(t, SPAWNER_STDERR);
-    end_task(t, &failed);
-}
-
-/* A pipe for a stream of the task; returns the end that it writes to. */
-static int open_stream(struct task_io *t, enum spawner_stream stream)
-{
-    int ends[2];
-
-    if (pipe2(ends, O_CLOEXEC) < 0)
-        return -errno;
-    t->fds[stream] = ends[0];
-    if (fd_set_nonblock(ends[0]) < 0) {
-        (void)close(ends[1]); /* the task gets none */
-        return -EIO;
-    }
-    t->watchers[stream] = loop_fd_new(t->spawner->loop, ends[0], LOOP_READ, on_stream, t);
-    return ends[1];
-}
-
 static int make_plan_file(const struct plan *plan)
 {
     struct buf b = { 0 };
@@ -433,25 +285,27 @@ static int make_plan_file(const struct plan *plan)
 
     plan_encode(plan, &b);
     fd = fd_memfile("plan", b.data, b.len);
+    secret_wipe(b.data, b.len); /* the environment is among it */
     buf_done(&b);
     return fd;
 }
 
 /* Takes ownership of fds, whose first place is for the plan. */
-static void send_start(struct task_io *t, const struct plan *plan, int fds[MESSAGE_FDS])
+static void send_start(struct spawner *s, struct outlet *o, const struct plan *plan,
+                       int fds[MESSAGE_FDS])
 {
-    const struct message_order order = { .type = MESSAGE_START, .task = t->task };
+    const struct message_order order = { .type = MESSAGE_START, .task = o->task };
 
-    if (t->spawner->sock < 0) {
+    if (s->sock < 0) {
         fds[0] = -EPIPE;
-        fail_task(t, "the spawner process is gone", -EPIPE);
+        outlet_fail(o, "the spawner process is gone", -EPIPE);
     } else {
         fds[0] = make_plan_file(plan);
         if (fds[0] < 0)
-            fail_task(t, "make a memory file for the plan", fds[0]);
+            outlet_fail(o, "make a memory file for the plan", fds[0]);
     }
     if (fds[0] >= 0) {
-        give_order(t->spawner, &order, fds, MESSAGE_FDS);
+        give_order(s, &order, fds, MESSAGE_FDS);
         return;
     }
     for (size_t i = 1; i < MESSAGE_FDS; i++)
@@ -462,57 +316,56 @@ static void send_start(struct task_io *t, const struct plan *plan, int fds[MESSA
 void spawner_start(struct spawner *s, uint64_t task, const struct plan *plan, const void *input,
                    size_t input_len)
 {
-    struct task_io *t = add_task(s, task);
+    struct outlet *o = outlet_new(&s->outlets, task);
     int fds[MESSAGE_FDS] = { -1, -1, -1, -1 };
 
     fds[1] = fd_memfile("input", input, input_len);
-    fds[2] = open_stream(t, SPAWNER_STDOUT);
-    fds[3] = open_stream(t, SPAWNER_STDERR);
+    fds[2] = outlet_open(o, SPAWNER_STDOUT);
+    fds[3] = outlet_open(o, SPAWNER_STDERR);
     for (size_t i = 1; i < MESSAGE_FDS; i++) {
         if (fds[i] >= 0)
             continue;
-        fail_task(t, "make the pipes of a task", fds[i]);
+        outlet_fail(o, "make the pipes of a task", fds[i]);
         for (size_t k = 1; k < MESSAGE_FDS; k++)
             if (fds[k] >= 0)
                 (void)close(fds[k]); /* not sent */
         return;
     }
-    send_start(t, plan, fds);
+    send_start(s, o, plan, fds);
 }
 
 void spawner_start_with(struct spawner *s, uint64_t task, const struct plan *plan,
                         const int stdio[3])
 {
-    struct task_io *t = add_task(s, task);
+    struct outlet *o = outlet_new(&s->outlets, task);
     int fds[MESSAGE_FDS] = { -1, -1, -1, -1 };
 
     for (size_t i = 0; i < 3; i++) {
         fds[i + 1] = fcntl(stdio[i], F_DUPFD_CLOEXEC, 3);
         if (fds[i + 1] < 0) {
-            fail_task(t, "copy standard input and output", -errno);
+            outlet_fail(o, "copy standard input and output", -errno);
             for (size_t k = 1; k <= i; k++)
                 (void)close(fds[k]); /* not sent */
             return;
         }
     }
-    send_start(t, plan, fds);
+    send_start(s, o, plan, fds);
 }
 
 void spawner_kill(struct spawner *s, uint64_t task, uint32_t grace_ms)
 {
     const struct message_order order = { .type = MESSAGE_KILL, .grace_ms = grace_ms, .task = task };
 
-    if (find_task(s, task))
+    if (outlet_find(&s->outlets, task))
         give_order(s, &order, NULL, 0);
 }
 
 void spawner_pause(struct spawner *s, uint64_t task, bool paused)
 {
-    struct task_io *t = find_task(s, task);
+    struct outlet *o = outlet_find(&s->outlets, task);
 
-    for (int stream = 0; t && stream < 2; stream++)
-        if (t->watchers[stream])
-            loop_fd_set(t->watchers[stream], paused ? 0 : LOOP_READ);
+    if (o)
+        outlet_pause(o, paused);
 }
 
 /* ---- the end ---- */
@@ -539,8 +392,8 @@ void spawner_free(struct spawner *s, uint32_t wait_ms)
     if (!s)
         return;
     leave_loop(s);
-    while (s->tasks)
-        free_task(s->tasks);
+    while (s->outlets.first)
+        outlet_free(s->outlets.first);
     if (s->pid > 0)
         await_end(s, wait_ms);
     if (s->pidfd >= 0)

@@ -1,0 +1,222 @@
+#include "spawner/ward.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "sandbox/cgroup.h"
+#include "sandbox/plan.h"
+#include "util/clock.h"
+#include "util/err.h"
+#include "util/fd.h"
+#include "util/mem.h"
+
+enum { STUCK_MS = 2000 }; /* from the last SIGKILL to the word that it didn't help */
+
+struct ward *ward_new(uint64_t task)
+{
+    struct ward *w = mem_new(struct ward);
+
+    w->task = task;
+    w->at = (struct apply_task){ .pid = 0, .pidfd = -1, .control = -1 };
+    w->started_ms = clock_mono_ms();
+    return w;
+}
+
+static void close_control(struct ward *w)
+{
+    if (w->at.control >= 0)
+        (void)close(w->at.control); /* nothing more is said over it */
+    w->at.control = -1;
+}
+
+void ward_free(struct ward *w)
+{
+    close_control(w);
+    if (w->at.pidfd >= 0)
+        (void)close(w->at.pidfd); /* it is reaped */
+    plan_free(w->plan);
+    free(w);
+}
+
+void ward_fail(struct ward *w, const char *why)
+{
+    w->exit.failed_to_start = true;
+    (void)snprintf(w->exit.error, sizeof w->exit.error, "%s", why);
+}
+
+void ward_kill(struct ward *w)
+{
+    if (w->at.pid == 0)
+        return;
+    /* Its process 1: the kernel kills all that is in the namespace with it. */
+    (void)syscall(SYS_pidfd_send_signal, w->at.pidfd, SIGKILL, NULL, 0); /* ended already: fine */
+    w->kill_at_ms = WARD_NEVER;
+    w->killed = true;
+    if (w->stuck_at_ms == WARD_NEVER)
+        w->stuck_at_ms = clock_mono_ms() + STUCK_MS;
+}
+
+static void say(struct ward *w, char word)
+{
+    if (w->at.control < 0 || send(w->at.control, &word, 1, MSG_NOSIGNAL) != 1)
+        ward_kill(w); /* it doesn't listen */
+}
+
+void ward_end(struct ward *w, uint32_t grace_ms)
+{
+    uint64_t at_ms = clock_mono_ms() + grace_ms;
+
+    ward_read(w);
+    if (w->at.pid == 0 || w->killed || w->ended)
+        return;
+    if (grace_ms == 0 || !w->started) { /* what doesn't run yet has nothing to clean up */
+        ward_kill(w);
+        return;
+    }
+    if (w->kill_at_ms == WARD_NEVER || at_ms < w->kill_at_ms)
+        w->kill_at_ms = at_ms;
+    say(w, APPLY_TERM);
+}
+
+static void on_report(struct ward *w, const struct apply_report *report)
+{
+    struct err err;
+
+    if (!w->plan && report->kind != APPLY_ENDED)
+        return; /* it runs: there is only its end to tell */
+    switch ((enum apply_kind)report->kind) {
+    case APPLY_READY:
+        if (apply_map_ids(w->plan, w->at.pid, &err) == 0) {
+            say(w, APPLY_GO);
+        } else {
+            ward_fail(w, err.text);
+            ward_kill(w);
+        }
+        return;
+    case APPLY_STARTED:
+        w->started = w->started_due = true;
+        plan_free(w->plan); /* it holds the task's secrets, and later tasks are born from us */
+        w->plan = NULL;
+        return;
+    case APPLY_FAILED:
+        w->exit.failed_to_start = true;
+        w->exit.not_found = apply_is_not_found(report);
+        apply_describe(w->plan, report, w->exit.error, sizeof w->exit.error);
+        return;
+    case APPLY_ENDED:
+        w->ended = true;
+        w->exit.status = report->status;
+        w->exit.peak_rss_bytes = report->max_rss_bytes;
+        w->exit.wall_ms = clock_mono_ms() - w->started_ms;
+        w->kill_at_ms = WARD_NEVER;
+        w->stuck_at_ms = clock_mono_ms() + STUCK_MS;
+        return;
+    }
+}
+
+void ward_read(struct ward *w)
+{
+    while (w->at.control >= 0) {
+        struct apply_report report;
+        ssize_t n = fd_recv(w->at.control, &report, sizeof report, NULL, 0);
+
+        if (n == -EAGAIN)
+            return;
+        if (n == 0 || (n < 0 && n != -EMSGSIZE))
+            close_control(w);
+        else if (n == sizeof report)
+            on_report(w, &report);
+    }
+}
+
+/* How it ended where its process 1 had no last word. */
+static void judge(struct ward *w, int init_status)
+{
+    if (w->ended || w->exit.failed_to_start)
+        return;
+    if (w->killed || WIFSIGNALED(init_status))
+        w->exit.status = SIGKILL; /* as a wait status */
+    else
+        ward_fail(w, "the sandbox's process 1 ended before the program could start");
+}
+
+/* What the cgroup knows of the task, and its end. */
+static void leave_cgroup(struct ward *w)
+{
+    struct cgroup_usage usage;
+
+    if (!w->cgroup)
+        return;
+    cgroup_read(w->cgroup, w->task, &usage);
+    w->exit.oom = usage.oom;
+    if (usage.peak_bytes > 0)
+        w->exit.peak_rss_bytes = usage.peak_bytes;
+    (void)cgroup_remove(w->cgroup, w->task); /* the next start removes what stays */
+    w->cgroup = NULL;
+}
+
+int ward_place(struct ward *w, const struct apply *apply, const struct cgroup *cgroup,
+               const int stdio[3], struct err *err)
+{
+    AUTO_CLOSE int fd = -1;
+    struct apply_report report;
+
+    if (cgroup) {
+        fd = cgroup_make(cgroup, w->task, w->plan, err);
+        if (fd < 0)
+            return fd;
+        w->cgroup = cgroup;
+    }
+    if (apply_start(apply, w->plan, stdio, fd, &w->at, &report) == 0)
+        return 0;
+    w->at.pid = 0;
+    leave_cgroup(w);
+    apply_describe(w->plan, &report, err->text, sizeof err->text);
+    return report.error;
+}
+
+void ward_reap(struct ward *w)
+{
+    struct rusage usage;
+    int status;
+
+    if (wait4(w->at.pid, &status, WNOHANG, &usage) != w->at.pid)
+        return;
+    ward_read(w);
+    judge(w, status);
+    if (w->exit.wall_ms == 0)
+        w->exit.wall_ms = clock_mono_ms() - w->started_ms;
+    w->exit.cpu_ms = (uint64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000 +
+                     (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1000;
+    if (w->exit.peak_rss_bytes == 0)
+        w->exit.peak_rss_bytes = (uint64_t)usage.ru_maxrss * 1024;
+    leave_cgroup(w);
+    w->at.pid = 0;
+    w->kill_at_ms = w->stuck_at_ms = WARD_NEVER;
+    close_control(w);
+    if (!w->exited_sent)
+        w->exited_due = true;
+}
+
+void ward_check(struct ward *w, uint64_t now_ms)
+{
+    if (w->kill_at_ms != WARD_NEVER && now_ms >= w->kill_at_ms)
+        ward_kill(w);
+    if (w->stuck_at_ms != WARD_NEVER && now_ms >= w->stuck_at_ms) {
+        w->stuck_at_ms = WARD_NEVER;
+        if (!w->exited_sent) {
+            judge(w, SIGKILL);
+            if (w->exit.wall_ms == 0)
+                w->exit.wall_ms = now_ms - w->started_ms;
+            w->exit.stuck = true;
+            w->exited_due = true;
+        }
+    }
+}

@@ -1,0 +1,49 @@
+/* ward.h - one task in the spawner's care: its process 1, what that reports, the kill ladder, its
+ * reaping. It never waits; the spawner's loop calls when a descriptor or a deadline is due. */
+#pragma once
+#include "sandbox/apply.h"
+#include "spawner/spawner.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+struct cgroup;
+struct err;
+struct plan;
+
+enum { WARD_NEVER = 0 };
+
+/* It lives until it is reaped and its last news is sent. */
+struct ward {
+    struct ward *next;
+    uint64_t task;
+    struct plan *plan;           /* owned; NULL before there is one, and once it runs */
+    const struct cgroup *cgroup; /* in which it has one of its own; NULL: none */
+    struct apply_task at;        /* pid 0: there is no process (any more) */
+    uint64_t started_ms;
+    uint64_t kill_at_ms;  /* the end of the grace, or WARD_NEVER */
+    uint64_t stuck_at_ms; /* when waiting for the reaping has been enough, or WARD_NEVER */
+    bool started;         /* the program runs */
+    bool killed;          /* SIGKILL was sent by us */
+    bool ended;           /* the program's wait status is in exit */
+    bool started_due, exited_due, exited_sent; /* news */
+    struct spawner_exit exit;
+};
+
+struct ward *ward_new(uint64_t task);
+void ward_free(struct ward *w); /* there is no process any more */
+/* Starts its plan. On failure there is no process, and err says why. */
+int ward_place(struct ward *w, const struct apply *apply, const struct cgroup *cgroup,
+               const int stdio[3], struct err *err);
+/* Sets its exit to failed_to_start, for that reason. */
+void ward_fail(struct ward *w, const char *why);
+/* SIGKILL for all of it. */
+void ward_kill(struct ward *w);
+/* TERM for the program's group, after grace_ms SIGKILL for all; the earliest end asked for holds.
+ */
+void ward_end(struct ward *w, uint32_t grace_ms);
+/* The control socket is readable. */
+void ward_read(struct ward *w);
+/* The pidfd is readable. */
+void ward_reap(struct ward *w);
+/* A deadline may have passed. */
+void ward_check(struct ward *w, uint64_t now_ms);
