@@ -45,7 +45,7 @@ class Run:
         self.wanted = max(messages // 10, 1)
         self.account = Account("root" if os.getuid() == 0 else "user")
         self.hub = Hub(os.path.join(self.account.folder, "hub")).boot()
-        self.daemon = Daemon(self.account, self.hub, max_concurrency=8, max_queued=messages,
+        self.daemon = Daemon(self.account, self.hub, max_concurrency=8, max_queued=messages + 100,
                              task={"max_attempts": 1000})
         self.kills = collections.Counter()
         self.hits = collections.Counter()
@@ -136,14 +136,26 @@ class Run:
 
     # the messages
 
-    def send(self):
+    def send(self, messages):
         job = None
-        for i, message in enumerate(self.messages):
+        for i, message in enumerate(messages):
             if i % PER_JOB == 0:
                 job, message.id = self.hub.start(message.prompt)
             else:
                 message.id = self.hub.resume(job, message.prompt)
             message.job = job
+
+    def send_more(self, outstanding):
+        """One more conversation, as chance let too few kills hit so far. Returns its messages."""
+        more = [Message(len(self.messages) + i, self.dice) for i in range(PER_JOB)]
+        try:
+            self.send(more)
+        except OSError:
+            pass  # the hub has just been killed: what it has not confirmed is nobody's message
+        sent = [message for message in more if message.id]
+        self.messages += sent
+        outstanding.extend(sent)
+        return len(sent)
 
     def look(self, outstanding):
         """Drops what has an end from the front of the list; a bounded number of requests."""
@@ -167,6 +179,8 @@ class Run:
                 count, moved = len(outstanding), time.monotonic()
             assert time.monotonic() - moved < STALL_S, \
                 f"nothing moves; {count} messages wait\n{self.daemon.log[-4000:]}"
+            if count <= PER_JOB and sum(self.hits.values()) < self.wanted:
+                count += self.send_more(outstanding)
             if outstanding:
                 self.maybe_kill(len(self.messages) - count)
             time.sleep(TICK_S)  # poll
@@ -229,7 +243,7 @@ def main():
     run = Run(args.messages, args.seed)
     try:
         run.start_daemon()
-        run.send()
+        run.send(run.messages)
         run.pass_messages()
         run.keep_up()
         wait_until(lambda: run.daemon.status() and run.daemon.status()["queue"]["outbox"] == 0, 30,
