@@ -120,7 +120,8 @@ static void park(struct hub *h, struct call *c)
 {
     struct call *older;
 
-    if (h->stopping || c->deadline_ms <= loop_now_ms(h->loop)) {
+    if (h->stopping || c->deadline_ms <= loop_now_ms(h->loop) ||
+        server_request_is_gone(c->request)) { /* it may have left while its poll ran */
         answer_nothing(c);
         return;
     }
