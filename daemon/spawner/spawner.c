@@ -296,10 +296,9 @@ static void send_start(struct spawner *s, struct outlet *o, const struct plan *p
 {
     const struct message_order order = { .type = MESSAGE_START, .task = o->task };
 
-    if (s->sock < 0) {
-        fds[0] = -EPIPE;
-        outlet_fail(o, "the spawner process is gone", -EPIPE);
-    } else {
+    /* Where the spawner has died, gone() is on its way, and the task has no ending of its own: one
+     * that is reported here would be answered as the task's failure, and never run again. */
+    if (s->sock >= 0) {
         fds[0] = make_plan_file(plan);
         if (fds[0] < 0)
             outlet_fail(o, "make a memory file for the plan", fds[0]);

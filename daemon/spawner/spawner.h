@@ -50,7 +50,8 @@ int spawner_attach(struct spawner *s, struct loop *loop, const struct spawner_op
                    struct err *err);
 pid_t spawner_pid(const struct spawner *s);
 /* Starts a task: task is the caller's number for it, never reused while it lives. input: the bytes
- * for standard input, copied into a sealed memory file. Failure comes by exited(). */
+ * for standard input, copied into a sealed memory file. Failure comes by exited(); but
+ * where the spawner has died only gone() comes: that the task did not run is not its own ending. */
 void spawner_start(struct spawner *s, uint64_t task, const struct plan *plan, const void *input,
                    size_t input_len);
 /* As spawner_start(), with descriptors of the caller's as the task's 0 to 2 (copied; there is then

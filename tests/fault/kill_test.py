@@ -86,7 +86,9 @@ class Run:
 
     def kill(self):
         spawner = self.spawner()
-        target = self.dice.choice(["daemon", "spawner", "hub"])
+        targets = ["daemon", "spawner", "hub"]  # whichever, but none is left out for long
+        self.dice.shuffle(targets)
+        target = min(targets, key=lambda name: self.kills[name] // 3)
         pid = {"daemon": self.daemon.pid, "spawner": spawner, "hub": self.hub.proc.pid}[target]
         busy = bool(self.tasks())
         if not pid:
