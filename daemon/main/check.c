@@ -8,6 +8,7 @@
 #include "main/args.h"
 #include "main/cmd.h"
 #include "main/exitcode.h"
+#include "main/policy.h"
 #include "main/reach.h"
 #include "main/trial.h"
 #include "runner/runner.h"
@@ -70,7 +71,7 @@ static int check_settings(const struct check_args *args, const struct options *o
     }
     for (size_t i = 0; i < s->warnings.len; i++)
         tell(GRADE_WARN, "settings", "%s", s->warnings.items[i]);
-    if (settings_check(s, &err) < 0 || runner_check(s, &err) < 0) {
+    if (settings_check(s, &err) < 0 || runner_check(s, &err) < 0 || policy_check(s, &err) < 0) {
         tell(GRADE_FAIL, "settings", "%s", err.text);
         settings_done(s);
         return EX_CONFIG;
@@ -205,8 +206,8 @@ static int check_server(const struct settings *s, const struct secret *key)
         [REACH_UNVERIFIED] = { GRADE_WARN, EX_OK, "; so the key could not be tried" },
         [REACH_BUSY] = { GRADE_WARN, EX_OK, "; try again later, the key could not be tried" },
         [REACH_KEY_REFUSED] = { GRADE_FAIL, EX_NOPERM,
-                                "; it refuses the key: make a new one for this agent "
-                                "('nairi-hub key create --agent SLUG')" },
+                                "; it refuses the key: check agent.id, or make a new key for this "
+                                "agent ('nairi-hub key create --agent SLUG')" },
         [REACH_DOWN] = { GRADE_FAIL, EX_UNAVAILABLE, "" },
     };
     struct reach reach;

@@ -9,5 +9,6 @@ struct settings;
  * is in it is borrowed from the settings. */
 struct plan_policy policy_of(const struct settings *s);
 /* Whether tasks can be planned with these settings, so that a wrong path stops the start and not
- * each task: -EINVAL with a sentence. */
+ * each task, nor show tasks what is the daemon's own (state, key, settings): -EINVAL with a
+ * sentence. */
 int policy_check(const struct settings *s, struct err *err);

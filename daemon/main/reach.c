@@ -5,15 +5,19 @@
 #include <string.h>
 
 #include "loop/loop.h"
+#include "main/terminal.h"
 #include "net/http.h"
 #include "settings/settings.h"
 #include "settings/url.h"
+#include "util/buf.h"
 #include "util/clock.h"
 #include "util/json.h"
 #include "util/mem.h"
 #include "util/secret.h"
+#include "util/str.h"
+#include "util/utf8.h"
 
-enum { TIMEOUT_MS = 15 * 1000, RESPONSE_MAX_BYTES = 1024 * 1024 };
+enum { TIMEOUT_MS = 15 * 1000, RESPONSE_MAX_BYTES = 1024 * 1024, WORDS_MAX = 160 };
 
 struct question {
     struct loop *loop;
@@ -32,6 +36,20 @@ static enum reach_verdict classify(int status, bool is_json)
     if (status == 401 || status == 403)
         return REACH_KEY_REFUSED;
     return status == 404 || status == 405 ? REACH_UNVERIFIED : REACH_DOWN;
+}
+
+/* What a server says for itself is its own: cleaned, and not longer than a line. */
+static void append_words(struct reach *r, const struct json *body)
+{
+    CLEANUP(buf_done) struct buf clean = { 0 };
+    const char *said = json_get_str(body, "error");
+    size_t len = strlen(r->text);
+
+    if (str_is_empty(said))
+        return;
+    terminal_clean(&clean, said, strcspn(said, "\n"));
+    snprintf(r->text + len, sizeof r->text - len, " (%.*s)",
+             (int)utf8_cut(buf_str(&clean), clean.len, WORDS_MAX), buf_str(&clean));
 }
 
 static void on_answer(const struct http_response *response, void *ctx)
@@ -54,6 +72,8 @@ static void on_answer(const struct http_response *response, void *ctx)
     else
         snprintf(r->text, sizeof r->text, "%s answered HTTP %d%s", q->base, response->status,
                  body ? "" : " without JSON: is server.url that of a Nairi server?");
+    if (r->verdict != REACH_OK)
+        append_words(r, body);
 }
 
 static int ask(struct question *q, const struct settings *s, const struct secret *key,

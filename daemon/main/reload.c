@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "main/policy.h"
+#include "runner/runner.h"
 #include "util/cleanup.h"
 #include "util/err.h"
 #include "util/log.h"
@@ -50,7 +52,12 @@ static int add_key(struct mask *mask, const struct agentkey *key, struct err *er
     if (!key->key)
         return 0;
     r = mask_add(mask, secret_text(key->key), secret_len(key->key));
-    return r < 0 ? err_set(err, r, "the agent key is shorter than %d characters", MASK_MIN) : 0;
+    if (r < 0)
+        return err_set(err, r,
+                       "the key from %s is shorter than %d characters, so it is no agent key "
+                       "('nairi-hub key create --agent SLUG' makes one)",
+                       key->source, MASK_MIN);
+    return 0;
 }
 
 static int add_runner_secrets(struct mask *mask, const struct settings *s, struct err *err)
@@ -148,6 +155,10 @@ static int prepare(struct daemon *d, struct fresh *f, struct err *err)
     int r = settings_check(&f->settings, err);
 
     if (r == 0)
+        r = runner_check(&f->settings, err);
+    if (r == 0)
+        r = policy_check(&f->settings, err);
+    if (r == 0)
         r = check_fixed(d, &f->settings, err);
     if (r == 0)
         r = agentkey_load(&f->settings, NULL, &f->key, err);
@@ -162,10 +173,8 @@ void reload(struct daemon *d)
     struct core_options options;
     struct err err = { 0 };
 
-    if (args_load(&d->args, &d->options, &f.settings) != 0) {
-        log_error("reload_failed", "text",
-                  "the settings stay as they were; the line above says "
-                  "what is wrong with the new ones");
+    if (args_settings(&d->args, &d->options, &f.settings, &err) < 0) {
+        log_error("reload_failed", "error", err.text, "text", "the settings stay as they were");
         return;
     }
     if (prepare(d, &f, &err) < 0) {

@@ -224,3 +224,44 @@ def test_strange_servers_are_described(setup, status, body, date, code, name, gr
     assert done.returncode == code, done.stdout
     assert lines(done)[name][0] == grade
     assert says in lines(done)[name][1]
+
+
+@pytest.mark.parametrize("setting", ["read", "write"])
+@pytest.mark.parametrize("shown", [".", "state", "state/jobs", "agent.key", "link/state"])
+def test_no_task_may_see_what_is_the_daemons(setup, setting, shown):
+    (setup.folder / "link").symlink_to(".")
+    setup.config.write_text(setup.config.read_text().replace(
+        "mode: none}", f"mode: none}}, {setting}: [{os.path.normpath(setup.folder / shown)}]"))
+    done = setup.check()
+    assert done.returncode == 78
+    grade, words = lines(done)["settings"]
+    assert grade == "FAIL" and f"sandbox.{setting}" in words
+    ran = nairid("run", "-c", setup.config, "--state", setup.state, env=setup.env)
+    assert ran.returncode == 78 and f"sandbox.{setting}" in ran.stderr
+
+
+def test_a_neighbour_of_the_state_may_be_seen(setup):
+    (setup.folder / "state-of-others").mkdir()
+    setup.config.write_text(setup.config.read_text().replace(
+        "mode: none}", f"mode: none}}, write: [{setup.folder / 'state-of-others'}]"))
+    assert setup.check().returncode == 0
+
+
+def test_the_settings_file_is_not_for_a_task_to_write(setup):
+    folder = setup.folder / "conf"
+    folder.mkdir()
+    setup.config = folder / "nairid.yaml"
+    setup.write()
+    text = setup.config.read_text()
+    setup.config.write_text(text.replace("mode: none}", f"mode: none}}, write: [{folder}]"))
+    done = setup.check()
+    assert done.returncode == 78 and "settings" in lines(done)["settings"][1]
+    setup.config.write_text(text.replace("mode: none}", f"mode: none}}, read: [{folder}]"))
+    assert setup.check().returncode == 0
+
+
+def test_the_servers_own_words_say_why_a_key_is_refused(setup):
+    setup.config.write_text(setup.config.read_text().replace(setup.hub.slug, "another-agent"))
+    done = setup.check()
+    assert done.returncode == 77
+    assert "belongs to the agent" in lines(done)["server"][1]
