@@ -73,14 +73,20 @@ void core_free(struct core *core)
 void core_set_options(struct core *core, const struct core_options *options)
 {
     core->options = *options;
+    core->link.parked_until_ms = 0; /* there may be a new key, too */
+    core->link.key_refusals = 0;
     queue_set_slots(core->queue, options->max_concurrency);
 }
 
 void core_restore(struct core *core, struct task *task)
 {
+    struct entry *e;
+
     if (task->seq > core->last_seq)
         core->last_seq = task->seq;
-    (void)intake_add(core, task);
+    e = intake_add(core, task);
+    if (task->fence > e->job->fence)
+        e->job->fence = task->fence;
 }
 
 void core_restore_tombstone(struct core *core, const char *task_id, int64_t wall_ms)
@@ -276,7 +282,7 @@ static void handle_poll_event(struct core *core, const struct core_event *ev)
     bool current = core->link.poll == ev->seq;
 
     if (ev->type == CORE_EV_MESSAGE && current)
-        intake_message(core, ev->task);
+        intake_message(core, ev->task, ev->cancel_requested);
     else if (ev->type == CORE_EV_MESSAGE)
         task_free(ev->task);
     else if (ev->type == CORE_EV_JOB && current)
@@ -367,6 +373,13 @@ const struct task *core_task(const struct core *core, uint64_t seq)
     const struct entry *e = entry_by_seq(core, seq);
 
     return e ? e->task : NULL;
+}
+
+bool core_may_spawn(const struct core *core, uint64_t seq)
+{
+    const struct entry *e = entry_by_seq(core, seq);
+
+    return e && e->attempt.state == ATTEMPT_STARTING;
 }
 
 uint64_t core_fence(const struct core *core, uint64_t seq)

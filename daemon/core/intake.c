@@ -24,6 +24,12 @@ static struct job *job_get(struct core *core, const char *id)
     return job;
 }
 
+static size_t text_bytes(const struct task *t)
+{
+    return (t->prompt ? strlen(t->prompt) : 0) + (t->payload ? strlen(t->payload) : 0) +
+           (t->system_prompt ? strlen(t->system_prompt) : 0);
+}
+
 /* Takes ownership of task, whose seq is set. Entries of a job stay sorted by it. */
 struct entry *intake_add(struct core *core, struct task *task)
 {
@@ -32,8 +38,7 @@ struct entry *intake_add(struct core *core, struct task *task)
 
     e->task = task;
     e->job = job;
-    if (task->fence > job->fence)
-        job->fence = task->fence;
+    core->text_bytes += text_bytes(task);
     TAILQ_INSERT_TAIL(&job->entries, e, in_job);
     HASH_ADD_KEYPTR(by_id, core->by_id, task->id, strlen(task->id), e);
     HASH_ADD(by_seq, core->by_seq, task->seq, sizeof task->seq, e);
@@ -43,16 +48,22 @@ struct entry *intake_add(struct core *core, struct task *task)
 void intake_sweep(struct core *core, struct job *job)
 {
     struct entry *e, *next;
+    bool lost = false;
 
     for (e = TAILQ_FIRST(&job->entries); e; e = next) {
         next = TAILQ_NEXT(e, in_job);
-        if (task_is_open(e->task) || e->attempt.state != ATTEMPT_NONE || job->posting_entry == e)
+        if (task_is_open(e->task) || e->attempt.state != ATTEMPT_NONE || job->posting_entry == e) {
+            lost = lost || e->task->state == TASK_GONE;
             continue;
+        }
+        core->text_bytes -= text_bytes(e->task);
         TAILQ_REMOVE(&job->entries, e, in_job);
         HASH_DELETE(by_id, core->by_id, e);
         HASH_DELETE(by_seq, core->by_seq, e);
         TAILQ_INSERT_TAIL(&core->graveyard, e, in_job);
     }
+    core->lost_count -= job->lost && !lost;
+    job->lost = job->lost && lost;
     if (!TAILQ_EMPTY(&job->entries))
         return;
     if (job->outgoing)
@@ -151,47 +162,88 @@ static bool is_full(const struct core *core)
 {
     return queue_waiting(core->queue) >= core->options.max_queued ||
            HASH_CNT(by_id, core->by_id) >=
-               (size_t)core->options.max_queued * 2 + core->options.max_concurrency;
+               (size_t)core->options.max_queued * 2 + core->options.max_concurrency ||
+           core->text_bytes >= TEXT_BYTES_MAX;
 }
 
-void intake_message(struct core *core, struct task *task)
+bool intake_has_room(const struct core *core)
+{
+    return core->lost_count == 0 && queue_waiting(core->queue) <= core->options.max_queued / 2 &&
+           HASH_CNT(by_id, core->by_id) <=
+               (size_t)core->options.max_queued + core->options.max_concurrency &&
+           core->text_bytes <= TEXT_BYTES_MAX / 2;
+}
+
+/* Whether the message must stay at the server for now. */
+static bool is_to_be_left(struct core *core, const struct task *task)
 {
     struct link *l = &core->link;
-    struct entry *known = NULL;
+    struct job *job = NULL;
 
-    l->listing = true;
-    HASH_FIND(by_id, core->by_id, task->id, strlen(task->id), known);
-    if (known) {
-        /* what is still ending here after a lost lease may be ours again: ask again soon */
-        if (known->task->state == TASK_GONE && l->next_resync_ms > core->now.mono_ms + RELIST_MS)
-            l->next_resync_ms = core->now.mono_ms + RELIST_MS;
-        task_free(task);
-        return;
+    HASH_FIND_STR(core->jobs, task->job_id, job);
+    if (job && job->lost) { /* it may be ours again, but what was begun of it is still ending */
+        l->left_some = true;
+    } else if (!l->left_some && is_full(core)) {
+        core_note(core, LOG_WARNING, "queue_full", 0,
+                  "%zu messages wait here and %zu to be delivered (max_queued is %u); the others "
+                  "stay at the server",
+                  queue_waiting(core->queue), outbox_size(core), core->options.max_queued);
+        l->left_some = true;
     }
-    if (is_tombstone(core, task->id)) {
-        acknowledge_again(core, task);
+    return l->left_some;
+}
+
+/* What is to be sent with each post for the job from now on; kept for the posts after a restart. */
+static void set_fence(struct core *core, struct job *job, uint64_t fence)
+{
+    struct entry *e;
+
+    if (fence == 0 || fence == job->fence)
         return;
+    job->fence = fence;
+    TAILQ_FOREACH (e, &job->entries, in_job) {
+        if (e->ghost || !task_is_open(e->task) || e->task->fence == fence)
+            continue;
+        e->task->fence = fence;
+        core_emit(core, CORE_CMD_UPDATE)->task = e->task;
     }
-    /* once one was left, all that follow are: a later one of its job must not overtake it */
-    if (l->overflow || is_full(core)) {
-        if (!l->overflow)
-            core_note(core, LOG_WARNING, "queue_full", 0,
-                      "%u messages wait here already (max_queued); the others stay at the server",
-                      core->options.max_queued);
-        l->overflow = true;
-        task_free(task);
-        return;
-    }
-    l->fruitful = true;
+}
+
+static void take(struct core *core, struct task *task, bool cancelled)
+{
+    struct entry *e;
+
     task->seq = ++core->last_seq;
     task->attempt = 0;
     task->received_ms = task->updated_ms = core->now.wall_ms;
+    task->cancelled = cancelled;
     core_emit(core, CORE_CMD_INSERT)->task = task;
-    if (queue_is_quarantined(core->queue, task->job_id))
-        intake_finish(core, intake_add(core, task), TASK_REPLY_ERROR,
-                      mem_strdup(ENDING_TEXT_QUARANTINED));
+    e = intake_add(core, task);
+    set_fence(core, e->job, task->fence);
+    if (cancelled)
+        intake_finish(core, e, TASK_REPLY_ERROR, mem_strdup(ENDING_TEXT_CANCELLED));
+    else if (queue_is_quarantined(core->queue, task->job_id))
+        intake_finish(core, e, TASK_REPLY_ERROR, mem_strdup(ENDING_TEXT_QUARANTINED));
     else
-        queue_add(core->queue, intake_add(core, task)->task);
+        queue_add(core->queue, task);
+}
+
+void intake_message(struct core *core, struct task *task, bool cancelled)
+{
+    struct entry *known = NULL;
+
+    core->link.listing = true;
+    HASH_FIND(by_id, core->by_id, task->id, strlen(task->id), known);
+    if (known && known->task->state != TASK_GONE) {
+        task_free(task);
+    } else if (is_tombstone(core, task->id)) {
+        acknowledge_again(core, task);
+    } else if (is_to_be_left(core, task)) {
+        task_free(task);
+    } else {
+        core->link.fruitful = true;
+        take(core, task, cancelled);
+    }
 }
 
 bool intake_cancel(struct core *core, const char *job_id)
@@ -229,8 +281,7 @@ void intake_job(struct core *core, const char *job_id, uint64_t fence, bool canc
     HASH_FIND_STR(core->jobs, job_id, job);
     if (!job)
         return;
-    if (fence > 0)
-        job->fence = fence;
+    set_fence(core, job, fence);
     if (cancel_requested && intake_cancel(core, job_id)) {
         core->link.fruitful = true;
         core_note(core, LOG_INFO, "cancel_requested", 0, "job %.64s is stopped at the user's word",

@@ -1,7 +1,6 @@
 /* Polls, and how long to leave a failing server alone. */
 #include "core/state.h"
 
-#include "queue/queue.h"
 #include "util/log.h"
 
 void link_init(struct core *core)
@@ -126,8 +125,8 @@ void link_pump(struct core *core)
 
     if (core->phase.state != PHASE_SERVING || l->listing)
         return;
-    if (l->overflow && queue_waiting(core->queue) <= core->options.max_queued / 2) {
-        l->overflow = false;
+    if (l->left_some && intake_has_room(core)) {
+        l->left_some = false;
         l->resync = true;
         l->next_poll_ms = now;
         link_cancel(core);

@@ -59,6 +59,9 @@ static void post(struct core *core, struct job *job, struct entry *e, enum core_
     job->posting = what;
     job->posting_entry = e;
     core->posts++;
+    /* behind the others, so that each gets its turn however much the tasks have to say */
+    TAILQ_REMOVE(&core->outgoing, job, in_outgoing);
+    TAILQ_INSERT_TAIL(&core->outgoing, job, in_outgoing);
     if (what == CORE_POST_PROCESSING)
         e->processing_due = false;
     if (what == CORE_POST_PROGRESS) {
@@ -135,6 +138,8 @@ static void lose_lease(struct core *core, struct job *job)
 {
     struct entry *e;
 
+    core->lost_count += !job->lost;
+    job->lost = true; /* until intake_sweep() finds nothing of it left */
     core_note(core, LOG_WARNING, "lease_lost", 0,
               "job %.64s belongs to another daemon now; its messages are dropped here", job->id);
     TAILQ_FOREACH (e, &job->entries, in_job)
@@ -176,12 +181,10 @@ static void acknowledged(struct core *core, struct entry *e)
         intake_bury(core, e->task->id, core->now.wall_ms);
 }
 
-/* What is the same for a reply and an ack that didn't pass: wait, for this job or for all. */
+/* What is the same for a reply and an ack that didn't pass: if it failed alone, its job waits. */
 static void retry_later(struct core *core, struct job *job, enum core_answer answer)
 {
-    if (answer == CORE_ANSWER_KEY_REFUSED)
-        core->link.parked_until_ms = core->now.mono_ms + PARKED_MS;
-    else if (answer == CORE_ANSWER_FAILED)
+    if (answer == CORE_ANSWER_FAILED)
         job->retry_ms = core->now.mono_ms + backoff_next(&job->backoff, core->now.entropy, 0);
 }
 
@@ -248,16 +251,30 @@ static void judge_link(struct core *core, const struct core_event *ev)
         link_failed(core, ev->retry_after_ms);
         break;
     case CORE_ANSWER_KEY_REFUSED:
+        core->link.parked_until_ms = core->now.mono_ms + PARKED_MS;
+        break;
     case CORE_ANSWER_FAILED:
     case CORE_ANSWER_DROPPED:
         break;
     }
 }
 
+/* A conflict is the loss of the lease only where one was named, and it is still the one that we
+ * hold: a poll may have brought the next while the post was on its way. */
+static enum core_answer meaning_of(const struct job *job, const struct core_event *ev)
+{
+    if (ev->answer != CORE_ANSWER_CONFLICT)
+        return ev->answer;
+    if (ev->fence != job->fence)
+        return CORE_ANSWER_DROPPED;
+    return ev->fence == 0 ? CORE_ANSWER_REFUSED : CORE_ANSWER_CONFLICT;
+}
+
 void outbox_sent(struct core *core, struct entry *e, const struct core_event *ev)
 {
     struct job *job = e->job;
     enum core_post what = job->posting;
+    enum core_answer answer = meaning_of(job, ev);
 
     if (job->posting_entry != e)
         return;
@@ -271,14 +288,14 @@ void outbox_sent(struct core *core, struct entry *e, const struct core_event *ev
     }
     switch (what) {
     case CORE_POST_REPLY:
-        reply_sent(core, e, ev->answer);
+        reply_sent(core, e, answer);
         break;
     case CORE_POST_ACK:
-        ack_sent(core, e, ev->answer);
+        ack_sent(core, e, answer);
         break;
     case CORE_POST_PROCESSING: /* best effort: what a failure left unsaid stays so */
     case CORE_POST_PROGRESS:
-        if (ev->answer == CORE_ANSWER_CONFLICT)
+        if (answer == CORE_ANSWER_CONFLICT)
             lose_lease(core, job);
         break;
     case CORE_POST_NONE:

@@ -9,10 +9,11 @@
 #include <uthash.h>
 
 enum {
-    POSTS_MAX = 8,           /* in flight at once, over all jobs */
-    GHOSTS_MAX = 1000,       /* repeated acks waiting at once */
-    TOMBSTONES_MAX = 200000, /* known in memory; the journal has them all */
-    LINK_BASE_MS = 1000,     /* first wait after a failure of the server */
+    POSTS_MAX = 8,              /* in flight at once, over all jobs */
+    GHOSTS_MAX = 1000,          /* repeated acks waiting at once */
+    TEXT_BYTES_MAX = 256 << 20, /* of messages: past that none is taken */
+    TOMBSTONES_MAX = 200000,    /* known in memory; the journal has them all */
+    LINK_BASE_MS = 1000,        /* first wait after a failure of the server */
     LINK_CAP_MS = 60 * 1000,
     JOB_BASE_MS = 1000, /* first wait after a failure of one post */
     JOB_CAP_MS = 5 * 60 * 1000,
@@ -20,7 +21,6 @@ enum {
     IDLE_CAP_MS = 30 * 1000,
     PARKED_MS = 60 * 1000,      /* after a key refusal on a post */
     RESYNC_MS = 10 * 60 * 1000, /* between plain polls, whatever happens */
-    RELIST_MS = 10 * 1000,      /* before a plain poll for what could not be taken back yet */
     PROGRESS_MS = 1000,         /* between progress messages of one job */
     HEARTBEAT_MS = 30 * 1000,   /* keeps the leases while draining, when nothing polls */
     FLUSH_MS = 10 * 1000,       /* for the outbox, once nothing runs and we want to go */
@@ -60,6 +60,7 @@ struct job {
     struct backoff backoff;
     uint64_t retry_ms; /* no reply or ack before that */
     bool outgoing;     /* on the list of jobs that may have something to post */
+    bool lost;         /* the lease is; what of it still runs is being ended */
     TAILQ_ENTRY(job) in_outgoing;
     UT_hash_handle hh;
 };
@@ -81,8 +82,10 @@ struct link {
     bool listing;             /* the poll is answered, and its messages are being handed over */
     uint32_t poll_wait_ms;    /* of the poll in flight */
     uint64_t poll_started_ms, next_poll_ms, next_resync_ms;
-    bool resync;   /* the next poll is a plain one */
-    bool overflow; /* the server has messages that we had no room for */
+    bool resync; /* the next poll is a plain one */
+    /* Messages were left at the server: none is taken any more until a plain poll lists them all,
+     * as a later one of the same job must not overtake them. */
+    bool left_some;
     bool fruitful; /* the poll in flight brought something new */
     struct backoff idle;
     uint32_t key_refusals; /* in a row, on polls */
@@ -97,8 +100,9 @@ struct core {
     struct tombstone *tombstones;
     TAILQ_HEAD(outgoing, job) outgoing;
     struct entries running;
-    struct entries graveyard; /* freed at the next event: commands may point at their tasks */
-    size_t ghost_count;
+    struct entries graveyard;       /* freed at the next event: commands may point at their tasks */
+    size_t ghost_count, lost_count; /* entries; jobs */
+    uint64_t text_bytes;            /* of the messages held */
     uint32_t posts;
     struct link link;
     struct phase phase;
@@ -117,7 +121,8 @@ void core_store(struct core *core, struct entry *e); /* UPDATE, with the time of
 
 /* intake.c: messages in, messages out of the tables */
 struct entry *intake_add(struct core *core, struct task *task);
-void intake_message(struct core *core, struct task *task);
+void intake_message(struct core *core, struct task *task, bool cancelled);
+bool intake_has_room(const struct core *core); /* for what was left at the server */
 void intake_job(struct core *core, const char *job_id, uint64_t fence, bool cancel_requested);
 void intake_recover(struct core *core);
 bool intake_cancel(struct core *core, const char *job_id);

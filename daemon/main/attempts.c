@@ -74,6 +74,15 @@ static void fail_start(struct daemon *d, uint64_t seq, const char *why)
     wire_run(d, &ev);
 }
 
+/* What was stopped while its order waited for the disk. */
+static void end_unstarted(struct daemon *d, uint64_t seq)
+{
+    const struct ending ending = { .failed_to_start = true, .stderr_tail = "" };
+    const struct core_event ev = { .type = CORE_EV_ENDED, .seq = seq, .ending = &ending };
+
+    wire_run(d, &ev);
+}
+
 /* The secrets of the runner, read anew for each attempt so that a rotated one counts. */
 static int add_secrets(const struct settings *s, struct strv *env, struct err *err)
 {
@@ -146,7 +155,9 @@ void attempts_spawn(struct attempts *a, uint64_t seq)
     struct err err = { 0 };
 
     /* an attempt's message stays in the core until the attempt has ended */
-    if (start_attempt(a, t, &err) < 0)
+    if (!core_may_spawn(a->daemon->core, seq))
+        end_unstarted(a->daemon, seq);
+    else if (start_attempt(a, t, &err) < 0)
         fail_start(a->daemon, seq, err.text);
 }
 

@@ -19,7 +19,7 @@ enum {
 
 struct post {
     struct posts *owner;
-    uint64_t seq;
+    uint64_t seq, fence;
     enum core_post what;
     struct post *next, **place;
 };
@@ -61,12 +61,13 @@ static void post_free(struct post *post)
     free(post);
 }
 
-static struct post *post_new(struct posts *p, uint64_t seq, enum core_post what)
+static struct post *post_new(struct posts *p, uint64_t seq, uint64_t fence, enum core_post what)
 {
     struct post *post = mem_new(struct post);
 
     post->owner = p;
     post->seq = seq;
+    post->fence = fence;
     post->what = what;
     post->next = p->in_flight;
     post->place = &p->in_flight;
@@ -162,7 +163,8 @@ static void deliver_listing(struct posts *p, struct listing *listing)
         for (size_t m = 0; m < job->message_count; m++) {
             const struct core_event ev = { .type = CORE_EV_MESSAGE,
                                            .seq = p->poll_seq,
-                                           .task = listing_take(job, m) };
+                                           .task = listing_take(job, m),
+                                           .cancel_requested = job->cancel_requested };
 
             wire_run(p->daemon, &ev);
         }
@@ -209,7 +211,7 @@ static void on_sent(const struct upstream_answer *answer, void *ctx)
                                    .seq = post->seq,
                                    .answer = answer_of(answer),
                                    .retry_after_ms = answer->retry_after_ms,
-                                   .fence = answer->fence };
+                                   .fence = post->fence };
 
     if (answer->verdict != UPSTREAM_OK)
         log_warning("post_failed", "post", post_names[post->what], "job", t ? t->job_id : NULL,
@@ -250,16 +252,15 @@ void posts_send(struct posts *p, uint64_t seq, enum core_post what)
                                         .seq = seq,
                                         .answer = CORE_ANSWER_DROPPED };
     const struct task *t = core_task(d->core, seq);
+    uint64_t fence = core_fence(d->core, seq);
     AUTO_FREE char *body = t && what != CORE_POST_ACK ? envelope_for(p, t, what) : NULL;
 
     if (body) /* once more where it leaves: the journal may hold what an older mask let through */
         body = mask_text(d->mask, body);
     if (t && what == CORE_POST_ACK)
-        upstream_ack(d->upstream, t->ack_id, core_fence(d->core, seq), on_sent,
-                     post_new(p, seq, what));
+        upstream_ack(d->upstream, t->ack_id, fence, on_sent, post_new(p, seq, fence, what));
     else if (body)
-        upstream_submit(d->upstream, body, core_fence(d->core, seq), on_sent,
-                        post_new(p, seq, what));
+        upstream_submit(d->upstream, body, fence, on_sent, post_new(p, seq, fence, what));
     else
         wire_run(d, &dropped); /* what it was about ended between the decision and now */
 }

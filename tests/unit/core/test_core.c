@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
@@ -94,6 +95,15 @@ static void arrive(struct world *w, const char *job, const char *id)
     handle(w, &ev);
 }
 
+static void lease(struct world *w, const char *job, uint64_t fence)
+{
+    const struct core_event ev = {
+        .type = CORE_EV_JOB, .seq = w->poll, .job_id = job, .fence = fence
+    };
+
+    handle(w, &ev);
+}
+
 static void polled(struct world *w, enum core_answer answer, uint32_t retry_after_ms)
 {
     const struct core_event ev = { .type = CORE_EV_POLLED,
@@ -107,7 +117,9 @@ static void polled(struct world *w, enum core_answer answer, uint32_t retry_afte
 
 static void sent(struct world *w, uint64_t seq, enum core_answer answer)
 {
-    const struct core_event ev = { .type = CORE_EV_SENT, .seq = seq, .answer = answer };
+    const struct core_event ev = {
+        .type = CORE_EV_SENT, .seq = seq, .answer = answer, .fence = core_fence(w->core, seq)
+    };
 
     handle(w, &ev);
 }
@@ -115,6 +127,14 @@ static void sent(struct world *w, uint64_t seq, enum core_answer answer)
 static void started(struct world *w, uint64_t seq)
 {
     const struct core_event ev = { .type = CORE_EV_STARTED, .seq = seq };
+
+    handle(w, &ev);
+}
+
+static void progress(struct world *w, uint64_t seq)
+{
+    const struct core_progress line = { .text = "line" };
+    const struct core_event ev = { .type = CORE_EV_PROGRESS, .seq = seq, .progress = &line };
 
     handle(w, &ev);
 }
@@ -186,6 +206,21 @@ static int teardown(void **state)
     core_commands_done(&w->commands);
     free(w);
     return 0;
+}
+
+static struct task *stored(uint64_t seq, const char *job, const char *id, const char *in,
+                           uint32_t attempt)
+{
+    struct task *t = make(job, id);
+
+    t->seq = seq;
+    t->attempt = attempt;
+    assert_int_equal(task_restore(t, in), 0);
+    if (t->state >= TASK_FINISHED) {
+        t->reply_kind = TASK_REPLY_ASSISTANT;
+        t->reply = mem_strdup("stored answer");
+    }
+    return t;
 }
 
 static void a_message_goes_from_arrival_to_acknowledgement(void **state)
@@ -374,14 +409,10 @@ static void a_reply_that_is_too_large_is_shortened_once_then_given_up(void **sta
 static void a_lost_lease_ends_the_task_and_forgets_the_message(void **state)
 {
     struct world *w = *state;
-    const struct core_progress progress = { .text = "line" };
-    const struct core_event progressed = { .type = CORE_EV_PROGRESS,
-                                           .seq = 1,
-                                           .progress = &progress };
-
     begin(w, "j", "m1", 1);
     arrive(w, "j", "m2");
-    handle(w, &progressed);
+    lease(w, "j", 5);
+    progress(w, 1);
     expect_send(w, 1, CORE_POST_PROGRESS);
     sent(w, 1, CORE_ANSWER_CONFLICT);
     assert_int_equal(count(w, CORE_CMD_DELETE), 2);
@@ -395,15 +426,124 @@ static void a_lost_lease_ends_the_task_and_forgets_the_message(void **state)
     assert_non_null(find(w, CORE_CMD_SPAWN, 0));
 }
 
+static void nothing_of_a_job_is_taken_back_while_its_lost_task_still_ends(void **state)
+{
+    struct world *w = *state;
+
+    lease(w, "j", 5);
+    begin(w, "j", "m1", 1);
+    lease(w, "j", 5);
+    arrive(w, "j", "m2");
+    ended(w, 1, "a");
+    started(w, 2);
+    sent(w, 1, CORE_ANSWER_CONFLICT); /* m2 still runs */
+    arrive(w, "j", "m1");
+    arrive(w, "j", "m2");
+    lease(w, "j", 7);
+    assert_null(core_task(w->core, 3)); /* else m1 would start, and m2 not be behind it */
+    polled(w, CORE_ANSWER_OK, 0);
+    ended(w, 2, "too late");
+    assert_non_null(find(w, CORE_CMD_POLL_CANCEL, 0));
+    assert_int_equal(find(w, CORE_CMD_POLL, 0)->wait_ms, 0); /* lists what was passed over */
+    arrive(w, "j", "m1");
+    assert_string_equal(core_task(w->core, 3)->id, "m1");
+    arrive(w, "j", "m2");
+    assert_string_equal(core_task(w->core, 4)->id, "m2");
+}
+
+static void an_answer_to_an_old_fence_says_nothing_about_the_new_one(void **state)
+{
+    struct world *w = *state;
+    const struct core_event late = {
+        .type = CORE_EV_SENT, .seq = 1, .answer = CORE_ANSWER_CONFLICT, .fence = 5
+    };
+
+    begin(w, "j", "m", 1);
+    lease(w, "j", 5);
+    ended(w, 1, "a");
+    expect_send(w, 1, CORE_POST_REPLY);
+    lease(w, "j", 7); /* lost and taken again while the reply was on its way */
+    handle(w, &late);
+    assert_null(find(w, CORE_CMD_DELETE, 0));
+    expect_send(w, 1, CORE_POST_REPLY);
+    sent(w, 1, CORE_ANSWER_OK);
+    expect_send(w, 1, CORE_POST_ACK);
+}
+
+static void the_fence_is_stored_for_what_is_open(void **state)
+{
+    struct world *w = *state;
+
+    begin(w, "j", "m", 1);
+    lease(w, "j", 5);
+    assert_int_equal(find(w, CORE_CMD_UPDATE, 1)->task->fence, 5);
+    lease(w, "j", 5);
+    assert_null(find(w, CORE_CMD_UPDATE, 0));
+}
+
+static void a_conflict_without_a_lease_is_a_refusal(void **state)
+{
+    struct world *w = *state;
+
+    begin(w, "j", "m", 1);
+    begin(w, "k", "n", 2);
+    progress(w, 2);
+    expect_send(w, 2, CORE_POST_PROGRESS);
+    sent(w, 2, CORE_ANSWER_CONFLICT); /* a notice: nothing to lose */
+    assert_null(find(w, CORE_CMD_KILL, 0));
+    ended(w, 1, "a");
+    sent(w, 1, CORE_ANSWER_CONFLICT);
+    assert_null(find(w, CORE_CMD_DELETE, 0)); /* it would run again at each listing */
+    assert_int_equal(find(w, CORE_CMD_UPDATE, 1)->task->state, TASK_REFUSED);
+    expect_send(w, 1, CORE_POST_ACK);
+}
+
 static void a_lost_lease_drops_a_reply_that_was_not_taken(void **state)
 {
     struct world *w = *state;
 
     begin(w, "j", "m", 1);
+    lease(w, "j", 5);
     ended(w, 1, "a");
     sent(w, 1, CORE_ANSWER_CONFLICT);
     assert_non_null(find(w, CORE_CMD_DELETE, 1));
     assert_null(core_task(w->core, 1));
+}
+
+static void a_full_outbox_stops_the_intake_and_not_by_polling_all_the_time(void **state)
+{
+    struct world *w = *state;
+    char id[8] = "m0";
+    unsigned polls = 0;
+    uint64_t end;
+
+    /* the server takes no reply, while messages come: twice max_queued and the slots is the most */
+    for (uint64_t seq = 1; seq <= 10; seq++, id[1]++) {
+        begin(w, id, id, seq);
+        ended(w, seq, "x");
+        sent(w, seq, CORE_ANSWER_FAILED);
+    }
+    for (end = w->now.mono_ms + 60000; w->now.mono_ms < end; polls++) {
+        uint64_t poll = w->poll;
+
+        arrive(w, "more", "surplus");
+        assert_null(find(w, CORE_CMD_INSERT, 0));
+        polled(w, CORE_ANSWER_OK, 0);
+        while (w->poll == poll && w->now.mono_ms < end) {
+            later(w, core_deadline(w->core) - w->now.mono_ms);
+            for (uint64_t seq = 1; seq <= 10; seq++)
+                sent(w, seq, CORE_ANSWER_FAILED);
+        }
+        assert_true(polls < 25);
+    }
+    assert_true(polls > 2);
+    later(w, 300000);
+    for (uint64_t seq = 1; !find(w, CORE_CMD_POLL, 0) && seq <= 10; seq++) {
+        sent(w, seq, CORE_ANSWER_OK); /* the reply, then the ack */
+        if (core_task(w->core, seq))
+            sent(w, seq, CORE_ANSWER_OK);
+    }
+    assert_int_equal(find(w, CORE_CMD_POLL, 0)->wait_ms, 0); /* as soon as there is room */
 }
 
 static void a_failing_server_is_left_alone_with_growing_waits(void **state)
@@ -519,6 +659,36 @@ static void a_refused_key_lets_running_tasks_finish_into_the_outbox(void **state
     assert_int_equal(find(w, CORE_CMD_EXIT, 0)->code, EX_NOPERM);
 }
 
+static void a_refusal_on_a_notice_parks_the_outbox_too(void **state)
+{
+    struct world *w = *state;
+
+    begin(w, "j", "m", 1);
+    progress(w, 1);
+    sent(w, 1, CORE_ANSWER_KEY_REFUSED);
+    progress(w, 1);
+    later(w, 59999);
+    assert_null(find(w, CORE_CMD_SEND, 0));
+    later(w, 1);
+    expect_send(w, 1, CORE_POST_PROGRESS);
+}
+
+static void new_settings_may_bring_a_new_key_and_are_tried_at_once(void **state)
+{
+    struct world *w = *state;
+
+    begin(w, "j", "m", 1);
+    polled(w, CORE_ANSWER_KEY_REFUSED, 0);
+    later(w, 2000);
+    ended(w, 1, "a");
+    sent(w, 1, CORE_ANSWER_KEY_REFUSED);
+    core_set_options(w->core, &defaults);
+    simple(w, CORE_EV_TICK);
+    expect_send(w, 1, CORE_POST_REPLY);
+    polled(w, CORE_ANSWER_KEY_REFUSED, 0); /* the new key's first */
+    assert_null(find(w, CORE_CMD_EXIT, 0));
+}
+
 static void a_refusal_on_a_post_parks_the_outbox(void **state)
 {
     struct world *w = *state;
@@ -585,6 +755,58 @@ static void a_cancel_answers_what_waits_and_ends_what_runs(void **state)
     assert_string_equal(core_task(w->core, 1)->reply, "stopped by the user");
     assert_int_equal(core_task(w->core, 1)->reply_kind, TASK_REPLY_ERROR);
     expect_send(w, 1, CORE_POST_REPLY);
+}
+
+static void a_message_that_comes_cancelled_is_never_started(void **state)
+{
+    struct world *w = *state;
+    const struct core_event ev = {
+        .type = CORE_EV_MESSAGE, .seq = w->poll, .task = make("j", "m"), .cancel_requested = true
+    };
+
+    handle(w, &ev);
+    assert_non_null(find(w, CORE_CMD_INSERT, 1));
+    assert_null(find(w, CORE_CMD_SPAWN, 0));
+    assert_string_equal(core_task(w->core, 1)->reply, "stopped by the user");
+    expect_send(w, 1, CORE_POST_REPLY);
+}
+
+static void a_task_that_is_stopped_before_its_start_is_carried_out_is_not_started(void **state)
+{
+    struct world *w = *state;
+    const struct core_event cancel = { .type = CORE_EV_CANCEL, .job_id = "j" };
+
+    arrive(w, "j", "m");
+    assert_true(core_may_spawn(w->core, 1));
+    handle(w, &cancel);
+    assert_false(core_may_spawn(w->core, 1));
+}
+
+static void no_job_is_passed_over_when_many_have_something_to_post(void **state)
+{
+    enum { JOBS = 26 };
+    struct world *w = *state;
+    struct core_options options = defaults;
+    char id[2] = "a";
+    bool posting[JOBS + 1] = { false };
+    unsigned turns = 0;
+
+    options.max_concurrency = JOBS;
+    core_set_options(w->core, &options);
+    for (uint64_t seq = 1; seq <= JOBS; seq++, id[0]++)
+        begin(w, id, id, seq);
+    /* each task but the last talks all the time, and a post takes as long as a task is silent */
+    for (uint64_t seq = 1; !find(w, CORE_CMD_SEND, JOBS); seq = seq % (JOBS - 1) + 1) {
+        assert_true(turns++ < 20 * JOBS);
+        w->now.mono_ms += 125;
+        progress(w, seq);
+        if (posting[seq] && !find(w, CORE_CMD_SEND, JOBS))
+            sent(w, seq, CORE_ANSWER_OK);
+        else if (turns == 10)
+            ended(w, JOBS, "x");
+        for (uint64_t other = 1; other < JOBS; other++)
+            posting[other] = (posting[other] && other != seq) || find(w, CORE_CMD_SEND, other);
+    }
 }
 
 static void a_drain_finishes_what_runs_and_starts_nothing(void **state)
@@ -670,21 +892,6 @@ static void an_unreachable_server_ends_the_start(void **state)
             later(w, core_deadline(w->core) - w->now.mono_ms);
     }
     assert_int_equal(find(w, CORE_CMD_EXIT, 0)->code, EX_UNAVAILABLE);
-}
-
-static struct task *stored(uint64_t seq, const char *job, const char *id, const char *in,
-                           uint32_t attempt)
-{
-    struct task *t = make(job, id);
-
-    t->seq = seq;
-    t->attempt = attempt;
-    assert_int_equal(task_restore(t, in), 0);
-    if (t->state >= TASK_FINISHED) {
-        t->reply_kind = TASK_REPLY_ASSISTANT;
-        t->reply = mem_strdup("stored answer");
-    }
-    return t;
 }
 
 static void recovery_goes_on_where_the_journal_ends(void **state)
@@ -828,7 +1035,12 @@ int main(void)
         TEST(a_refused_reply_is_kept_and_acknowledged),
         TEST(a_reply_that_is_too_large_is_shortened_once_then_given_up),
         TEST(a_lost_lease_ends_the_task_and_forgets_the_message),
+        TEST(nothing_of_a_job_is_taken_back_while_its_lost_task_still_ends),
+        TEST(an_answer_to_an_old_fence_says_nothing_about_the_new_one),
+        TEST(the_fence_is_stored_for_what_is_open),
+        TEST(a_conflict_without_a_lease_is_a_refusal),
         TEST(a_lost_lease_drops_a_reply_that_was_not_taken),
+        TEST(a_full_outbox_stops_the_intake_and_not_by_polling_all_the_time),
         TEST(a_failing_server_is_left_alone_with_growing_waits),
         TEST(what_the_server_asks_for_counts_for_every_request),
         TEST(a_request_that_the_server_fails_at_holds_up_its_job_only),
@@ -837,8 +1049,13 @@ int main(void)
         TEST(the_key_is_given_up_after_the_second_refusal_only),
         TEST(a_refused_key_lets_running_tasks_finish_into_the_outbox),
         TEST(a_refusal_on_a_post_parks_the_outbox),
+        TEST(a_refusal_on_a_notice_parks_the_outbox_too),
+        TEST(new_settings_may_bring_a_new_key_and_are_tried_at_once),
         TEST(limits_end_a_task_and_are_named_in_its_reply),
         TEST(a_cancel_answers_what_waits_and_ends_what_runs),
+        TEST(a_message_that_comes_cancelled_is_never_started),
+        TEST(a_task_that_is_stopped_before_its_start_is_carried_out_is_not_started),
+        TEST(no_job_is_passed_over_when_many_have_something_to_post),
         TEST(a_drain_finishes_what_runs_and_starts_nothing),
         TEST(a_drain_that_is_cut_costs_no_attempt),
         TEST(a_second_term_stops_at_once),
