@@ -49,13 +49,20 @@ mount --rbind /sys "$tree/sys"
 mount --rbind /dev "$tree/dev"
 mount -t tmpfs -o mode=1777 tmp "$tree/tmp"
 for file in resolv.conf hosts; do cp "/etc/$file" "$tree/etc/$file"; done
+# Not chroot: in a chroot the kernel gives no user namespaces.
+mkdir "$tree/.outside"
+cd "$tree"
+pivot_root . .outside
+umount -l /.outside
+rmdir /.outside
 run=(env -i HOME=/root LANG=C.UTF-8 CI=true
     PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
     ${http_proxy:+"http_proxy=$http_proxy"} ${https_proxy:+"https_proxy=$https_proxy"})
 if [ "$user" != root ]; then
     run=(setpriv --reuid="$user" --regid="$user" --init-groups "${run[@]}" "HOME=/home/$user")
 fi
-exec chroot "$tree" "${run[@]}" bash -c "cd /src && exec $command" </dev/null
+cd /src
+exec "${run[@]}" bash -c "exec $command" </dev/null
 ENTER
 chmod +x "$dir/enter"
 
