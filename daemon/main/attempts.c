@@ -84,16 +84,18 @@ static void end_unstarted(struct daemon *d, uint64_t seq)
 }
 
 /* The secrets of the runner, read anew for each attempt so that a rotated one counts. */
-static int add_secrets(const struct settings *s, struct strv *env, struct err *err)
+static int add_secrets(const struct daemon *d, struct strv *env, struct err *err)
 {
+    const struct settings *s = &d->settings;
+
     for (size_t i = 0; i < s->runner_secrets.len; i++) {
         const struct settings_pair *pair = &s->runner_secrets.items[i];
         CLEANUP_PTR(secret_free) struct secret *secret = NULL;
         AUTO_FREE char *assignment = NULL;
-        int r = secret_load(pair->value, &secret, err);
+        int r = reload_secret(d, pair, &secret, err);
 
         if (r < 0)
-            return err_prefix(err, "runner.secrets.%s", pair->name);
+            return r;
         assignment = mem_printf("%s=%s", pair->name, secret_text(secret));
         strv_add(env, assignment);
         secret_wipe(assignment, strlen(assignment));
@@ -134,7 +136,7 @@ static int start_attempt(struct attempts *a, const struct task *t, struct err *e
     r = runner->prepare(&d->settings, t, &start, err);
     if (r < 0)
         return r;
-    r = add_secrets(&d->settings, &start.env, err);
+    r = add_secrets(d, &start.env, err);
     if (r < 0)
         return r;
     r = make_plan(&d->settings, t, &start, &plan, err);
@@ -175,7 +177,10 @@ static void on_started(uint64_t seq, pid_t pid, void *ctx)
 static void on_runner_event(const struct runner_event *runner_event, void *ctx)
 {
     const struct attempt_io *io = ctx;
-    AUTO_FREE char *text = mask_text(io->owner->daemon->mask, mem_strdup(runner_event->text));
+    const struct mask *mask = io->owner->daemon->mask;
+    AUTO_FREE char *said = mem_strdup(runner_event->text);
+    AUTO_FREE char *text =
+        runner_event->cut ? mask_text_cut(mask, TAKE_PTR(said)) : mask_text(mask, TAKE_PTR(said));
     const struct core_progress progress = {
         .text = text,
         .tool_name = runner_event->type == RUNNER_PROGRESS_TOOL ? runner_event->tool_name : NULL,
@@ -246,7 +251,9 @@ static void on_exited(uint64_t seq, const struct spawner_exit *e, void *ctx)
                    !e->failed_to_start && WIFEXITED(e->status) && WEXITSTATUS(e->status) == 0,
                    &result);
     io_free(a, io);
-    result.result.text = mask_text(a->daemon->mask, result.result.text);
+    result.result.text = result.result.dropped_bytes > 0
+                             ? mask_text_cut(a->daemon->mask, result.result.text)
+                             : mask_text(a->daemon->mask, result.result.text);
     result.stderr_tail = mask_text(a->daemon->mask, result.stderr_tail);
     ending.ok = result.result.ok;
     ending.text = result.result.text;

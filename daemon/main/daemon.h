@@ -76,6 +76,9 @@ int admin_answer(const struct json *request, struct json *answer, struct err *er
  * only; d->key_from_env in any case. */
 int reload_first(struct daemon *d, struct settings *settings, struct err *err);
 void reload(struct daemon *d); /* HUP */
+/* One of runner.secrets as its file has it now; before anybody gets it, the mask knows it. */
+int reload_secret(const struct daemon *d, const struct settings_pair *pair,
+                  struct secret **ret_secret, struct err *err);
 
 /* notify.c: the service manager's word, sd_notify(3) */
 void notify_ready(const struct daemon *d);

@@ -22,7 +22,6 @@
 struct fresh {
     struct settings settings;
     struct agentkey key; /* no key: the old one stays */
-    struct mask *mask;
 };
 
 static enum log_level level_of(const struct settings *s)
@@ -60,36 +59,34 @@ static int add_key(struct mask *mask, const struct agentkey *key, struct err *er
     return 0;
 }
 
-static int add_runner_secrets(struct mask *mask, const struct settings *s, struct err *err)
+int reload_secret(const struct daemon *d, const struct settings_pair *pair,
+                  struct secret **ret_secret, struct err *err)
 {
-    for (size_t i = 0; i < s->runner_secrets.len; i++) {
-        const struct settings_pair *pair = &s->runner_secrets.items[i];
-        CLEANUP_PTR(secret_free) struct secret *secret = NULL;
-        int r = secret_load(pair->value, &secret, err);
+    CLEANUP_PTR(secret_free) struct secret *secret = NULL;
+    int r = secret_load(pair->value, &secret, err);
 
-        if (r < 0)
-            return err_prefix(err, "runner.secrets.%s", pair->name);
-        r = mask_add(mask, secret_text(secret), secret_len(secret));
-        if (r < 0)
-            return err_set(err, r,
-                           "runner.secrets.%s: '%s' holds fewer than %d characters; a value that "
-                           "short can't be kept out of replies, so it is not taken as a secret",
-                           pair->name, pair->value, MASK_MIN);
-    }
+    if (r < 0)
+        return err_prefix(err, "runner.secrets.%s", pair->name);
+    r = mask_add(d->mask, secret_text(secret), secret_len(secret));
+    if (r < 0)
+        return err_set(err, r,
+                       "runner.secrets.%s: '%s' holds fewer than %d characters; a value that "
+                       "short can't be kept out of replies, so it is not taken as a secret",
+                       pair->name, pair->value, MASK_MIN);
+    *ret_secret = TAKE_PTR(secret);
     return 0;
 }
 
-/* The mask keeps the old key beside the new one: what an earlier task has seen may still come. */
-static int make_mask(const struct daemon *d, struct fresh *f, struct err *err)
+/* What is new goes in beside the old, for good: what an earlier task has seen may still come. */
+static int extend_mask(const struct daemon *d, const struct fresh *f, struct err *err)
 {
-    int r;
+    int r = add_key(d->mask, &f->key, err);
 
-    f->mask = mask_new();
-    r = add_key(f->mask, &d->key, err);
-    if (r == 0)
-        r = add_key(f->mask, &f->key, err);
-    if (r == 0)
-        r = add_runner_secrets(f->mask, &f->settings, err);
+    for (size_t i = 0; r == 0 && i < f->settings.runner_secrets.len; i++) {
+        CLEANUP_PTR(secret_free) struct secret *secret = NULL;
+
+        r = reload_secret(d, &f->settings.runner_secrets.items[i], &secret, err);
+    }
     return r;
 }
 
@@ -102,8 +99,6 @@ static char *program_of(const struct settings *s)
 
 static void swap_in(struct daemon *d, struct fresh *f)
 {
-    struct mask *old = d->mask;
-
     settings_done(&d->settings);
     d->settings = f->settings;
     if (f->key.key) {
@@ -112,9 +107,7 @@ static void swap_in(struct daemon *d, struct fresh *f)
         agentkey_done(&d->key);
         d->key = f->key;
     }
-    d->mask = f->mask;
     log_setup(level_of(&d->settings), format_of(&d->settings), d->mask);
-    mask_free(old);
     free(d->program);
     d->program = program_of(&d->settings);
     for (size_t i = 0; i < d->settings.warnings.len; i++)
@@ -126,11 +119,11 @@ int reload_first(struct daemon *d, struct settings *settings, struct err *err)
     struct fresh f = { .settings = *settings };
     int r = agentkey_load(settings, &d->key_from_env, &f.key, err);
 
+    d->mask = mask_new();
     if (r == 0)
-        r = make_mask(d, &f, err);
+        r = extend_mask(d, &f, err);
     if (r < 0) {
         agentkey_done(&f.key);
-        mask_free(f.mask);
         return r;
     }
     *settings = (struct settings){ 0 };
@@ -164,7 +157,7 @@ static int prepare(struct daemon *d, struct fresh *f, struct err *err)
         r = agentkey_load(&f->settings, NULL, &f->key, err);
     if (r == -ENOKEY) /* it came from the environment, which can't change */
         r = 0;
-    return r == 0 ? make_mask(d, f, err) : r;
+    return r == 0 ? extend_mask(d, f, err) : r;
 }
 
 void reload(struct daemon *d)
@@ -181,7 +174,6 @@ void reload(struct daemon *d)
         log_error("reload_failed", "error", err.text, "text", "the settings stay as they were");
         settings_done(&f.settings);
         agentkey_done(&f.key);
-        mask_free(f.mask);
         return;
     }
     swap_in(d, &f);

@@ -51,7 +51,7 @@ static struct runner_parser *parser_new(const struct settings *settings)
 static void report_line(struct runner_parser *p, runner_event_fn fn, void *ctx)
 {
     CLEANUP(buf_done) struct buf clean = { 0 };
-    struct runner_event ev = { .type = RUNNER_PROGRESS_TEXT };
+    struct runner_event ev = { .type = RUNNER_PROGRESS_TEXT, .cut = p->line.len >= LINE_MAX_BYTES };
 
     utf8_clean(&clean, buf_str(&p->line), p->line.len);
     ev.text = buf_str(&clean);

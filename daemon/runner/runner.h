@@ -23,6 +23,7 @@ enum runner_event_type { RUNNER_PROGRESS_TEXT, RUNNER_PROGRESS_TOOL, RUNNER_SESS
 struct runner_event {
     enum runner_event_type type;
     const char *text; /* borrowed for the call */
+    bool cut;         /* text is only the beginning of what was said */
     const char *tool_name;
     const char *tool_status;
 };

@@ -70,7 +70,7 @@ static void add_needle(struct mask *m, const char *bytes, size_t len)
     n->len = len;
     memcpy(n->bytes, bytes, len);
     n->next = *bucket;
-    *bucket = n;
+    __atomic_store_n(bucket, n, __ATOMIC_RELEASE); /* whole, for a thread that masks just now */
 }
 
 /* A buffer that won't move while it is filled, so that no copy of the value stays behind. */
@@ -306,27 +306,33 @@ int mask_add(struct mask *m, const char *value, size_t len)
     return 0;
 }
 
-/* Length of the longest needle that starts at text, 0 if none does. */
-static size_t hit_at(const struct mask *m, const char *text, size_t len)
+/* Length of the longest needle that starts at text, 0 if none does. cut: one may go on after len.
+ */
+static size_t hit_at(const struct mask *m, const char *text, size_t len, bool cut)
 {
+    const struct needle *n;
     size_t longest = 0;
 
     if (len < MASK_MIN)
         return 0;
-    for (const struct needle *n = m->buckets[bucket_of(text)]; n != NULL; n = n->next)
-        if (n->len > longest && n->len <= len && memcmp(n->bytes, text, n->len) == 0)
-            longest = n->len;
+    n = __atomic_load_n(&m->buckets[bucket_of(text)], __ATOMIC_ACQUIRE);
+    for (; n != NULL; n = n->next) {
+        size_t here = n->len > len && cut ? len : n->len;
+
+        if (here > longest && here <= len && memcmp(n->bytes, text, here) == 0)
+            longest = here;
+    }
     return longest;
 }
 
 /* The first hit at or after *at: where it starts goes there, and the end is returned; 0 if there is
  * none. Needles that overlap are one hit. */
-static size_t next_hit(const struct mask *m, const char *text, size_t len, size_t *at)
+static size_t next_hit(const struct mask *m, const char *text, size_t len, bool cut, size_t *at)
 {
     size_t end = 0;
 
     for (size_t i = *at; i < len && (end == 0 || i < end); i++) {
-        size_t n = hit_at(m, text + i, len - i);
+        size_t n = hit_at(m, text + i, len - i, cut);
 
         if (n > 0 && end == 0)
             *at = i;
@@ -336,14 +342,14 @@ static size_t next_hit(const struct mask *m, const char *text, size_t len, size_
     return end;
 }
 
-size_t mask_apply(const struct mask *m, struct buf *b)
+static size_t apply(const struct mask *m, struct buf *b, bool cut)
 {
     struct buf out = { 0 };
     size_t hits = 0, done = 0, at = 0, end;
 
     if (m == NULL)
         return 0;
-    while ((end = next_hit(m, b->data, b->len, &at)) > 0) {
+    while ((end = next_hit(m, b->data, b->len, cut, &at)) > 0) {
         if (hits++ == 0)
             scratch_init(&out, b->len);
         buf_append(&out, b->data + done, at - done);
@@ -358,12 +364,32 @@ size_t mask_apply(const struct mask *m, struct buf *b)
     return hits;
 }
 
-char *mask_text(const struct mask *m, char *text)
+size_t mask_apply(const struct mask *m, struct buf *b)
+{
+    return apply(m, b, false);
+}
+
+size_t mask_apply_cut(const struct mask *m, struct buf *b)
+{
+    return apply(m, b, true);
+}
+
+static char *apply_text(const struct mask *m, char *text, bool cut)
 {
     struct buf b = { 0 };
 
     buf_append_str(&b, text ? text : "");
     free(text);
-    (void)mask_apply(m, &b); /* the count is the caller's business elsewhere */
+    (void)apply(m, &b, cut); /* the count is the caller's business elsewhere */
     return buf_steal(&b);
+}
+
+char *mask_text(const struct mask *m, char *text)
+{
+    return apply_text(m, text, false);
+}
+
+char *mask_text_cut(const struct mask *m, char *text)
+{
+    return apply_text(m, text, true);
 }

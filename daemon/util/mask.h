@@ -5,7 +5,9 @@
  * lines, such as a private key, each line of 16 bytes or more counts too, but not those that begin
  * with
  * "-----". A value shorter than MASK_MIN is refused: masking it would shred ordinary text.
- * Time goes with the length of the text, not with the number of values. */
+ * Time goes with the length of the text, not with the number of values.
+ * Values are never taken out: a task may still print one that has been replaced since. They may be
+ * added while another thread masks. */
 #pragma once
 #include "util/cleanup.h"
 #include <stddef.h>
@@ -21,7 +23,11 @@ int mask_add(struct mask *m, const char *value, size_t len);
 /* Replaces each hit in b (or several that overlap) by "[secret]". Returns how many there were. m
  * may be NULL. */
 size_t mask_apply(const struct mask *m, struct buf *b);
-/* The same for a string: takes ownership of text (NULL counts as ""), returns what to free. */
+/* The same for a text that was cut at its end: 8 bytes or more there that are the beginning of a
+ * value count as one. */
+size_t mask_apply_cut(const struct mask *m, struct buf *b);
+/* mask_apply() for a string: takes ownership of text (NULL counts as ""), returns what to free. */
 char *mask_text(const struct mask *m, char *text);
+char *mask_text_cut(const struct mask *m, char *text);
 void mask_free(struct mask *m);
 DEFINE_CLEANUP(struct mask *, mask_free);

@@ -357,6 +357,26 @@ def test_secrets_are_masked_in_what_is_sent_and_logged(secretive, command):
     assert "s3cr3t" not in secretive.log
 
 
+def test_a_secret_that_changes_is_masked_old_and_new(make_daemon, account, meeting):
+    path = account.write(os.path.join(account.folder, "token"), "s3cr3t-first-0123456789\n")
+    daemon = make_daemon(runner={"secrets": {"TOKEN": {"file": path}}}, **meeting.settings())
+    job, message = daemon.hub.start(meeting.hold("a", 'echo "<$TOKEN>"'))
+    meeting.wait("a")
+    account.write(path, "s3cr3t-second-0123456789\n")  # a task gets it without HUP
+    assert daemon.answer('echo "<$TOKEN>"')["content"] == "<[secret]>"
+    daemon.program.send(signal.SIGHUP)
+    wait_until(lambda: "reloaded" in daemon.log, what="the log to say so")
+    meeting.release("a")  # and the older one still has the old value
+    assert daemon.reply(job, message)["content"] == "<[secret]>"
+
+
+def test_a_secret_that_the_limit_cuts_is_masked(make_daemon, account):
+    path = account.write(os.path.join(account.folder, "token"), "s3cr3t-value-0123456789\n")
+    daemon = make_daemon(runner={"secrets": {"TOKEN": {"file": path}}}, task={"reply_limit": "1K"})
+    content = daemon.answer('printf "%01010d" 0; echo "$TOKEN and more"')["content"]
+    assert content.startswith("0" * 1010 + "[secret]") and "s3cr3t" not in content
+
+
 def test_the_agent_key_is_nowhere_to_be_seen(make_daemon, account):
     daemon = make_daemon()
     key = daemon.hub.agent_key

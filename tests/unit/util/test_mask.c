@@ -49,6 +49,21 @@ static void a_value_is_replaced_wherever_it_stands(void **state)
     expect(m, "Hunter2hunter2x", 0, "Hunter2hunter2x");
 }
 
+static void the_beginning_of_a_value_counts_where_the_text_was_cut(void **state)
+{
+    CLEANUP_PTR(mask_free) struct mask *m = mask_of("hunter2hunter2x");
+    AUTO_FREE char *cut = mask_text_cut(m, mem_strdup("<hunter2hunter2x> and hunter2h"));
+    AUTO_FREE char *short_cut = mask_text_cut(m, mem_strdup("and hunter2"));
+    AUTO_FREE char *other = mask_text_cut(m, mem_strdup("hunter2hunter3"));
+    AUTO_FREE char *whole = mask_text(m, mem_strdup("and hunter2hunter2"));
+
+    (void)state;
+    assert_string_equal(cut, "<[secret]> and [secret]");
+    assert_string_equal(short_cut, "and hunter2"); /* fewer than 8 bytes */
+    assert_string_equal(other, "hunter2hunter3");
+    assert_string_equal(whole, "and hunter2hunter2");
+}
+
 static void without_a_mask_nothing_happens(void **state)
 {
     CLEANUP_PTR(mask_free) struct mask *empty = mask_new();
@@ -266,6 +281,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_value_is_replaced_wherever_it_stands),
+        cmocka_unit_test(the_beginning_of_a_value_counts_where_the_text_was_cut),
         cmocka_unit_test(without_a_mask_nothing_happens),
         cmocka_unit_test(short_values_are_refused),
         cmocka_unit_test(bytes_of_any_kind_are_found),
