@@ -101,9 +101,9 @@ static void await_maps(int control)
         _exit(1);
     do
         n = recv(control, &word, sizeof word, 0);
-    while ((n < 0 && errno == EINTR) || (n > 0 && word != APPLY_GO));
-    if (n <= 0)
-        _exit(1); /* the caller is gone, or gave up */
+    while (n < 0 && errno == EINTR);
+    if (n <= 0 || word != APPLY_GO)
+        _exit(1); /* the caller is gone, or changed its mind */
     (void)prctl(PR_SET_DUMPABLE, 0);
 }
 
@@ -155,6 +155,11 @@ _Noreturn static void be_task(const struct birth *b)
         init_fail(b->control, APPLY_LOOPBACK, 0, r);
     if (sethostname(PLAN_HOSTNAME, strlen(PLAN_HOSTNAME)) < 0)
         init_fail(b->control, APPLY_HOSTNAME, 0, -errno);
+    /* 1, because with 0 a core would still go to a core_pattern that is a pipe, which is a root
+     * process outside (core(5)). The filter keeps it so. */
+    r = init_limit(RLIMIT_CORE, 1);
+    if (r < 0)
+        init_fail(b->control, APPLY_LIMITS, RLIMIT_CORE, r);
     r = caps_drop_all();
     if (r < 0)
         init_fail(b->control, APPLY_CAPABILITIES, 0, r);

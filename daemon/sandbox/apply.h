@@ -6,7 +6,8 @@
  *     APPLY_GO. Until then it is dumpable, because a process that isn't can't have maps written.
  *   it sends APPLY_STARTED when the program runs, APPLY_FAILED if anything on the way failed,
  *     and APPLY_ENDED when the program ended; then it exits, and the kernel kills all below it.
- *   APPLY_TERM asks it to send TERM to the program's process group. EOF ends it.
+ *   APPLY_TERM asks it to send TERM to the program's process group, or before APPLY_GO to end
+ *     without a word. EOF ends it.
  * Sources: clone(2), user_namespaces(7), pid_namespaces(7), mount_namespaces(7). */
 #pragma once
 #include "util/cleanup.h"

@@ -70,18 +70,16 @@ static void name_what(const struct plan *plan, const struct apply_report *r, cha
 {
     const char *stage = r->stage < APPLY_STAGE_COUNT ? stage_texts[r->stage] : "something unknown";
 
-    if (!plan)
-        (void)snprintf(text, size, "%s", stage);
-    else if (r->stage == APPLY_SOURCES && r->index < plan->step_count)
+    if (plan && r->stage == APPLY_SOURCES && r->index < plan->step_count)
         (void)snprintf(text, size, "%s '%s'", stage, plan->steps[r->index].text);
-    else if (r->stage == APPLY_TREE && r->index < plan->step_count)
+    else if (plan && r->stage == APPLY_TREE && r->index < plan->step_count)
         plan_step_describe(&plan->steps[r->index], text, size);
-    else if (r->stage == APPLY_TREE)
+    else if (plan && r->stage == APPLY_TREE)
         (void)snprintf(text, size, "%s",
                        r->index == plan->step_count ? "mount a new root" : "enter the new root");
-    else if (r->stage == APPLY_LANDLOCK && r->index < plan->rule_count)
+    else if (plan && r->stage == APPLY_LANDLOCK && r->index < plan->rule_count)
         (void)snprintf(text, size, "%s: %s", stage, plan->rules[r->index].path);
-    else if (r->stage == APPLY_EXEC)
+    else if (plan && r->stage == APPLY_EXEC)
         (void)snprintf(text, size, "%s '%s'", stage, plan->argv.items[0]);
     else
         (void)snprintf(text, size, "%s", stage);

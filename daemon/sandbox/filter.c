@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -250,6 +251,21 @@ static int deny_set_id(scmp_filter_ctx ctx)
     return r;
 }
 
+/* core(5): no core is written, nor piped to a handler outside, while the limit is 1; a task could
+ * still lower it to 0, with which it is piped. Programs that try are told that all is well. */
+static int keep_core_limit(scmp_filter_ctx ctx)
+{
+    const scmp_datum_t low = 0xffffffff; /* which is all that the kernel looks at */
+    const struct scmp_arg_cmp old[] = { SCMP_A0(SCMP_CMP_MASKED_EQ, low, RLIMIT_CORE) };
+    const struct scmp_arg_cmp new[] = { SCMP_A1(SCMP_CMP_MASKED_EQ, low, RLIMIT_CORE),
+                                        SCMP_A2(SCMP_CMP_NE, 0) };
+    int r = call_number("setrlimit") < 0
+                ? 0
+                : add(ctx, SCMP_ACT_ERRNO(0), call_number("setrlimit"), ARRAY_SIZE(old), old);
+
+    return r < 0 ? r : add(ctx, SCMP_ACT_ERRNO(0), call_number("prlimit64"), ARRAY_SIZE(new), new);
+}
+
 static int fill_arguments(scmp_filter_ctx ctx, enum filter_kind kind)
 {
     /* ioctl_tty(2), ioctl_console(2): input typed for the user, text pasted, output taken over */
@@ -261,6 +277,8 @@ static int fill_arguments(scmp_filter_ctx ctx, enum filter_kind kind)
         r = deny_arg(ctx, "ioctl", EPERM, 1, 0xffffffff, ioctls[i]);
     if (r == 0 && (kind == FILTER_TASK || kind == FILTER_TASK_STRICT))
         r = deny_namespaces(ctx);
+    if (r == 0 && (kind == FILTER_TASK || kind == FILTER_TASK_STRICT))
+        r = keep_core_limit(ctx);
     if (r == 0)
         r = deny_sockets(ctx);
     return r < 0 ? r : deny_set_id(ctx);

@@ -35,7 +35,7 @@ _Noreturn void init_fail(int control, enum apply_stage stage, size_t index, int 
 
 /* ---- the program's side ---- */
 
-static int set_limit(unsigned resource, uint64_t most)
+int init_limit(unsigned resource, uint64_t most)
 {
     struct rlimit have;
     rlim_t n = most;
@@ -48,8 +48,9 @@ static int set_limit(unsigned resource, uint64_t most)
     return setrlimit(resource, &have) < 0 ? -errno : 0;
 }
 
-/* getrlimit(2). RLIMIT_DATA holds for each process by itself; RLIMIT_NPROC counts the processes of
- * this user in this user namespace, which are the task's (kernel 5.14 and later). 0: no limit. */
+/* getrlimit(2). RLIMIT_DATA holds
+ * for each process by itself; RLIMIT_NPROC counts the processes of this user in this user
+ * namespace, which are the task's (kernel 5.14 and later). 0: no limit. */
 static int set_limits(const struct plan *plan, unsigned *ret_resource)
 {
     const struct {
@@ -57,7 +58,6 @@ static int set_limits(const struct plan *plan, unsigned *ret_resource)
         uint64_t most;
         bool unlimited;
     } limits[] = {
-        { RLIMIT_CORE, 0, false },
         { RLIMIT_NOFILE, plan->files, plan->files == 0 },
         { RLIMIT_NPROC, plan->pids + (uint64_t)PROCESS_1, plan->pids == 0 },
         { RLIMIT_FSIZE, plan->disk_bytes, plan->disk_bytes == 0 },
@@ -65,7 +65,7 @@ static int set_limits(const struct plan *plan, unsigned *ret_resource)
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {
-        int r = limits[i].unlimited ? 0 : set_limit(limits[i].resource, limits[i].most);
+        int r = limits[i].unlimited ? 0 : init_limit(limits[i].resource, limits[i].most);
 
         *ret_resource = limits[i].resource;
         if (r < 0)

@@ -125,7 +125,8 @@ static int make_mirror(int root, const struct plan_step *s)
 
 static int do_bind(int root, const struct plan_step *s, int fd)
 {
-    struct mount_attr attr = { .attr_set = MOUNT_ATTR_NOSUID };
+    /* Private: what is mounted on the host later is none of the task's business. */
+    struct mount_attr attr = { .attr_set = MOUNT_ATTR_NOSUID, .propagation = MS_PRIVATE };
     struct stat st;
     int r;
 

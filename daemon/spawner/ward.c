@@ -73,10 +73,10 @@ void ward_end(struct ward *w, uint32_t grace_ms)
 {
     uint64_t at_ms = clock_mono_ms() + grace_ms;
 
-    ward_read(w);
     if (w->at.pid == 0 || w->killed || w->ended)
         return;
-    if (grace_ms == 0 || !w->started) { /* what doesn't run yet has nothing to clean up */
+    w->asked = true;
+    if (grace_ms == 0) {
         ward_kill(w);
         return;
     }
@@ -101,7 +101,7 @@ static void on_report(struct ward *w, const struct apply_report *report)
         }
         return;
     case APPLY_STARTED:
-        w->started = w->started_due = true;
+        w->started_due = true;
         plan_free(w->plan); /* it holds the task's secrets, and later tasks are born from us */
         w->plan = NULL;
         return;
@@ -143,6 +143,8 @@ static void judge(struct ward *w, int init_status)
         return;
     if (w->killed || WIFSIGNALED(init_status))
         w->exit.status = SIGKILL; /* as a wait status */
+    else if (w->asked)
+        w->exit.status = SIGTERM; /* it gave up before the program ran */
     else
         ward_fail(w, "the sandbox's process 1 ended before the program could start");
 }

@@ -22,7 +22,7 @@ struct ward {
     uint64_t started_ms;
     uint64_t kill_at_ms;  /* the end of the grace, or WARD_NEVER */
     uint64_t stuck_at_ms; /* when waiting for the reaping has been enough, or WARD_NEVER */
-    bool started;         /* the program runs */
+    bool asked;           /* to end, with a grace or without */
     bool killed;          /* SIGKILL was sent by us */
     bool ended;           /* the program's wait status is in exit */
     bool started_due, exited_due, exited_sent; /* news */

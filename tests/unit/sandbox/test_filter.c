@@ -16,6 +16,7 @@
 #include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -230,6 +231,39 @@ static void no_set_id_file_can_be_made(void **state)
     check(FILTER_TASK, attempts, ARRAY_SIZE(attempts));
 }
 
+static int lower_core_limit(const void *arg)
+{
+    struct rlimit limit = { .rlim_cur = 1, .rlim_max = 1 };
+
+    (void)arg;
+    (void)syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, &(struct rlimit){ 64, 64 }, NULL);
+    limit.rlim_cur = limit.rlim_max = 0;
+    if (setrlimit(RLIMIT_CORE, &limit) != 0 || /* it says so */
+        syscall(SYS_prlimit64, 0, (1L << 32) | RLIMIT_CORE, &limit, NULL) != 0)
+        return 1;
+#ifdef SYS_setrlimit
+    if (syscall(SYS_setrlimit, RLIMIT_CORE, &limit) != 0)
+        return 2;
+#endif
+    if (getrlimit(RLIMIT_CORE, &limit) != 0 || limit.rlim_cur != 1 || limit.rlim_max == 0)
+        return 3; /* but it isn't so */
+    return getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur == 64 ? 0 : 4;
+}
+
+static void the_core_limit_stays_where_no_core_is_piped(void **state)
+{
+    struct rlimit before, one;
+
+    (void)state;
+    assert_int_equal(getrlimit(RLIMIT_CORE, &before), 0);
+    one = (struct rlimit){ .rlim_cur = 1, .rlim_max = before.rlim_max };
+    if (before.rlim_max == 0)
+        return; /* a machine that allows none has nothing to keep */
+    assert_int_equal(setrlimit(RLIMIT_CORE, &one), 0);
+    assert_int_equal(in_child(FILTER_TASK, lower_core_limit, NULL), 0);
+    assert_int_equal(setrlimit(RLIMIT_CORE, &before), 0);
+}
+
 static void personality_stays_what_it_is(void **state)
 {
     static const struct attempt attempts[] = {
@@ -426,6 +460,7 @@ int main(void)
         cmocka_unit_test(only_plain_socket_families_are_there),
         cmocka_unit_test(terminals_cannot_be_typed_for),
         cmocka_unit_test(no_set_id_file_can_be_made),
+        cmocka_unit_test(the_core_limit_stays_where_no_core_is_piped),
         cmocka_unit_test(personality_stays_what_it_is),
         cmocka_unit_test(ones_own_children_can_be_debugged_unless_strict),
 #ifdef __x86_64__

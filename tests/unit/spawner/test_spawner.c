@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -455,6 +456,36 @@ static void a_paused_task_waits_until_it_is_read_again(void **state)
     assert_int_equal(f->seen[1].out.len, 5000000);
 }
 
+static void seize(struct fixture *f, uint64_t task)
+{
+    /* Its process 1 will stop at its exit until we let it go: as good as one that hangs. */
+    assert_int_equal(ptrace(PTRACE_SEIZE, f->seen[task].pid, 0, PTRACE_O_TRACEEXIT), 0);
+    spawner_kill(f->spawner, task, 0);
+}
+
+static void what_cannot_be_killed_is_reported_as_stuck(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t from_ms = clock_mono_ms();
+    int status;
+
+    if (geteuid() != 0) {
+        print_message("only root can make a process hang\n");
+        return;
+    }
+    f->on_first_output = seize;
+    start(f, 1, "echo ready; sleep 1000", "");
+    run(f, 1);
+    assert_true(f->seen[1].exit.stuck);
+    assert_int_equal(f->seen[1].exit.status, SIGKILL);
+    assert_in_range(f->seen[1].exited_ms - from_ms, 2000, 6000);
+    start(f, 1, "echo again", ""); /* its number is free all the same */
+    f->seen[1] = (struct seen){ .out = f->seen[1].out, .err = f->seen[1].err };
+    run(f, 1);
+    assert_int_equal(f->seen[1].exit.status, 0);
+    assert_int_equal(waitpid(f->seen[1].pid, &status, __WALL | WNOHANG), -1);
+}
+
 static void many_tasks_run_side_by_side(void **state)
 {
     struct fixture *f = *state;
@@ -479,7 +510,7 @@ static void a_task_killed_before_it_starts_ends_all_the_same(void **state)
 
     for (uint64_t task = 0; task < 8; task++) {
         start(f, task, "sleep 1000", "");
-        spawner_kill(f->spawner, task, task % 2 ? 50 : 0);
+        spawner_kill(f->spawner, task, task % 2 ? 60000 : 0);
     }
     spawner_kill(f->spawner, 999, 0); /* nobody */
     run(f, 8);
@@ -649,6 +680,7 @@ int main(void)
         TEST(what_a_program_leaves_behind_dies_with_it),
         TEST(much_output_arrives_whole),
         TEST(a_paused_task_waits_until_it_is_read_again),
+        TEST(what_cannot_be_killed_is_reported_as_stuck),
         TEST(many_tasks_run_side_by_side),
         TEST(a_task_killed_before_it_starts_ends_all_the_same),
         TEST(nothing_of_ours_is_open_in_a_task),
