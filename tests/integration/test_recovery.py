@@ -118,6 +118,21 @@ def test_an_acknowledged_message_is_not_run_again_after_a_restart(make_daemon, m
         assert file.read() == "x\n"
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root")
+def test_it_works_as_process_1_of_a_container(make_daemon):
+    daemon = make_daemon(start=False)
+    daemon.wrap = ["unshare", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child", "--"]
+    daemon.boot()
+    assert daemon.status()["pid"] == 1
+    for i in range(3):
+        assert daemon.answer(f"(setsid sleep 1000 &)\necho {i}")["content"] == str(i)
+    inside = next(process for process in descendants(daemon.pid) if process.parent == daemon.pid)
+    wait_until(lambda: len(descendants(inside.pid)) == 1, 5,
+               lambda: f"only the spawner to be left: {descendants(inside.pid)}")
+    os.kill(inside.pid, signal.SIGTERM)
+    assert daemon.program.wait(20) == 0
+
+
 # something is broken or missing at the start
 
 
