@@ -94,6 +94,18 @@ static void start_ward(struct process *p, struct ward *w, const int *fds)
     w->exited_due = true;
 }
 
+/* Its descriptors found no place in our table. Whoever gave the order must hear of it. */
+static void refuse_cut_order(struct process *p, const struct message_order *order)
+{
+    struct ward *w;
+
+    if (order->type != MESSAGE_START || find_ward(p, order->task))
+        return;
+    w = add_ward(p, order->task);
+    ward_fail(w, "the order to start a task lost its descriptors: too many open files");
+    w->exited_due = true;
+}
+
 static void obey(struct process *p, const struct message_order *order, const int *fds)
 {
     struct ward *w = find_ward(p, order->task);
@@ -115,7 +127,7 @@ static void lose_daemon(struct process *p)
 static void read_orders(struct process *p)
 {
     for (int i = 0; i < ORDERS_A_TURN && p->sock >= 0; i++) {
-        struct message_order order;
+        struct message_order order = { 0 };
         int fds[MESSAGE_FDS];
         ssize_t n = fd_recv(p->sock, &order, sizeof order, fds, MESSAGE_FDS);
 
@@ -123,7 +135,9 @@ static void read_orders(struct process *p)
             return;
         if (n == sizeof order)
             obey(p, &order, fds);
-        else if (n == 0 || (n < 0 && n != -EMSGSIZE))
+        else if (n == -EMSGSIZE)
+            refuse_cut_order(p, &order);
+        else if (n <= 0)
             lose_daemon(p);
         for (size_t k = 0; k < MESSAGE_FDS; k++)
             if (fds[k] >= 0)

@@ -7,9 +7,11 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -54,8 +56,9 @@ static struct message_news expect(const struct fixture *f, enum message_type typ
     return news;
 }
 
-static int setup(void **state)
+static int setup_with(void **state, rlim_t files)
 {
+    const struct rlimit limit = { .rlim_cur = files, .rlim_max = files };
     struct fixture *f = mem_new(struct fixture);
     struct err err = { 0 };
     int pair[2];
@@ -67,6 +70,8 @@ static int setup(void **state)
         assert_int_equal(chown(f->dir, TASK_UID, TASK_UID), 0);
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
     f->pid = fork();
+    if (f->pid == 0 && files > 0 && setrlimit(RLIMIT_NOFILE, &limit) < 0)
+        _exit(1);
     if (f->pid == 0)
         process_run(f->apply, NULL, pair[1], -1);
     (void)close(pair[1]);
@@ -74,6 +79,16 @@ static int setup(void **state)
     assert_string_equal(expect(f, MESSAGE_READY, 0).exit.error, "");
     *state = f;
     return 0;
+}
+
+static int setup(void **state)
+{
+    return setup_with(state, 0);
+}
+
+static int setup_with_few(void **state)
+{
+    return setup_with(state, 110); /* building one sandbox takes some 50 for a moment */
 }
 
 /* At the end of the socket it goes, by itself and with status 0, whatever it was sent. */
@@ -168,14 +183,53 @@ static void unknown_orders_are_passed_over(void **state)
     expect_it_works(f, 1);
 }
 
-static void too_many_descriptors_are_not_taken(void **state)
+static void an_order_with_too_many_descriptors_fails(void **state)
 {
     struct fixture *f = *state;
     AUTO_CLOSE int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     const int fds[] = { null, null, null, null, null, null, null, null, null, null };
 
     order(f, MESSAGE_START, 1, fds, ARRAY_SIZE(fds));
-    expect_it_works(f, 2);
+    assert_true(expect(f, MESSAGE_EXITED, 1).exit.failed_to_start);
+    expect_it_works(f, 1);
+}
+
+/* Starts tasks that last until one can't be; returns its number. Those before it run. */
+static uint64_t start_until_failure(const struct fixture *f, char *error, size_t size)
+{
+    AUTO_CLOSE int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    AUTO_CLOSE int plan = plan_file(f, "sleep 1000");
+    const int fds[] = { plan, null, null, null };
+
+    for (uint64_t task = 0; task < 200; task++) {
+        struct message_news news = { 0 };
+
+        order(f, MESSAGE_START, task, fds, ARRAY_SIZE(fds));
+        assert_int_equal(receive(f, &news), sizeof news);
+        assert_int_equal(news.task, task);
+        if (news.type == MESSAGE_STARTED)
+            continue;
+        assert_true(news.exit.failed_to_start);
+        (void)snprintf(error, size, "%s", news.exit.error);
+        return task;
+    }
+    fail_msg("nothing fails");
+    return 0;
+}
+
+static void without_descriptors_left_a_start_fails_in_words_and_later_ones_work(void **state)
+{
+    struct fixture *f = *state;
+    char error[ERR_TEXT_MAX] = "";
+    uint64_t failed = start_until_failure(f, error, sizeof error);
+
+    assert_true(failed > 0);
+    assert_non_null(strcasestr(error, "too many open files"));
+    for (uint64_t task = 0; task < failed; task++) {
+        order(f, MESSAGE_KILL, task, NULL, 0);
+        assert_int_equal(expect(f, MESSAGE_EXITED, task).exit.status, SIGKILL);
+    }
+    expect_it_works(f, 1);
 }
 
 static void a_start_without_all_descriptors_fails(void **state)
@@ -271,12 +325,15 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(datagrams_of_any_size_are_survived),
         TEST(unknown_orders_are_passed_over),
-        TEST(too_many_descriptors_are_not_taken),
+        TEST(an_order_with_too_many_descriptors_fails),
         TEST(a_start_without_all_descriptors_fails),
         TEST(a_plan_that_is_no_plan_fails),
         TEST(a_second_start_under_a_living_number_is_passed_over),
         TEST(news_wait_for_a_daemon_that_does_not_read),
         TEST(its_end_ends_what_is_being_started),
+        cmocka_unit_test_setup_teardown(
+            without_descriptors_left_a_start_fails_in_words_and_later_ones_work, setup_with_few,
+            teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
