@@ -1,6 +1,7 @@
 #include "sandbox/rung.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/sched.h>
 #include <poll.h>
 #include <sched.h>
@@ -16,6 +17,7 @@
 #include "sandbox/cgroup.h"
 #include "sandbox/landlock.h"
 #include "sandbox/plan.h"
+#include "sandbox/reroot.h"
 #include "util/err.h"
 #include "util/fd.h"
 #include "util/str.h"
@@ -252,7 +254,7 @@ static void weigh(struct rung *r, uid_t uid)
     set(r, RUNG_GROUPS, RUNG_WEAKER, text);
 }
 
-void rung_probe(uid_t uid, uid_t task_uid, struct rung *ret_rung)
+static void probe(uid_t uid, uid_t task_uid, struct rung *ret_rung)
 {
     CLEANUP_PTR(apply_free) struct apply *apply = NULL;
     CLEANUP_PTR(plan_free) struct plan *plan = NULL;
@@ -268,6 +270,39 @@ void rung_probe(uid_t uid, uid_t task_uid, struct rung *ret_rung)
             RUNG_MISSING, err.text);
     else if (ret_rung->walls[RUNG_USER_NAMESPACE].state == RUNG_HOLDS)
         try_sandbox(ret_rung, apply, plan);
+}
+
+/* Inside a chroot: from a process that has left it, as the spawner does. */
+static void probe_outside(uid_t uid, uid_t task_uid, struct rung *ret_rung)
+{
+    int ends[2], status;
+    pid_t pid = -1;
+
+    if (pipe2(ends, O_CLOEXEC) == 0)
+        pid = fork();
+    if (pid < 0) {
+        probe(uid, task_uid, ret_rung);
+        return;
+    }
+    if (pid == 0) {
+        (void)reroot(); /* where it fails, the probe says what that means */
+        probe(uid, task_uid, ret_rung);
+        _exit(fd_write_all(ends[1], ret_rung, sizeof *ret_rung) < 0);
+    }
+    (void)close(ends[1]); /* the child's */
+    if (fd_read_all(ends[0], ret_rung, sizeof *ret_rung) != sizeof *ret_rung)
+        set(ret_rung, RUNG_USER_NAMESPACE, RUNG_MISSING, "the process that tried it was ended");
+    (void)close(ends[0]);
+    (void)waitpid(pid, &status, 0); /* what it found has come */
+}
+
+void rung_probe(uid_t uid, uid_t task_uid, struct rung *ret_rung)
+{
+    *ret_rung = (struct rung){ 0 };
+    if (reroot_is_needed())
+        probe_outside(uid, task_uid, ret_rung);
+    else
+        probe(uid, task_uid, ret_rung);
 }
 
 static int check_names(const struct strv *accept, struct err *err)

@@ -14,6 +14,7 @@
 #include "sandbox/apply.h"
 #include "sandbox/confine.h"
 #include "sandbox/plan.h"
+#include "sandbox/reroot.h"
 #include "spawner/message.h"
 #include "spawner/title.h"
 #include "spawner/ward.h"
@@ -313,6 +314,8 @@ _Noreturn void process_run(const struct apply *apply, const struct cgroup *cgrou
     (void)prctl(PR_SET_NAME, "nairid-spawner");
     ignore_signals();
     raise_file_limit();
+    if (reroot_is_needed())
+        (void)reroot(); /* where it fails, the first task says what is refused */
     if (settle(&p.sock, lock_fd, &err) < 0 || confine_spawner(&err) < 0)
         (void)snprintf(ready.exit.error, sizeof ready.exit.error, "%s", err.text);
     if (fd_send(p.sock, &ready, sizeof ready, NULL, 0) < 0 || ready.exit.error[0])
