@@ -13,7 +13,7 @@
 #include "util/str.h"
 #include "util/utf8.h"
 
-enum { TAIL_MAX = 2000 };
+enum { TAIL_MAX = 2000, TAIL_LINES_MAX = 20 };
 
 const char *ending_signal_name(int signo, char buffer[16])
 {
@@ -48,6 +48,20 @@ char *ending_shorten(const char *text, size_t max, const char *why)
     return buf_steal(&b);
 }
 
+/* Where the last lines of text begin: whole ones where there are several, and few enough to read
+ * in a chat. */
+static size_t tail_start(const char *text, size_t len)
+{
+    size_t from = utf8_tail(text, len, TAIL_MAX), start = len, lines = 0;
+    const char *newline = from > 0 ? memchr(text + from, '\n', len - from) : NULL;
+
+    if (newline && text[from - 1] != '\n')
+        from = (size_t)(newline - text) + 1;
+    while (start > from && (text[start - 1] != '\n' || ++lines < TAIL_LINES_MAX))
+        start--;
+    return start;
+}
+
 /* The end of what the program said about it: standard error, or else what it printed. */
 static void append_last_words(struct buf *b, const struct ending *e)
 {
@@ -61,7 +75,7 @@ static void append_last_words(struct buf *b, const struct ending *e)
         len--;
     if (len == 0)
         return;
-    from = utf8_tail(words, len, TAIL_MAX);
+    from = tail_start(words, len);
     buf_append_str(b, ". Its last words:\n");
     buf_append(b, words + from, len - from);
 }

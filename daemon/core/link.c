@@ -76,7 +76,8 @@ static void poll_key_refused(struct core *core)
     if (++l->key_refusals < 2)
         return;
     core_note(core, LOG_ERROR, "key_refused", 0,
-              "the server refused the agent key twice; check the key, then start again");
+              "the server refused the agent key twice: put a valid one where this one came from "
+              "(key_from of the line 'started'), then start again");
 }
 
 void link_polled(struct core *core, const struct core_event *ev)

@@ -110,7 +110,10 @@ static void print_resume(const struct dialogue *d)
 
     fputs("nairid ask: the task goes on. To get its answer:\n  ", stderr);
     print_command(d);
-    fprintf(stderr, "\nTo stop it:\n  %s\n", curl);
+    fputs("\nTo stop it:\n", stderr);
+    if (d->options->env_file) /* else the shell has the key that curl is to use */
+        fprintf(stderr, "  . '%s'\n", d->options->env_file);
+    fprintf(stderr, "  %s\n", curl);
 }
 
 /* ---- the end ---- */

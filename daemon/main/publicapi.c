@@ -67,6 +67,7 @@ int publicapi_new(struct loop *loop, const struct clientenv *client, struct publ
     const struct http_options options = {
         .user_agent = "nairid/" NAIRID_VERSION,
         .proxy = is_loopback(client->url) ? "" : NULL,
+        .url_name = "NAIRI_API_URL",
         .max_connections = 1,
     };
     struct publicapi *api;

@@ -202,7 +202,7 @@ static int run(struct daemon *d)
         code = start(d, &settings, &err);
         if (code == EX_OK) {
             log_notice("started", "version", NAIRID_VERSION, "pid", LOG_N(getpid()), "state",
-                       d->settings.state_dir);
+                       d->settings.state_dir, "key_from", d->key.source);
             loop_run(d->loop);
             code = d->exit_code;
         } else {

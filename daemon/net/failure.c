@@ -25,14 +25,13 @@ static enum http_outcome explain_connect(const struct failure_facts *f, char *te
         return SAY(HTTP_UNREACHABLE, "no connection to %s through the proxy: %s; " PROXY_HINT,
                    f->peer, f->os_errno ? strerror((int)f->os_errno) : "the proxy does not answer");
     if (f->os_errno == ECONNREFUSED)
-        return SAY(
-            HTTP_UNREACHABLE,
-            "%s refused the connection: check that the server runs and that server.url names "
-            "the right port",
-            f->peer);
-    return SAY(HTTP_UNREACHABLE,
-               "no connection to %s: %s; check server.url, the network and the firewall", f->peer,
-               f->os_errno ? strerror((int)f->os_errno) : "the server can't be reached");
+        return SAY(HTTP_UNREACHABLE,
+                   "%s refused the connection: check that the server runs and that %s names "
+                   "the right port",
+                   f->peer, f->url_name);
+    return SAY(HTTP_UNREACHABLE, "no connection to %s: %s; check %s, the network and the firewall",
+               f->peer, f->os_errno ? strerror((int)f->os_errno) : "the server can't be reached",
+               f->url_name);
 }
 
 static enum http_outcome explain_cut(const struct failure_facts *f, char *text, size_t size)
@@ -55,24 +54,24 @@ static enum http_outcome explain_timeout(const struct failure_facts *f, char *te
     char span[32];
 
     return SAY(HTTP_UNREACHABLE,
-               "no connection to %s within %s: check server.url, the network and the firewall%s",
-               f->peer, clock_span(span, f->connect_timeout_ms),
+               "no connection to %s within %s: check %s, the network and the firewall%s", f->peer,
+               clock_span(span, f->connect_timeout_ms), f->url_name,
                f->proxied ? ", and the proxy" : "");
 }
 
 static enum http_outcome explain_tls(const struct failure_facts *f, char *text, size_t size)
 {
     return SAY(HTTP_TLS,
-               "no trusted TLS connection to %s: %s; check server.url, this machine's clock, and "
+               "no trusted TLS connection to %s: %s; check %s, this machine's clock, and "
                "server.ca_file where the server's certificate comes from a private authority",
-               f->peer, f->detail[0] ? f->detail : "the handshake failed");
+               f->peer, f->detail[0] ? f->detail : "the handshake failed", f->url_name);
 }
 
 static enum http_outcome explain_too_large(const struct failure_facts *f, char *text, size_t size)
 {
     if (f->headers_too_large)
-        return SAY(HTTP_BROKEN, "the header of the answer of %s is too large: check server.url",
-                   f->peer);
+        return SAY(HTTP_BROKEN, "the header of the answer of %s is too large: check %s", f->peer,
+                   f->url_name);
     return SAY(HTTP_TOO_LARGE, "the answer of %s is larger than the %zu bytes that are allowed",
                f->peer, f->max_response_bytes);
 }
@@ -85,8 +84,8 @@ enum http_outcome failure_explain(CURLcode result, const struct failure_facts *f
     switch ((int)result) { /* as a number: the rest of curl's list is no business of ours */
     case CURLE_COULDNT_RESOLVE_HOST:
         return SAY(HTTP_UNREACHABLE,
-                   "the name in %s can't be resolved: check server.url and this machine's DNS",
-                   f->peer);
+                   "the name in %s can't be resolved: check %s and this machine's DNS", f->peer,
+                   f->url_name);
     case CURLE_COULDNT_RESOLVE_PROXY:
         return SAY(HTTP_UNREACHABLE, "the name of the proxy for %s can't be resolved: " PROXY_HINT,
                    f->peer);
@@ -117,11 +116,11 @@ enum http_outcome failure_explain(CURLcode result, const struct failure_facts *f
         return explain_cut(f, text, size);
     case CURLE_UNSUPPORTED_PROTOCOL:
         if (!f->connected)
-            return SAY(HTTP_BROKEN, "%s: only http and https are spoken here: check server.url",
-                       f->peer);
+            return SAY(HTTP_BROKEN, "%s: only http and https are spoken here: check %s", f->peer,
+                       f->url_name);
         return SAY(HTTP_BROKEN,
-                   "what %s answered is not HTTP/1: check that server.url names the right port",
-                   f->peer);
+                   "what %s answered is not HTTP/1: check that %s names the right port", f->peer,
+                   f->url_name);
     default:
         return SAY(HTTP_BROKEN, "the request to %s failed: %s", f->peer,
                    curl_easy_strerror(result));
@@ -134,9 +133,10 @@ enum http_outcome failure_explain_deadline(const struct failure_facts *f, char *
 
     if (!f->connected)
         return SAY(HTTP_TIMEOUT,
-                   "no connection to %s within %s: check server.url, DNS, the network and the "
+                   "no connection to %s within %s: check %s, DNS, the network and the "
                    "firewall%s",
-                   f->peer, clock_span(span, f->timeout_ms), f->proxied ? ", and the proxy" : "");
+                   f->peer, clock_span(span, f->timeout_ms), f->url_name,
+                   f->proxied ? ", and the proxy" : "");
     if (f->got_headers)
         return SAY(HTTP_TIMEOUT, "the answer of %s was not complete after %s", f->peer,
                    clock_span(span, f->timeout_ms));

@@ -11,6 +11,7 @@
 
 struct failure_facts {
     const char *peer;            /* "host:port" of the URL */
+    const char *url_name;        /* what the user calls the setting that holds it */
     const char *detail;          /* curl's error buffer, "" if empty; used for TLS only */
     long os_errno;               /* CURLINFO_OS_ERRNO */
     long connect_code;           /* the proxy's answer to CONNECT, 0 if none */

@@ -38,6 +38,7 @@ struct http {
     struct loop *loop;
     struct multi *multi;
     char *user_agent, *ca_file, *proxy;
+    const char *url_name;
     uint32_t connect_timeout_ms;
     struct http_call *calls; /* in flight */
     uint64_t failed_ms;      /* when a connection last failed, 0: never */
@@ -140,6 +141,7 @@ static struct failure_facts call_facts(const struct http_call *call)
 {
     return (struct failure_facts){
         .peer = call->peer,
+        .url_name = call->http->url_name,
         .detail = call->curl_error,
         .os_errno = info_long(call->easy, CURLINFO_OS_ERRNO),
         .connect_code = info_long(call->easy, CURLINFO_HTTP_CONNECTCODE),
@@ -360,7 +362,8 @@ static int prepare(struct http_call *call, const struct http_request *request)
         /* without the URL's text: what is not understood may hold a password */
         (void)err_set(&e, -EINVAL,
                       "the address is not an http or https URL without user name and "
-                      "password: check server.url");
+                      "password: check %s",
+                      call->http->url_name);
     } else if (!peer_is_clean(request->method) || str_is_empty(request->method)) {
         (void)err_set(&e, -EINVAL, "the request's method is not one");
     } else if (!(call->easy = curl_easy_init())) {
@@ -474,6 +477,7 @@ int http_new(struct loop *loop, const struct http_options *options, struct http 
     http->user_agent = mem_strdup(options->user_agent);
     http->ca_file = mem_strdup(options->ca_file);
     http->proxy = mem_strdup(options->proxy);
+    http->url_name = options->url_name ? options->url_name : "server.url";
     http->connect_timeout_ms =
         options->connect_timeout_ms ? options->connect_timeout_ms : CONNECT_TIMEOUT_MS;
     rc =

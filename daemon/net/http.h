@@ -16,6 +16,8 @@ struct http_options {
     const char *user_agent;      /* e.g. "nairid/0.1.0" */
     const char *ca_file;         /* PEM bundle, NULL: the system's */
     const char *proxy;           /* NULL: the environment's; "": none */
+    const char *url_name;        /* the setting with the URL, for messages; a literal, NULL:
+                                    "server.url" */
     uint32_t connect_timeout_ms; /* 0: 10 s */
     uint32_t max_connections;    /* 0: 16 */
 };

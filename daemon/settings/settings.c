@@ -170,8 +170,10 @@ static int read_file(struct load *l, const char *path)
     int r;
 
     if (fd < 0)
-        return err_set(l->err, errno == ENOTDIR ? -ENOENT : -errno, "settings file '%s': %s", path,
-                       strerror(errno));
+        return err_set(l->err, errno == ENOTDIR ? -ENOENT : -errno,
+                       "settings file '%s': %s; name one that user %u may read, with -c or in "
+                       "NAIRID_CONFIG",
+                       path, strerror(errno), (unsigned)l->input->uid);
     r = check_file(path, fd, l->err);
     if (r < 0)
         return r;

@@ -100,7 +100,10 @@ int statedir_open(const char *dir, char **ret_path, int *ret_fd, struct err *err
     path = realpath(dir, NULL);
     fd = path ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
     if (fd < 0)
-        return err_set(err, -errno, "open the state directory '%s': %s", dir, strerror(errno));
+        return err_set(err, -errno,
+                       "open the state directory '%s': %s; it must be a directory of user %u, or "
+                       "name another one with --state",
+                       dir, strerror(errno), (unsigned)geteuid());
     r = check_owner(fd, path, err);
     if (r < 0)
         return r;
@@ -140,7 +143,10 @@ int statedir_lock(int dir_fd, const char *path, int *ret_fd, struct err *err)
     int len;
 
     if (fd < 0)
-        return err_set(err, -errno, "open '%s/" LOCK_NAME "': %s", path, strerror(errno));
+        return err_set(err, -errno,
+                       "open '%s/" LOCK_NAME "': %s; user %u must be able to write there, or name "
+                       "another state directory with --state",
+                       path, strerror(errno), (unsigned)geteuid());
     while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
         if (errno == EWOULDBLOCK)
             return held_by_another(fd, path, err);

@@ -120,7 +120,9 @@ int secret_load(const char *path, struct secret **ret_secret, struct err *err)
     if (fd < 0 && errno == ELOOP)
         return err_set(err, -ELOOP, "open '%s': it is a symbolic link; name the file itself", path);
     if (fd < 0)
-        return err_set(err, -errno, "open '%s': %s", path, strerror(errno));
+        return err_set(err, -errno,
+                       "open '%s': %s; the secret must be in that file, readable for user %u only",
+                       path, strerror(errno), (unsigned)geteuid());
     r = check_file(fd, path, err);
     if (r < 0)
         return r;

@@ -347,6 +347,25 @@ def test_an_interrupt_leaves_the_task_running_and_says_how_to_go_on(serve, tmp_p
     assert not [r for r in server.requests if r[1].endswith("/stop")]
 
 
+def test_the_line_that_stops_a_task_works_without_the_key_in_the_shell(serve, tmp_path):
+    server, _ = on_terminal(serve, [], ("completed", "assistant", "x"))
+    state = tmp_path / "of up"
+    write_client_env(state, server)
+    ask = Terminal("ask", "--state", state, "q", env=environment(tmp_path, TERM="xterm"))
+    ask.expect("working")
+    ask.interrupt(signal.SIGINT)
+    assert ask.end() == 130
+    assert f"  . '{state}/client.env'\r\n  curl -X POST" in ask.text
+
+
+def test_a_server_that_is_not_there_is_named_by_the_variable_of_ask(tmp_path):
+    env = environment(tmp_path, NAIRI_API_URL="http://127.0.0.1:1", NAIRI_PUBLIC_API_KEY=KEY,
+                      NAIRI_AGENT_ID="local")
+    done = nairid("ask", "q", env=env)
+    assert done.returncode == 69
+    assert "NAIRI_API_URL" in done.stderr and "server.url" not in done.stderr
+
+
 def test_an_interrupt_before_the_answer_says_that_nothing_is_known(serve, tmp_path):
     server = serve({START: [(503, {"error": "busy"}, {"Retry-After": "60"})]})
     ask = Terminal("ask", "q", env=server.env(tmp_path, TERM="xterm"))

@@ -12,6 +12,7 @@
 #include "core/ending.h"
 #include "util/cleanup.h"
 #include "util/mem.h"
+#include "util/str.h"
 
 static const struct ending_limits limits = {
     .program = "worker",
@@ -130,6 +131,29 @@ static void last_words_are_bounded_and_whole_characters(void **state)
     assert_int_equal((unsigned char)words[0], 0xc3);
 }
 
+static void last_words_are_whole_lines_and_at_most_twenty(void **state)
+{
+    char lines[100 * 4 + 1] = "", wide[3 * 1500 + 1];
+    struct ending e = { .status = 1 << 8, .stderr_tail = lines };
+    AUTO_FREE char *got = NULL, *got_wide = NULL;
+
+    (void)state;
+    for (size_t i = 0; i < 100; i++) {
+        const char line[] = { 'n', (char)('0' + i / 10), (char)('0' + i % 10), '\n' };
+
+        memcpy(lines + i * sizeof line, line, sizeof line);
+    }
+    (void)ending_reply(&e, ENDING_STOP_NONE, &limits, &got);
+    assert_non_null(strstr(got, "Its last words:\nn80\nn81\n"));
+    assert_true(str_ends_with(got, "\nn99"));
+    for (size_t i = 0; i < sizeof wide - 1; i++)
+        wide[i] = (char)(i % 1500 == 1499 ? '\n' : 'a' + i / 1500);
+    wide[sizeof wide - 1] = '\0';
+    e.stderr_tail = wide;
+    (void)ending_reply(&e, ENDING_STOP_NONE, &limits, &got_wide);
+    assert_non_null(strstr(got_wide, "Its last words:\nccc")); /* not the half of b's line */
+}
+
 static void a_process_that_survives_is_named_in_the_reply(void **state)
 {
     const struct ending e = { .ok = true, .text = "done", .stuck = true };
@@ -169,6 +193,7 @@ int main(void)
         cmocka_unit_test(each_limit_of_ours_has_its_own_words),
         cmocka_unit_test(what_a_failed_program_printed_serves_where_stderr_is_empty),
         cmocka_unit_test(last_words_are_bounded_and_whole_characters),
+        cmocka_unit_test(last_words_are_whole_lines_and_at_most_twenty),
         cmocka_unit_test(a_process_that_survives_is_named_in_the_reply),
         cmocka_unit_test(signals_have_names),
         cmocka_unit_test(shortening_says_what_is_missing_and_cuts_whole_characters),

@@ -13,6 +13,7 @@
 static struct failure_facts facts(void)
 {
     return (struct failure_facts){ .peer = "hub.example:443",
+                                   .url_name = "server.url",
                                    .detail = "",
                                    .connect_timeout_ms = 10000,
                                    .timeout_ms = 60000,

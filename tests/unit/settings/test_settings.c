@@ -367,8 +367,9 @@ static void a_file_that_is_not_there_or_not_fit_is_refused(void **state)
     CLEANUP(buf_done) struct buf big = { 0 };
 
     assert_int_equal(settings_load(&missing, &f->s, &f->err), -ENOENT);
-    assert_string_equal(f->err.text,
-                        "settings file '/nonexistent/x.yaml': No such file or directory");
+    assert_string_equal(f->err.text, "settings file '/nonexistent/x.yaml': No such file or "
+                                     "directory; name one that user 0 may read, "
+                                     "with -c or in NAIRID_CONFIG");
     assert_int_equal(settings_load(&directory, &f->s, &f->err), -EINVAL);
     assert_non_null(strstr(f->err.text, "is not a regular file"));
 
