@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "hub/agent.h"
 #include "hub/db.h"
@@ -93,11 +94,22 @@ int keycmd_create(const char *path, const char *org, const char *agent, struct e
     return rc;
 }
 
+/* Only create makes a database: a mistyped path must not look like a hub without keys. */
+static int open_existing(const char *path, struct db **ret_db, struct err *err)
+{
+    if (access(path, F_OK) < 0)
+        return err_set(err, -errno,
+                       "the database '%s': %s; name the hub's own with --db, or make a first key "
+                       "with 'nairi-hub key create'",
+                       path, strerror(errno));
+    return home_open(path, ret_db, err);
+}
+
 int keycmd_list(const char *path, struct err *err)
 {
     CLEANUP_PTR(db_close) struct db *db = NULL;
     CLEANUP(buf_done) struct buf b = { 0 };
-    int rc = home_open(path, &db, err);
+    int rc = open_existing(path, &db, err);
 
     if (rc < 0)
         return rc;
@@ -112,7 +124,7 @@ int keycmd_list(const char *path, struct err *err)
 int keycmd_revoke(const char *path, const char *id, struct err *err)
 {
     CLEANUP_PTR(db_close) struct db *db = NULL;
-    int rc = home_open(path, &db, err);
+    int rc = open_existing(path, &db, err);
 
     if (rc < 0)
         return rc;

@@ -108,6 +108,7 @@ def test_without_db_the_environment_says_where_it_is(tmp_path, env, where):
 
 
 def test_revoking_what_is_not_there_says_so(tmp_path):
+    run("key", "create", "--org", "acme", "--db", str(tmp_path / "hub.db"))
     done = run("key", "revoke", "key_x", "--db", str(tmp_path / "hub.db"))
     assert done.returncode == 73
     assert "key list" in done.stderr
@@ -269,3 +270,10 @@ def test_a_full_disk_is_500_and_work_goes_on_when_there_is_room(tmp_path):
     assert hub.message(message)["status"] == "queued"
     assert hub.end() == 0
     shutil.rmtree(os.path.dirname(made))
+
+
+@pytest.mark.parametrize("args", [["list"], ["revoke", "key_x"]])
+def test_a_mistyped_database_is_no_hub_without_keys(tmp_path, args):
+    done = run("key", *args, "--db", str(tmp_path / "typo.db"))
+    assert done.returncode != 0 and "typo.db" in done.stderr and "--db" in done.stderr
+    assert os.listdir(tmp_path) == []
