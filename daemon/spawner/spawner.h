@@ -32,7 +32,8 @@ struct spawner_exit {
 };
 
 struct spawner_ops {
-    /* exec succeeded; pid: of the task's process 1, as seen here */
+    /* exec succeeded; pid: of the task's process 1, as seen here. It comes another way than the
+     * output, which may overtake it. */
     void (*started)(uint64_t task, pid_t pid, void *ctx);
     /* Bytes as they came, at most 64 KiB a call, a bounded number of calls a turn. */
     void (*output)(uint64_t task, enum spawner_stream stream, const char *bytes, size_t len,
