@@ -16,6 +16,8 @@ import subprocess
 import tempfile
 
 import hubkit
+import pytest
+
 from hubkit import REPORTS, wait_until
 from processes import descendants, reap_orphans
 
@@ -91,9 +93,21 @@ class Account:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+NO_USERS = "a chroot gives an ordinary user no user namespaces"
+
+
+def in_chroot():
+    """Whether even root is refused a user namespace, as the kernel does in a chroot only."""
+    return os.getuid() == 0 and subprocess.run(["unshare", "-U", "true"],
+                                               stderr=subprocess.DEVNULL).returncode != 0
+
+
 def accounts():
-    """The names of the accounts that programs can run as here."""
-    return ["root", "user"] if os.getuid() == 0 else ["user"]
+    """The accounts that programs can run as here."""
+    if os.getuid() != 0:
+        return ["user"]
+    marks = [pytest.mark.skip(reason=NO_USERS)] if in_chroot() else []
+    return ["root", pytest.param("user", marks=marks)]
 
 
 def merge(base, over):

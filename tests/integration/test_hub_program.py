@@ -264,7 +264,7 @@ def test_a_full_disk_is_500_and_work_goes_on_when_there_is_room(tmp_path):
         assert hub.message(message)["status"] == "queued"
     assert hub.api("POST", "/conversations/start",
                    {"agent_id": "test-agent", "prompt": "x" * 100_000}).status == 500
-    subprocess.run(["nsenter", "-m", "-t", str(hub.proc.pid), "mount", "-o", "remount,size=30m",
+    subprocess.run(["nsenter", "-m", "-r", "-t", str(hub.proc.pid), "mount", "-o", "remount,size=30m",
                     str(disk)], check=True)
     job, message = hub.start("room again")
     assert hub.message(message)["status"] == "queued"

@@ -16,7 +16,7 @@ import urllib.request
 import pytest
 
 from clikit import Terminal, check_reports, environment, nairid
-from daemonkit import Account
+from daemonkit import NO_USERS, Account, in_chroot
 from hubkit import program, wait_until
 
 CONFIG = """
@@ -389,6 +389,7 @@ def test_a_terminal_shows_the_lines_that_the_task_prints(up):
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root")
+@pytest.mark.skipif(in_chroot(), reason=NO_USERS)
 def test_an_ordinary_user_can_do_the_same():
     account = Account("user")
     up = Up(pathlib.Path(account.folder), account=account)

@@ -83,6 +83,21 @@ static void an_unknown_name_to_accept_is_refused(void **state)
     assert_non_null(strstr(err.text, "'landlock'"));
 }
 
+enum { SKIP = 77 };
+
+/* What a child found: it may be that these tests run in a chroot themselves. */
+static void expect_success(pid_t pid)
+{
+    int status;
+
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    if (WEXITSTATUS(status) == SKIP) {
+        (void)printf("skip: a chroot gives anybody no user namespaces\n");
+        skip();
+    }
+    assert_int_equal(status, 0);
+}
+
 /* Without user namespaces: within one whose own limit for more is 0. */
 static int probe_without_namespaces(void)
 {
@@ -92,7 +107,7 @@ static int probe_without_namespaces(void)
     FILE *file;
 
     if (unshare(CLONE_NEWUSER) < 0)
-        return 10;
+        return errno == EPERM ? SKIP : 10;
     file = fopen("/proc/sys/user/max_user_namespaces", "we");
     if (!file || fputs("0", file) < 0 || fclose(file) != 0)
         return 11;
@@ -108,21 +123,21 @@ static int probe_without_namespaces(void)
 
 static void without_user_namespaces_that_is_what_is_said(void **state)
 {
-    int status;
     pid_t pid = fork();
 
     (void)state;
     if (pid == 0)
         _exit(probe_without_namespaces());
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_int_equal(WEXITSTATUS(status), 0);
+    expect_success(pid);
 }
 
 static int probe_in_chroot(void)
 {
     struct rung rung;
 
-    if (unshare(CLONE_NEWUSER) < 0 || chroot("/usr") < 0 || chdir("/") < 0)
+    if (unshare(CLONE_NEWUSER) < 0)
+        return errno == EPERM ? SKIP : 10;
+    if (chroot("/usr") < 0 || chdir("/") < 0)
         return 10;
     rung_probe(1, TASK_UID, &rung);
     if (rung.walls[RUNG_USER_NAMESPACE].state != RUNG_MISSING)
@@ -132,14 +147,12 @@ static int probe_in_chroot(void)
 
 static void in_a_chroot_the_remedy_names_it(void **state)
 {
-    int status;
     pid_t pid = fork();
 
     (void)state;
     if (pid == 0)
         _exit(probe_in_chroot());
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_int_equal(WEXITSTATUS(status), 0);
+    expect_success(pid);
 }
 
 int main(void)
