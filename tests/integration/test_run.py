@@ -394,6 +394,45 @@ def test_the_agent_key_is_nowhere_to_be_seen(make_daemon, account):
                     assert key.encode() not in file.read(), name
 
 
+def regions(pid):
+    """The readable pieces of a process's memory."""
+    with open(f"/proc/{pid}/maps") as maps:
+        for line in maps:
+            if line.split()[1].startswith("r"):
+                yield tuple(int(part, 16) for part in line.split()[0].split("-"))
+
+
+def memory_holds(pid, text):
+    with open(f"/proc/{pid}/mem", "rb", 0) as memory:
+        for start, end in regions(pid):
+            try:
+                memory.seek(start)
+                if text in memory.read(end - start):
+                    return True
+            except (OSError, OverflowError):
+                pass  # the kernel's own pages
+    return False
+
+
+def test_a_key_from_the_environment_is_the_daemons_alone(make_daemon, me):
+    daemon = make_daemon(start=False)
+    key = daemon.hub.agent_key
+    del daemon.settings["api_key_file"]
+    daemon.configure()
+    daemon.env = {"NAIRI_API_KEY": key, "EKSEC_API_KEY": key}
+    daemon.boot()
+    assert key not in daemon.answer("env; echo end")["content"]
+    if not me.is_root:
+        return  # the rest is hidden even from ourselves
+    pids = [daemon.pid, daemon.status()["spawner_pid"]]
+    for pid in pids:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            assert key.encode() not in file.read()
+    if max(end - start for start, end in regions(daemon.pid)) < 1 << 32:
+        # a sanitizer maps much, and keeps a copy of the environment
+        assert [memory_holds(pid, key.encode()) for pid in pids] == [True, False]
+
+
 def test_the_network_is_not_there(daemon):
     host = daemon.hub.host
     reply = daemon.answer(f"bash -c 'exec 3<>/dev/tcp/127.0.0.1/{host.port}' 2>/dev/null && "
