@@ -386,7 +386,9 @@ uint64_t core_fence(const struct core *core, uint64_t seq)
 {
     const struct entry *e = entry_by_seq(core, seq);
 
-    return e ? e->job->fence : 0;
+    if (!e)
+        return 0;
+    return e->job->posting_entry == e ? e->job->posting_fence : e->job->fence;
 }
 
 bool core_progress(const struct core *core, uint64_t seq, struct core_progress *ret_progress,

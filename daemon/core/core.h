@@ -51,7 +51,7 @@ enum core_event_type {
     CORE_EV_MESSAGE, /* listed by the poll seq: task, whose ownership passes, cancel_requested */
     CORE_EV_JOB,     /* listed, after its messages: seq, job_id, fence, cancel_requested */
     CORE_EV_POLLED, /* the poll seq is over, after what it listed: answer, retry_after_ms, waited */
-    CORE_EV_SENT,   /* a post is over: seq, answer, retry_after_ms, fence that was sent */
+    CORE_EV_SENT,   /* a post is over: seq, answer, retry_after_ms */
     CORE_EV_STARTED,  /* the attempt's program runs: seq */
     CORE_EV_OUTPUT,   /* it printed something: seq */
     CORE_EV_PROGRESS, /* it said what it does: seq, progress */
@@ -165,7 +165,8 @@ const struct task *core_task(const struct core *core, uint64_t seq);
 /* Whether an attempt that was ordered by CORE_CMD_SPAWN is still to be started: it may have been
  * stopped before the order could be carried out. */
 bool core_may_spawn(const struct core *core, uint64_t seq);
-/* The fence to send with a post for this message. */
+/* The fence to send with the post for this message that was ordered: the one of that moment, as
+ * what a later one goes out with must be stored before. */
 uint64_t core_fence(const struct core *core, uint64_t seq);
 /* The progress that a CORE_POST_PROGRESS is to carry; number counts within the attempt. false: none
  * any more. */

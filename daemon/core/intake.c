@@ -200,6 +200,7 @@ static void set_fence(struct core *core, struct job *job, uint64_t fence)
 
     if (fence == 0 || fence == job->fence)
         return;
+    core->link.unsure = core->link.unsure || job->fence != 0;
     job->fence = fence;
     TAILQ_FOREACH (e, &job->entries, in_job) {
         if (e->ghost || !task_is_open(e->task) || e->task->fence == fence)
@@ -219,6 +220,7 @@ static void take(struct core *core, struct task *task, bool cancelled)
     task->cancelled = cancelled;
     core_emit(core, CORE_CMD_INSERT)->task = task;
     e = intake_add(core, task);
+    e->listed = core->link.poll;
     set_fence(core, e->job, task->fence);
     if (cancelled)
         intake_finish(core, e, TASK_REPLY_ERROR, mem_strdup(ENDING_TEXT_CANCELLED));
@@ -235,6 +237,7 @@ void intake_message(struct core *core, struct task *task, bool cancelled)
     core->link.listing = true;
     HASH_FIND(by_id, core->by_id, task->id, strlen(task->id), known);
     if (known && known->task->state != TASK_GONE) {
+        known->listed = core->link.poll;
         task_free(task);
     } else if (is_tombstone(core, task->id)) {
         acknowledge_again(core, task);
@@ -313,9 +316,27 @@ void intake_recover(struct core *core)
                                      "(task.max_attempts); send the message again to retry",
                                      t->attempt));
         } else if (t->state == TASK_RECEIVED) {
+            core->link.unsure = core->link.unsure || t->fence != 0;
             queue_add(core->queue, t);
         } else {
             outbox_touch(core, e->job);
         }
     }
+}
+
+void intake_confirm(struct core *core, uint64_t poll)
+{
+    struct entry *e, *next_entry;
+    struct job *job, *next_job;
+
+    HASH_ITER (by_seq, core->by_seq, e, next_entry) {
+        if (e->task->state != TASK_RECEIVED || e->task->fence == 0 || e->listed == poll)
+            continue;
+        core_note(core, LOG_NOTICE, "message_gone", e->task->seq,
+                  "the server no longer lists it for this daemon: it was answered or taken over");
+        intake_forget(core, e);
+    }
+    HASH_ITER (hh, core->jobs, job, next_job)
+        intake_sweep(core, job);
+    core->link.unsure = false;
 }

@@ -37,7 +37,7 @@ void link_failed(struct core *core, uint32_t retry_after_ms)
         l->hold_until_ms = until;
 }
 
-static void poll_succeeded(struct core *core, bool waited)
+static void poll_succeeded(struct core *core, const struct core_event *ev)
 {
     struct link *l = &core->link;
     uint64_t now = core->now.mono_ms, took = now - l->poll_started_ms;
@@ -52,7 +52,8 @@ static void poll_succeeded(struct core *core, bool waited)
     if (l->poll_wait_ms == 0) {
         l->resync = false;
         l->next_resync_ms = now + RESYNC_MS;
-    } else if (!waited) {
+        intake_confirm(core, ev->seq);
+    } else if (!ev->waited) {
         /* no long polls here: at the interval, a fifth of it as jitter */
         uint32_t interval = core->options.poll_interval_ms;
 
@@ -88,7 +89,7 @@ void link_polled(struct core *core, const struct core_event *ev)
     l->listing = false;
     switch (ev->answer) {
     case CORE_ANSWER_OK:
-        poll_succeeded(core, ev->waited);
+        poll_succeeded(core, ev);
         break;
     case CORE_ANSWER_KEY_REFUSED:
         poll_key_refused(core);
@@ -118,6 +119,27 @@ void link_cancel(struct core *core)
     core->link.poll = 0;
 }
 
+/* Whether a plain poll should replace the long one that is in flight. */
+static bool wants_relist(const struct core *core)
+{
+    const struct link *l = &core->link;
+
+    if (core->phase.state != PHASE_SERVING || (l->poll != 0 && l->poll_wait_ms == 0))
+        return false;
+    return l->unsure || (l->left_some && intake_has_room(core));
+}
+
+static void relist(struct core *core)
+{
+    struct link *l = &core->link;
+
+    l->left_some = l->left_some && !intake_has_room(core);
+    l->resync = true;
+    l->next_poll_ms = core->now.mono_ms;
+    l->next_relist_ms = core->now.mono_ms + RELIST_MS;
+    link_cancel(core);
+}
+
 void link_pump(struct core *core)
 {
     struct link *l = &core->link;
@@ -126,12 +148,8 @@ void link_pump(struct core *core)
 
     if (core->phase.state != PHASE_SERVING || l->listing)
         return;
-    if (l->left_some && intake_has_room(core)) {
-        l->left_some = false;
-        l->resync = true;
-        l->next_poll_ms = now;
-        link_cancel(core);
-    }
+    if (wants_relist(core) && now >= l->next_relist_ms)
+        relist(core);
     if (!may_poll(core) || now < l->next_poll_ms || now < l->hold_until_ms)
         return;
     l->poll = ++l->last_poll;
@@ -147,7 +165,11 @@ uint64_t link_deadline(const struct core *core)
 {
     const struct link *l = &core->link;
 
-    if (!may_poll(core))
-        return UINT64_MAX;
-    return l->next_poll_ms > l->hold_until_ms ? l->next_poll_ms : l->hold_until_ms;
+    uint64_t at = UINT64_MAX;
+
+    if (may_poll(core))
+        at = l->next_poll_ms > l->hold_until_ms ? l->next_poll_ms : l->hold_until_ms;
+    if (wants_relist(core) && l->next_relist_ms < at && l->next_relist_ms > core->now.mono_ms)
+        at = l->next_relist_ms;
+    return at;
 }

@@ -58,6 +58,7 @@ static void post(struct core *core, struct job *job, struct entry *e, enum core_
     command->post = what;
     job->posting = what;
     job->posting_entry = e;
+    job->posting_fence = job->fence;
     core->posts++;
     /* behind the others, so that each gets its turn however much the tasks have to say */
     TAILQ_REMOVE(&core->outgoing, job, in_outgoing);
@@ -261,20 +262,20 @@ static void judge_link(struct core *core, const struct core_event *ev)
 
 /* A conflict is the loss of the lease only where one was named, and it is still the one that we
  * hold: a poll may have brought the next while the post was on its way. */
-static enum core_answer meaning_of(const struct job *job, const struct core_event *ev)
+static enum core_answer meaning_of(const struct job *job, enum core_answer answer)
 {
-    if (ev->answer != CORE_ANSWER_CONFLICT)
-        return ev->answer;
-    if (ev->fence != job->fence)
+    if (answer != CORE_ANSWER_CONFLICT)
+        return answer;
+    if (job->posting_fence != job->fence)
         return CORE_ANSWER_DROPPED;
-    return ev->fence == 0 ? CORE_ANSWER_REFUSED : CORE_ANSWER_CONFLICT;
+    return job->fence == 0 ? CORE_ANSWER_REFUSED : CORE_ANSWER_CONFLICT;
 }
 
 void outbox_sent(struct core *core, struct entry *e, const struct core_event *ev)
 {
     struct job *job = e->job;
     enum core_post what = job->posting;
-    enum core_answer answer = meaning_of(job, ev);
+    enum core_answer answer = meaning_of(job, ev->answer);
 
     if (job->posting_entry != e)
         return;

@@ -22,7 +22,7 @@ void running_start(struct core *core)
 {
     struct task *t;
 
-    if (core->phase.state != PHASE_SERVING)
+    if (core->phase.state != PHASE_SERVING || core->link.unsure)
         return;
     while ((t = queue_next(core->queue)) != NULL) {
         struct entry *e = entry_of(core, t);

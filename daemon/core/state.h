@@ -19,6 +19,7 @@ enum {
     JOB_CAP_MS = 5 * 60 * 1000,
     IDLE_BASE_MS = 250, /* after a long poll that brought nothing at once */
     IDLE_CAP_MS = 30 * 1000,
+    RELIST_MS = 1000,           /* between polls that are replaced by plain ones */
     PARKED_MS = 60 * 1000,      /* after a key refusal on a post */
     RESYNC_MS = 10 * 60 * 1000, /* between plain polls, whatever happens */
     PROGRESS_MS = 1000,         /* between progress messages of one job */
@@ -39,6 +40,7 @@ struct entry {
     struct attempt attempt;
     bool ghost; /* acknowledged earlier, listed again: only the ack is repeated, nothing stored */
     bool processing_due;
+    uint64_t listed; /* number of the last poll that listed it */
     struct {
         bool due;
         uint64_t next_ms;
@@ -57,6 +59,7 @@ struct job {
     struct entries entries;
     struct entry *posting_entry; /* whose post is in flight */
     enum core_post posting;
+    uint64_t posting_fence;
     struct backoff backoff;
     uint64_t retry_ms; /* no reply or ack before that */
     bool outgoing;     /* on the list of jobs that may have something to post */
@@ -86,7 +89,11 @@ struct link {
     /* Messages were left at the server: none is taken any more until a plain poll lists them all,
      * as a later one of the same job must not overtake them. */
     bool left_some;
-    bool fruitful; /* the poll in flight brought something new */
+    /* A lease may have been lost since the last plain poll, and what we hold be answered elsewhere:
+     * nothing starts before a plain poll has listed what is ours. */
+    bool unsure;
+    uint64_t next_relist_ms; /* no poll is replaced by a plain one before */
+    bool fruitful;           /* the poll in flight brought something new */
     struct backoff idle;
     uint32_t key_refusals; /* in a row, on polls */
 };
@@ -125,6 +132,8 @@ void intake_message(struct core *core, struct task *task, bool cancelled);
 bool intake_has_room(const struct core *core); /* for what was left at the server */
 void intake_job(struct core *core, const char *job_id, uint64_t fence, bool cancel_requested);
 void intake_recover(struct core *core);
+/* After a plain poll: what waits here under a lease and wasn't listed is another daemon's. */
+void intake_confirm(struct core *core, uint64_t poll);
 bool intake_cancel(struct core *core, const char *job_id);
 void intake_finish(struct core *core, struct entry *e, enum task_reply_kind kind, char *text);
 /* Not ours any more (a message whose reply was taken stays): deleted, its attempt ended. The entry

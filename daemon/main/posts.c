@@ -19,7 +19,7 @@ enum {
 
 struct post {
     struct posts *owner;
-    uint64_t seq, fence;
+    uint64_t seq;
     enum core_post what;
     struct post *next, **place;
 };
@@ -61,13 +61,12 @@ static void post_free(struct post *post)
     free(post);
 }
 
-static struct post *post_new(struct posts *p, uint64_t seq, uint64_t fence, enum core_post what)
+static struct post *post_new(struct posts *p, uint64_t seq, enum core_post what)
 {
     struct post *post = mem_new(struct post);
 
     post->owner = p;
     post->seq = seq;
-    post->fence = fence;
     post->what = what;
     post->next = p->in_flight;
     post->place = &p->in_flight;
@@ -210,8 +209,7 @@ static void on_sent(const struct upstream_answer *answer, void *ctx)
     const struct core_event ev = { .type = CORE_EV_SENT,
                                    .seq = post->seq,
                                    .answer = answer_of(answer),
-                                   .retry_after_ms = answer->retry_after_ms,
-                                   .fence = post->fence };
+                                   .retry_after_ms = answer->retry_after_ms };
 
     if (answer->verdict != UPSTREAM_OK)
         log_warning("post_failed", "post", post_names[post->what], "job", t ? t->job_id : NULL,
@@ -258,9 +256,9 @@ void posts_send(struct posts *p, uint64_t seq, enum core_post what)
     if (body) /* once more where it leaves: the journal may hold what an older mask let through */
         body = mask_text(d->mask, body);
     if (t && what == CORE_POST_ACK)
-        upstream_ack(d->upstream, t->ack_id, fence, on_sent, post_new(p, seq, fence, what));
+        upstream_ack(d->upstream, t->ack_id, fence, on_sent, post_new(p, seq, what));
     else if (body)
-        upstream_submit(d->upstream, body, fence, on_sent, post_new(p, seq, fence, what));
+        upstream_submit(d->upstream, body, fence, on_sent, post_new(p, seq, what));
     else
         wire_run(d, &dropped); /* what it was about ended between the decision and now */
 }

@@ -117,9 +117,7 @@ static void polled(struct world *w, enum core_answer answer, uint32_t retry_afte
 
 static void sent(struct world *w, uint64_t seq, enum core_answer answer)
 {
-    const struct core_event ev = {
-        .type = CORE_EV_SENT, .seq = seq, .answer = answer, .fence = core_fence(w->core, seq)
-    };
+    const struct core_event ev = { .type = CORE_EV_SENT, .seq = seq, .answer = answer };
 
     handle(w, &ev);
 }
@@ -443,6 +441,8 @@ static void nothing_of_a_job_is_taken_back_while_its_lost_task_still_ends(void *
     assert_null(core_task(w->core, 3)); /* else m1 would start, and m2 not be behind it */
     polled(w, CORE_ANSWER_OK, 0);
     ended(w, 2, "too late");
+    polled(w, CORE_ANSWER_OK, 0);
+    later(w, 1000);
     assert_non_null(find(w, CORE_CMD_POLL_CANCEL, 0));
     assert_int_equal(find(w, CORE_CMD_POLL, 0)->wait_ms, 0); /* lists what was passed over */
     arrive(w, "j", "m1");
@@ -454,16 +454,14 @@ static void nothing_of_a_job_is_taken_back_while_its_lost_task_still_ends(void *
 static void an_answer_to_an_old_fence_says_nothing_about_the_new_one(void **state)
 {
     struct world *w = *state;
-    const struct core_event late = {
-        .type = CORE_EV_SENT, .seq = 1, .answer = CORE_ANSWER_CONFLICT, .fence = 5
-    };
 
     begin(w, "j", "m", 1);
     lease(w, "j", 5);
     ended(w, 1, "a");
     expect_send(w, 1, CORE_POST_REPLY);
     lease(w, "j", 7); /* lost and taken again while the reply was on its way */
-    handle(w, &late);
+    assert_int_equal(core_fence(w->core, 1), 5);
+    sent(w, 1, CORE_ANSWER_CONFLICT);
     assert_null(find(w, CORE_CMD_DELETE, 0));
     expect_send(w, 1, CORE_POST_REPLY);
     sent(w, 1, CORE_ANSWER_OK);
@@ -479,6 +477,80 @@ static void the_fence_is_stored_for_what_is_open(void **state)
     assert_int_equal(find(w, CORE_CMD_UPDATE, 1)->task->fence, 5);
     lease(w, "j", 5);
     assert_null(find(w, CORE_CMD_UPDATE, 0));
+}
+
+static struct task *leased(uint64_t seq, const char *job, const char *id, const char *in)
+{
+    struct task *t = stored(seq, job, id, in, 1);
+
+    t->fence = 5;
+    return t;
+}
+
+static void what_waited_under_a_lease_is_run_after_a_restart_only_if_it_is_still_ours(void **state)
+{
+    struct world *w = *state;
+
+    core_free(w->core);
+    w->core = core_new(&defaults, 5);
+    core_restore(w->core, leased(1, "a", "m1", "running"));
+    core_restore(w->core, leased(2, "b", "m2", "received"));
+    core_restore(w->core, leased(3, "c", "m3", "finished"));
+    simple(w, CORE_EV_START);
+    assert_null(find(w, CORE_CMD_SPAWN, 0)); /* another daemon may have answered them meanwhile */
+    expect_send(w, 3, CORE_POST_REPLY);      /* where our own answer stands, its fence decides */
+    polled(w, CORE_ANSWER_DOWN, 0);
+    later(w, core_deadline(w->core) - w->now.mono_ms);
+    arrive(w, "a", "m1");
+    assert_null(find(w, CORE_CMD_SPAWN, 0));
+    polled(w, CORE_ANSWER_OK, 0);
+    assert_non_null(find(w, CORE_CMD_SPAWN, 1));
+    assert_non_null(find(w, CORE_CMD_DELETE, 2));
+    assert_null(core_task(w->core, 2));
+    assert_non_null(core_task(w->core, 3));
+}
+
+static void a_lease_that_was_lost_and_regained_pauses_the_starts_until_all_is_listed(void **state)
+{
+    struct world *w = *state;
+
+    lease(w, "j", 5);
+    begin(w, "j", "m1", 1);
+    arrive(w, "j", "m2");
+    lease(w, "j", 5);
+    arrive(w, "j", "m3");
+    lease(w, "j", 5);
+    polled(w, CORE_ANSWER_OK, 0);
+    later(w, 1000);
+    lease(w, "j", 7); /* what the other did of m2 and m3 we don't know */
+    polled(w, CORE_ANSWER_OK, 0);
+    ended(w, 1, "x");
+    assert_null(find(w, CORE_CMD_SPAWN, 0));
+    arrive(w, "j", "m3");
+    lease(w, "j", 7);
+    polled(w, CORE_ANSWER_OK, 0);
+    assert_non_null(find(w, CORE_CMD_DELETE, 2));
+    assert_non_null(find(w, CORE_CMD_SPAWN, 3));
+}
+
+static void a_server_that_changes_fences_all_the_time_makes_nobody_spin(void **state)
+{
+    struct world *w = *state;
+    unsigned polls = 0;
+    uint64_t end = w->now.mono_ms + 60000, fence = 1;
+
+    arrive(w, "j", "m1");
+    arrive(w, "j", "m2");
+    for (; w->now.mono_ms < end; polls++) {
+        uint64_t poll = w->poll;
+
+        arrive(w, "j", "m2");
+        lease(w, "j", fence++);
+        polled(w, CORE_ANSWER_OK, 0);
+        while (w->poll == poll)
+            later(w, core_deadline(w->core) - w->now.mono_ms);
+    }
+    assert_true(polls < 180);
 }
 
 static void a_conflict_without_a_lease_is_a_refusal(void **state)
@@ -1038,6 +1110,9 @@ int main(void)
         TEST(nothing_of_a_job_is_taken_back_while_its_lost_task_still_ends),
         TEST(an_answer_to_an_old_fence_says_nothing_about_the_new_one),
         TEST(the_fence_is_stored_for_what_is_open),
+        TEST(what_waited_under_a_lease_is_run_after_a_restart_only_if_it_is_still_ours),
+        TEST(a_lease_that_was_lost_and_regained_pauses_the_starts_until_all_is_listed),
+        TEST(a_server_that_changes_fences_all_the_time_makes_nobody_spin),
         TEST(a_conflict_without_a_lease_is_a_refusal),
         TEST(a_lost_lease_drops_a_reply_that_was_not_taken),
         TEST(a_full_outbox_stops_the_intake_and_not_by_polling_all_the_time),

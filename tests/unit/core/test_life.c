@@ -1,6 +1,8 @@
-/* Whole lives of the core from a seed: a disk that commits late, a server that loses answers, tasks
- * that end in every way, and crashes between any two commands. After each life every message has
- * exactly one terminal reply, is acknowledged after it, and ran in the order of its job. */
+/* Whole lives of the core from a seed: one daemon or two of the same agent, disks that commit late,
+ * a server with leases that loses answers, refuses replies and gives jobs to the other daemon,
+ * tasks that end in every way, operators who stop, drain and cancel, and crashes between any two
+ * commands. After each life every message has exactly one terminal reply (or the server refused it
+ * for good), is acknowledged after it, and ran in the order of its job. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sysexits.h>
 
 #include "core/core.h"
 #include "core/turn.h"
@@ -18,46 +21,82 @@
 #include "util/mem.h"
 #include "util/str.h"
 
-enum { MESSAGES = 12, JOBS = 4, SEEDS = 3000, STEPS_MAX = 20000, ROWS_MAX = 64 };
+enum {
+    MESSAGES = 10,
+    JOBS = 4,
+    SIDES = 2,
+    SEEDS = 3000,
+    FAULTY_STEPS = 500, /* then everything must come to its end */
+    STEPS_MAX = 20000,
+    ATTEMPTS_MAX = 4,
+    CONCURRENCY_MAX = 3,
+    NOBODY = SIDES
+};
 
-/* The server's side of a message. */
+/* ---- the server's side ---- */
+
+enum taste { TASTE_FINE, TASTE_TOO_LARGE, TASTE_HUGE, TASTE_UNWANTED };
 struct message {
-    char id[16], job[16];
+    char id[16];
+    unsigned job;
+    enum taste taste; /* what it makes of the reply */
     unsigned replies; /* stored terminal replies: must become 1 */
+    bool refused;     /* instead of that */
     bool acked;
-    bool cancelled;
+    unsigned given; /* to which side */
+};
+struct conversation {
+    char id[16];
+    unsigned holder;
+    uint64_t fence; /* 0 for ever where the server has no leases */
+    bool cancel;
 };
 
-/* A row as the disk has it. */
-struct row {
-    bool used;
-    struct task task;
-};
+/* ---- a daemon's side ---- */
 
 enum pending_kind { PENDING_POLL, PENDING_POST, PENDING_CHILD, PENDING_COMMIT };
 struct pending {
     enum pending_kind kind;
     uint64_t seq;
     enum core_post post;
-    unsigned listed; /* POLL: a bit for each message that was open when it was asked */
-    bool started;    /* CHILD */
-    bool killed;
+    uint64_t fence; /* POST: as it was sent */
+    bool plain;     /* POLL */
+    bool answered;  /* POLL: what follows is on its way back */
+    unsigned listed;
+    struct conversation as[JOBS];
+    bool started, killed; /* CHILD */
+};
+struct row {
+    bool used;
+    struct task task;
+};
+struct side {
+    struct core *core; /* NULL: stopped for good */
+    struct turn *turn;
+    struct core_options options;
+    struct row disk[MESSAGES], batch[MESSAGES], writing[MESSAGES]; /* committed; with all turns */
+    unsigned cuts[MESSAGES]; /* how often a crash found it running */
+    struct pending pending[64];
+    size_t pending_count;
+    bool live;   /* its lease */
+    bool asleep; /* the machine was suspended */
+    bool listed; /* since the start it has heard what is its */
+    bool asked_to_stop, exited;
 };
 
 struct life {
     uint64_t random;
-    struct core *core;
-    struct turn *turn;
     struct core_now now;
     struct message messages[MESSAGES];
-    unsigned offered;                           /* messages that exist at the server so far */
-    struct row disk[ROWS_MAX], batch[ROWS_MAX]; /* committed; and with all turns so far */
-    struct row writing[ROWS_MAX];
-    struct pending pending[64];
-    size_t pending_count;
-    unsigned crashes, faults;
-    bool exited; /* of its own will: it starts again, as after a crash */
-    bool calm;   /* no more faults: everything must come to its end */
+    unsigned offered; /* messages that exist at the server so far */
+    struct conversation jobs[JOBS];
+    struct side sides[SIDES];
+    unsigned count; /* of the sides */
+    bool leases;
+    bool calm;
+    struct tally {
+        unsigned crashes, faults, stops, losses, refusals;
+    } tally;
 };
 
 static uint32_t draw(struct life *l, uint32_t below)
@@ -66,134 +105,163 @@ static uint32_t draw(struct life *l, uint32_t below)
     return (uint32_t)(l->random >> 33) % below;
 }
 
+/* Of what goes wrong, so never in the end. */
 static bool chance(struct life *l, uint32_t percent)
 {
-    return draw(l, 100) < percent;
+    return draw(l, 100) < percent && !l->calm;
+}
+
+static unsigned index_of(const char *id)
+{
+    return (unsigned)strtoul(id + 1, NULL, 10);
+}
+
+static struct conversation *job_of(struct life *l, unsigned message)
+{
+    return &l->jobs[l->messages[message].job];
+}
+
+static bool is_settled(const struct message *m)
+{
+    return m->replies > 0 || m->refused;
 }
 
 /* ---- the disk ---- */
 
-static struct row *row_of(struct row rows[ROWS_MAX], const char *id)
+static void write_row(struct life *l, struct side *s, const struct task *t)
 {
-    for (size_t i = 0; i < ROWS_MAX; i++)
-        if (rows[i].used && strcmp(rows[i].task.id, id) == 0)
-            return &rows[i];
-    return NULL;
-}
+    unsigned i = index_of(t->id);
+    struct row *row = &s->batch[i];
 
-static char *intern(struct life *l, const char *id, bool job)
-{
-    for (size_t i = 0; i < MESSAGES; i++)
-        if (strcmp(l->messages[i].id, id) == 0)
-            return job ? l->messages[i].job : l->messages[i].id;
-    fail();
-    return NULL;
-}
-
-static void write_row(struct life *l, const struct task *t)
-{
-    struct row *row = row_of(l->batch, t->id);
-
-    for (size_t i = 0; !row && i < ROWS_MAX; i++)
-        row = l->batch[i].used ? NULL : &l->batch[i];
-    assert_non_null(row);
+    if (t->state == TASK_FINISHED && t->reply && strstr(t->reply, "was interrupted"))
+        assert_true(s->cuts[i] >= ATTEMPTS_MAX); /* a stop of ours costs no attempt */
     row->used = true;
-    row->task = *t; /* only values and what intern() gives are read back */
-    row->task.id = row->task.ack_id = intern(l, t->id, false);
-    row->task.job_id = intern(l, t->id, true);
+    row->task = *t; /* only values and these are read back */
+    row->task.id = row->task.ack_id = l->messages[i].id;
+    row->task.job_id = job_of(l, i)->id;
 }
 
-static void store(struct life *l, const struct core_command *c)
+static void store(struct life *l, struct side *s, const struct core_command *c)
 {
-    if (c->type == CORE_CMD_INSERT || c->type == CORE_CMD_UPDATE)
-        write_row(l, c->task);
-    else if (c->type == CORE_CMD_DELETE)
-        row_of(l->batch, c->task->id)->used = false;
+    struct row *row = c->task ? &s->batch[index_of(c->task->id)] : NULL;
+
+    if (c->type == CORE_CMD_PURGE)
+        return;
+    assert_int_equal(row->used,
+                     c->type != CORE_CMD_INSERT); /* else the journal refuses the batch */
+    if (c->type == CORE_CMD_DELETE)
+        row->used = false;
+    else
+        write_row(l, s, c->task);
 }
 
-/* ---- the world ---- */
+/* ---- commands ---- */
 
-static struct pending *add_pending(struct life *l, enum pending_kind kind, uint64_t seq)
+static struct pending *add_pending(struct side *s, enum pending_kind kind, uint64_t seq)
 {
-    struct pending *p = &l->pending[l->pending_count++];
+    struct pending *p = &s->pending[s->pending_count++];
 
-    assert_true(l->pending_count < ARRAY_SIZE(l->pending));
+    assert_true(s->pending_count < ARRAY_SIZE(s->pending));
     *p = (struct pending){ .kind = kind, .seq = seq };
     return p;
 }
 
-static void drop_pending(struct life *l, size_t i)
+static void drop_pending(struct side *s, size_t i)
 {
-    l->pending[i] = l->pending[--l->pending_count];
+    s->pending[i] = s->pending[--s->pending_count];
 }
 
-static void drop_polls(struct life *l)
+static size_t find_pending(const struct side *s, enum pending_kind kind, uint64_t seq)
 {
-    for (size_t i = l->pending_count; i-- > 0;)
-        if (l->pending[i].kind == PENDING_POLL)
-            drop_pending(l, i);
+    size_t i = 0;
+
+    while (i < s->pending_count &&
+           (s->pending[i].kind != kind || (seq && s->pending[i].seq != seq)))
+        i++;
+    return i;
 }
 
-/* Invariant 3: one at a time in a job, and none before an earlier one is over. */
-static void check_spawn(struct life *l, uint64_t seq)
+/* Invariants 2 and 3: one at a time in a job, none before an earlier one is over, and none that is
+ * answered as far as this daemon could know. */
+static void check_spawn(struct life *l, struct side *s, uint64_t seq)
 {
-    const struct task *t = core_task(l->core, seq);
-    const struct row *row = row_of(l->disk, t->id);
+    const struct task *t = core_task(s->core, seq);
+    unsigned index = index_of(t->id), running = 0;
+    const struct conversation *job = job_of(l, index);
+    bool holds = core_fence(s->core, seq) == job->fence && job->holder == (unsigned)(s - l->sides);
 
-    assert_non_null(row); /* stored before it acts */
-    assert_int_equal(row->task.state, TASK_RUNNING);
-    for (size_t i = 0; i < l->pending_count; i++) {
+    assert_true(s->disk[index].used); /* stored before it acts */
+    assert_int_equal(s->disk[index].task.state, TASK_RUNNING);
+    for (size_t i = 0; i < s->pending_count; i++) {
         const struct task *other =
-            l->pending[i].kind == PENDING_CHILD ? core_task(l->core, l->pending[i].seq) : NULL;
+            s->pending[i].kind == PENDING_CHILD ? core_task(s->core, s->pending[i].seq) : NULL;
 
+        running += other != NULL;
         assert_false(other && strcmp(other->job_id, t->job_id) == 0);
     }
-    for (size_t i = 0; i < MESSAGES; i++) {
-        const struct row *earlier = row_of(l->disk, l->messages[i].id);
+    assert_true(running < CONCURRENCY_MAX);
+    assert_true(s->listed || !l->leases);
+    for (unsigned i = 0; i < index; i++)
+        if (holds && l->messages[i].job == l->messages[index].job)
+            assert_true(is_settled(&l->messages[i]) ||
+                        (s->disk[i].used && s->disk[i].task.state >= TASK_FINISHED));
+    if (holds)
+        assert_false(is_settled(&l->messages[index]));
+}
 
-        if (strcmp(l->messages[i].id, t->id) == 0) {
-            assert_int_equal(l->messages[i].replies, 0); /* invariant 2 */
-            break;
-        }
-        if (strcmp(l->messages[i].job, t->job_id) == 0)
-            assert_true(earlier && earlier->task.state >= TASK_FINISHED);
+static void spawn(struct life *l, struct side *s, uint64_t seq)
+{
+    const struct ending ending = { .failed_to_start = true, .stderr_tail = "" };
+    const struct core_event unstarted = { .type = CORE_EV_ENDED, .seq = seq, .ending = &ending };
+    struct core_commands commands = { 0 };
+
+    if (core_may_spawn(s->core, seq)) {
+        check_spawn(l, s, seq);
+        add_pending(s, PENDING_CHILD, seq);
+        return;
     }
+    core_handle(s->core, &unstarted, &l->now, &commands);
+    for (size_t i = 0; i < commands.len; i++) {
+        if (core_command_is_storing(commands.items[i].type))
+            store(l, s, &commands.items[i]);
+        turn_add(s->turn, &commands.items[i]);
+    }
+    core_commands_done(&commands);
 }
 
-static unsigned open_messages(const struct life *l)
+static void act(struct life *l, struct side *s, const struct core_command *c)
 {
-    unsigned open = 0;
+    struct pending *p;
+    size_t at;
 
-    for (unsigned i = 0; i < l->offered; i++)
-        open |= l->messages[i].acked ? 0 : 1u << i;
-    return open;
-}
-
-static void act(struct life *l, const struct core_command *c)
-{
     switch (c->type) {
     case CORE_CMD_SPAWN:
-        check_spawn(l, c->seq);
-        add_pending(l, PENDING_CHILD, c->seq);
+        spawn(l, s, c->seq);
         break;
     case CORE_CMD_KILL:
-        for (size_t i = 0; i < l->pending_count; i++)
-            if (l->pending[i].kind == PENDING_CHILD && l->pending[i].seq == c->seq)
-                l->pending[i].killed = true;
+        at = find_pending(s, PENDING_CHILD, c->seq);
+        if (at < s->pending_count)
+            s->pending[at].killed = true;
         break;
     case CORE_CMD_POLL:
-        for (size_t i = 0; i < l->pending_count; i++)
-            assert_int_not_equal(l->pending[i].kind, PENDING_POLL); /* one poll at a time */
-        add_pending(l, PENDING_POLL, c->seq)->listed = open_messages(l);
+        assert_int_equal(find_pending(s, PENDING_POLL, 0), s->pending_count); /* one at a time */
+        add_pending(s, PENDING_POLL, c->seq)->plain = c->wait_ms == 0;
         break;
     case CORE_CMD_POLL_CANCEL:
-        drop_polls(l);
+        at = find_pending(s, PENDING_POLL, 0);
+        if (at < s->pending_count)
+            drop_pending(s, at);
         break;
     case CORE_CMD_SEND:
-        add_pending(l, PENDING_POST, c->seq)->post = c->post;
+        p = add_pending(s, PENDING_POST, c->seq);
+        p->post = c->post;
+        p->fence = core_fence(s->core, c->seq);
         break;
     case CORE_CMD_EXIT:
-        l->exited = true;
+        /* 75 also where a task took too long to end: here nobody sees to that it does in time */
+        assert_true(c->code == EX_NOPERM || c->code == EX_TEMPFAIL ||
+                    (s->asked_to_stop && c->code == EX_OK));
+        s->exited = true;
         break;
     case CORE_CMD_READY:
     case CORE_CMD_NOTE:
@@ -205,223 +273,345 @@ static void act(struct life *l, const struct core_command *c)
     }
 }
 
-static void give(struct life *l, const struct core_event *ev)
+static void give(struct life *l, struct side *s, const struct core_event *ev)
 {
     struct core_commands commands = { 0 };
 
     l->now.entropy = draw(l, UINT32_MAX);
-    core_handle(l->core, ev, &l->now, &commands);
+    core_handle(s->core, ev, &l->now, &commands);
     for (size_t i = 0; i < commands.len; i++) {
         if (core_command_is_storing(commands.items[i].type))
-            store(l, &commands.items[i]);
-        turn_add(l->turn, &commands.items[i]);
+            store(l, s, &commands.items[i]);
+        turn_add(s->turn, &commands.items[i]);
     }
     core_commands_done(&commands);
 }
 
-static void end_turn(struct life *l)
+static void end_turn(struct life *l, struct side *s)
 {
     struct core_command c;
+    bool acted;
 
-    if (turn_end(l->turn)) {
-        memcpy(l->writing, l->batch, sizeof l->writing);
-        add_pending(l, PENDING_COMMIT, 0);
-    }
-    while (turn_take(l->turn, &c))
-        act(l, &c);
+    do {
+        acted = false;
+        if (turn_end(s->turn)) {
+            memcpy(s->writing, s->batch, sizeof s->writing);
+            add_pending(s, PENDING_COMMIT, 0);
+        }
+        while (!s->exited && turn_take(s->turn, &c)) {
+            act(l, s, &c);
+            acted = true;
+        }
+    } while (acted);
 }
 
-static const struct core_options options = {
-    .max_concurrency = 3,
-    .max_queued = 5,
-    .max_attempts = 1000000,
-    .poll_ms = 50000,
-    .poll_interval_ms = 30000,
-    .drain_timeout_ms = 300000,
-    .task_timeout_ms = 3600000,
-    .task_idle_timeout_ms = 600000,
-    .reply_limit_bytes = 1 << 18,
-    .journal_retention_s = 1 << 30,
-    .program = "worker",
-};
+/* ---- starts and ends ---- */
+
+static struct task *restored(const struct task *from)
+{
+    struct task *t = task_new();
+
+    *t = (struct task){ .seq = from->seq,
+                        .fence = from->fence,
+                        .attempt = from->attempt,
+                        .reply_kind = from->reply_kind,
+                        .shortened = from->shortened,
+                        .cancelled = from->cancelled,
+                        .id = mem_strdup(from->id),
+                        .ack_id = mem_strdup(from->id),
+                        .job_id = mem_strdup(from->job_id),
+                        .reply = mem_strdup("r") };
+    assert_int_equal(task_restore(t, task_state_name(from->state)), 0);
+    return t;
+}
 
 /* From what the disk has, in order of seq, as store_load() gives it. */
-static void start(struct life *l)
+static void start(struct life *l, struct side *s)
 {
     const struct core_event ev = { .type = CORE_EV_START };
-    uint64_t last = 0, next;
+    uint64_t last = 0;
 
-    for (size_t i = 0; i < ROWS_MAX; i++)
-        if (l->disk[i].used && l->disk[i].task.seq > last)
-            last = l->disk[i].task.seq;
-    l->core = core_new(&options, last);
-    l->turn = turn_new();
-    for (uint64_t seq = 1; seq <= last; seq = next) {
-        next = seq + 1;
-        for (size_t i = 0; i < ROWS_MAX; i++) {
-            const struct task *from = &l->disk[i].task;
-            struct task *t;
-
-            if (!l->disk[i].used || from->seq != seq)
-                continue;
-            if (from->state == TASK_ACKED) {
-                core_restore_tombstone(l->core, from->id, from->updated_ms);
-                continue;
-            }
-            t = task_new();
-            *t = (struct task){ .seq = from->seq,
-                                .attempt = from->attempt,
-                                .reply_kind = from->reply_kind,
-                                .cancelled = from->cancelled,
-                                .id = mem_strdup(from->id),
-                                .ack_id = mem_strdup(from->id),
-                                .job_id = mem_strdup(from->job_id),
-                                .reply = mem_strdup("r") };
-            assert_int_equal(task_restore(t, task_state_name(from->state)), 0);
-            core_restore(l->core, t);
-        }
-    }
-    give(l, &ev);
-    end_turn(l);
+    for (unsigned i = 0; i < MESSAGES; i++)
+        if (s->disk[i].used && s->disk[i].task.seq > last)
+            last = s->disk[i].task.seq;
+    s->core = core_new(&s->options, last);
+    s->turn = turn_new();
+    for (uint64_t seq = 1; seq <= last; seq++)
+        for (unsigned i = 0; i < MESSAGES; i++)
+            if (s->disk[i].used && s->disk[i].task.seq == seq &&
+                s->disk[i].task.state != TASK_ACKED)
+                core_restore(s->core, restored(&s->disk[i].task));
+    for (unsigned i = 0; i < MESSAGES; i++)
+        if (s->disk[i].used && s->disk[i].task.state == TASK_ACKED)
+            core_restore_tombstone(s->core, l->messages[i].id, s->disk[i].task.updated_ms);
+    s->exited = s->asked_to_stop = s->listed = false;
+    give(l, s, &ev);
+    end_turn(l, s);
 }
 
-/* The batch on its way is on the disk or it is not; nothing else survives. */
-static void crash(struct life *l)
+/* The batch on its way is on the disk (after an orderly end), or it may be; nothing else is. */
+static void restart(struct life *l, struct side *s)
 {
-    for (size_t i = 0; i < l->pending_count; i++)
-        if (l->pending[i].kind == PENDING_COMMIT && chance(l, 50))
-            memcpy(l->disk, l->writing, sizeof l->disk);
-    memcpy(l->batch, l->disk, sizeof l->batch);
-    l->pending_count = 0;
-    l->exited = false;
-    core_free(l->core);
-    turn_free(l->turn);
-    l->crashes++;
-    start(l);
+    size_t at = find_pending(s, PENDING_COMMIT, 0);
+
+    if (at < s->pending_count && (s->exited || draw(l, 2) == 0))
+        memcpy(s->disk, s->writing, sizeof s->disk);
+    memcpy(s->batch, s->disk, sizeof s->batch);
+    for (unsigned i = 0; i < MESSAGES; i++)
+        s->cuts[i] += s->disk[i].used && s->disk[i].task.state == TASK_RUNNING;
+    s->pending_count = 0;
+    core_free(s->core);
+    turn_free(s->turn);
+    start(l, s);
 }
+
+static void meddle(struct life *l, struct side *s)
+{
+    static const enum core_event_type words[] = { CORE_EV_DRAIN, CORE_EV_TERM, CORE_EV_TERM,
+                                                  CORE_EV_QUIT, CORE_EV_CANCEL };
+    const struct core_event ev = { .type = words[draw(l, ARRAY_SIZE(words))],
+                                   .job_id = l->jobs[draw(l, JOBS)].id };
+
+    s->asked_to_stop = s->asked_to_stop || ev.type != CORE_EV_CANCEL;
+    l->tally.stops++;
+    give(l, s, &ev);
+    if (draw(l, 4) == 0) {
+        s->options.max_concurrency = 1 + draw(l, CONCURRENCY_MAX);
+        s->options.max_queued = 1 + draw(l, 6);
+        core_set_options(s->core, &s->options);
+    }
+}
+
+/* ---- the server ---- */
 
 static enum core_answer fault(struct life *l)
 {
-    static const enum core_answer faults[] = { CORE_ANSWER_DOWN, CORE_ANSWER_BUSY,
-                                               CORE_ANSWER_FAILED };
+    static const enum core_answer faults[] = { CORE_ANSWER_DOWN,   CORE_ANSWER_DOWN,
+                                               CORE_ANSWER_BUSY,   CORE_ANSWER_FAILED,
+                                               CORE_ANSWER_FAILED, CORE_ANSWER_KEY_REFUSED };
 
-    l->faults++;
+    l->tally.faults++;
     return faults[draw(l, ARRAY_SIZE(faults))];
 }
 
-/* The answer may have been made when the question came: then it lists what is acked by now. */
-static void answer_poll(struct life *l, const struct pending *p)
+/* What the one before had is anybody's again, and what is answered needs nobody any more. */
+static void take_job(struct life *l, unsigned job, unsigned side)
 {
-    struct core_event done = { .type = CORE_EV_POLLED, .seq = p->seq, .waited = true };
-    bool stale = !l->calm && chance(l, 30);
+    struct conversation *c = &l->jobs[job];
 
-    if (!l->calm && chance(l, 20)) {
-        done.answer = fault(l);
-        give(l, &done);
+    if (c->holder == side)
         return;
+    l->tally.losses += c->holder != NOBODY;
+    c->holder = side;
+    c->fence += l->leases;
+    for (unsigned i = 0; i < l->offered; i++) {
+        if (l->messages[i].job != job)
+            continue;
+        l->messages[i].given = NOBODY;
+        l->messages[i].acked = l->messages[i].acked || is_settled(&l->messages[i]);
     }
-    if (l->offered < MESSAGES && chance(l, 60))
-        l->offered += 1 + draw(l, MESSAGES - l->offered);
+}
+
+static void list(struct life *l, unsigned side, struct pending *p)
+{
+    bool shut[JOBS] = { false };
+
     for (unsigned i = 0; i < l->offered; i++) {
         struct message *m = &l->messages[i];
-        struct core_event ev = { .type = CORE_EV_MESSAGE, .seq = p->seq };
+        struct conversation *job = &l->jobs[m->job];
+        bool free = job->holder == side || job->holder == NOBODY || !l->sides[job->holder].live;
 
-        if (stale ? !(p->listed & 1u << i) : m->acked)
+        shut[m->job] = shut[m->job] || !free;
+        if (m->acked || shut[m->job] || (m->given == side && !p->plain))
             continue;
-        ev.task = task_new();
-        ev.task->id = mem_strdup(m->id);
-        ev.task->ack_id = mem_strdup(m->id);
-        ev.task->job_id = mem_strdup(m->job);
-        give(l, &ev);
-        if (m->replies == 0 && (m->cancelled || (!l->calm && chance(l, 2)))) {
-            const struct core_event cancel = {
-                .type = CORE_EV_JOB, .seq = p->seq, .job_id = m->job, .cancel_requested = true
-            };
-
-            m->cancelled = true;
-            give(l, &cancel);
-        }
+        take_job(l, m->job, side);
+        if (m->acked)
+            continue;
+        m->given = side;
+        p->listed |= 1u << i;
     }
-    give(l, &done);
+    memcpy(p->as, l->jobs, sizeof p->as);
+    p->answered = true;
 }
 
-static void answer_post(struct life *l, const struct pending *p)
+static void deliver_listing(struct life *l, struct side *s, const struct pending *p)
 {
-    struct core_event ev = { .type = CORE_EV_SENT, .seq = p->seq };
-    const struct task *t = core_task(l->core, p->seq);
-    struct message *m = NULL;
-    bool lost_before = !l->calm && chance(l, 15), lost_after = !l->calm && chance(l, 15);
+    const struct core_event done = { .type = CORE_EV_POLLED, .seq = p->seq, .waited = !p->plain };
 
-    for (unsigned i = 0; t && i < MESSAGES; i++)
-        if (strcmp(l->messages[i].id, t->id) == 0)
-            m = &l->messages[i];
-    assert_non_null(m); /* a post's message stays until the answer */
-    if (!lost_before && p->post == CORE_POST_REPLY) {
-        const struct row *row = row_of(l->disk, m->id);
+    s->listed = s->listed || p->plain;
 
-        assert_true(row && row->task.state >= TASK_FINISHED); /* stored before it is sent */
-        m->replies = 1; /* a second one with the same id is answered and not stored */
+    for (unsigned j = 0; j < JOBS; j++) {
+        struct core_event ev = { .seq = p->seq,
+                                 .job_id = p->as[j].id,
+                                 .fence = p->as[j].fence,
+                                 .cancel_requested = p->as[j].cancel };
+
+        for (unsigned i = 0; i < MESSAGES; i++) {
+            if (l->messages[i].job != j || !(p->listed & 1u << i))
+                continue;
+            ev.type = CORE_EV_MESSAGE;
+            ev.task = task_new();
+            ev.task->id = mem_strdup(l->messages[i].id);
+            ev.task->ack_id = mem_strdup(l->messages[i].id);
+            ev.task->job_id = mem_strdup(p->as[j].id);
+            ev.task->fence = p->as[j].fence;
+            give(l, s, &ev);
+        }
+        if (ev.type != CORE_EV_MESSAGE && p->as[j].holder != (unsigned)(s - l->sides))
+            continue; /* not listed */
+        ev.type = CORE_EV_JOB;
+        give(l, s, &ev);
     }
-    if (!lost_before && p->post == CORE_POST_ACK) {
-        assert_int_equal(m->replies, 1); /* invariant 1: acknowledged only after the reply */
+    give(l, s, &done);
+}
+
+static void answer_poll(struct life *l, struct side *s, size_t at)
+{
+    struct pending *p = &s->pending[at], copy;
+    struct core_event lost = { .type = CORE_EV_POLLED, .seq = p->seq };
+
+    s->live = true;
+    if (!p->answered) {
+        if (l->offered < MESSAGES && draw(l, 100) < 60)
+            l->offered += 1 + draw(l, MESSAGES - l->offered);
+        if (chance(l, 5))
+            l->jobs[draw(l, JOBS)].cancel = true;
+        list(l, (unsigned)(s - l->sides), p);
+        if (chance(l, 30))
+            return; /* it travels for a while */
+    }
+    copy = *p;
+    drop_pending(s, at);
+    if (chance(l, 15)) {
+        lost.answer = fault(l);
+        give(l, s, &lost);
+    } else {
+        deliver_listing(l, s, &copy);
+    }
+}
+
+static enum core_answer store_reply(struct life *l, struct message *m, const struct task *t)
+{
+    if (m->taste == TASTE_UNWANTED || (m->taste == TASTE_HUGE && t->shortened)) {
+        l->tally.refusals += !m->refused;
+        m->refused = true;
+    }
+    if (m->taste == TASTE_UNWANTED)
+        return CORE_ANSWER_REFUSED;
+    if (m->taste == TASTE_HUGE || (m->taste == TASTE_TOO_LARGE && !t->shortened))
+        return CORE_ANSWER_TOO_LARGE;
+    m->replies = 1;
+    return CORE_ANSWER_OK;
+}
+
+static enum core_answer carry_out(struct life *l, struct side *s, const struct pending *p,
+                                  const struct task *t)
+{
+    unsigned index = index_of(t->id);
+    struct message *m = &l->messages[index];
+    struct conversation *job = job_of(l, index);
+    const struct row *row = &s->disk[index];
+
+    s->live = true;
+    if (p->post == CORE_POST_REPLY) {
+        assert_true(row->used && row->task.state >= TASK_FINISHED); /* stored before it is sent */
+        if (m->replies > 0) /* the same id: answered and not stored, or by older servers refused */
+            return l->leases || draw(l, 2) ? CORE_ANSWER_OK : CORE_ANSWER_CONFLICT;
+    }
+    if (p->post == CORE_POST_ACK && m->acked)
+        return CORE_ANSWER_OK;
+    if (p->fence != job->fence)
+        return CORE_ANSWER_CONFLICT;
+    if (p->post == CORE_POST_REPLY)
+        return store_reply(l, m, t);
+    if (p->post == CORE_POST_ACK) {
+        assert_true(is_settled(m)); /* invariant 1: acknowledged only after the reply */
         m->acked = true;
     }
-    ev.answer = lost_before || lost_after ? fault(l) : CORE_ANSWER_OK;
-    give(l, &ev);
+    return CORE_ANSWER_OK;
 }
 
-static void turn_child(struct life *l, size_t i)
+static void answer_post(struct life *l, struct side *s, const struct pending *p)
 {
-    struct pending *p = &l->pending[i];
-    const struct task *t = core_task(l->core, p->seq);
-    const struct row *row = row_of(l->disk, t->id);
-    struct ending ending = { .ok = true, .text = "answer", .stderr_tail = "" };
-    struct core_event ev = { .type = CORE_EV_STARTED, .seq = p->seq };
+    struct core_event ev = { .type = CORE_EV_SENT, .seq = p->seq };
+    const struct task *t = core_task(s->core, p->seq);
 
-    assert_true(row && row->task.state < TASK_FINISHED); /* invariant 2: no reply, then a run */
-    if (!p->started && !p->killed && chance(l, 80)) {
+    assert_non_null(t); /* a post's message stays until the answer */
+    if (chance(l, 12)) {
+        ev.answer = fault(l);
+    } else {
+        ev.answer = carry_out(l, s, p, t);
+        if (chance(l, 12)) /* the answer is lost */
+            ev.answer = fault(l);
+    }
+    give(l, s, &ev);
+}
+
+/* ---- tasks ---- */
+
+static void turn_child(struct life *l, struct side *s, size_t at)
+{
+    struct pending *p = &s->pending[at];
+    const struct core_progress progress = { .text = "line" };
+    struct core_event ev = { .type = CORE_EV_STARTED, .seq = p->seq, .progress = &progress };
+    struct ending ending = { .ok = true, .text = "answer", .stderr_tail = "" };
+
+    if (!p->started && !p->killed && draw(l, 100) < 80) {
         p->started = true;
-        give(l, &ev);
+        give(l, s, &ev);
         return;
     }
-    if (!p->started && chance(l, 20))
+    if (p->started && draw(l, 100) < 30) {
+        ev.type = draw(l, 10) == 0 ? CORE_EV_OVERFLOW : CORE_EV_PROGRESS;
+        give(l, s, &ev);
+        return;
+    }
+    if (!p->started && draw(l, 100) < 20)
         ending = (struct ending){ .failed_to_start = true, .start_error = "no" };
-    else if (p->killed || chance(l, 20))
+    else if (p->killed || draw(l, 100) < 20)
         ending = (struct ending){ .status = 15, .stderr_tail = "" };
+    ending.stuck = chance(l, 1);
     ev.type = CORE_EV_ENDED;
     ev.ending = &ending;
-    drop_pending(l, i);
-    give(l, &ev);
+    drop_pending(s, at);
+    give(l, s, &ev);
 }
 
-static void step(struct life *l)
+/* ---- time ---- */
+
+static void pass_time(struct life *l, struct side *s)
 {
-    size_t i = l->pending_count > 0 ? draw(l, (uint32_t)l->pending_count) : 0;
-    struct pending p = l->pending_count > 0 ? l->pending[i] : (struct pending){ 0 };
     const struct core_event tick = { .type = CORE_EV_TICK };
+    uint64_t deadline = core_deadline(s->core);
 
-    if (l->pending_count == 0 || chance(l, 15)) {
-        uint64_t deadline = core_deadline(l->core);
+    if (deadline != UINT64_MAX && deadline > l->now.mono_ms) {
+        l->now.wall_ms += (int64_t)(deadline - l->now.mono_ms);
+        l->now.mono_ms = deadline;
+    }
+    give(l, s, &tick);
+}
 
-        if (deadline != UINT64_MAX && deadline > l->now.mono_ms) {
-            l->now.wall_ms += (int64_t)(deadline - l->now.mono_ms);
-            l->now.mono_ms = deadline;
-        }
-        give(l, &tick);
+static void step(struct life *l, struct side *s)
+{
+    size_t i = s->pending_count > 0 ? draw(l, (uint32_t)s->pending_count) : 0;
+    struct pending p;
+
+    if (s->pending_count == 0 || draw(l, 100) < 15) {
+        pass_time(l, s);
         return;
     }
+    p = s->pending[i];
     if (p.kind == PENDING_CHILD) {
-        turn_child(l, i);
-        return;
-    }
-    drop_pending(l, i);
-    if (p.kind == PENDING_POLL) {
-        answer_poll(l, &p);
+        turn_child(l, s, i);
+    } else if (p.kind == PENDING_POLL) {
+        answer_poll(l, s, i);
     } else if (p.kind == PENDING_POST) {
-        answer_post(l, &p);
+        drop_pending(s, i);
+        answer_post(l, s, &p);
     } else {
-        memcpy(l->disk, l->writing, sizeof l->disk);
-        turn_committed(l->turn);
+        drop_pending(s, i);
+        memcpy(s->disk, s->writing, sizeof s->disk);
+        turn_committed(s->turn);
     }
 }
 
@@ -433,35 +623,90 @@ static bool is_over(const struct life *l)
     return true;
 }
 
-static void live(uint64_t seed, unsigned *crashes, unsigned *faults)
+/* Who says nothing for long loses its lease. In the end the first one is gone for good. */
+static void sleep_or_wake(struct life *l)
+{
+    unsigned who = draw(l, l->count);
+
+    for (unsigned i = 0; i < l->count; i++) {
+        l->sides[i].asleep = l->count > 1 && (l->calm ? i == 0 : i == who && draw(l, 2));
+        l->sides[i].live = l->sides[i].live && !l->sides[i].asleep;
+    }
+}
+
+static const struct core_options usual = {
+    .max_queued = 4,
+    .max_attempts = ATTEMPTS_MAX,
+    .poll_ms = 50000,
+    .poll_interval_ms = 30000,
+    .drain_timeout_ms = 300000,
+    .task_timeout_ms = 3600000,
+    .task_idle_timeout_ms = 600000,
+    .reply_limit_bytes = 1 << 18,
+    .journal_retention_s = 1 << 30,
+    .program = "worker",
+};
+
+static void be_born(struct life *l, uint64_t seed)
+{
+    l->random = seed * 2654435761u + 1;
+    l->now = (struct core_now){ .mono_ms = 1000, .wall_ms = 1700000000000 };
+    l->count = 1 + draw(l, SIDES);
+    l->leases = l->count > 1 || draw(l, 2);
+    for (unsigned j = 0; j < JOBS; j++) {
+        l->jobs[j].holder = NOBODY;
+        (void)snprintf(l->jobs[j].id, sizeof l->jobs[j].id, "j%u", j);
+    }
+    for (unsigned i = 0; i < MESSAGES; i++) {
+        struct message *m = &l->messages[i];
+        uint32_t taste = draw(l, 20);
+
+        *m = (struct message){ .job = draw(l, JOBS), .given = NOBODY };
+        m->taste = taste < 4 ? (enum taste)taste : TASTE_FINE;
+        (void)snprintf(m->id, sizeof m->id, "m%02u", i);
+    }
+    for (unsigned n = 0; n < l->count; n++) {
+        l->sides[n].options = usual;
+        l->sides[n].options.max_concurrency = 1 + draw(l, CONCURRENCY_MAX);
+        start(l, &l->sides[n]);
+    }
+}
+
+static void live(uint64_t seed, struct tally *tally)
 {
     struct life *l = mem_new(struct life);
 
-    l->random = seed * 2654435761u + 1;
-    l->now = (struct core_now){ .mono_ms = 1000, .wall_ms = 1700000000000 };
-    for (unsigned i = 0; i < MESSAGES; i++) {
-        (void)snprintf(l->messages[i].id, sizeof l->messages[i].id, "m%02u", i);
-        (void)snprintf(l->messages[i].job, sizeof l->messages[i].job, "j%u", draw(l, JOBS));
-    }
-    start(l);
+    be_born(l, seed);
     for (unsigned n = 0; !is_over(l); n++) {
-        l->calm = n > 400;
+        struct side *s;
+
+        l->calm = n >= FAULTY_STEPS;
         if (n > STEPS_MAX)
             fail_msg("seed %llu never comes to its end", (unsigned long long)seed);
-        if (l->exited || (!l->calm && chance(l, 3))) {
-            crash(l);
+        if (n % 40 == 0 || n == FAULTY_STEPS)
+            sleep_or_wake(l);
+        s = &l->sides[draw(l, l->count)];
+        if (s->asleep)
+            continue;
+        if (s->exited || chance(l, 2)) {
+            l->tally.crashes += !s->exited;
+            restart(l, s);
             continue;
         }
-        step(l);
-        if (chance(l, 70)) /* several events may share a turn */
-            end_turn(l);
+        if (chance(l, 1))
+            meddle(l, s);
+        step(l, s);
+        if (draw(l, 100) < 70) /* several events may share a turn */
+            end_turn(l, s);
     }
     for (unsigned i = 0; i < MESSAGES; i++)
-        assert_int_equal(l->messages[i].replies, 1);
-    *crashes += l->crashes;
-    *faults += l->faults;
-    core_free(l->core);
-    turn_free(l->turn);
+        assert_int_equal(l->messages[i].replies + l->messages[i].refused, 1);
+    for (unsigned i = 0; i < sizeof *tally / sizeof(unsigned); i++)
+        ((unsigned *)tally)[i] += ((const unsigned *)&l->tally)[i];
+    for (unsigned n = 0; n < l->count; n++) {
+        core_free(l->sides[n].core);
+        turn_free(l->sides[n].turn);
+    }
     free(l);
 }
 
@@ -477,13 +722,16 @@ static int tell_seed(void **state)
 
 static void every_life_ends_with_one_reply_to_each_message(void **state)
 {
-    unsigned crashes = 0, faults = 0;
+    struct tally sum = { 0 };
 
     (void)state;
     for (last_seed = 1; last_seed <= SEEDS; last_seed++)
-        live(last_seed, &crashes, &faults);
-    print_message("%d lives, %u crashes, %u faults of the server\n", SEEDS, crashes, faults);
-    assert_true(crashes > SEEDS && faults > SEEDS);
+        live(last_seed, &sum);
+    print_message("%d lives: %u crashes, %u faults of the server, %u words of operators, %u jobs "
+                  "taken over, %u replies refused\n",
+                  SEEDS, sum.crashes, sum.faults, sum.stops, sum.losses, sum.refusals);
+    assert_true(sum.crashes > SEEDS && sum.faults > SEEDS && sum.stops > SEEDS);
+    assert_true(sum.losses > SEEDS / 10 && sum.refusals > SEEDS / 10);
 }
 
 int main(void)
