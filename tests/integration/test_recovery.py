@@ -256,7 +256,7 @@ class SmallDisk:
              f"mount -t tmpfs -o mode=0700,size={size} none '{daemon.state}' && echo mounted && "
              "exec cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert self.holder.stdout.readline() == b"mounted\n"
-        daemon.wrap = ["nsenter", "-t", str(self.holder.pid), "-m", "--wd=.", "--"]
+        daemon.wrap = ["nsenter", "-t", str(self.holder.pid), "-m", "-r", "--wd=.", "--"]
         self.root = f"/proc/{self.holder.pid}/root{daemon.state}"
 
     def fill(self):
