@@ -234,7 +234,7 @@ def test_damage_found_while_serving_is_500_and_the_hub_goes_on(tmp_path):
     answer = hub.api("GET", f"/conversations/{job}/messages")
     assert answer.status == 500
     assert "database" in answer.json["error"]
-    assert "database_failed" in hub.log
+    wait_until(lambda: "database_failed" in hub.log, 10, "the log to name the failure")
     assert hub.request("GET", "/nowhere").status == 404, "still there"
     assert hub.end() == 0
 
