@@ -29,6 +29,7 @@ enum statement {
     STATEMENT_COMMIT,
     STATEMENT_ROLLBACK,
     STATEMENT_INSERT,
+    STATEMENT_REPLACE, /* makes way for an INSERT: the core has forgotten a tombstone before us */
     STATEMENT_UPDATE,
     STATEMENT_ACK,
     STATEMENT_DELETE,
@@ -57,12 +58,14 @@ static const char *const statement_sql[] = {
                            " :job_id, :kind, :mode, :state, :prompt, :system_prompt, :payload,"
                            " :fence, :attempt, :received_ms, :updated_ms, :reply_kind, :reply,"
                            " :shortened, :cancelled)",
+    [STATEMENT_REPLACE]  = "DELETE FROM messages WHERE id = :id AND state = 'acked'",
     [STATEMENT_UPDATE]   = "UPDATE messages SET state = :state, fence = :fence, attempt = :attempt,"
                            " updated_ms = :updated_ms, reply_kind = :reply_kind, reply = :reply,"
                            " shortened = :shortened, cancelled = :cancelled WHERE id = :id",
     [STATEMENT_ACK]      = "UPDATE messages SET state = :state, fence = :fence, attempt = :attempt,"
                            " updated_ms = :updated_ms, reply_kind = :reply_kind, prompt = NULL,"
-                           " system_prompt = NULL, payload = NULL, reply = NULL,"
+                           " system_prompt = NULL, payload = NULL,"
+                           " reply = iif(state = 'refused', reply, NULL),"
                            " shortened = :shortened, cancelled = :cancelled WHERE id = :id",
     [STATEMENT_DELETE]   = "DELETE FROM messages WHERE id = :id",
     [STATEMENT_PURGE]    = "DELETE FROM messages WHERE seq IN (SELECT seq FROM messages"
@@ -413,16 +416,25 @@ static enum statement statement_of(const struct batch_op *op)
     return STATEMENT_PURGE;
 }
 
+static int apply_task(struct journal *j, enum statement which, const struct task *t,
+                      struct err *err)
+{
+    if (record_bind(j->statements[which], t) != SQLITE_OK)
+        return schema_fail(j->db, j->path, "store", err);
+    return run(j, which, err);
+}
+
 static int apply(struct journal *j, const struct batch_op *op, struct err *err)
 {
     enum statement which = statement_of(op);
-    int r;
+    int r = 0;
 
     if (which == STATEMENT_PURGE)
         return apply_purge(j, op->before_ms, err);
-    if (record_bind(j->statements[which], op->task) != SQLITE_OK)
-        return schema_fail(j->db, j->path, "store", err);
-    r = run(j, which, err);
+    if (which == STATEMENT_INSERT)
+        r = apply_task(j, STATEMENT_REPLACE, op->task, err);
+    if (r == 0)
+        r = apply_task(j, which, op->task, err);
     /* A state that has no row to go to would be lost without a word. */
     if (r == 0 && (which == STATEMENT_UPDATE || which == STATEMENT_ACK) &&
         sqlite3_changes(j->db) != 1)

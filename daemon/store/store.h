@@ -47,10 +47,11 @@ int store_start(struct store *s, struct loop *loop, store_done_fn fn, void *ctx,
 
 struct store_batch *store_batch_new(void);
 /* Copies what it needs of t: id, job_id and seq must be there. A batch that contradicts the journal
- * (an id twice, an update of what isn't there) fails with -EPROTO. */
+ * (an id twice, an update of what isn't there) fails with -EPROTO. A tombstone with the same id
+ * gives way: it may be here longer than in the caller's memory. */
 void store_batch_insert(struct store_batch *b, const struct task *t);
 /* Everything that can change after arrival: state, fence, attempt, reply, shortened, cancelled. A
- * row that turns ACKED loses its texts. */
+ * row that turns ACKED loses its texts, but for a reply that was refused: that is the only copy. */
 void store_batch_update(struct store_batch *b, const struct task *t);
 void store_batch_delete(struct store_batch *b, const char *task_id);
 /* Tombstones that were acked before that wall time; the oldest 50000 of them at a time. */

@@ -218,6 +218,52 @@ static void an_acked_message_keeps_only_its_tombstone(void **state)
                      1);
 }
 
+static void a_refused_reply_is_kept_when_it_is_acked(void **state)
+{
+    struct fixture *f = *state;
+    static const enum task_event way[] = { TASK_EV_FINISH, TASK_EV_REFUSE, TASK_EV_ACK };
+    struct store_batch *b = store_batch_new();
+    struct task *t = journalprobe_task(1);
+
+    journalprobe_begin(&f->p, f->dir);
+    store_batch_insert(b, t);
+    t->reply_kind = TASK_REPLY_ASSISTANT;
+    t->reply = mem_strdup("unwanted");
+    for (size_t i = 0; i < ARRAY_SIZE(way); i++) {
+        assert_int_equal(task_step(t, way[i]), 0);
+        store_batch_update(b, t);
+    }
+    commit(f, b);
+    task_free(t);
+    journalprobe_end(&f->p);
+    assert_int_equal(count(f, "SELECT count(*) FROM messages WHERE state = 'acked' AND"
+                              " reply = 'unwanted' AND coalesce(prompt, payload) IS NULL"),
+                     1);
+}
+
+/* The core bounds what it remembers, and a server may list what it has forgotten. */
+static void a_message_may_come_again_over_its_tombstone(void **state)
+{
+    struct fixture *f = *state;
+    struct store_batch *b = store_batch_new();
+    struct task *t = journalprobe_task(1);
+
+    journalprobe_begin(&f->p, f->dir);
+    assert_int_equal(task_restore(t, "acked"), 0);
+    store_batch_insert(b, t);
+    commit(f, b);
+    t->seq = 2;
+    assert_int_equal(task_restore(t, "received"), 0);
+    b = store_batch_new();
+    store_batch_insert(b, t);
+    commit(f, b);
+    task_free(t);
+    reopen(f);
+    assert_int_equal(f->p.row_count, 1);
+    assert_int_equal(f->p.rows[0]->seq, 2);
+    assert_int_equal(f->p.tombstone_count, 0);
+}
+
 static void a_deleted_message_is_gone_and_deleting_twice_is_harmless(void **state)
 {
     struct fixture *f = *state;
@@ -525,6 +571,8 @@ int main(void)
         TEST(rows_are_loaded_in_the_order_of_seq),
         TEST(an_update_changes_what_may_change_and_nothing_else),
         TEST(an_acked_message_keeps_only_its_tombstone),
+        TEST(a_refused_reply_is_kept_when_it_is_acked),
+        TEST(a_message_may_come_again_over_its_tombstone),
         TEST(a_deleted_message_is_gone_and_deleting_twice_is_harmless),
         TEST(a_purge_takes_old_tombstones_and_only_those),
         TEST(the_highest_seq_outlives_its_row),
