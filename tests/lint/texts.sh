@@ -30,9 +30,9 @@ naps() { # PATTERN --include=FILES
 }
 
 finds "a place of one machine" \
-    '(^|[^[:alnum:]_./<-])(/work(/|[^[:alnum:]_./-]|$)|/tmp/wt|/nix/store|/usr/local/(go|node)|/home/[a-z]+/(src|projects)|\.\./shared)' .
+    '(^|[^[:alnum:]_./<-])(/work(/|[^[:alnum:]_./-]|$)|/nix/store|/usr/local/(go|node)|/home/[a-z]+/(src|projects))' .
 finds "a package registry" \
-    '(registry\.npmjs\.org|registry\.yarnpkg\.com|pypi\.(org|python\.org)|pythonhosted\.org|crates\.io|proxy\.golang\.org|rubygems\.org|repo1?\.maven\.org|repo\.maven\.apache\.org|(^|[^[:alnum:]])(docker|quay|ghcr|gcr)\.io|conda\.anaconda\.org)' .
+    '(registry\.npm[j]s\.org|registry\.yarn[p]kg\.com|p[y]pi\.(org|python\.org)|python[h]osted\.org|crate[s]\.io|proxy\.go[l]ang\.org|ruby[g]ems\.org|repo1?\.mave[n]\.org|repo\.mave[n]\.apache\.org|(^|[^[:alnum:]])(docker|quay|ghcr|gcr)\.io|conda\.ana[c]onda\.org)' .
 finds "an issue's number" '(^|[^[:alnum:]])[Ii]ssue #?[0-9]+' .
 finds "work left undone" '(^|[^[:alnum:]_])(TODO|FIXME|XXX)([^[:alnum:]_]|$)' .
 naps '(^|[^[:alnum:]_])(sleep|usleep|nanosleep|clock_nanosleep|thrd_sleep)[[:space:]]*\(' \
