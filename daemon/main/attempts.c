@@ -128,12 +128,13 @@ static int start_attempt(struct attempts *a, const struct task *t, struct err *e
     const struct runner *runner = runner_find(d->settings.runner_name);
     CLEANUP(runner_start_done) struct runner_start start = { 0 };
     CLEANUP_PTR(plan_free) struct plan *plan = NULL;
+    const struct runner_turn turn = { .task = t };
     struct attempt_io *io;
     int r;
 
     if (!runner)
         return err_set(err, -EINVAL, "there is no runner '%s'", d->settings.runner_name);
-    r = runner->prepare(&d->settings, t, &start, err);
+    r = runner->prepare(&d->settings, &turn, &start, err);
     if (r < 0)
         return r;
     r = add_secrets(d, &start.env, err);
@@ -178,20 +179,19 @@ static void on_runner_event(const struct runner_event *runner_event, void *ctx)
 {
     const struct attempt_io *io = ctx;
     const struct mask *mask = io->owner->daemon->mask;
-    AUTO_FREE char *said = mem_strdup(runner_event->text);
-    AUTO_FREE char *text =
-        runner_event->cut ? mask_text_cut(mask, TAKE_PTR(said)) : mask_text(mask, TAKE_PTR(said));
-    const struct core_progress progress = {
-        .text = text,
-        .tool_name = runner_event->type == RUNNER_PROGRESS_TOOL ? runner_event->tool_name : NULL,
-        .tool_status = runner_event->tool_status,
-    };
+    const struct progress *said = runner_event->progress;
+    AUTO_FREE char *text = NULL;
+    struct core_progress progress = { 0 };
     const struct core_event ev = { .type = CORE_EV_PROGRESS,
                                    .seq = io->seq,
                                    .progress = &progress };
 
-    if (runner_event->type != RUNNER_SESSION)
-        wire_run(io->owner->daemon, &ev);
+    if (runner_event->type != RUNNER_PROGRESS || !said->text)
+        return;
+    text = runner_event->cut ? mask_text_cut(mask, mem_strdup(said->text))
+                             : mask_text(mask, mem_strdup(said->text));
+    progress.text = text;
+    wire_run(io->owner->daemon, &ev);
 }
 
 static void on_output(uint64_t seq, enum spawner_stream stream, const char *bytes, size_t len,

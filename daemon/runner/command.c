@@ -19,9 +19,10 @@ struct runner_parser {
     struct buf line; /* the line being printed, cut */
 };
 
-static int prepare(const struct settings *settings, const struct task *task,
+static int prepare(const struct settings *settings, const struct runner_turn *turn,
                    struct runner_start *ret_start, struct err *err)
 {
+    const struct task *task = turn->task;
     struct runner_start start = { 0 };
 
     if (settings->runner_argv.len == 0)
@@ -51,11 +52,14 @@ static struct runner_parser *parser_new(const struct settings *settings)
 static void report_line(struct runner_parser *p, runner_event_fn fn, void *ctx)
 {
     CLEANUP(buf_done) struct buf clean = { 0 };
-    struct runner_event ev = { .type = RUNNER_PROGRESS_TEXT, .cut = p->line.len >= LINE_MAX_BYTES };
+    struct progress progress = { .type = PROGRESS_TEXT };
+    const struct runner_event ev = { .type = RUNNER_PROGRESS,
+                                     .progress = &progress,
+                                     .cut = p->line.len >= LINE_MAX_BYTES };
 
     utf8_clean(&clean, buf_str(&p->line), p->line.len);
-    ev.text = buf_str(&clean);
-    if (ev.text[strspn(ev.text, " \t")] != '\0')
+    progress.text = buf_str(&clean);
+    if (progress.text[strspn(progress.text, " \t")] != '\0')
         fn(&ev, ctx);
 }
 

@@ -33,6 +33,7 @@ void runner_start_done(struct runner_start *s)
 {
     strv_done(&s->argv);
     strv_done(&s->env);
+    strv_done(&s->read);
     free(s->input);
     *s = (struct runner_start){ 0 };
 }
@@ -40,5 +41,6 @@ void runner_start_done(struct runner_start *s)
 void runner_result_done(struct runner_result *r)
 {
     free(r->text);
+    free(r->error);
     *r = (struct runner_result){ 0 };
 }

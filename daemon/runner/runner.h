@@ -3,42 +3,60 @@
  * either. */
 #pragma once
 #include "settings/settings.h"
+#include "task/progress.h"
 #include "task/task.h"
+#include "task/usage.h"
 #include <stdbool.h>
 #include <stddef.h>
 
 struct err;
 struct runner_parser;
 
+/* One attempt, as the runner is told of it. Borrowed. */
+struct runner_turn {
+    const struct task *task;
+    const char
+        *session; /* the program's own id of the job's conversation, to go on with; NULL: none */
+};
+
 /* How to start one attempt. Filled by prepare; runner_start_done() frees. */
 struct runner_start {
     struct strv argv;
-    struct strv env; /* NAME=value, runner.env included */
-    char *input;     /* standard input: the prompt, never on argv */
+    struct strv env;  /* NAME=value, runner.env included */
+    struct strv read; /* host paths that the program needs besides the profile's, read-only */
+    char *input;      /* standard input: the prompt, never on argv */
     size_t input_len;
     bool workspace_read_only;
 };
 
-enum runner_event_type { RUNNER_PROGRESS_TEXT, RUNNER_PROGRESS_TOOL, RUNNER_SESSION };
+enum runner_event_type {
+    RUNNER_PROGRESS, /* progress */
+    RUNNER_SESSION,  /* session: the id under which the conversation can be gone on with */
+    RUNNER_FINAL     /* the result is there: what still runs is no work any more */
+};
 struct runner_event {
     enum runner_event_type type;
-    const char *text; /* borrowed for the call */
-    bool cut;         /* text is only the beginning of what was said */
-    const char *tool_name;
-    const char *tool_status;
+    const struct progress *progress; /* borrowed for the call, as all below; valid UTF-8 */
+    const char *session;
+    bool cut; /* the progress's text is only the beginning of what was said */
 };
 typedef void (*runner_event_fn)(const struct runner_event *ev, void *ctx);
 
 /* What the program said in the end, before limits, signals and so on are considered. */
 struct runner_result {
-    bool ok;              /* a final answer in text, which may be empty */
-    char *text;           /* the answer, or for !ok the runner's own error sentence or NULL */
+    bool ok;           /* a final answer in text, which may be empty */
+    bool final;        /* its own result was seen: exit status and signal mean nothing any more */
+    bool session_gone; /* !ok, as the session to go on with is not there: it can start anew */
+    char *text;        /* the answer, or what was printed instead; NULL none */
+    char *error;       /* !ok: what went wrong, in words for the chat; NULL: not known */
+    bool has_usage;
+    struct usage usage;
     size_t dropped_bytes; /* of the answer, past the reply limit */
 };
 
 struct runner {
     const char *name;
-    int (*prepare)(const struct settings *settings, const struct task *task,
+    int (*prepare)(const struct settings *settings, const struct runner_turn *turn,
                    struct runner_start *ret_start, struct err *err);
     struct runner_parser *(*parser_new)(const struct settings *settings);
     /* One piece of standard output, cut anywhere. */

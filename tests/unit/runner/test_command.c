@@ -24,10 +24,10 @@ static void note(const struct runner_event *ev, void *ctx)
 {
     struct seen *seen = ctx;
 
-    assert_int_equal(ev->type, RUNNER_PROGRESS_TEXT);
+    assert_int_equal(ev->type, RUNNER_PROGRESS);
     seen->count++;
-    assert_true(strlen(ev->text) < sizeof seen->last);
-    strcpy(seen->last, ev->text);
+    assert_true(strlen(ev->progress->text) < sizeof seen->last);
+    strcpy(seen->last, ev->progress->text);
 }
 
 static struct settings settings_with(uint64_t output_limit, uint64_t reply_limit)
@@ -50,6 +50,7 @@ static void the_prompt_goes_to_standard_input_and_never_to_argv(void **state)
 {
     struct settings s = settings_with(1000, 1000);
     struct task t = { .prompt = (char[]){ "--help; rm -rf /" }, .mode = TASK_MODE_EXECUTE };
+    const struct runner_turn turn = { .task = &t };
     struct runner_start start = { 0 };
     struct settings_pair env = { .name = (char[]){ "LANG" }, .value = (char[]){ "C" } };
 
@@ -57,7 +58,7 @@ static void the_prompt_goes_to_standard_input_and_never_to_argv(void **state)
     strv_add(&s.runner_argv, "sh");
     strv_add(&s.runner_argv, "-e");
     s.runner_env = (struct settings_pairs){ .items = &env, .len = 1 };
-    assert_int_equal(runner_find("command")->prepare(&s, &t, &start, NULL), 0);
+    assert_int_equal(runner_find("command")->prepare(&s, &turn, &start, NULL), 0);
     assert_int_equal(start.argv.len, 2);
     assert_string_equal(start.argv.items[1], "-e");
     assert_string_equal(start.env.items[0], "LANG=C");
@@ -72,11 +73,12 @@ static void ask_mode_asks_for_a_read_only_workspace(void **state)
 {
     struct settings s = settings_with(1000, 1000);
     struct task t = { .mode = TASK_MODE_ASK };
+    const struct runner_turn turn = { .task = &t };
     struct runner_start start = { 0 };
 
     (void)state;
     strv_add(&s.runner_argv, "sh");
-    assert_int_equal(runner_find("command")->prepare(&s, &t, &start, NULL), 0);
+    assert_int_equal(runner_find("command")->prepare(&s, &turn, &start, NULL), 0);
     assert_true(start.workspace_read_only);
     assert_int_equal(start.input_len, 0);
     runner_start_done(&start);
@@ -87,11 +89,12 @@ static void a_command_without_a_program_is_refused(void **state)
 {
     struct settings s = settings_with(1000, 1000);
     struct task t = { 0 };
+    const struct runner_turn turn = { .task = &t };
     struct runner_start start = { 0 };
     struct err err = { 0 };
 
     (void)state;
-    assert_int_equal(runner_find("command")->prepare(&s, &t, &start, &err), -EINVAL);
+    assert_int_equal(runner_find("command")->prepare(&s, &turn, &start, &err), -EINVAL);
     assert_non_null(strstr(err.text, "runner.argv"));
 }
 
