@@ -2,7 +2,7 @@
  * DIR/control.sock, 0600, bound by a relative path (long directories work), peer uid checked to be
  * ours or root. Requests: {"verb":"status"}, {"verb":"cancel","job":"job_..."}, {"verb":"drain"}.
  * Answers: {"ok":true, ...} or {"ok":false,"error":"..."}. Bounded: 64 KiB a request, 16 clients,
- * 10 s for a client that stalls. */
+ * 10 s for a client that stalls. adminclient.h is the other side. */
 #pragma once
 #include "util/cleanup.h"
 #include <stdint.h>
@@ -22,9 +22,3 @@ int control_new(struct loop *loop, const char *dir, control_fn fn, void *ctx,
                 struct control **ret_control, struct err *err);
 void control_free(struct control *c); /* removes the socket */
 DEFINE_CLEANUP(struct control *, control_free);
-
-/* The other side, blocking, for the command line. Returns the answer object (with "ok" true), or a
- * negative errno with a sentence. -ECONNREFUSED or -ENOENT: no daemon runs there; -EREMOTEIO: it
- * refused, and the sentence is its own; -ETIMEDOUT; -EPROTO for an answer that is none. */
-int control_call(const char *dir, const struct json *request, uint32_t timeout_ms,
-                 struct json **ret_answer, struct err *err);

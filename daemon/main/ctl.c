@@ -6,7 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "control/control.h"
+#include "control/adminclient.h"
 #include "main/clientenv.h"
 #include "main/cmd.h"
 #include "main/exitcode.h"
@@ -82,13 +82,13 @@ static int call_in(const char *dir, const struct json *request, struct json **re
                    struct err *err)
 {
     AUTO_FREE char *inner = mem_printf("%s/daemon", dir);
-    int r = control_call(dir, request, CALL_MS, ret_answer, err);
+    int r = adminclient_call(dir, request, CALL_MS, ret_answer, err);
     struct err second = { 0 };
     int r2;
 
     if (!is_nobody_there(r))
         return r;
-    r2 = control_call(inner, request, CALL_MS, ret_answer, &second);
+    r2 = adminclient_call(inner, request, CALL_MS, ret_answer, &second);
     if (is_nobody_there(r2))
         return r; /* about the directory that was named */
     *err = second;

@@ -15,7 +15,7 @@
 #include "sandbox/confine.h"
 #include "sandbox/plan.h"
 #include "sandbox/reroot.h"
-#include "spawner/message.h"
+#include "spawner/ipc.h"
 #include "spawner/title.h"
 #include "spawner/ward.h"
 #include "util/clock.h"
@@ -96,24 +96,24 @@ static void start_ward(struct process *p, struct ward *w, const int *fds)
 }
 
 /* Its descriptors found no place in our table. Whoever gave the order must hear of it. */
-static void refuse_cut_order(struct process *p, const struct message_order *order)
+static void refuse_cut_order(struct process *p, const struct ipc_order *order)
 {
     struct ward *w;
 
-    if (order->type != MESSAGE_START || find_ward(p, order->task))
+    if (order->type != IPC_START || find_ward(p, order->task))
         return;
     w = add_ward(p, order->task);
     ward_fail(w, "the order to start a task lost its descriptors: too many open files");
     w->exited_due = true;
 }
 
-static void obey(struct process *p, const struct message_order *order, const int *fds)
+static void obey(struct process *p, const struct ipc_order *order, const int *fds)
 {
     struct ward *w = find_ward(p, order->task);
 
-    if (order->type == MESSAGE_START && !w)
+    if (order->type == IPC_START && !w)
         start_ward(p, add_ward(p, order->task), fds);
-    else if (order->type == MESSAGE_KILL && w)
+    else if (order->type == IPC_KILL && w)
         ward_end(w, order->grace_ms);
 }
 
@@ -128,9 +128,9 @@ static void lose_daemon(struct process *p)
 static void read_orders(struct process *p)
 {
     for (int i = 0; i < ORDERS_A_TURN && p->sock >= 0; i++) {
-        struct message_order order = { 0 };
-        int fds[MESSAGE_FDS];
-        ssize_t n = fd_recv(p->sock, &order, sizeof order, fds, MESSAGE_FDS);
+        struct ipc_order order = { 0 };
+        int fds[IPC_FDS];
+        ssize_t n = fd_recv(p->sock, &order, sizeof order, fds, IPC_FDS);
 
         if (n == -EAGAIN)
             return;
@@ -140,7 +140,7 @@ static void read_orders(struct process *p)
             refuse_cut_order(p, &order);
         else if (n <= 0)
             lose_daemon(p);
-        for (size_t k = 0; k < MESSAGE_FDS; k++)
+        for (size_t k = 0; k < IPC_FDS; k++)
             if (fds[k] >= 0)
                 (void)close(fds[k]); /* the task has its own */
     }
@@ -149,15 +149,15 @@ static void read_orders(struct process *p)
 /* ---- news ---- */
 
 /* False: the socket is full, or gone. */
-static bool send_news(struct process *p, const struct ward *w, enum message_type type)
+static bool send_news(struct process *p, const struct ward *w, enum ipc_type type)
 {
-    struct message_news news;
+    struct ipc_news news;
 
     memset(&news, 0, sizeof news); /* no stray bytes of ours in the gaps */
     news.type = type;
     news.pid = w->at.pid;
     news.task = w->task;
-    if (type == MESSAGE_EXITED)
+    if (type == IPC_EXITED)
         news.exit = w->exit;
     if (p->sock < 0)
         return true; /* nobody to tell */
@@ -169,9 +169,9 @@ static void tell(struct process *p)
 {
     p->blocked = false;
     for (struct ward *w = p->wards; w && !p->blocked; w = w->next) {
-        if (w->started_due && send_news(p, w, MESSAGE_STARTED))
+        if (w->started_due && send_news(p, w, IPC_STARTED))
             w->started_due = false;
-        if (w->exited_due && !w->started_due && send_news(p, w, MESSAGE_EXITED)) {
+        if (w->exited_due && !w->started_due && send_news(p, w, IPC_EXITED)) {
             w->exited_due = false;
             w->exited_sent = true;
         }
@@ -304,11 +304,11 @@ _Noreturn void process_run(const struct apply *apply, const struct cgroup *cgrou
                            int lock_fd)
 {
     struct process p = { .apply = apply, .cgroup = cgroup, .sock = sock };
-    struct message_news ready;
+    struct ipc_news ready;
     struct err err = { 0 };
 
     memset(&ready, 0, sizeof ready);
-    ready.type = MESSAGE_READY;
+    ready.type = IPC_READY;
     title_set("nairid: spawner");
     (void)setsid(); /* a fork leads no group: can't fail */
     (void)prctl(PR_SET_NAME, "nairid-spawner");

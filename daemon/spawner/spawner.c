@@ -16,7 +16,7 @@
 #include "sandbox/apply.h"
 #include "sandbox/cgroup.h"
 #include "sandbox/plan.h"
-#include "spawner/message.h"
+#include "spawner/ipc.h"
 #include "spawner/outlet.h"
 #include "spawner/process.h"
 #include "util/buf.h"
@@ -34,8 +34,8 @@ enum {
 /* An order that the socket didn't take yet. */
 struct waiting {
     struct waiting *next;
-    struct message_order order;
-    int fds[MESSAGE_FDS];
+    struct ipc_order order;
+    int fds[IPC_FDS];
     size_t fd_count;
 };
 
@@ -56,7 +56,7 @@ struct spawner {
 static int await_ready(struct spawner *s, struct err *err)
 {
     struct pollfd fd = { .fd = s->sock, .events = POLLIN };
-    struct message_news news;
+    struct ipc_news news;
     int r;
 
     do
@@ -64,7 +64,7 @@ static int await_ready(struct spawner *s, struct err *err)
     while (r < 0 && errno == EINTR);
     if (r <= 0)
         return err_set(err, -ETIMEDOUT, "the spawner process doesn't get ready");
-    if (fd_recv(s->sock, &news, sizeof news, NULL, 0) != sizeof news || news.type != MESSAGE_READY)
+    if (fd_recv(s->sock, &news, sizeof news, NULL, 0) != sizeof news || news.type != IPC_READY)
         return err_set(err, -EIO, "the spawner process ended before it was ready");
     news.exit.error[sizeof news.exit.error - 1] = '\0';
     if (news.exit.error[0])
@@ -194,15 +194,15 @@ static void on_silence(struct loop_timer *timer, void *ctx)
     tell_gone(ctx);
 }
 
-static void on_news(struct spawner *s, const struct message_news *news)
+static void on_news(struct spawner *s, const struct ipc_news *news)
 {
     struct outlet *o = outlet_find(&s->outlets, news->task);
 
     if (!o)
         return; /* given up meanwhile */
-    if (news->type == MESSAGE_STARTED)
+    if (news->type == IPC_STARTED)
         s->outlets.ops->started(o->task, news->pid, s->outlets.ctx);
-    else if (news->type == MESSAGE_EXITED)
+    else if (news->type == IPC_EXITED)
         outlet_end(o, &news->exit);
 }
 
@@ -225,7 +225,7 @@ static void on_sock(struct loop_fd *watcher, unsigned events, void *ctx)
 
     (void)watcher; /* there is one only */
     for (int i = 0; (events & LOOP_READ) && i < NEWS_A_TURN; i++) {
-        struct message_news news;
+        struct ipc_news news;
         ssize_t n = fd_recv(s->sock, &news, sizeof news, NULL, 0);
 
         if (n == -EAGAIN)
@@ -260,7 +260,7 @@ int spawner_attach(struct spawner *s, struct loop *loop, const struct spawner_op
 /* ---- orders ---- */
 
 /* Takes ownership of the descriptors. */
-static void give_order(struct spawner *s, const struct message_order *order, const int *fds,
+static void give_order(struct spawner *s, const struct ipc_order *order, const int *fds,
                        size_t fd_count)
 {
     struct waiting *w = mem_new(struct waiting), **at = &s->queue;
@@ -292,9 +292,9 @@ static int make_plan_file(const struct plan *plan)
 
 /* Takes ownership of fds, whose first place is for the plan. */
 static void send_start(struct spawner *s, struct outlet *o, const struct plan *plan,
-                       int fds[MESSAGE_FDS])
+                       int fds[IPC_FDS])
 {
-    const struct message_order order = { .type = MESSAGE_START, .task = o->task };
+    const struct ipc_order order = { .type = IPC_START, .task = o->task };
 
     /* Where the spawner has died, gone() is on its way, and the task has no ending of its own: one
      * that is reported here would be answered as the task's failure, and never run again. */
@@ -304,10 +304,10 @@ static void send_start(struct spawner *s, struct outlet *o, const struct plan *p
             outlet_fail(o, "make a memory file for the plan", fds[0]);
     }
     if (fds[0] >= 0) {
-        give_order(s, &order, fds, MESSAGE_FDS);
+        give_order(s, &order, fds, IPC_FDS);
         return;
     }
-    for (size_t i = 1; i < MESSAGE_FDS; i++)
+    for (size_t i = 1; i < IPC_FDS; i++)
         if (fds[i] >= 0)
             (void)close(fds[i]); /* not sent */
 }
@@ -316,16 +316,16 @@ void spawner_start(struct spawner *s, uint64_t task, const struct plan *plan, co
                    size_t input_len)
 {
     struct outlet *o = outlet_new(&s->outlets, task);
-    int fds[MESSAGE_FDS] = { -1, -1, -1, -1 };
+    int fds[IPC_FDS] = { -1, -1, -1, -1 };
 
     fds[1] = fd_memfile("input", input, input_len);
     fds[2] = outlet_open(o, SPAWNER_STDOUT);
     fds[3] = outlet_open(o, SPAWNER_STDERR);
-    for (size_t i = 1; i < MESSAGE_FDS; i++) {
+    for (size_t i = 1; i < IPC_FDS; i++) {
         if (fds[i] >= 0)
             continue;
         outlet_fail(o, "make the pipes of a task", fds[i]);
-        for (size_t k = 1; k < MESSAGE_FDS; k++)
+        for (size_t k = 1; k < IPC_FDS; k++)
             if (fds[k] >= 0)
                 (void)close(fds[k]); /* not sent */
         return;
@@ -337,7 +337,7 @@ void spawner_start_with(struct spawner *s, uint64_t task, const struct plan *pla
                         const int stdio[3])
 {
     struct outlet *o = outlet_new(&s->outlets, task);
-    int fds[MESSAGE_FDS] = { -1, -1, -1, -1 };
+    int fds[IPC_FDS] = { -1, -1, -1, -1 };
 
     for (size_t i = 0; i < 3; i++) {
         fds[i + 1] = fcntl(stdio[i], F_DUPFD_CLOEXEC, 3);
@@ -353,7 +353,7 @@ void spawner_start_with(struct spawner *s, uint64_t task, const struct plan *pla
 
 void spawner_kill(struct spawner *s, uint64_t task, uint32_t grace_ms)
 {
-    const struct message_order order = { .type = MESSAGE_KILL, .grace_ms = grace_ms, .task = task };
+    const struct ipc_order order = { .type = IPC_KILL, .grace_ms = grace_ms, .task = task };
 
     if (outlet_find(&s->outlets, task))
         give_order(s, &order, NULL, 0);

@@ -1,9 +1,9 @@
 #!/bin/bash
 # layers.sh SOURCE: no #include in daemon/ crosses a layer, each foreign header has one home, a .c
-# file includes its own header first, and no folders include each other in a circle. The tables are
-# those of the architecture: core folders see core and util, shell folders see core, util, loop, net
-# and sandbox, the hub sees nothing of the daemon, main wires everything. Prints FILE:LINE of each
-# violation; test_layers.sh shows that it finds them.
+# file includes its own header first, no folders include each other in a circle, and no two modules
+# have the same name. The tables are those of the architecture: core folders see core and util, shell
+# folders see core, util, loop, net and sandbox, the hub sees nothing of the daemon, main wires
+# everything. Prints FILE:LINE of each violation; test_layers.sh shows that it finds them.
 set -euo pipefail
 cd "$1"
 
@@ -98,6 +98,16 @@ for pair in "${!edge[@]}"; do
         complain "${edge[$pair]}: '${pair% *}' includes '${pair#* }', which leads back to '${pair% *}'"
     fi
 done
+
+# A module is named by one noun, which stands for one thing in the whole tree: FOLDER/NOUN.[ch].
+declare -A owner=() # noun -> its first file, without the ending
+while read -r file; do
+    noun=${file##*/}
+    : "${owner[$noun]:=$file}"
+    if [ "${owner[$noun]}" != "$file" ]; then
+        complain "$file: '$noun' is a module already: ${owner[$noun]}"
+    fi
+done < <(find daemon -name '*.[ch]' | sed 's/\.[ch]$//' | LC_ALL=C sort -u)
 
 [ -n "$(find daemon -name '*.c' -print -quit)" ] || complain "no source found in $PWD/daemon"
 exit $bad

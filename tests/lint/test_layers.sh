@@ -84,6 +84,11 @@ finds "a circle of two" settings/settings.c:2 task/task.h:2
 put settings/settings.c '#include "settings/settings.h"' '#include "queue/queue.h"'
 put queue/queue.c '#include "queue/queue.h"' '#include "task/task.h"'
 finds "a circle of three" settings/settings.c:2 queue/queue.c:2 task/task.h:2
+put hub/task.c '#include <stdio.h>'
+finds "a noun that is taken" task/task
+put queue/err.h '#pragma once'
+put store/err.c '#include "util/err.h"'
+finds "a noun that is taken twice" store/err util/err
 rm -r "$tree/daemon"
 mkdir "$tree/daemon"
 "$lint" "$tree" >/dev/null && fail "an empty tree passes"

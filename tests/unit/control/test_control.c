@@ -17,6 +17,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "control/adminclient.h"
 #include "control/control.h"
 #include "loop/loop.h"
 #include "support/tempdir.h"
@@ -130,7 +131,7 @@ static int call(struct fixture *f, const char *request, struct json **ret)
     CLEANUP_PTR(json_free) struct json *node = NULL;
 
     assert_int_equal(json_parse(request, strlen(request), &node, NULL), 0);
-    return control_call(f->dir, node, WAIT_MS, ret, &f->err);
+    return adminclient_call(f->dir, node, WAIT_MS, ret, &f->err);
 }
 
 static void assert_says(const struct fixture *f, const char *words)
@@ -500,10 +501,10 @@ static void a_daemon_that_hangs_is_given_up_at_the_deadline(void **state)
     struct json *node = NULL;
 
     /* in its queue, never accepted: no answer */
-    assert_int_equal(control_call(f->dir, request, 50, &node, &f->err), -ETIMEDOUT);
+    assert_int_equal(adminclient_call(f->dir, request, 50, &node, &f->err), -ETIMEDOUT);
     assert_says(f, "no answer within 50 ms");
     /* which fills the queue: the next one gets no connection either */
-    assert_int_equal(control_call(f->dir, request, 50, &node, &f->err), -ETIMEDOUT);
+    assert_int_equal(adminclient_call(f->dir, request, 50, &node, &f->err), -ETIMEDOUT);
     assert_says(f, "takes no connection");
     assert_true(fd >= 0);
 }
@@ -531,7 +532,7 @@ static void an_answer_that_is_none_is_refused(void **state)
                       ? 0
                       : 1);
         }
-        r = control_call(f->dir, request, WAIT_MS, &node, &f->err);
+        r = adminclient_call(f->dir, request, WAIT_MS, &node, &f->err);
         assert_int_equal(r, strchr(answers[i], '\n') ? -EPROTO : -ECONNRESET);
         assert_says(f, f->dir);
         assert_null(node);

@@ -19,7 +19,7 @@
 
 #include "sandbox/apply.h"
 #include "sandbox/plan.h"
-#include "spawner/message.h"
+#include "spawner/ipc.h"
 #include "spawner/process.h"
 #include "support/tempdir.h"
 #include "util/buf.h"
@@ -38,7 +38,7 @@ struct fixture {
 
 /* ---- the daemon's end, by hand ---- */
 
-static ssize_t receive(const struct fixture *f, struct message_news *news)
+static ssize_t receive(const struct fixture *f, struct ipc_news *news)
 {
     struct pollfd p = { .fd = f->sock, .events = POLLIN };
 
@@ -46,9 +46,9 @@ static ssize_t receive(const struct fixture *f, struct message_news *news)
     return fd_recv(f->sock, news, sizeof *news, NULL, 0);
 }
 
-static struct message_news expect(const struct fixture *f, enum message_type type, uint64_t task)
+static struct ipc_news expect(const struct fixture *f, enum ipc_type type, uint64_t task)
 {
-    struct message_news news = { 0 };
+    struct ipc_news news = { 0 };
 
     assert_int_equal(receive(f, &news), sizeof news);
     assert_int_equal(news.type, type);
@@ -76,7 +76,7 @@ static int setup_with(void **state, rlim_t files)
         process_run(f->apply, NULL, pair[1], -1);
     (void)close(pair[1]);
     f->sock = pair[0];
-    assert_string_equal(expect(f, MESSAGE_READY, 0).exit.error, "");
+    assert_string_equal(expect(f, IPC_READY, 0).exit.error, "");
     *state = f;
     return 0;
 }
@@ -132,7 +132,7 @@ static int plan_file(const struct fixture *f, const char *script)
 
 static void order(const struct fixture *f, uint32_t type, uint64_t task, const int *fds, size_t n)
 {
-    const struct message_order o = { .type = type, .task = task };
+    const struct ipc_order o = { .type = type, .task = task };
 
     assert_int_equal(fd_send(f->sock, &o, sizeof o, fds, n), 0);
 }
@@ -143,15 +143,15 @@ static void start_true(const struct fixture *f, uint64_t task)
     AUTO_CLOSE int plan = plan_file(f, "exit 3");
     const int fds[] = { plan, null, null, null };
 
-    order(f, MESSAGE_START, task, fds, ARRAY_SIZE(fds));
+    order(f, IPC_START, task, fds, ARRAY_SIZE(fds));
 }
 
 /* The proof that it still works, and that there was no news that nobody asked for. */
 static void expect_it_works(const struct fixture *f, uint64_t task)
 {
     start_true(f, task);
-    (void)expect(f, MESSAGE_STARTED, task);
-    assert_int_equal(WEXITSTATUS(expect(f, MESSAGE_EXITED, task).exit.status), 3);
+    (void)expect(f, IPC_STARTED, task);
+    assert_int_equal(WEXITSTATUS(expect(f, IPC_EXITED, task).exit.status), 3);
 }
 
 /* ---- tests ---- */
@@ -163,7 +163,7 @@ static void datagrams_of_any_size_are_survived(void **state)
 
     for (size_t len = 1; len < 70000; len = len * 2 + 1) {
         memset(bytes, (int)len, len);
-        if (len != sizeof(struct message_order))
+        if (len != sizeof(struct ipc_order))
             assert_int_equal(fd_send(f->sock, bytes, len, NULL, 0), 0);
     }
     expect_it_works(f, 1);
@@ -171,15 +171,14 @@ static void datagrams_of_any_size_are_survived(void **state)
 
 static void unknown_orders_are_passed_over(void **state)
 {
-    static const uint32_t types[] = { 0,  MESSAGE_READY, MESSAGE_STARTED, MESSAGE_EXITED,
-                                      77, UINT32_MAX };
+    static const uint32_t types[] = { 0, IPC_READY, IPC_STARTED, IPC_EXITED, 77, UINT32_MAX };
     struct fixture *f = *state;
     AUTO_CLOSE int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     const int fds[] = { null, null, null, null };
 
     for (size_t i = 0; i < ARRAY_SIZE(types); i++)
         order(f, types[i], i, fds, i % 5);
-    order(f, MESSAGE_KILL, 4711, NULL, 0);
+    order(f, IPC_KILL, 4711, NULL, 0);
     expect_it_works(f, 1);
 }
 
@@ -189,8 +188,8 @@ static void an_order_with_too_many_descriptors_fails(void **state)
     AUTO_CLOSE int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     const int fds[] = { null, null, null, null, null, null, null, null, null, null };
 
-    order(f, MESSAGE_START, 1, fds, ARRAY_SIZE(fds));
-    assert_true(expect(f, MESSAGE_EXITED, 1).exit.failed_to_start);
+    order(f, IPC_START, 1, fds, ARRAY_SIZE(fds));
+    assert_true(expect(f, IPC_EXITED, 1).exit.failed_to_start);
     expect_it_works(f, 1);
 }
 
@@ -202,12 +201,12 @@ static uint64_t start_until_failure(const struct fixture *f, char *error, size_t
     const int fds[] = { plan, null, null, null };
 
     for (uint64_t task = 0; task < 200; task++) {
-        struct message_news news = { 0 };
+        struct ipc_news news = { 0 };
 
-        order(f, MESSAGE_START, task, fds, ARRAY_SIZE(fds));
+        order(f, IPC_START, task, fds, ARRAY_SIZE(fds));
         assert_int_equal(receive(f, &news), sizeof news);
         assert_int_equal(news.task, task);
-        if (news.type == MESSAGE_STARTED)
+        if (news.type == IPC_STARTED)
             continue;
         assert_true(news.exit.failed_to_start);
         (void)snprintf(error, size, "%s", news.exit.error);
@@ -226,8 +225,8 @@ static void without_descriptors_left_a_start_fails_in_words_and_later_ones_work(
     assert_true(failed > 0);
     assert_non_null(strcasestr(error, "too many open files"));
     for (uint64_t task = 0; task < failed; task++) {
-        order(f, MESSAGE_KILL, task, NULL, 0);
-        assert_int_equal(expect(f, MESSAGE_EXITED, task).exit.status, SIGKILL);
+        order(f, IPC_KILL, task, NULL, 0);
+        assert_int_equal(expect(f, IPC_EXITED, task).exit.status, SIGKILL);
     }
     expect_it_works(f, 1);
 }
@@ -239,10 +238,10 @@ static void a_start_without_all_descriptors_fails(void **state)
     const int fds[] = { null, null, null };
 
     for (uint64_t n = 0; n <= 3; n++) {
-        struct message_news news;
+        struct ipc_news news;
 
-        order(f, MESSAGE_START, n, fds, n);
-        news = expect(f, MESSAGE_EXITED, n);
+        order(f, IPC_START, n, fds, n);
+        news = expect(f, IPC_EXITED, n);
         assert_true(news.exit.failed_to_start);
         assert_non_null(strstr(news.exit.error, "without its descriptors"));
     }
@@ -263,8 +262,8 @@ static void a_plan_that_is_no_plan_fails(void **state)
     for (size_t i = 0; i < ARRAY_SIZE(plans); i++) {
         const int fds[] = { plans[i], null, null, null };
 
-        order(f, MESSAGE_START, i, fds, ARRAY_SIZE(fds));
-        assert_true(expect(f, MESSAGE_EXITED, i).exit.failed_to_start);
+        order(f, IPC_START, i, fds, ARRAY_SIZE(fds));
+        assert_true(expect(f, IPC_EXITED, i).exit.failed_to_start);
     }
     expect_it_works(f, 9);
 }
@@ -276,11 +275,11 @@ static void a_second_start_under_a_living_number_is_passed_over(void **state)
     AUTO_CLOSE int plan = plan_file(f, "sleep 1000");
     const int fds[] = { plan, null, null, null };
 
-    order(f, MESSAGE_START, 5, fds, ARRAY_SIZE(fds));
-    (void)expect(f, MESSAGE_STARTED, 5);
-    order(f, MESSAGE_START, 5, fds, ARRAY_SIZE(fds));
-    order(f, MESSAGE_KILL, 5, NULL, 0);
-    assert_int_equal(expect(f, MESSAGE_EXITED, 5).exit.status, SIGKILL);
+    order(f, IPC_START, 5, fds, ARRAY_SIZE(fds));
+    (void)expect(f, IPC_STARTED, 5);
+    order(f, IPC_START, 5, fds, ARRAY_SIZE(fds));
+    order(f, IPC_KILL, 5, NULL, 0);
+    assert_int_equal(expect(f, IPC_EXITED, 5).exit.status, SIGKILL);
     expect_it_works(f, 5); /* free again */
 }
 
@@ -294,14 +293,14 @@ static void news_wait_for_a_daemon_that_does_not_read(void **state)
     /* more news than the socket takes */
     (void)setsockopt(f->sock, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
     for (uint64_t task = 0; task < MANY; task++)
-        order(f, MESSAGE_START, task, NULL, 0); /* each fails, and says so */
+        order(f, IPC_START, task, NULL, 0); /* each fails, and says so */
     start_true(f, MANY);
     while (exited < MANY + 1) {
-        struct message_news news;
+        struct ipc_news news;
 
         assert_int_equal(receive(f, &news), sizeof news);
-        exited += news.type == MESSAGE_EXITED;
-        started += news.type == MESSAGE_STARTED;
+        exited += news.type == IPC_EXITED;
+        started += news.type == IPC_STARTED;
     }
     assert_int_equal(started, 1);
 }
@@ -314,7 +313,7 @@ static void its_end_ends_what_is_being_started(void **state)
     const int fds[] = { plan, null, null, null };
 
     for (uint64_t task = 0; task < 10; task++)
-        order(f, MESSAGE_START, task, fds, ARRAY_SIZE(fds));
+        order(f, IPC_START, task, fds, ARRAY_SIZE(fds));
     /* teardown closes the socket right now, and waits for its end */
 }
 

@@ -1,5 +1,4 @@
-/* The caller's side of control.h: one request, one answer, within a time. */
-#include "control/control.h"
+#include "control/adminclient.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -110,8 +109,8 @@ static int judge(struct json *answer, const char *dir, struct json **ret_answer,
     return 0;
 }
 
-int control_call(const char *dir, const struct json *request, uint32_t timeout_ms,
-                 struct json **ret_answer, struct err *err)
+int adminclient_call(const char *dir, const struct json *request, uint32_t timeout_ms,
+                     struct json **ret_answer, struct err *err)
 {
     uint64_t deadline_ms = clock_mono_ms() + timeout_ms;
     CLEANUP(buf_done) struct buf line = { 0 };

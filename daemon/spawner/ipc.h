@@ -1,0 +1,29 @@
+/* ipc.h - what daemon and spawner say to each other, a datagram each over SOCK_SEQPACKET.
+ * Both ends are one binary, so structs go as they are. */
+#pragma once
+#include "spawner/spawner.h"
+#include <stdint.h>
+
+enum ipc_type {
+    IPC_READY = 1, /* spawner: news, its first word; exit.error says why not, if not empty */
+    IPC_START,     /* daemon: order, with IPC_FDS descriptors */
+    IPC_KILL,      /* daemon: order */
+    IPC_STARTED,   /* spawner: news */
+    IPC_EXITED,    /* spawner: news */
+};
+
+/* Descriptors of a START: the encoded plan in a memory file, then the task's 0 to 2. */
+enum { IPC_FDS = 4 };
+
+struct ipc_order {
+    uint32_t type;
+    uint32_t grace_ms; /* KILL */
+    uint64_t task;
+};
+
+struct ipc_news {
+    uint32_t type;
+    int32_t pid; /* STARTED */
+    uint64_t task;
+    struct spawner_exit exit; /* EXITED */
+};
