@@ -75,7 +75,8 @@ def read_ctest(path, wrapped, result):
             result.skipped.append((name, reasons[0] if reasons else "no reason given"))
             continue
         reasons = REASON.findall(output)
-        for i, test in enumerate(CMOCKA_SKIP.findall(output)):
+        # said once where it happens, and once more in a list at the end
+        for i, test in enumerate(dict.fromkeys(CMOCKA_SKIP.findall(output))):
             reason = reasons[i] if i < len(reasons) else "no reason given"
             result.skipped.append((f"{name}: {test}", reason))
 
