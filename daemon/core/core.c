@@ -75,6 +75,7 @@ void core_set_options(struct core *core, const struct core_options *options)
     core->options = *options;
     core->link.parked_until_ms = 0; /* there may be a new key, too */
     core->link.key_refusals = 0;
+    core->link.key_doubted = false;
     queue_set_slots(core->queue, options->max_concurrency);
 }
 

@@ -126,7 +126,7 @@ static bool wants_relist(const struct core *core)
 
     if (core->phase.state != PHASE_SERVING || (l->poll != 0 && l->poll_wait_ms == 0))
         return false;
-    return l->unsure || (l->left_some && intake_has_room(core));
+    return l->key_doubted || l->unsure || (l->left_some && intake_has_room(core));
 }
 
 static void relist(struct core *core)
@@ -134,6 +134,7 @@ static void relist(struct core *core)
     struct link *l = &core->link;
 
     l->left_some = l->left_some && !intake_has_room(core);
+    l->key_doubted = false;
     l->resync = true;
     l->next_poll_ms = core->now.mono_ms;
     l->next_relist_ms = core->now.mono_ms + RELIST_MS;

@@ -253,6 +253,7 @@ static void judge_link(struct core *core, const struct core_event *ev)
         break;
     case CORE_ANSWER_KEY_REFUSED:
         core->link.parked_until_ms = core->now.mono_ms + PARKED_MS;
+        core->link.key_doubted = true;
         break;
     case CORE_ANSWER_FAILED:
     case CORE_ANSWER_DROPPED:

@@ -92,6 +92,7 @@ struct link {
     /* A lease may have been lost since the last plain poll, and what we hold be answered elsewhere:
      * nothing starts before a plain poll has listed what is ours. */
     bool unsure;
+    bool key_doubted; /* a post was refused for its key: a poll is to say at once if it's so */
     uint64_t next_relist_ms; /* no poll is replaced by a plain one before */
     bool fruitful;           /* the poll in flight brought something new */
     struct backoff idle;

@@ -775,6 +775,65 @@ static void a_refusal_on_a_post_parks_the_outbox(void **state)
     expect_send(w, 1, CORE_POST_REPLY);
 }
 
+static void a_refusal_on_a_post_has_a_plain_poll_say_at_once_whether_the_key_is_good(void **state)
+{
+    struct world *w = *state;
+    const struct core_command *poll;
+
+    begin(w, "j", "m", 1);
+    polled(w, CORE_ANSWER_OK, 0);
+    poll = find(w, CORE_CMD_POLL, 0);
+    assert_true(poll && poll->wait_ms > 0);
+    ended(w, 1, "a");
+    sent(w, 1, CORE_ANSWER_KEY_REFUSED);
+    assert_non_null(find(w, CORE_CMD_POLL_CANCEL, 0));
+    poll = find(w, CORE_CMD_POLL, 0);
+    assert_true(poll && poll->wait_ms == 0);
+    polled(w, CORE_ANSWER_KEY_REFUSED, 0);
+    assert_null(find(w, CORE_CMD_EXIT, 0));
+    later(w, 1000);
+    assert_non_null(find(w, CORE_CMD_POLL, 0));
+    polled(w, CORE_ANSWER_KEY_REFUSED, 0);
+    assert_int_equal(find(w, CORE_CMD_EXIT, 0)->code, EX_NOPERM);
+}
+
+static void a_plain_poll_in_flight_does_not_settle_a_doubt_that_came_later(void **state)
+{
+    struct world *w = *state;
+    const struct core_command *poll;
+
+    begin(w, "j", "m", 1); /* listed by the first poll, a plain one */
+    ended(w, 1, "a");
+    sent(w, 1, CORE_ANSWER_KEY_REFUSED);
+    assert_null(find(w, CORE_CMD_POLL_CANCEL, 0));
+    polled(w, CORE_ANSWER_OK, 0);
+    poll = find(w, CORE_CMD_POLL, 0);
+    assert_true(poll && poll->wait_ms == 0);
+    polled(w, CORE_ANSWER_OK, 0); /* good again: long ones as before */
+    poll = find(w, CORE_CMD_POLL, 0);
+    assert_true(poll && poll->wait_ms > 0);
+}
+
+static void a_refusal_of_posts_only_costs_one_poll_a_try(void **state)
+{
+    struct world *w = *state;
+    size_t polls = 0;
+
+    begin(w, "j", "m", 1);
+    polled(w, CORE_ANSWER_OK, 0);
+    ended(w, 1, "a");
+    for (int tries = 0; tries < 10; tries++) {
+        sent(w, 1, CORE_ANSWER_KEY_REFUSED);
+        polls += count(w, CORE_CMD_POLL);
+        polled(w, CORE_ANSWER_OK, 0); /* the plain one; the next is held */
+        later(w, 60000);
+        polls += count(w, CORE_CMD_POLL);
+        expect_send(w, 1, CORE_POST_REPLY);
+    }
+    assert_true(polls <= 10);
+    assert_null(find(w, CORE_CMD_EXIT, 0));
+}
+
 static void limits_end_a_task_and_are_named_in_its_reply(void **state)
 {
     struct world *w = *state;
@@ -1124,6 +1183,9 @@ int main(void)
         TEST(the_key_is_given_up_after_the_second_refusal_only),
         TEST(a_refused_key_lets_running_tasks_finish_into_the_outbox),
         TEST(a_refusal_on_a_post_parks_the_outbox),
+        TEST(a_refusal_on_a_post_has_a_plain_poll_say_at_once_whether_the_key_is_good),
+        TEST(a_plain_poll_in_flight_does_not_settle_a_doubt_that_came_later),
+        TEST(a_refusal_of_posts_only_costs_one_poll_a_try),
         TEST(a_refusal_on_a_notice_parks_the_outbox_too),
         TEST(new_settings_may_bring_a_new_key_and_are_tried_at_once),
         TEST(limits_end_a_task_and_are_named_in_its_reply),
