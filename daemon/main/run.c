@@ -26,7 +26,10 @@
 #include "util/mem.h"
 #include "workspace/workspace.h"
 
-enum { SPAWNER_WAIT_MS = 5000 };
+enum {
+    SPAWNER_WAIT_MS = 5000,
+    CONNECT_MS = 10 * 1000, /* for a connection to stand, at most */
+};
 
 static const struct options_spec spec = {
     .verb = "run",
@@ -92,13 +95,17 @@ static int open_core(struct daemon *d, struct err *err)
 
 static int open_edge(struct daemon *d, struct err *err)
 {
+    uint32_t timeout_ms = d->settings.server_request_timeout_ms;
     const struct http_options http = { .user_agent = "nairid/" NAIRID_VERSION,
                                        .ca_file = d->settings.server_ca_file,
-                                       .proxy = d->settings.server_proxy };
+                                       .proxy = d->settings.server_proxy,
+                                       .connect_timeout_ms =
+                                           timeout_ms < CONNECT_MS ? timeout_ms : CONNECT_MS };
     const struct upstream_options upstream = { .url = d->settings.server_url,
                                                .agent_id = d->settings.agent_id,
                                                .instance_id = store_instance_id(d->store),
-                                               .key = d->key.key };
+                                               .key = d->key.key,
+                                               .timeout_ms = timeout_ms };
     int r = loop_new(&d->loop, err);
 
     if (r < 0)

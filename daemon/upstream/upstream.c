@@ -18,7 +18,7 @@
 
 enum {
     TIMEOUT_MS = 60 * 1000,
-    POLL_GRACE_MS = 30 * 1000, /* past the wait that was asked for */
+    POLL_GRACE_MS = 30 * 1000, /* past the wait that was asked for, at most */
     LISTING_MAX_BYTES = 64 * 1024 * 1024,
     ANSWER_MAX_BYTES = 64 * 1024,
     HEADERS_MAX = 9
@@ -180,21 +180,21 @@ void upstream_poll(struct upstream *u, uint32_t wait_ms, upstream_done_fn fn, vo
     CLEANUP(headers_done) struct headers h = { 0 };
     AUTO_FREE char *url = mem_printf("%s/api/agents/jobs", u->base);
     uint32_t wait_s = wait_ms > 0 && wait_ms < 1000 ? 1 : wait_ms / 1000;
+    uint32_t grace_ms = u->timeout_ms < POLL_GRACE_MS ? u->timeout_ms : POLL_GRACE_MS;
 
     assert(!u->poll);
     add_common_headers(u, &h, 0);
     if (wait_s > 0)
         add_header(&h, "Prefer: wait=%" PRIu32, wait_s);
-    u->poll =
-        call_start(u, VERDICT_POLL,
-                   &(struct http_request){
-                       .method = "GET",
-                       .url = url,
-                       .headers = (const char *const *)h.lines,
-                       .timeout_ms = wait_s > 0 ? wait_s * 1000 + POLL_GRACE_MS : u->timeout_ms,
-                       .max_response_bytes = LISTING_MAX_BYTES,
-                   },
-                   fn, ctx);
+    u->poll = call_start(u, VERDICT_POLL,
+                         &(struct http_request){
+                             .method = "GET",
+                             .url = url,
+                             .headers = (const char *const *)h.lines,
+                             .timeout_ms = wait_s > 0 ? wait_s * 1000 + grace_ms : u->timeout_ms,
+                             .max_response_bytes = LISTING_MAX_BYTES,
+                         },
+                         fn, ctx);
 }
 
 void upstream_poll_cancel(struct upstream *u)

@@ -43,7 +43,8 @@ struct upstream_options {
     const char *agent_id;    /* X-AGENT-ID; NULL: not sent */
     const char *instance_id; /* X-CCAGENT-ID */
     struct secret *key;      /* borrowed until upstream_free() or upstream_set_key() */
-    uint32_t timeout_ms;     /* of a request that doesn't wait; 0: 60 s */
+    uint32_t timeout_ms;     /* of a request that doesn't wait; 0: 60 s. One that waits gets this,
+                              * or 30 s where that is less, past its wait */
 };
 
 int upstream_new(struct http *http, const struct upstream_options *options,
