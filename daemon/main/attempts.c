@@ -117,6 +117,7 @@ static int make_plan(const struct settings *s, const struct task *t,
     policy.workspace = workspace;
     policy.workspace_read_only = start->workspace_read_only;
     policy.home = home;
+    policy.brief = start->brief;
     policy.argv = &start->argv;
     policy.env = &start->env;
     return plan_make(&policy, ret_plan, err);

@@ -92,7 +92,9 @@ static int extend_mask(const struct daemon *d, const struct fresh *f, struct err
 
 static char *program_of(const struct settings *s)
 {
-    AUTO_FREE char *path = mem_strdup(s->runner_argv.len > 0 ? s->runner_argv.items[0] : "?");
+    const struct runner *runner = runner_find(s->runner_name);
+    const char *program = runner ? runner->program(s) : NULL;
+    AUTO_FREE char *path = mem_strdup(program ? program : "?");
 
     return mem_strdup(basename(path));
 }

@@ -127,9 +127,9 @@ static int make_plan(const struct settings *s, const struct trial *t, const char
 /* The program that a task would start; NULL where the runner can't say. */
 static const char *find_program(const struct settings *s)
 {
-    if (!str_is_empty(s->runner_program))
-        return s->runner_program;
-    return s->runner_argv.len > 0 ? s->runner_argv.items[0] : NULL;
+    const struct runner *runner = runner_find(s->runner_name);
+
+    return runner ? runner->program(s) : NULL;
 }
 
 void trial_run(const struct settings *s, struct trial *ret_trial)

@@ -68,11 +68,13 @@ bool capture_stderr(struct capture *c, const char *bytes, size_t len)
 void capture_finish(struct capture *c, bool exit_ok, struct capture_result *ret_result)
 {
     struct buf clean = { 0 };
+    struct runner_exit end = { .ok = exit_ok };
 
     *ret_result = (struct capture_result){ 0 };
-    c->runner->finish(c->parser, exit_ok, &ret_result->result);
     utf8_clean(&clean, buf_str(&c->tail), c->tail.len);
     ret_result->stderr_tail = buf_steal(&clean);
+    end.stderr_tail = ret_result->stderr_tail;
+    c->runner->finish(c->parser, &end, &ret_result->result);
 }
 
 void capture_result_done(struct capture_result *r)

@@ -19,6 +19,18 @@ struct runner_parser {
     struct buf line; /* the line being printed, cut */
 };
 
+static const char *program(const struct settings *settings)
+{
+    return settings->runner_argv.len > 0 ? settings->runner_argv.items[0] : NULL;
+}
+
+static int check(const struct settings *settings, struct err *err)
+{
+    (void)settings;
+    (void)err;
+    return 0; /* an empty runner.argv is told when there is something to run, as ever */
+}
+
 static int prepare(const struct settings *settings, const struct runner_turn *turn,
                    struct runner_start *ret_start, struct err *err)
 {
@@ -89,7 +101,8 @@ static void feed(struct runner_parser *p, const char *bytes, size_t len, runner_
     buf_append(&p->line, bytes, len < rest ? len : rest);
 }
 
-static void finish(struct runner_parser *p, bool exit_ok, struct runner_result *ret_result)
+static void finish(struct runner_parser *p, const struct runner_exit *end,
+                   struct runner_result *ret_result)
 {
     struct buf clean = { 0 };
 
@@ -98,7 +111,7 @@ static void finish(struct runner_parser *p, bool exit_ok, struct runner_result *
         clean.len--;
     if (clean.data)
         clean.data[clean.len] = '\0';
-    *ret_result = (struct runner_result){ .ok = exit_ok,
+    *ret_result = (struct runner_result){ .ok = end->ok,
                                           .text = buf_steal(&clean),
                                           .dropped_bytes = p->dropped };
 }
@@ -114,6 +127,8 @@ static void parser_free(struct runner_parser *p)
 
 const struct runner runner_command = {
     .name = "command",
+    .program = program,
+    .check = check,
     .prepare = prepare,
     .parser_new = parser_new,
     .feed = feed,

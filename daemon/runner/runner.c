@@ -21,12 +21,14 @@ const struct runner *runner_find(const char *name)
 
 int runner_check(const struct settings *settings, struct err *err)
 {
-    if (!runner_find(settings->runner_name))
+    const struct runner *runner = runner_find(settings->runner_name);
+
+    if (!runner)
         return err_set(err, -EINVAL,
                        "runner.name '%s' is not available in this version; set runner.name: "
                        "command and runner.argv",
                        settings->runner_name);
-    return 0;
+    return runner->check(settings, err);
 }
 
 void runner_start_done(struct runner_start *s)
@@ -35,6 +37,7 @@ void runner_start_done(struct runner_start *s)
     strv_done(&s->env);
     strv_done(&s->read);
     free(s->input);
+    free(s->brief);
     *s = (struct runner_start){ 0 };
 }
 

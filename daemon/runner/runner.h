@@ -19,6 +19,9 @@ struct runner_turn {
         *session; /* the program's own id of the job's conversation, to go on with; NULL: none */
 };
 
+/* Where the sandbox has runner_start.brief: what is too private and too long for argv. */
+#define RUNNER_BRIEF_PATH "/nairid/brief"
+
 /* How to start one attempt. Filled by prepare; runner_start_done() frees. */
 struct runner_start {
     struct strv argv;
@@ -26,6 +29,7 @@ struct runner_start {
     struct strv read; /* host paths that the program needs besides the profile's, read-only */
     char *input;      /* standard input: the prompt, never on argv */
     size_t input_len;
+    char *brief; /* text shown to the program as the file RUNNER_BRIEF_PATH, read-only; NULL none */
     bool workspace_read_only;
 };
 
@@ -38,9 +42,15 @@ struct runner_event {
     enum runner_event_type type;
     const struct progress *progress; /* borrowed for the call, as all below; valid UTF-8 */
     const char *session;
-    bool cut; /* the progress's text is only the beginning of what was said */
+    bool cut; /* some text of the progress is only the beginning of what was said */
 };
 typedef void (*runner_event_fn)(const struct runner_event *ev, void *ctx);
+
+/* How the program ended. Borrowed. */
+struct runner_exit {
+    bool ok;                 /* with status 0 */
+    const char *stderr_tail; /* the end of standard error; valid UTF-8, "" when empty */
+};
 
 /* What the program said in the end, before limits, signals and so on are considered. */
 struct runner_result {
@@ -56,14 +66,21 @@ struct runner_result {
 
 struct runner {
     const char *name;
+    const char *remedy; /* how an operator gets its program, a command to type; NULL: not known */
+    /* The program that would be started: a path, or a name looked up in the sandbox's PATH.
+     * Borrowed from the settings or static; NULL where none is named. */
+    const char *(*program)(const struct settings *settings);
+    /* Whether settings suit it: -EINVAL with a sentence naming the key. */
+    int (*check)(const struct settings *settings, struct err *err);
     int (*prepare)(const struct settings *settings, const struct runner_turn *turn,
                    struct runner_start *ret_start, struct err *err);
     struct runner_parser *(*parser_new)(const struct settings *settings);
     /* One piece of standard output, cut anywhere. */
     void (*feed)(struct runner_parser *p, const char *bytes, size_t len, runner_event_fn fn,
                  void *ctx);
-    /* After the last piece. exit_ok: the program ended with status 0. */
-    void (*finish)(struct runner_parser *p, bool exit_ok, struct runner_result *ret_result);
+    /* After the last piece. */
+    void (*finish)(struct runner_parser *p, const struct runner_exit *end,
+                   struct runner_result *ret_result);
     void (*parser_free)(struct runner_parser *p);
 };
 

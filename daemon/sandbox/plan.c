@@ -194,6 +194,22 @@ static void add_job_places(struct plan *p, const struct plan_policy *policy)
              policy->workspace_read_only ? PLAN_MAY_LIST | PLAN_MAY_READ | PLAN_MAY_EXECUTE : all);
 }
 
+static int add_brief(struct plan *p, const char *brief, struct err *err)
+{
+    if (!brief)
+        return 0;
+    if (strlen(brief) > PLAN_BRIEF_MAX)
+        return err_set(err, -E2BIG,
+                       "the instructions for the program (system prompt) are %zu KiB long, at most "
+                       "%d KiB are possible; shorten the agent's system prompt",
+                       strlen(brief) / 1024, PLAN_BRIEF_MAX / 1024);
+    add_step_with_parents(
+        p, &(struct profile_row){
+               .type = PLAN_STEP_FILE, .target = PLAN_BRIEF, .text = brief, .mode = 0444 });
+    add_rule(p, PLAN_BRIEF, PLAN_MAY_READ);
+    return 0;
+}
+
 /* ---- the operator's further paths ---- */
 
 struct extra {
@@ -213,8 +229,8 @@ static int check_extra(const char *path, bool writable, struct err *err)
 {
     /* Ours to fill; a host path there would replace a wall, or lie in what a task can change. Only
      * in the last one, which is empty when we begin, there may be some. */
-    static const char *const ours[] = { "/proc",   "/dev",     "/sys", PLAN_WORKSPACE,
-                                        PLAN_HOME, "/var/tmp", "/tmp" };
+    static const char *const ours[] = { "/proc",   "/dev",     "/sys",     PLAN_WORKSPACE,
+                                        PLAN_HOME, PLAN_BRIEF, "/var/tmp", "/tmp" };
     const size_t ours_count = ARRAY_SIZE(ours);
     static const char *const system[] = { "/usr",   "/bin",    "/sbin", "/lib", "/lib32",
                                           "/lib64", "/libx32", "/etc",  "/boot" };
@@ -449,6 +465,9 @@ static int fill(struct plan *p, const struct plan_policy *policy, struct err *er
     if (r < 0)
         return r;
     add_job_places(p, policy);
+    r = add_brief(p, policy->brief, err);
+    if (r < 0)
+        return r;
     if (p->step_count > PLAN_STEPS_MAX || p->rule_count > PLAN_RULES_MAX)
         return err_set(
             err, -EINVAL,

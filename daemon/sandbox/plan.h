@@ -16,6 +16,7 @@ struct err;
 
 #define PLAN_WORKSPACE "/workspace"
 #define PLAN_HOME      "/home/agent"
+#define PLAN_BRIEF     "/nairid/brief"
 #define PLAN_HOSTNAME  "sandbox"
 /* Who the task is inside; the one id that its user namespace maps. */
 enum { PLAN_INNER_ID = 1000 };
@@ -25,6 +26,7 @@ enum {
     PLAN_EXTRA_MAX = 64,  /* paths of sandbox.read and sandbox.write together */
     PLAN_PATH_MAX = 4096, /* limits.h: PATH_MAX */
     PLAN_RULES_MAX = 256,
+    PLAN_BRIEF_MAX = 120 * 1024,
     PLAN_STRINGS_MAX = 4096,          /* of argv, env and programs, each */
     PLAN_STRING_MAX = 128 * 1024,     /* execve(2): MAX_ARG_STRLEN */
     PLAN_BYTES_MAX = 2 * 1024 * 1024, /* the whole plan, encoded */
@@ -41,6 +43,7 @@ struct plan_policy {
         *workspace; /* host directory shown at /workspace, writable unless workspace_read_only */
     bool workspace_read_only;
     const char *home;        /* host directory shown at /home/agent; NULL: a private empty one */
+    const char *brief;       /* text shown as the file PLAN_BRIEF; NULL: none */
     const struct strv *argv; /* the program (a path, or a name looked up in the sandbox's PATH) and
                                 its arguments */
     const struct strv

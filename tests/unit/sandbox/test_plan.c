@@ -643,6 +643,41 @@ static void a_step_is_described_within_its_buffer(void **state)
 
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
+static void a_brief_is_a_file_that_the_task_may_only_read(void **state)
+{
+    struct plan_policy policy = usual(*state);
+    struct plan *p;
+    bool is_made = false, is_shown = false;
+
+    policy.brief = "be brief";
+    p = must_make(&policy);
+    for (size_t i = 0; i < p->step_count; i++)
+        is_made |= p->steps[i].type == PLAN_STEP_FILE &&
+                   strcmp(p->steps[i].target, PLAN_BRIEF) == 0 &&
+                   strcmp(p->steps[i].text, "be brief") == 0 && p->steps[i].mode == 0444;
+    for (size_t i = 0; i < p->rule_count; i++)
+        is_shown |=
+            strcmp(p->rules[i].path, PLAN_BRIEF) == 0 && p->rules[i].rights == PLAN_MAY_READ;
+    assert_true(is_made && is_shown);
+    plan_free(p);
+}
+
+static void a_brief_that_is_too_long_is_refused_with_its_size(void **state)
+{
+    struct plan_policy policy = usual(*state);
+    AUTO_FREE char *text = mem_alloc(PLAN_BRIEF_MAX + 2);
+    struct plan *p = NULL;
+    struct err err = { 0 };
+
+    memset(text, 'x', PLAN_BRIEF_MAX);
+    policy.brief = text;
+    plan_free(must_make(&policy));
+    text[PLAN_BRIEF_MAX] = 'x';
+    assert_int_equal(plan_make(&policy, &p, &err), -E2BIG);
+    assert_non_null(strstr(err.text, "system prompt"));
+    assert_non_null(strstr(err.text, "120 KiB"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -673,6 +708,8 @@ int main(void)
         TEST(plans_that_no_policy_gives_are_not_decoded),
         TEST(the_explanation_names_paths_limits_and_user),
         TEST(a_step_is_described_within_its_buffer),
+        TEST(a_brief_is_a_file_that_the_task_may_only_read),
+        TEST(a_brief_that_is_too_long_is_refused_with_its_size),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
