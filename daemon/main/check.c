@@ -71,7 +71,8 @@ static int check_settings(const struct check_args *args, const struct options *o
     }
     for (size_t i = 0; i < s->warnings.len; i++)
         tell(GRADE_WARN, "settings", "%s", s->warnings.items[i]);
-    if (settings_check(s, &err) < 0 || runner_check(s, &err) < 0 || policy_check(s, &err) < 0) {
+    if (settings_check(s, &err) < 0 || runner_check(s, &err) < 0 || policy_check(s, &err) < 0 ||
+        policy_find_paths(s, &err) < 0) {
         tell(GRADE_FAIL, "settings", "%s", err.text);
         settings_done(s);
         return EX_CONFIG;
@@ -126,24 +127,20 @@ static int check_state(const struct settings *s)
     return EX_OK;
 }
 
-static int check_program(const struct trial *t)
+static int check_program(const struct settings *s, const struct trial *t)
 {
-    if (!t->program)
-        return EX_OK;
-    if (t->program_found) {
-        tell(GRADE_OK, "runner", "'%s' is there, seen from the sandbox", t->program);
-        return EX_OK;
+    struct err err = { 0 };
+
+    if (trial_verdict(s, t, &err) < 0) {
+        tell(GRADE_FAIL, "runner", "%s", err.text);
+        return EX_CONFIG;
     }
-    if (t->program[0] != '/' && strchr(t->program, '/')) {
+    if (t->program && t->program_found)
+        tell(GRADE_OK, "runner", "'%s' is there, seen from the sandbox", t->program);
+    else if (t->program)
         tell(GRADE_WARN, "runner", "'%s' is looked for in each job's workspace; not checked",
              t->program);
-        return EX_OK;
-    }
-    tell(GRADE_FAIL, "runner",
-         "'%s' is not there, seen from the sandbox: install it below /usr, or name its path in "
-         "runner.argv and its directory in sandbox.read",
-         t->program);
-    return EX_CONFIG;
+    return EX_OK;
 }
 
 /* Each wall of the sandbox, tried by itself, so that what is missing has a name. */
@@ -167,19 +164,22 @@ static int check_walls(const struct settings *s)
 
 static int check_sandbox(const struct settings *s)
 {
+    const char *tmp = getenv("TMPDIR");
     struct trial t;
+    struct err err = { 0 };
     int code = check_walls(s);
 
     if (code != EX_OK) /* so will be every task */
         return code;
-    trial_run(s, &t);
+    trial_run(s, str_is_empty(tmp) ? "/tmp" : tmp, &t);
     if (!t.sandbox_works) {
-        tell(GRADE_FAIL, "sandbox", "no task can run: %s", t.err.text);
+        (void)trial_verdict(s, &t, &err); /* only its words */
+        tell(GRADE_FAIL, "sandbox", "%s", err.text);
         return EX_CONFIG;
     }
     tell(GRADE_OK, "sandbox", "profile %s, network %s; a command ran in it in %llu ms",
          s->sandbox_profile, s->sandbox_network_mode, (unsigned long long)t.wall_ms);
-    return check_program(&t);
+    return check_program(s, &t);
 }
 
 static void check_clock(int64_t skew_ms)

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "runner/runner.h"
 #include "settings/settings.h"
 #include "util/cleanup.h"
 #include "util/err.h"
@@ -90,22 +91,91 @@ static int check_shown(const struct settings *s, const char *setting, const stru
     return r;
 }
 
-int policy_check(const struct settings *s, struct err *err)
+/* A plan as for any task, to be looked at only: program NULL stands for any. */
+static int make_plan(const struct settings *s, const char *program, struct plan **ret_plan,
+                     struct err *err)
 {
-    CLEANUP_PTR(plan_free) struct plan *plan = NULL;
     CLEANUP(strv_done) struct strv argv = { 0 }, env = { 0 };
     struct plan_policy policy = policy_of(s);
-    int r;
 
-    strv_add(&argv, "sh");
+    strv_add(&argv, program ? program : "sh");
     policy.workspace = s->workspace_root; /* any directory: nothing is done */
     policy.argv = &argv;
     policy.env = &env;
     policy.task_uid = policy.uid == 0 ? WORKSPACE_UID_BASE : policy.uid;
-    r = plan_make(&policy, &plan, err);
+    return plan_make(&policy, ret_plan, err);
+}
+
+int policy_check(const struct settings *s, struct err *err)
+{
+    CLEANUP_PTR(plan_free) struct plan *plan = NULL;
+    int r = make_plan(s, NULL, &plan, err);
+
     if (r == 0)
         r = check_shown(s, "sandbox.read", &s->sandbox_read, false, err);
     if (r == 0)
         r = check_shown(s, "sandbox.write", &s->sandbox_write, true, err);
     return r;
+}
+
+/* ---- whether it is there ---- */
+
+static int find_shown(const char *setting, const struct strv *shown, struct err *err)
+{
+    for (size_t i = 0; i < shown->len; i++)
+        if (access(shown->items[i], F_OK) < 0)
+            return err_set(err, -ENOENT, "%s: '%s': %s: make it, or take it out of the settings",
+                           setting, shown->items[i], strerror(errno));
+    return 0;
+}
+
+int policy_find_paths(const struct settings *s, struct err *err)
+{
+    int r = find_shown("sandbox.read", &s->sandbox_read, err);
+
+    return r < 0 ? r : find_shown("sandbox.write", &s->sandbox_write, err);
+}
+
+const char *policy_program(const struct settings *s)
+{
+    const struct runner *runner = runner_find(s->runner_name);
+
+    return runner ? runner->program(s) : NULL;
+}
+
+int policy_program_missing(const struct settings *s, struct err *err)
+{
+    const struct runner *runner = runner_find(s->runner_name);
+    const char *remedy = runner ? runner->remedy : NULL;
+
+    return err_set(err, -ENOENT,
+                   "the runner's program '%s' is not there, seen from the sandbox: install it "
+                   "below /usr%s%s%s, or name its path in %s and its directory in sandbox.read",
+                   policy_program(s), remedy ? " (" : "", remedy ? remedy : "", remedy ? ")" : "",
+                   str_eq(s->runner_name, "command") ? "runner.argv" : "runner.program");
+}
+
+/* What lies in a task's own places, or is named by a path that leads there, can't be known yet. */
+static bool may_be_there(const struct plan *plan, const char *program)
+{
+    enum plan_place place;
+
+    if (!plan_path_is_plain(program))
+        return true;
+    place = plan_place_of(plan, program);
+    return place == PLAN_PLACE_OWN || (place == PLAN_PLACE_HOST && access(program, X_OK) == 0);
+}
+
+int policy_find_program(const struct settings *s, struct err *err)
+{
+    CLEANUP_PTR(plan_free) struct plan *plan = NULL;
+    const char *program = policy_program(s);
+    int r = program ? make_plan(s, program, &plan, err) : 0;
+
+    if (r < 0 || !program)
+        return r;
+    for (size_t i = 0; i < plan->programs.len; i++)
+        if (may_be_there(plan, plan->programs.items[i]))
+            return 0;
+    return policy_program_missing(s, err);
 }

@@ -12,3 +12,13 @@ struct plan_policy policy_of(const struct settings *s);
  * each task, nor show tasks what is the daemon's own (state, key, settings): -EINVAL with a
  * sentence. */
 int policy_check(const struct settings *s, struct err *err);
+/* Whether this machine has the paths that tasks are to be shown, and the program that they are to
+ * run, as far as the host's own files tell: a trial (main/trial.h) tells for certain. -ENOENT with
+ * a sentence. They look, and open nothing, so the confined daemon can ask, too. */
+int policy_find_paths(const struct settings *s, struct err *err);
+int policy_find_program(const struct settings *s, struct err *err);
+/* The program that a task would start, as it is named; NULL where none is. Borrowed from the
+ * settings or static. */
+const char *policy_program(const struct settings *s);
+/* The sentence for a program that no task would find. Returns -ENOENT. */
+int policy_program_missing(const struct settings *s, struct err *err);

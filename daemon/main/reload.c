@@ -154,6 +154,10 @@ static int prepare(struct daemon *d, struct fresh *f, struct err *err)
     if (r == 0)
         r = policy_check(&f->settings, err);
     if (r == 0)
+        r = policy_find_paths(&f->settings, err);
+    if (r == 0)
+        r = policy_find_program(&f->settings, err);
+    if (r == 0)
         r = check_fixed(d, &f->settings, err);
     if (r == 0)
         r = agentkey_load(&f->settings, NULL, &f->key, err);

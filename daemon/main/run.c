@@ -14,6 +14,7 @@
 #include "main/cmd.h"
 #include "main/exitcode.h"
 #include "main/policy.h"
+#include "main/trial.h"
 #include "net/http.h"
 #include "runner/runner.h"
 #include "sandbox/confine.h"
@@ -68,6 +69,20 @@ static int check_walls(const struct settings *s, struct err *err)
     return EX_OK;
 }
 
+/* And so does a runner's program that isn't there: one task tries. What may pass by itself, such as
+ * a machine that is too busy, is no reason to stay down. */
+static int try_task(const struct settings *s, struct err *err)
+{
+    struct trial trial;
+
+    trial_run(s, s->state_dir, &trial);
+    if (trial_verdict(s, &trial, err) == 0)
+        return EX_OK;
+    if (trial.sandbox_works || trial.err.code == -EPERM)
+        return EX_CONFIG;
+    return exitcode_from_errno(trial.err.code) == EX_IOERR ? EX_IOERR : EX_TEMPFAIL;
+}
+
 /* Before any thread, secret or network: the journal with its lock, the walls, and the spawner. */
 static int open_state(struct daemon *d, const struct settings *s, struct err *err)
 {
@@ -76,6 +91,8 @@ static int open_state(struct daemon *d, const struct settings *s, struct err *er
     if (r < 0)
         return r == -EWOULDBLOCK ? EX_TEMPFAIL : exitcode_from_errno(r);
     code = check_walls(s, err);
+    if (code == EX_OK)
+        code = try_task(s, err);
     if (code != EX_OK)
         return code;
     r = spawner_fork(store_lock_fd(d->store), &d->spawner, err);
@@ -161,7 +178,7 @@ static int start(struct daemon *d, struct settings *settings, struct err *err)
     int code;
 
     if (settings_check(settings, err) < 0 || runner_check(settings, err) < 0 ||
-        policy_check(settings, err) < 0)
+        policy_check(settings, err) < 0 || policy_find_paths(settings, err) < 0)
         return EX_CONFIG;
     code = open_state(d, settings, err);
     if (code != EX_OK)

@@ -124,23 +124,19 @@ static int make_plan(const struct settings *s, const struct trial *t, const char
     return plan_make(&policy, ret_plan, err);
 }
 
-/* The program that a task would start; NULL where the runner can't say. */
-static const char *find_program(const struct settings *s)
+static bool is_own(const char *program)
 {
-    const struct runner *runner = runner_find(s->runner_name);
-
-    return runner ? runner->program(s) : NULL;
+    return program && program[0] != '/' && strchr(program, '/');
 }
 
-void trial_run(const struct settings *s, struct trial *ret_trial)
+void trial_run(const struct settings *s, const char *dir, struct trial *ret_trial)
 {
-    const char *tmp = getenv("TMPDIR");
-    AUTO_FREE char *workspace =
-        mem_printf("%s/nairid-check-XXXXXX", str_is_empty(tmp) ? "/tmp" : tmp);
+    AUTO_FREE char *workspace = mem_printf("%s/nairid-trial-XXXXXX", dir);
     CLEANUP_PTR(plan_free) struct plan *plan = NULL;
     struct session session = { .trial = ret_trial };
 
-    *ret_trial = (struct trial){ .program = find_program(s) };
+    *ret_trial =
+        (struct trial){ .program = policy_program(s), .program_is_own = is_own(policy_program(s)) };
     if (!mkdtemp(workspace)) {
         (void)err_set(&ret_trial->err, -errno, "make '%s': %s", workspace, strerror(errno));
         return;
@@ -151,4 +147,13 @@ void trial_run(const struct settings *s, struct trial *ret_trial)
     spawner_free(session.spawner, END_MS);
     loop_free(session.loop);
     (void)rmdir(workspace); /* the probe wrote nothing */
+}
+
+int trial_verdict(const struct settings *s, const struct trial *t, struct err *err)
+{
+    if (!t->sandbox_works)
+        return err_set(err, t->err.code, "no task can run: %s", t->err.text);
+    if (t->program && !t->program_found && !t->program_is_own)
+        return policy_program_missing(s, err);
+    return 0;
 }

@@ -1,5 +1,6 @@
 /* trial.h - whether tasks can run here: by running one, which does nothing but look for the
- * runner's program from inside its sandbox. What `nairid check` calls the sandbox's test. */
+ * runner's program from inside its sandbox. What `nairid check` calls the sandbox's test, and `run`
+ * does before it takes its first message. */
 #pragma once
 #include "util/err.h"
 #include <stdbool.h>
@@ -10,10 +11,14 @@ struct settings;
 struct trial {
     bool sandbox_works;
     bool program_found;
+    bool program_is_own; /* each task looks for it in its own workspace */
     const char *program; /* borrowed from the settings; NULL: not known before there is a task */
     uint64_t wall_ms;
     struct err err; /* why the sandbox doesn't work */
 };
 
-/* Forks a spawner, so call it before any thread, and waits for it to be gone. */
-void trial_run(const struct settings *s, struct trial *ret_trial);
+/* dir: one of ours, in which the task's workspace is made and removed again. Forks a spawner, so
+ * call it before any thread, and waits for it to be gone. */
+void trial_run(const struct settings *s, const char *dir, struct trial *ret_trial);
+/* What it came to for the daemon: 0, or a negative errno with a sentence. */
+int trial_verdict(const struct settings *s, const struct trial *t, struct err *err);

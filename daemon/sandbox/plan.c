@@ -73,6 +73,21 @@ bool plan_path_is_plain(const char *path)
     return true;
 }
 
+enum plan_place plan_place_of(const struct plan *p, const char *path)
+{
+    enum plan_place place = PLAN_PLACE_NONE;
+
+    for (size_t i = 0; i < p->step_count; i++) { /* the last one that holds it counts */
+        const struct plan_step *s = &p->steps[i];
+
+        if (s->type == PLAN_STEP_DIR || !is_within(path, s->target))
+            continue;
+        place = s->type == PLAN_STEP_BIND && strcmp(s->text, s->target) == 0 ? PLAN_PLACE_HOST
+                                                                             : PLAN_PLACE_OWN;
+    }
+    return place;
+}
+
 /* ---- steps and rules ---- */
 
 static void add_step(struct plan *p, const struct profile_row *row)

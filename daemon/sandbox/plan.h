@@ -82,6 +82,13 @@ struct plan_step {
     char *text; /* "" where the type has none */
 };
 
+/* Where what a task sees at a path comes from. */
+enum plan_place {
+    PLAN_PLACE_NONE, /* nothing is there */
+    PLAN_PLACE_HOST, /* what the host has at the same path */
+    PLAN_PLACE_OWN,  /* the task's own: its workspace, its home, what is made for it */
+};
+
 /* The second wall, Landlock: what may be done beneath a path of the sandbox. */
 enum plan_right {
     PLAN_MAY_LIST = 1,    /* read directories */
@@ -122,6 +129,8 @@ void plan_encode(const struct plan *p, struct buf *b);
 int plan_decode(const void *bytes, size_t len, struct plan **ret_plan, struct err *err);
 /* The plan in plain words, a line a step. */
 void plan_explain(const struct plan *p, struct buf *b);
+/* For a plain path of the sandbox, links not followed. */
+enum plan_place plan_place_of(const struct plan *p, const char *path);
 /* Absolute, shorter than PLAN_PATH_MAX, not "/", no empty part, no "." and no "..". */
 bool plan_path_is_plain(const char *path);
 const char *plan_profile_name(enum plan_profile profile);

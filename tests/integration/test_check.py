@@ -101,6 +101,13 @@ def test_a_missing_program_gives_78(setup):
     assert "no-such-program-here" in done.stdout and "sandbox.read" in done.stdout
 
 
+@pytest.mark.parametrize("key", ["sandbox.read", "sandbox.write"])
+def test_a_missing_path_gives_78(setup, key):
+    done = setup.check("--set", f"{key}=[/no-such-folder]")
+    assert done.returncode == 78
+    assert grades(done) == {"settings": "FAIL"} and f"{key}: '/no-such-folder'" in done.stdout
+
+
 def test_a_program_outside_of_what_the_sandbox_shows_gives_78_until_it_is_shown(setup):
     home = "/opt" if os.getuid() == 0 else os.path.expanduser("~")  # no place that a sandbox has
     with tempfile.TemporaryDirectory(dir=home) as folder:

@@ -232,6 +232,29 @@ def test_a_missing_settings_file_is_named(make_daemon):
     assert daemon.config in refused(daemon, 78)
 
 
+@pytest.mark.parametrize("settings, words", [
+    ({"runner": {"argv": ["no-such-program"]}}, ["no-such-program", "runner.argv"]),
+    ({"sandbox": {"read": ["/no-such-folder"]}}, ["sandbox.read", "/no-such-folder"]),
+    ({"sandbox": {"write": ["/no-such-folder"]}}, ["sandbox.write", "/no-such-folder"]),
+])
+def test_what_the_machine_lacks_stops_the_start_by_name(make_daemon, settings, words):
+    daemon = make_daemon(start=False, **settings)
+    log = refused(daemon, 78)
+    for word in words:
+        assert word in log, log
+
+
+def test_a_program_that_only_the_host_sees_stops_the_start(make_daemon, account):
+    """A link out of what the sandbox shows: the host's own files don't tell."""
+    shown, hidden = account.shared(), account.shared()
+    account.write(os.path.join(hidden, "tool"), "#!/bin/sh\n", mode=0o755)
+    os.symlink(os.path.join(hidden, "tool"), os.path.join(shown, "tool"))
+    daemon = make_daemon(start=False, runner={"argv": [os.path.join(shown, "tool")]},
+                         sandbox={"read": [shown]})
+    assert "seen from the sandbox" in refused(daemon, 78)
+    assert not any(name.startswith("nairid-trial") for name in os.listdir(daemon.state))
+
+
 def test_no_server_ends_with_69(make_hub, make_daemon):
     hub = make_hub()
     hub.end()

@@ -159,10 +159,14 @@ def test_a_silent_task_is_ended_and_says_so(make_daemon):
     assert daemon.answer("for i in 1 2 3 4; do sleep 0.4; echo $i; done")["role"] == "assistant"
 
 
-def test_a_missing_program_is_named_with_what_to_do(make_daemon):
-    daemon = make_daemon(runner={"argv": ["no-such-program"]})
+def test_a_program_that_vanishes_is_named_with_what_to_do(make_daemon, account):
+    folder = account.shared()
+    tool = account.write(os.path.join(folder, "tool"), "#!/bin/sh\nexec sh\n", mode=0o755)
+    daemon = make_daemon(runner={"argv": [tool]}, sandbox={"read": [folder]})
+    assert daemon.answer("echo here")["content"] == "here"
+    os.unlink(tool)
     text = daemon.failure("hello")
-    assert "no-such-program" in text and "missing" in text and "runner.argv" in text
+    assert tool in text and "missing" in text and "runner.argv" in text
 
 
 def test_an_empty_answer_is_an_error(daemon):
@@ -292,6 +296,21 @@ def test_hup_with_broken_settings_keeps_the_old_ones(daemon):
     wait_until(lambda: "reload_failed" in daemon.log, what="the log to say so")
     failed = next(line for line in daemon.log.splitlines() if "reload_failed" in line)
     assert "max_concurrency" in failed  # the nearest name, in the line itself: logs get filtered
+    assert daemon.answer("echo still here")["content"] == "still here"
+
+
+@pytest.mark.parametrize("settings, words", [
+    ({"runner": {"argv": ["no-such-program"]}}, "no-such-program"),
+    ({"runner": {"argv": ["/opt/no-such-program"]}}, "sandbox.read"),
+    ({"sandbox": {"read": ["/no-such-folder"]}}, "/no-such-folder"),
+    ({"sandbox": {"write": ["/no-such-folder"]}}, "sandbox.write"),
+])
+def test_hup_with_what_the_machine_lacks_changes_nothing(make_daemon, settings, words):
+    daemon = make_daemon()
+    daemon.configure(**settings)
+    daemon.program.send(signal.SIGHUP)
+    wait_until(lambda: "reload_failed" in daemon.log, what="the log to say so")
+    assert words in next(line for line in daemon.log.splitlines() if "reload_failed" in line)
     assert daemon.answer("echo still here")["content"] == "still here"
 
 

@@ -296,6 +296,41 @@ static void a_path_is_taken_as_it_stands(void **state)
     assert_string_equal(p->programs.items[0], "./run.sh");
 }
 
+static void each_path_has_its_place(void **state)
+{
+    static const struct {
+        const char *path;
+        enum plan_place place;
+    } cases[] = {
+        { "/usr/bin/sh", PLAN_PLACE_HOST },
+        { "/bin/sh", PLAN_PLACE_HOST },
+        { "/usr", PLAN_PLACE_HOST },
+        { "/usrx", PLAN_PLACE_NONE },
+        { "/opt/tool", PLAN_PLACE_NONE },
+        { "/root/tool", PLAN_PLACE_NONE },
+        { "/srv/shown/tool", PLAN_PLACE_HOST },
+        { "/srv/other", PLAN_PLACE_NONE },
+        { "/srv", PLAN_PLACE_NONE },
+        { "/tmp/tool", PLAN_PLACE_OWN },
+        { "/tmp/shown/tool", PLAN_PLACE_HOST },
+        { PLAN_WORKSPACE "/run.sh", PLAN_PLACE_OWN },
+        { PLAN_HOME "/bin/x", PLAN_PLACE_OWN },
+        { "/etc/hosts", PLAN_PLACE_OWN },
+        { "/etc/ssl/certs", PLAN_PLACE_HOST },
+        { "/var/tmp/tool", PLAN_PLACE_OWN },
+    };
+    struct lists *l = *state;
+    struct plan_policy policy = usual(l);
+    CLEANUP_PTR(plan_free) struct plan *p = NULL;
+
+    strv_add(&l->read, "/srv/shown");
+    strv_add(&l->read, "/tmp/shown");
+    p = must_make(&policy);
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+        if (plan_place_of(p, cases[i].path) != cases[i].place)
+            fail_msg("%s: %d", cases[i].path, (int)plan_place_of(p, cases[i].path));
+}
+
 static void as_root_a_task_has_another_user(void **state)
 {
     struct plan_policy policy = usual(*state);
@@ -692,6 +727,7 @@ int main(void)
         TEST(the_environment_is_made_from_nothing),
         TEST(a_bare_name_is_looked_up_in_the_sandboxs_path),
         TEST(a_path_is_taken_as_it_stands),
+        TEST(each_path_has_its_place),
         TEST(as_root_a_task_has_another_user),
         TEST(on_the_hosts_network_the_hosts_names_are_shown),
         TEST(an_unknown_profile_is_refused),
