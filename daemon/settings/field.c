@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "settings/allow.h"
 #include "settings/document.h"
 #include "settings/number.h"
 #include "settings/pairs.h"
@@ -170,6 +171,7 @@ static int check_text(const struct source *src, const struct document_node *node
     case TABLE_SIZE:
     case TABLE_WORDS:
     case TABLE_PATHS:
+    case TABLE_HOSTS:
     case TABLE_ENV:
     case TABLE_FILES:
         break;
@@ -197,6 +199,18 @@ static int set_text(struct settings *s, const struct source *src, const struct d
     return 0;
 }
 
+static int check_entry(const struct source *src, const struct document_node *node)
+{
+    struct allow allow;
+    struct err err;
+
+    if (src->row->type == TABLE_PATHS && !is_absolute(node->text))
+        return fail(src, node, "'%s' is not a path that begins with /", node->text);
+    if (src->row->type == TABLE_HOSTS && allow_parse(node->text, &allow, &err) < 0)
+        return fail(src, node, "%s", err.text);
+    return 0;
+}
+
 static int set_list(struct settings *s, const struct source *src, const struct document_node *node)
 {
     CLEANUP(strv_done) struct strv fresh = { 0 };
@@ -204,8 +218,8 @@ static int set_list(struct settings *s, const struct source *src, const struct d
     for (const struct document_node *n = node->first; n; n = n->next) {
         if (n->type != DOCUMENT_TEXT || document_is_nothing(n))
             return fail(src, n, "each entry is text, not %s", document_kind(n));
-        if (src->row->type == TABLE_PATHS && !is_absolute(n->text))
-            return fail(src, n, "'%s' is not a path that begins with /", n->text);
+        if (check_entry(src, n) < 0)
+            return -EINVAL;
         strv_add(&fresh, n->text);
     }
     field_done(s, src->row);
@@ -274,7 +288,7 @@ static int set_pairs(struct settings *s, const struct source *src, const struct 
 
 static enum document_type wanted(enum table_type type)
 {
-    if (type == TABLE_WORDS || type == TABLE_PATHS)
+    if (type == TABLE_WORDS || type == TABLE_PATHS || type == TABLE_HOSTS)
         return DOCUMENT_LIST;
     return type == TABLE_ENV || type == TABLE_FILES ? DOCUMENT_MAP : DOCUMENT_TEXT;
 }
@@ -331,6 +345,7 @@ int field_set(struct settings *s, const struct table_row *row, const char *place
         return r;
     case TABLE_WORDS:
     case TABLE_PATHS:
+    case TABLE_HOSTS:
         return set_list(s, &src, node);
     case TABLE_ENV:
     case TABLE_FILES:
@@ -438,6 +453,7 @@ void field_print(const struct settings *s, const struct table_row *row, struct b
         return;
     case TABLE_WORDS:
     case TABLE_PATHS:
+    case TABLE_HOSTS:
         print_list(b, list_at(s, row));
         return;
     case TABLE_ENV:
@@ -478,6 +494,7 @@ bool field_equals(const struct settings *a, const struct settings *b, const stru
         return *size_at(a, row) == *size_at(b, row);
     case TABLE_WORDS:
     case TABLE_PATHS:
+    case TABLE_HOSTS:
         return lists_equal(list_at(a, row), list_at(b, row));
     case TABLE_ENV:
     case TABLE_FILES:
@@ -500,6 +517,7 @@ void field_done(struct settings *s, const struct table_row *row)
         return;
     case TABLE_WORDS:
     case TABLE_PATHS:
+    case TABLE_HOSTS:
         strv_done(list_at(s, row));
         return;
     case TABLE_ENV:

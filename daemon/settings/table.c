@@ -103,7 +103,7 @@ static const struct table_row rows[] = {
     { .key = "sandbox.network.mode", .type = TABLE_CHOICE, .offset = AT(sandbox_network_mode),
       .standard = "", .off = "", .choices = "none allowlist host", RELOAD,
       .help = "a task's network; empty: from the profile" },
-    { .key = "sandbox.network.allow", .type = TABLE_WORDS, .offset = AT(sandbox_network_allow),
+    { .key = "sandbox.network.allow", .type = TABLE_HOSTS, .offset = AT(sandbox_network_allow),
       .standard = "[]", FIXED, RELOAD,
       .help = "HOST:PORT that a task may reach in mode allowlist" },
     { .key = "sandbox.limits.memory", .type = TABLE_SIZE,

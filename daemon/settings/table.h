@@ -21,6 +21,7 @@ enum table_type {
     TABLE_SIZE,        /* uint64_t, bytes */
     TABLE_WORDS,       /* struct strv */
     TABLE_PATHS,       /* struct strv: absolute paths */
+    TABLE_HOSTS,       /* struct strv: entries of settings/allow.h */
     TABLE_ENV,         /* struct settings_pairs: {NAME: value} */
     TABLE_FILES,       /* struct settings_pairs: {NAME: {file: PATH}} */
 };
