@@ -1,5 +1,6 @@
 #include "settings/url.h"
 
+#include <arpa/inet.h>
 #include <string.h>
 #include <strings.h>
 
@@ -41,6 +42,27 @@ static const char *check_port(const char *port)
     return str_to_u64(port, 65535, &n) < 0 || n == 0 ? "the port must be 1 to 65535" : NULL;
 }
 
+/* RFC 1123 s2.1, and the underscore that some inner networks have. */
+static bool is_host(const char *name, size_t len)
+{
+    return strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._") == len;
+}
+
+static const char *check_ipv6(char *name)
+{
+    char *end = strchr(name, ']');
+    struct in6_addr address;
+
+    if (!end)
+        return "the address in [] isn't IPv6";
+    *end = '\0';
+    if (inet_pton(AF_INET6, name + 1, &address) != 1)
+        return "the address in [] isn't IPv6";
+    if (end[1] == '\0')
+        return NULL;
+    return end[1] == ':' ? check_port(end + 2) : "only a port may follow the ]";
+}
+
 static const char *check_authority(const char *host, size_t len)
 {
     char name[256];
@@ -54,19 +76,13 @@ static const char *check_authority(const char *host, size_t len)
     name[len] = '\0';
     if (strchr(name, '@'))
         return "user and password don't belong in it";
-    if (name[0] == '[') { /* an IPv6 address */
-        char *end = strchr(name, ']');
-
-        if (!end || end == name + 1 ||
-            name[1 + strspn(name + 1, "0123456789abcdefABCDEF:.")] != ']')
-            return "the address in [] isn't IPv6";
-        if (end[1] == '\0')
-            return NULL;
-        return end[1] == ':' ? check_port(end + 2) : "only a port may follow the ]";
-    }
+    if (name[0] == '[')
+        return check_ipv6(name);
     colon = strchr(name, ':');
     if (colon == name)
         return "the host is missing";
+    if (!is_host(name, strcspn(name, ":")))
+        return "only letters, digits, '-', '.' and '_' may be in the host";
     return colon ? check_port(colon + 1) : NULL;
 }
 
@@ -84,24 +100,33 @@ const char *url_check(const char *url)
     return check_authority(host, strcspn(host, "/"));
 }
 
-char *url_normal(const char *url)
+/* Without what a base URL's path doesn't end in, however often it stands there. */
+static size_t normal_len(const char *url)
 {
     static const char legacy[] = "/socketio";
+    static const size_t legacy_len = sizeof legacy - 1;
+    const char *host = after_scheme(url);
+    size_t len = strlen(url), least = host ? (size_t)(host - url) + strcspn(host, "/") : 0;
+
+    for (;;) {
+        if (len > least && url[len - 1] == '/')
+            len--;
+        else if (len >= least + legacy_len &&
+                 memcmp(url + len - legacy_len, legacy, legacy_len) == 0)
+            len -= legacy_len;
+        else
+            return len;
+    }
+}
+
+char *url_normal(const char *url)
+{
     const struct scheme *scheme = scheme_of(url);
     AUTO_FREE char *spoken = NULL;
-    size_t len;
 
     if (scheme)
         url = spoken = mem_printf("%s%s", scheme->spoken, url + strlen(scheme->given));
-    len = strlen(url);
-    while (len > 0 && url[len - 1] == '/')
-        len--;
-    if (len >= sizeof legacy - 1 &&
-        memcmp(url + len - (sizeof legacy - 1), legacy, sizeof legacy - 1) == 0)
-        len -= sizeof legacy - 1;
-    while (len > 0 && url[len - 1] == '/')
-        len--;
-    return mem_strndup(url, len);
+    return mem_strndup(url, normal_len(url));
 }
 
 bool url_is_exposed(const char *url)

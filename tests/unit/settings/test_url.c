@@ -34,6 +34,10 @@ static void base_urls_have_a_scheme_and_a_host(void **state)
         { "https://[::1", "the address in [] isn't IPv6" },
         { "https://[]", "the address in [] isn't IPv6" },
         { "https://[x]", "the address in [] isn't IPv6" },
+        { "https://[1.2]", "the address in [] isn't IPv6" },
+        { "https://[:::]", "the address in [] isn't IPv6" },
+        { "https://*o/s", "only letters, digits, '-', '.' and '_' may be in the host" },
+        { "https://a,b:80", "only letters, digits, '-', '.' and '_' may be in the host" },
         { "https://[::1]x", "only a port may follow the ]" },
     };
 
@@ -55,6 +59,8 @@ static void slashes_and_the_old_suffix_at_the_end_are_left_out(void **state)
         { "https://api.nairi.ai/socketio/", "https://api.nairi.ai" },
         { "https://api.nairi.ai/socketio", "https://api.nairi.ai" },
         { "https://h/xsocketio", "https://h/xsocketio" },
+        { "https://h/socketio//socketio/", "https://h" },
+        { "http://socketio", "http://socketio" },
         { "wss://api.nairi.ai/socketio/", "https://api.nairi.ai" },
         { "WS://127.0.0.1:8080", "http://127.0.0.1:8080" },
         { "HTTPS://h/x", "https://h/x" },
