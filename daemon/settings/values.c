@@ -9,6 +9,7 @@
 #include "util/buf.h"
 #include "util/cleanup.h"
 #include "util/str.h"
+#include "util/utf8.h"
 
 struct unit {
     const char *name;
@@ -139,6 +140,30 @@ const char *values_size_text(char buffer[VALUES_TEXT_MAX], uint64_t bytes)
     return buffer;
 }
 
+/* The character at s, U+FFFD for a byte that belongs to none; its length. */
+static size_t next_char(const char *s, uint32_t *ret_c)
+{
+    uint8_t first = (uint8_t)*s;
+    size_t len = first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+    uint32_t c = len == 1 ? first : first & (0x7fU >> len);
+
+    if (!utf8_is_valid(s, strnlen(s, len))) {
+        *ret_c = 0xfffd;
+        return 1;
+    }
+    for (size_t i = 1; i < len; i++)
+        c = c << 6 | ((uint8_t)s[i] & 0x3f);
+    *ret_c = c;
+    return len;
+}
+
+/* YAML 1.1 s5.1 and s5.4: not printable there, or a line break, or the byte order mark. */
+static bool is_escaped(uint32_t c)
+{
+    return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x2028 || c == 0x2029 || c == 0xfeff ||
+           (c >= 0xfffd && c <= 0xffff);
+}
+
 void values_word(struct buf *b, const char *text)
 {
     static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
@@ -150,13 +175,17 @@ void values_word(struct buf *b, const char *text)
         return;
     }
     buf_append_char(b, '"');
-    for (const char *c = text; *c; c++) {
-        if (*c == '"' || *c == '\\')
-            buf_printf(b, "\\%c", *c);
-        else if ((unsigned char)*c < 0x20 || *c == 0x7f)
-            buf_printf(b, "\\x%02x", (unsigned)*c);
-        else
-            buf_append_char(b, *c);
+    for (size_t len; *text; text += len) {
+        uint32_t c;
+
+        len = next_char(text, &c);
+        if (is_escaped(c)) {
+            buf_printf(b, c < 0x100 ? "\\x%02x" : "\\u%04x", c);
+            continue;
+        }
+        if (c == '"' || c == '\\')
+            buf_append_char(b, '\\');
+        buf_append(b, text, len);
     }
     buf_append_char(b, '"');
 }

@@ -19,5 +19,6 @@ int values_percent(const char *text, uint64_t *ret_percent);
 /* Back again, exactly, in as few units as can be. Return buffer. */
 const char *values_duration_text(char buffer[VALUES_TEXT_MAX], uint64_t ms);
 const char *values_size_text(char buffer[VALUES_TEXT_MAX], uint64_t bytes);
-/* Text as it may stand in a YAML file: plain where nothing could misread it, otherwise quoted. */
+/* Text as it may stand in a YAML file: plain where nothing could misread it, otherwise quoted. What
+ * isn't UTF-8 becomes U+FFFD. */
 void values_word(struct buf *b, const char *text);

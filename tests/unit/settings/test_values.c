@@ -126,6 +126,10 @@ static void words_are_quoted_where_they_could_be_misread(void **state)
         { "#x", "\"#x\"" },
         { "say \"x\\\"", "\"say \\\"x\\\\\\\"\"" },
         { "a\nb", "\"a\\x0ab\"" },
+        { "caf\u00e9", "\"caf\u00e9\"" },
+        { "next\xc2\x85line", "\"next\\x85line\"" },
+        { "\u2028\ufeff", "\"\\u2028\\ufeff\"" },
+        { "not \xff UTF-8 \xe2\x80", "\"not \\ufffd UTF-8 \\ufffd\\ufffd\"" },
         { "https://h:1/x", "https://h:1/x" },
     };
 
