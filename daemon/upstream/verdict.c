@@ -128,7 +128,9 @@ static void judge_refusal(const struct verdict_facts *f, const struct words *w, 
 
 static void judge_too_large(const struct verdict_facts *f, const struct words *w, struct verdict *v)
 {
-    if (f->request != VERDICT_SUBMIT)
+    if (f->request != VERDICT_SUBMIT && !w->json)
+        say_stranger(f, v);
+    else if (f->request != VERDICT_SUBMIT)
         judge_refusal(f, w, v);
     else
         say(v, UPSTREAM_TOO_LARGE, "the server does not take this message (status %d)%s", f->status,
