@@ -13,7 +13,7 @@ enum log_format { LOG_FORMAT_AUTO, LOG_FORMAT_TEXT, LOG_FORMAT_JSON, LOG_FORMAT_
 
 struct mask;
 
-/* mask: applied to every line, may be NULL; borrowed until the next call. */
+/* mask: applied to every value, may be NULL; borrowed until the next call. */
 void log_setup(enum log_level max_level, enum log_format format, const struct mask *mask);
 bool log_is_on(enum log_level level);
 /* Fields: key, value, key, value, ..., (char *)NULL; a pair whose value is NULL is left out. */

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 /* Returns 0; a property that doesn't hold aborts. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -13,7 +14,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define FUZZ_CHECK(property)                                                                       \
     do {                                                                                           \
         if (!(property)) {                                                                         \
-            (void)fprintf(stderr, "%s:%d: %s doesn't hold\n", __FILE__, __LINE__, #property);      \
+            (void)dprintf(STDERR_FILENO, "%s:%d: %s doesn't hold\n", __FILE__, __LINE__,           \
+                          #property);                                                              \
             abort();                                                                               \
         }                                                                                          \
     } while (0)
