@@ -21,9 +21,14 @@ static const struct step steps[ATTEMPT_STATE_COUNT][ATTEMPT_EVENT_COUNT] = {
     [ATTEMPT_STARTING] = { [ATTEMPT_EV_STARTED] = STEP(ALIVE, WATCH),
                            [ATTEMPT_EV_STOP]    = STEP(STOPPING, KILL),
                            [ATTEMPT_EV_ENDED]   = STEP(NONE, CLOSE) },
-    [ATTEMPT_ALIVE]    = { [ATTEMPT_EV_STOP]    = STEP(STOPPING, KILL),
+    [ATTEMPT_ALIVE]    = { [ATTEMPT_EV_FINAL]   = STEP(ANSWERED, GRACE),
+                           [ATTEMPT_EV_STOP]    = STEP(STOPPING, KILL),
+                           [ATTEMPT_EV_ENDED]   = STEP(NONE, CLOSE) },
+    [ATTEMPT_ANSWERED] = { [ATTEMPT_EV_FINAL]   = STEP(ANSWERED, NOTHING), /* said once more */
+                           [ATTEMPT_EV_STOP]    = STEP(STOPPING, KILL),
                            [ATTEMPT_EV_ENDED]   = STEP(NONE, CLOSE) },
     [ATTEMPT_STOPPING] = { [ATTEMPT_EV_STARTED] = STEP(STOPPING, NOTHING), /* crossed the kill */
+                           [ATTEMPT_EV_FINAL]   = STEP(STOPPING, NOTHING), /* of our kill's making */
                            [ATTEMPT_EV_STOP]    = STEP(STOPPING, KILL),    /* a shorter grace */
                            [ATTEMPT_EV_ENDED]   = STEP(NONE, CLOSE) },
 };
@@ -31,7 +36,16 @@ static const char *const state_names[] = {
     [ATTEMPT_NONE]     = "none",
     [ATTEMPT_STARTING] = "starting",
     [ATTEMPT_ALIVE]    = "alive",
+    [ATTEMPT_ANSWERED] = "answered",
     [ATTEMPT_STOPPING] = "stopping",
+};
+/* What it means that patience_ms has passed. */
+static const enum ending_stop silence[] = {
+    [ATTEMPT_NONE]     = ENDING_STOP_NONE,
+    [ATTEMPT_STARTING] = ENDING_STOP_START,
+    [ATTEMPT_ALIVE]    = ENDING_STOP_NONE,
+    [ATTEMPT_ANSWERED] = ENDING_STOP_FINAL,
+    [ATTEMPT_STOPPING] = ENDING_STOP_NONE,
 };
 /* Which reason stands when there are two. */
 static const int stop_rank[] = {
@@ -41,11 +55,13 @@ static const int stop_rank[] = {
     [ENDING_STOP_TIMEOUT]  = 2,
     [ENDING_STOP_IDLE]     = 2,
     [ENDING_STOP_OUTPUT]   = 2,
-    [ENDING_STOP_CANCEL]   = 2,
-    [ENDING_STOP_LEASE]    = 3,
+    [ENDING_STOP_FINAL]    = 2,
+    [ENDING_STOP_CANCEL]   = 3,
+    [ENDING_STOP_LEASE]    = 4,
 };
 /* clang-format on */
 static_assert(ARRAY_SIZE(state_names) == ATTEMPT_STATE_COUNT, "every state has a name");
+static_assert(ARRAY_SIZE(silence) == ATTEMPT_STATE_COUNT, "every state has its meaning");
 static_assert(ARRAY_SIZE(stop_rank) == ENDING_STOP_COUNT, "every reason has a rank");
 
 int attempt_step(struct attempt *a, enum attempt_event ev, enum attempt_action *ret_action)
@@ -78,7 +94,7 @@ uint64_t attempt_deadline(const struct attempt *a, uint32_t timeout_ms, uint32_t
     if (a->state == ATTEMPT_NONE)
         return UINT64_MAX;
     if (a->state != ATTEMPT_ALIVE) {
-        *ret_stop = a->state == ATTEMPT_STARTING ? ENDING_STOP_START : ENDING_STOP_NONE;
+        *ret_stop = silence[a->state];
         return a->patience_ms;
     }
     *ret_stop = wall <= idle ? ENDING_STOP_TIMEOUT : ENDING_STOP_IDLE;

@@ -20,6 +20,7 @@ struct core *core_new(const struct core_options *options, uint64_t last_seq)
     TAILQ_INIT(&core->outgoing);
     TAILQ_INIT(&core->running);
     TAILQ_INIT(&core->graveyard);
+    SLIST_INIT(&core->dead_sessions);
     link_init(core);
     return core;
 }
@@ -27,9 +28,7 @@ struct core *core_new(const struct core_options *options, uint64_t last_seq)
 static void entry_free(struct entry *e)
 {
     task_free(e->task);
-    free(e->progress.text);
-    free(e->progress.tool_name);
-    free(e->progress.tool_status);
+    free(e->progress.latest);
     free(e);
 }
 
@@ -41,6 +40,7 @@ static void empty_graveyard(struct core *core)
         TAILQ_REMOVE(&core->graveyard, e, in_job);
         entry_free(e);
     }
+    session_empty_graveyard(core);
 }
 
 void core_free(struct core *core)
@@ -66,6 +66,7 @@ void core_free(struct core *core)
         HASH_DEL(core->tombstones, stone);
         free(stone);
     }
+    session_done(core);
     queue_free(core->queue);
     free(core);
 }
@@ -95,10 +96,16 @@ void core_restore_tombstone(struct core *core, const char *task_id, int64_t wall
     intake_bury(core, task_id, wall_ms);
 }
 
+void core_restore_session(struct core *core, const char *job_id, const char *runner,
+                          const char *session, int64_t wall_ms)
+{
+    session_restore(core, job_id, runner, session, wall_ms);
+}
+
 bool core_command_is_storing(enum core_command_type type)
 {
     return type == CORE_CMD_INSERT || type == CORE_CMD_UPDATE || type == CORE_CMD_DELETE ||
-           type == CORE_CMD_PURGE;
+           type == CORE_CMD_PURGE || type == CORE_CMD_SESSION;
 }
 
 void core_commands_done(struct core_commands *c)
@@ -224,6 +231,7 @@ static void check_timers(struct core *core)
     if (now >= core->next_purge_ms) {
         core->next_purge_ms = now + PURGE_MS;
         intake_purge(core);
+        session_purge(core);
     }
     if (is_halting(core) && now >= core->heartbeat_ms) {
         core->heartbeat_ms = now + HEARTBEAT_MS;
@@ -272,6 +280,10 @@ static void handle_task_event(struct core *core, const struct core_event *ev)
         running_started(core, e);
     else if (ev->type == CORE_EV_PROGRESS)
         running_progress(core, e, ev->progress);
+    else if (ev->type == CORE_EV_SESSION)
+        session_named(core, e, ev->session);
+    else if (ev->type == CORE_EV_FINAL)
+        running_final(core, e);
     else if (ev->type == CORE_EV_OVERFLOW)
         running_stop(core, e, ENDING_STOP_OUTPUT, GRACE_MS);
     else if (ev->type == CORE_EV_ENDED)
@@ -320,6 +332,8 @@ static void dispatch(struct core *core, const struct core_event *ev)
     case CORE_EV_STARTED:
     case CORE_EV_OUTPUT:
     case CORE_EV_PROGRESS:
+    case CORE_EV_SESSION:
+    case CORE_EV_FINAL:
     case CORE_EV_OVERFLOW:
     case CORE_EV_ENDED:
         handle_task_event(core, ev);
@@ -383,6 +397,13 @@ bool core_may_spawn(const struct core *core, uint64_t seq)
     return e && e->attempt.state == ATTEMPT_STARTING;
 }
 
+const char *core_session(const struct core *core, uint64_t seq)
+{
+    const struct entry *e = entry_by_seq(core, seq);
+
+    return e && e->resumed ? session_of(core, e->task->job_id) : NULL;
+}
+
 uint64_t core_fence(const struct core *core, uint64_t seq)
 {
     const struct entry *e = entry_by_seq(core, seq);
@@ -392,18 +413,14 @@ uint64_t core_fence(const struct core *core, uint64_t seq)
     return e->job->posting_entry == e ? e->job->posting_fence : e->job->fence;
 }
 
-bool core_progress(const struct core *core, uint64_t seq, struct core_progress *ret_progress,
-                   uint32_t *ret_number)
+const struct progress *core_progress(const struct core *core, uint64_t seq, uint32_t *ret_number)
 {
     const struct entry *e = entry_by_seq(core, seq);
 
-    if (!e || e->task->state != TASK_RUNNING || !e->progress.text)
-        return false;
-    *ret_progress = (struct core_progress){ .text = e->progress.text,
-                                            .tool_name = e->progress.tool_name,
-                                            .tool_status = e->progress.tool_status };
+    if (!e || e->task->state != TASK_RUNNING)
+        return NULL;
     *ret_number = e->progress.number;
-    return true;
+    return e->progress.latest;
 }
 
 void core_status(const struct core *core, struct core_status *ret_status)
@@ -428,5 +445,5 @@ void core_visit(const struct core *core, core_visit_fn fn, void *ctx)
     HASH_ITER (by_seq, core->by_seq, e, next)
         fn(e->task, e->attempt.state == ATTEMPT_NONE ? 0 : e->attempt.started_ms,
            e->attempt.state == ATTEMPT_STOPPING, queue_is_quarantined(core->queue, e->task->job_id),
-           e->progress.text, ctx);
+           e->progress.latest, ctx);
 }

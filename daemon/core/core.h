@@ -6,9 +6,14 @@
  *
  * A message's life: CORE_EV_MESSAGE -> INSERT; a slot is free -> UPDATE (running), SPAWN;
  * CORE_EV_ENDED -> UPDATE (finished, with the reply), SEND reply; CORE_EV_SENT -> UPDATE
- * (delivered), SEND ack; CORE_EV_SENT -> UPDATE (acked). One post is in flight per job. */
+ * (delivered), SEND ack; CORE_EV_SENT -> UPDATE (acked). One post is in flight per job.
+ *
+ * A job's conversation, as its program keeps it, is its session: CORE_EV_SESSION -> SESSION; the
+ * next attempt of the job goes on with it. An attempt that finds it gone is run once more without
+ * it, and the reply says so. */
 #pragma once
 #include "core/ending.h"
+#include "task/progress.h"
 #include "task/task.h"
 #include "util/cleanup.h"
 #include <stdbool.h>
@@ -55,6 +60,8 @@ enum core_event_type {
     CORE_EV_STARTED,  /* the attempt's program runs: seq */
     CORE_EV_OUTPUT,   /* it printed something: seq */
     CORE_EV_PROGRESS, /* it said what it does: seq, progress */
+    CORE_EV_SESSION,  /* it named its session: seq, session, as printed by the task */
+    CORE_EV_FINAL,    /* its result was seen: seq; it is in the ending that comes later */
     CORE_EV_OVERFLOW, /* it printed more than task.output_limit: seq */
     CORE_EV_ENDED,    /* the attempt is over: seq, ending */
     CORE_EV_CANCEL,   /* the operator's word: job_id */
@@ -63,12 +70,6 @@ enum core_event_type {
     CORE_EV_QUIT,     /* QUIT: stop without grace for the tasks */
     CORE_EV_TICK,     /* core_deadline() came */
     CORE_EVENT_COUNT
-};
-
-struct core_progress {
-    const char *text;
-    const char *tool_name; /* NULL: progress of type text */
-    const char *tool_status;
 };
 
 /* Only the members named beside the type are read. Pointers are borrowed for the call. What comes
@@ -84,7 +85,8 @@ struct core_event {
     enum core_answer answer;
     uint32_t retry_after_ms;
     bool waited;
-    const struct core_progress *progress;
+    const struct progress *progress;
+    const char *session;
     const struct ending *ending;
 };
 
@@ -93,7 +95,9 @@ enum core_command_type {
     CORE_CMD_INSERT,
     CORE_CMD_UPDATE,
     CORE_CMD_DELETE,
-    CORE_CMD_PURGE, /* tombstones older than wall_ms */
+    CORE_CMD_PURGE,   /* tombstones older than wall_ms */
+    CORE_CMD_SESSION, /* job_id, runner, session (NULL: forget it), wall_ms: of its last use; the
+                         texts are valid until the next core_handle() */
     /* acting; only once what came before is durable */
     CORE_CMD_SPAWN,       /* seq */
     CORE_CMD_KILL,        /* seq, grace_ms */
@@ -113,6 +117,7 @@ struct core_command {
     uint32_t grace_ms;
     uint32_t wait_ms;
     int64_t wall_ms;
+    const char *job_id, *runner, *session;
     int code;
     int level;        /* enum log_level */
     const char *name; /* static */
@@ -140,7 +145,9 @@ struct core_options {
     uint64_t reply_limit_bytes;
     uint64_t memory_bytes; /* for the words only */
     uint32_t journal_retention_s;
-    const char *program; /* the runner's, for the words; borrowed */
+    uint32_t workspace_retention_s; /* sessions unused for longer are forgotten; 0: never */
+    const char *runner;             /* whose sessions they are; borrowed */
+    const char *program;            /* the runner's, for the words; borrowed */
 };
 
 /* last_seq: the highest ever given, from the journal. */
@@ -153,6 +160,9 @@ void core_set_options(struct core *core, const struct core_options *options);
 void core_restore(struct core *core, struct task *task);
 /* An acknowledged message that may be listed again. wall_ms: when it was acknowledged. */
 void core_restore_tombstone(struct core *core, const char *task_id, int64_t wall_ms);
+/* A job's session as the journal has it, before CORE_EV_START; malformed ones are left out. */
+void core_restore_session(struct core *core, const char *job_id, const char *runner,
+                          const char *session, int64_t wall_ms);
 
 /* Appends to *commands. */
 void core_handle(struct core *core, const struct core_event *ev, const struct core_now *now,
@@ -165,13 +175,15 @@ const struct task *core_task(const struct core *core, uint64_t seq);
 /* Whether an attempt that was ordered by CORE_CMD_SPAWN is still to be started: it may have been
  * stopped before the order could be carried out. */
 bool core_may_spawn(const struct core *core, uint64_t seq);
+/* The session that the attempt was ordered to go on with, NULL: none. Borrowed until the next
+ * core_handle(). */
+const char *core_session(const struct core *core, uint64_t seq);
 /* The fence to send with the post for this message that was ordered: the one of that moment, as
  * what a later one goes out with must be stored before. */
 uint64_t core_fence(const struct core *core, uint64_t seq);
-/* The progress that a CORE_POST_PROGRESS is to carry; number counts within the attempt. false: none
- * any more. */
-bool core_progress(const struct core *core, uint64_t seq, struct core_progress *ret_progress,
-                   uint32_t *ret_number);
+/* The progress that a CORE_POST_PROGRESS is to carry; number counts within the attempt. NULL: none
+ * any more. Borrowed until the next core_handle(). */
+const struct progress *core_progress(const struct core *core, uint64_t seq, uint32_t *ret_number);
 
 /* For status: the counts, and each open message in order of arrival. */
 struct core_status {
@@ -185,5 +197,5 @@ struct core_status {
 };
 void core_status(const struct core *core, struct core_status *ret_status);
 typedef void (*core_visit_fn)(const struct task *task, uint64_t started_ms, bool stopping,
-                              bool quarantined, const char *progress, void *ctx);
+                              bool quarantined, const struct progress *progress, void *ctx);
 void core_visit(const struct core *core, core_visit_fn fn, void *ctx);

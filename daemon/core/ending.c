@@ -13,7 +13,7 @@
 #include "util/str.h"
 #include "util/utf8.h"
 
-enum { TAIL_MAX = 2000, TAIL_LINES_MAX = 20 };
+enum { TAIL_MAX = 2000, TAIL_LINES_MAX = 20, ERROR_MAX = 4000 };
 
 const char *ending_signal_name(int signo, char buffer[16])
 {
@@ -62,22 +62,53 @@ static size_t tail_start(const char *text, size_t len)
     return start;
 }
 
-/* The end of what the program said about it: standard error, or else what it printed. */
-static void append_last_words(struct buf *b, const struct ending *e)
+static bool is_blank(const char *s)
 {
-    const char *words = !str_is_empty(e->stderr_tail) ? e->stderr_tail : e->text;
+    return !s || s[strspn(s, " \t\r\n")] == '\0';
+}
+
+/* Up to the last character that shows. */
+static size_t trimmed_length(const char *s)
+{
+    size_t len = strlen(s);
+
+    while (len > 0 && strchr(" \t\r\n", s[len - 1]))
+        len--;
+    return len;
+}
+
+/* Whether words add nothing to said: they are in it, or are it, with a word around at most. */
+static bool is_repetition(const char *words, size_t len, const char *said, size_t said_len)
+{
+    return memmem(said, said_len, words, len) ||
+           (!memchr(words, '\n', len) && memmem(words, len, said, said_len));
+}
+
+/* The end of words, where it adds something to what is in b. */
+static void append_words(struct buf *b, const char *words)
+{
     size_t len, from;
 
-    if (str_is_empty(words))
+    if (is_blank(words))
         return;
-    len = strlen(words);
-    while (len > 0 && (words[len - 1] == '\n' || words[len - 1] == ' '))
-        len--;
-    if (len == 0)
-        return;
+    len = trimmed_length(words);
     from = tail_start(words, len);
-    buf_append_str(b, ". Its last words:\n");
+    if (is_repetition(words + from, len - from, b->data, b->len))
+        return;
+    if (!strchr(".!?", b->data[b->len - 1]))
+        buf_append_char(b, '.');
+    buf_append_str(b, " Its last words:\n");
     buf_append(b, words + from, len - from);
+}
+
+/* The end of what the program said about it: standard error, or else the error that the runner
+ * read, or else what was printed. */
+static void append_last_words(struct buf *b, const struct ending *e)
+{
+    if (!is_blank(e->stderr_tail))
+        append_words(b, e->stderr_tail);
+    else
+        append_words(b, !is_blank(e->error) ? e->error : e->text);
 }
 
 static void describe_stop(struct buf *b, enum ending_stop stop, const struct ending_limits *limits)
@@ -105,6 +136,7 @@ static void describe_stop(struct buf *b, enum ending_stop stop, const struct end
         buf_append_str(b, " (task.output_limit) and was ended");
         break;
     case ENDING_STOP_NONE:
+    case ENDING_STOP_FINAL:
     case ENDING_STOP_CANCEL:
     case ENDING_STOP_SHUTDOWN:
     case ENDING_STOP_LEASE:
@@ -161,10 +193,16 @@ static void describe_status(struct buf *b, const struct ending *e,
 static const char stuck_note[] =
     "\n\n[a process of this task could not be ended; the conversation can't go on here]";
 
-static char *success_text(const struct ending *e, const struct ending_limits *limits)
+static const char anew_note[] =
+    "[the earlier conversation could not be found: the agent began anew and doesn't know what was "
+    "said before]";
+
+static char *success_text(const struct ending *e, bool anew, const struct ending_limits *limits)
 {
     struct buf b = { 0 };
 
+    if (anew) /* first, where a shortened reply has it still */
+        buf_printf(&b, "%s\n\n", anew_note);
     buf_append_str(&b, e->text);
     if (e->dropped_bytes > 0) {
         buf_printf(&b, "\n\n[%llu more bytes of the answer are left out: task.reply_limit is ",
@@ -177,36 +215,64 @@ static char *success_text(const struct ending *e, const struct ending_limits *li
     return buf_steal(&b);
 }
 
-static bool is_blank(const char *s)
+/* Whether what the runner read decides: the program's own result does, however the program ended;
+ * what it said short of one only if it was free to end by itself. */
+static bool counts(const struct ending *e)
 {
-    return !s || s[strspn(s, " \t\r\n")] == '\0';
+    return !e->failed_to_start && (e->final || (!e->oom && WIFEXITED(e->status)));
 }
 
-enum task_reply_kind ending_reply(const struct ending *e, enum ending_stop stop,
-                                  const struct ending_limits *limits, char **ret_text)
+static bool is_answer(const struct ending *e)
 {
+    return counts(e) && e->ok && !is_blank(e->text) && (e->final || WEXITSTATUS(e->status) == 0);
+}
+
+/* The program's own end, where it is no answer. */
+static void describe_end(struct buf *b, const struct ending *e, const struct ending_limits *limits)
+{
+    if (counts(e) && !e->ok && !is_blank(e->error))
+        buf_append(b, e->error, utf8_cut(e->error, trimmed_length(e->error), ERROR_MAX));
+    else if (e->final && !e->failed_to_start)
+        buf_printf(b, "%s %s", limits->program,
+                   e->ok ? "finished but wrote nothing to answer with"
+                         : "failed and didn't say why");
+    else
+        describe_status(b, e, limits);
+}
+
+static char *failure_text(const struct ending *e, enum ending_stop stop, bool anew,
+                          const struct ending_limits *limits)
+{
+    bool by_itself = stop == ENDING_STOP_NONE || stop == ENDING_STOP_FINAL;
     struct buf b = { 0 };
 
-    if (stop == ENDING_STOP_CANCEL) {
-        *ret_text = mem_strdup(ENDING_TEXT_CANCELLED);
-        return TASK_REPLY_ERROR;
-    }
-    if (stop == ENDING_STOP_NONE && !e->failed_to_start && !e->oom && WIFEXITED(e->status) &&
-        WEXITSTATUS(e->status) == 0 && e->ok && !is_blank(e->text)) {
-        *ret_text = success_text(e, limits);
-        return TASK_REPLY_ASSISTANT;
-    }
-    if (e->failed_to_start && stop == ENDING_STOP_NONE) {
+    if (by_itself && e->failed_to_start) {
         describe_start_failure(&b, e, limits);
     } else {
-        if (stop == ENDING_STOP_NONE)
-            describe_status(&b, e, limits);
+        if (by_itself)
+            describe_end(&b, e, limits);
         else
             describe_stop(&b, stop, limits);
         append_last_words(&b, e);
     }
+    if (anew)
+        buf_printf(&b, "\n\n%s", anew_note);
     if (e->stuck)
         buf_append_str(&b, stuck_note);
-    *ret_text = buf_steal(&b);
+    return buf_steal(&b);
+}
+
+enum task_reply_kind ending_reply(const struct ending *e, enum ending_stop stop, bool anew,
+                                  const struct ending_limits *limits, char **ret_text)
+{
+    if (stop == ENDING_STOP_CANCEL) {
+        *ret_text = mem_strdup(ENDING_TEXT_CANCELLED);
+        return TASK_REPLY_ERROR;
+    }
+    if ((stop == ENDING_STOP_NONE || stop == ENDING_STOP_FINAL) && is_answer(e)) {
+        *ret_text = success_text(e, anew, limits);
+        return TASK_REPLY_ASSISTANT;
+    }
+    *ret_text = failure_text(e, stop, anew, limits);
     return TASK_REPLY_ERROR;
 }

@@ -14,6 +14,7 @@ enum ending_stop {
     ENDING_STOP_TIMEOUT,
     ENDING_STOP_IDLE,
     ENDING_STOP_OUTPUT,
+    ENDING_STOP_FINAL, /* its result was seen: what still ran was no work any more, not an error */
     ENDING_STOP_CANCEL,
     ENDING_STOP_SHUTDOWN, /* orderly: the message runs again */
     ENDING_STOP_LEASE,    /* lost: another daemon answers */
@@ -28,9 +29,15 @@ struct ending {
     bool oom;
     int status;              /* as from waitpid(2) */
     const char *stderr_tail; /* valid UTF-8, masked; "" when empty */
-    bool ok;                 /* the runner read a final answer */
-    const char *text; /* the answer or the runner's own error; valid UTF-8, masked; NULL none */
+    /* what the runner read; texts are valid UTF-8, masked, NULL where there are none */
+    bool ok;                /* a final answer */
+    bool final;             /* the program's own result: exit status and signal mean nothing */
+    bool session_gone;      /* !ok, as the session to go on with is not there */
+    const char *text;       /* the answer, or what was printed instead */
+    const char *error;      /* !ok: what went wrong, in words for the chat */
     uint64_t dropped_bytes; /* of the answer, past the reply limit */
+    bool has_usage;
+    struct usage usage;
 };
 
 struct ending_limits {
@@ -41,8 +48,9 @@ struct ending_limits {
 };
 
 /* The terminal reply of an attempt that ended by itself or by a stop other than SHUTDOWN and LEASE.
- * Returns its kind; *ret_text is allocated, at most reply_limit_bytes and a note long. */
-enum task_reply_kind ending_reply(const struct ending *e, enum ending_stop stop,
+ * anew: a note says that the earlier conversation is lost. Returns its kind; *ret_text is
+ * allocated, at most reply_limit_bytes and some notes long. */
+enum task_reply_kind ending_reply(const struct ending *e, enum ending_stop stop, bool anew,
                                   const struct ending_limits *limits, char **ret_text);
 /* "SIGKILL" for 9; "signal 77" for what has no name. Returns buffer or a constant. */
 const char *ending_signal_name(int signo, char buffer[16]);

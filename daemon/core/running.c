@@ -2,13 +2,10 @@
 #include "core/state.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "queue/queue.h"
 #include "util/log.h"
 #include "util/mem.h"
-#include "util/str.h"
-#include "util/utf8.h"
 
 static struct entry *entry_of(const struct core *core, const struct task *t)
 {
@@ -16,6 +13,16 @@ static struct entry *entry_of(const struct core *core, const struct task *t)
 
     HASH_FIND(by_seq, core->by_seq, &t->seq, sizeof t->seq, e);
     return e;
+}
+
+/* Whether the attempt that begins goes on with a session. */
+static void resume(struct core *core, struct entry *e)
+{
+    e->sessions_named = 0;
+    e->session_refused = false;
+    e->resumed = session_of(core, e->task->job_id) != NULL;
+    if (e->resumed)
+        session_touch(core, e->task->job_id);
 }
 
 void running_start(struct core *core)
@@ -35,6 +42,7 @@ void running_start(struct core *core)
             (struct attempt){ .state = ATTEMPT_NONE, .patience_ms = core->now.mono_ms + START_MS };
         (void)attempt_step(&e->attempt, ATTEMPT_EV_SPAWN, &action);
         e->processing_due = true;
+        resume(core, e);
         TAILQ_INSERT_TAIL(&core->running, e, in_running);
         core_emit(core, CORE_CMD_SPAWN)->seq = t->seq;
         outbox_touch(core, e->job);
@@ -51,26 +59,25 @@ void running_started(struct core *core, struct entry *e)
     e->attempt.output_ms = core->now.mono_ms;
 }
 
-static void replace(char **place, const char *text)
+void running_progress(struct core *core, struct entry *e, const struct progress *progress)
 {
-    free(*place);
-    *place = mem_strdup(text);
-}
-
-void running_progress(struct core *core, struct entry *e, const struct core_progress *progress)
-{
-    size_t len = progress->text ? strlen(progress->text) : 0;
-
     if (e->task->state != TASK_RUNNING || core->phase.state == PHASE_STOPPING)
         return;
-    free(e->progress.text);
-    e->progress.text =
-        mem_strndup(progress->text ? progress->text : "",
-                    utf8_cut(progress->text ? progress->text : "", len, PROGRESS_TEXT_MAX));
-    replace(&e->progress.tool_name, progress->tool_name);
-    replace(&e->progress.tool_status, progress->tool_status);
+    free(e->progress.latest);
+    e->progress.latest = progress_copy(progress);
     e->progress.due = true;
     outbox_touch(core, e->job);
+}
+
+/* From here on the result is the answer, however the program ends. */
+void running_final(struct core *core, struct entry *e)
+{
+    enum attempt_action action;
+
+    if (attempt_step(&e->attempt, ATTEMPT_EV_FINAL, &action) != 0 || action != ATTEMPT_GRACE)
+        return;
+    attempt_note_stop(&e->attempt, ENDING_STOP_FINAL);
+    e->attempt.patience_ms = core->now.mono_ms + FINAL_MS;
 }
 
 void running_stop(struct core *core, struct entry *e, enum ending_stop stop, uint32_t grace_ms)
@@ -177,6 +184,24 @@ static void release(struct core *core, struct entry *e)
     queue_add(core->queue, e->task);
 }
 
+/* Whether the attempt failed only because the session that it was to go on with is not there. Once
+ * for a message, whatever it says then. */
+static bool is_to_begin_anew(const struct entry *e, const struct ending *ending)
+{
+    return ending->session_gone && !ending->ok && e->resumed && !e->task->anew &&
+           (e->attempt.stop == ENDING_STOP_NONE || e->attempt.stop == ENDING_STOP_FINAL);
+}
+
+static void begin_anew(struct core *core, struct entry *e)
+{
+    core_note(core, LOG_WARNING, "session_gone", e->task->seq,
+              "the program doesn't find the job's session any more; the message is run again "
+              "without it");
+    session_forget(core, e->job->id);
+    e->task->anew = true;
+    release(core, e);
+}
+
 static void answer(struct core *core, struct entry *e, const struct ending *ending)
 {
     const struct ending_limits limits = {
@@ -188,8 +213,11 @@ static void answer(struct core *core, struct entry *e, const struct ending *endi
         .memory_bytes = core->options.memory_bytes,
     };
     char *text = NULL;
-    enum task_reply_kind kind = ending_reply(ending, e->attempt.stop, &limits, &text);
+    enum task_reply_kind kind =
+        ending_reply(ending, e->attempt.stop, e->task->anew, &limits, &text);
 
+    e->task->has_usage = ending->has_usage;
+    e->task->usage = ending->usage;
     intake_finish(core, e, kind, text);
 }
 
@@ -203,6 +231,8 @@ void running_ended(struct core *core, struct entry *e, const struct ending *endi
     TAILQ_REMOVE(&core->running, e, in_running);
     if (e->task->state == TASK_RUNNING && e->attempt.stop == ENDING_STOP_SHUTDOWN)
         release(core, e);
+    else if (e->task->state == TASK_RUNNING && is_to_begin_anew(e, ending))
+        begin_anew(core, e);
     else if (e->task->state == TASK_RUNNING)
         answer(core, e, ending);
     if (ending->stuck)

@@ -28,10 +28,15 @@ enum {
     PURGE_MS = 60 * 60 * 1000,
     START_MS = 60 * 1000,          /* for a sandbox to be built and its program to begin */
     SILENCE_MS = 30 * 1000,        /* after TERM and grace, for the spawner to report the end */
+    FINAL_MS = 10 * 1000,          /* for a program to end by itself once its result was seen */
     GRACE_MS = 5 * 1000,           /* between TERM and KILL */
     STOP_GRACE_MS = 2 * 1000,      /* the same when we are in a hurry */
     REPLY_SHORT_BYTES = 16 * 1024, /* of the shortened reply */
-    PROGRESS_TEXT_MAX = 2000
+    SESSION_ID_MAX = 128,
+    SESSIONS_MAX = 100000,         /* known at once; the one that was put there first goes then */
+    SESSIONS_NAMED_MAX = 8,        /* different ones an attempt may name: each costs a commit */
+    SESSIONS_PURGE_MAX = 1000,     /* forgotten at one go */
+    SESSION_TOUCH_MS = 3600 * 1000 /* how exactly the time of its last use is kept */
 };
 
 struct entry {
@@ -40,12 +45,15 @@ struct entry {
     struct attempt attempt;
     bool ghost; /* acknowledged earlier, listed again: only the ack is repeated, nothing stored */
     bool processing_due;
-    uint64_t listed; /* number of the last poll that listed it */
+    bool resumed;            /* the attempt goes on with the job's session */
+    bool session_refused;    /* the attempt named one that was ignored: said once */
+    uint32_t sessions_named; /* by the attempt, and taken */
+    uint64_t listed;         /* number of the last poll that listed it */
     struct {
         bool due;
         uint64_t next_ms;
         uint32_t number;
-        char *text, *tool_name, *tool_status; /* the latest; owned */
+        struct progress *latest; /* owned */
     } progress;
     TAILQ_ENTRY(entry) in_job;     /* by seq */
     TAILQ_ENTRY(entry) in_running; /* attempts that aren't NONE */
@@ -72,6 +80,13 @@ struct tombstone {
     int64_t wall_ms;
     UT_hash_handle hh;
     char id[];
+};
+
+struct session {
+    char *job_id, *runner, *id; /* in the same allocation */
+    int64_t wall_ms;            /* of its last use, to the hour */
+    SLIST_ENTRY(session) dead;
+    UT_hash_handle hh;
 };
 
 /* The connection to the server, as far as decisions go. */
@@ -106,6 +121,8 @@ struct core {
     struct entry *by_id, *by_seq;
     struct job *jobs;
     struct tombstone *tombstones;
+    struct session *sessions;                         /* by job */
+    SLIST_HEAD(dead_sessions, session) dead_sessions; /* freed as the entries of the graveyard */
     TAILQ_HEAD(outgoing, job) outgoing;
     struct entries running;
     struct entries graveyard;       /* freed at the next event: commands may point at their tasks */
@@ -149,7 +166,8 @@ void intake_purge(struct core *core);
 /* running.c: attempts */
 void running_start(struct core *core);
 void running_started(struct core *core, struct entry *e);
-void running_progress(struct core *core, struct entry *e, const struct core_progress *progress);
+void running_progress(struct core *core, struct entry *e, const struct progress *progress);
+void running_final(struct core *core, struct entry *e);
 void running_ended(struct core *core, struct entry *e, const struct ending *ending);
 void running_stop(struct core *core, struct entry *e, enum ending_stop stop, uint32_t grace_ms);
 void running_stop_all(struct core *core, uint32_t grace_ms);
@@ -158,6 +176,18 @@ size_t running_count(const struct core *core);
 bool running_check_limits(struct core *core);
 uint64_t running_deadline(const struct core *core);
 void running_heartbeat(struct core *core);
+
+/* session.c: conversations to go on with */
+void session_restore(struct core *core, const char *job_id, const char *runner, const char *id,
+                     int64_t wall_ms);
+const char *session_of(const struct core *core,
+                       const char *job_id); /* NULL: none of the runner's */
+void session_named(struct core *core, struct entry *e, const char *id); /* by its attempt */
+void session_touch(struct core *core, const char *job_id);              /* it is being used */
+void session_forget(struct core *core, const char *job_id);
+void session_purge(struct core *core);
+void session_empty_graveyard(struct core *core);
+void session_done(struct core *core);
 
 /* outbox.c: posts */
 void outbox_touch(struct core *core, struct job *job); /* it may have something to post */

@@ -5,13 +5,24 @@
 #include <unistd.h>
 
 #include "loop/loop.h"
+#include "util/buf.h"
 #include "util/err.h"
 #include "util/json.h"
 #include "util/log.h"
 #include "util/str.h"
 
+static void add_progress(struct json *job, const struct progress *progress)
+{
+    CLEANUP(buf_done) struct buf text = { 0 };
+
+    if (progress)
+        progress_describe(progress, &text);
+    if (text.len > 0)
+        json_add_str(job, "progress", buf_str(&text));
+}
+
 static void add_task(const struct task *t, uint64_t started_ms, bool stopping, bool quarantined,
-                     const char *progress, void *ctx)
+                     const struct progress *progress, void *ctx)
 {
     struct json *jobs = ctx, *job = json_object();
 
@@ -28,8 +39,7 @@ static void add_task(const struct task *t, uint64_t started_ms, bool stopping, b
         json_add_i64(job, "started_ms", (int64_t)started_ms);
     if (quarantined)
         json_add_bool(job, "quarantined", true);
-    if (progress)
-        json_add_str(job, "progress", progress);
+    add_progress(job, progress);
     json_push(jobs, job);
 }
 
@@ -75,7 +85,7 @@ struct search {
 };
 
 static void compare(const struct task *t, uint64_t started_ms, bool stopping, bool quarantined,
-                    const char *progress, void *ctx)
+                    const struct progress *progress, void *ctx)
 {
     struct search *search = ctx;
 

@@ -3,6 +3,7 @@
 #include "main/daemon.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -107,9 +108,17 @@ static int make_plan(const struct settings *s, const struct task *t,
                      const struct runner_start *start, struct plan **ret_plan, struct err *err)
 {
     AUTO_FREE char *workspace = NULL, *home = NULL;
+    CLEANUP(strv_done) struct strv read = { 0 };
     struct plan_policy policy = policy_of(s);
     int r;
 
+    r = policy_check_read(s, "runner.program", &start->read, err);
+    if (r < 0)
+        return r;
+    strv_copy(&read, &s->sandbox_read);
+    for (size_t i = 0; i < start->read.len; i++)
+        strv_add(&read, start->read.items[i]);
+    policy.read = &read;
     policy.task_uid = policy.uid == 0 ? workspace_uid(t->job_id) : policy.uid;
     r = workspace_open(s->workspace_root, t->job_id, policy.task_uid, &workspace, &home, err);
     if (r < 0)
@@ -129,7 +138,7 @@ static int start_attempt(struct attempts *a, const struct task *t, struct err *e
     const struct runner *runner = runner_find(d->settings.runner_name);
     CLEANUP(runner_start_done) struct runner_start start = { 0 };
     CLEANUP_PTR(plan_free) struct plan *plan = NULL;
-    const struct runner_turn turn = { .task = t };
+    const struct runner_turn turn = { .task = t, .session = core_session(d->core, t->seq) };
     struct attempt_io *io;
     int r;
 
@@ -176,23 +185,56 @@ static void on_started(uint64_t seq, pid_t pid, void *ctx)
     wire_run(a->daemon, &ev);
 }
 
-static void on_runner_event(const struct runner_event *runner_event, void *ctx)
+static void on_progress(const struct attempt_io *io, const struct runner_event *said)
 {
-    const struct attempt_io *io = ctx;
     const struct mask *mask = io->owner->daemon->mask;
-    const struct progress *said = runner_event->progress;
-    AUTO_FREE char *text = NULL;
-    struct core_progress progress = { 0 };
+    struct progress progress = *said->progress;
+    const char **const members[] = {
+        &progress.text,   &progress.tool,    &progress.input,       &progress.status,
+        &progress.output, &progress.summary, &progress.tool_use_id, &progress.parent_tool_use_id,
+    };
+    char *masked[ARRAY_SIZE(members)] = { NULL };
     const struct core_event ev = { .type = CORE_EV_PROGRESS,
                                    .seq = io->seq,
                                    .progress = &progress };
 
-    if (runner_event->type != RUNNER_PROGRESS || !said->text)
-        return;
-    text = runner_event->cut ? mask_text_cut(mask, mem_strdup(said->text))
-                             : mask_text(mask, mem_strdup(said->text));
-    progress.text = text;
+    for (size_t i = 0; i < ARRAY_SIZE(members); i++) {
+        if (!*members[i])
+            continue;
+        masked[i] = said->cut ? mask_text_cut(mask, mem_strdup(*members[i]))
+                              : mask_text(mask, mem_strdup(*members[i]));
+        *members[i] = masked[i];
+    }
     wire_run(io->owner->daemon, &ev);
+    for (size_t i = 0; i < ARRAY_SIZE(members); i++)
+        free(masked[i]);
+}
+
+static void on_session(const struct attempt_io *io, const char *session)
+{
+    /* a secret in its place would go to the journal: masked it is no session any more */
+    AUTO_FREE char *masked = mask_text(io->owner->daemon->mask, mem_strdup(session));
+    const struct core_event ev = { .type = CORE_EV_SESSION, .seq = io->seq, .session = masked };
+
+    wire_run(io->owner->daemon, &ev);
+}
+
+static void on_runner_event(const struct runner_event *said, void *ctx)
+{
+    const struct attempt_io *io = ctx;
+    const struct core_event final = { .type = CORE_EV_FINAL, .seq = io->seq };
+
+    switch (said->type) {
+    case RUNNER_PROGRESS:
+        on_progress(io, said);
+        break;
+    case RUNNER_SESSION:
+        on_session(io, said->session);
+        break;
+    case RUNNER_FINAL:
+        wire_run(io->owner->daemon, &final);
+        break;
+    }
 }
 
 static void on_output(uint64_t seq, enum spawner_stream stream, const char *bytes, size_t len,
@@ -232,18 +274,63 @@ static void log_end(const struct daemon *d, uint64_t seq, const struct spawner_e
                  LOG_N(e->peak_rss_bytes));
 }
 
+/* Everything that the program said, fit to be stored and sent. */
+static void mask_result(const struct mask *mask, struct capture_result *c)
+{
+    struct runner_result *r = &c->result;
+    AUTO_FREE char *model = mask_text(mask, mem_strdup(r->usage.model));
+
+    r->text = r->dropped_bytes > 0 ? mask_text_cut(mask, r->text) : mask_text(mask, r->text);
+    if (r->error)
+        r->error = mask_text(mask, r->error);
+    c->stderr_tail = mask_text(mask, c->stderr_tail);
+    (void)snprintf(r->usage.model, sizeof r->usage.model, "%s", model); /* a cut one is no loss */
+}
+
+static void log_usage(const struct daemon *d, uint64_t seq, const struct usage *u)
+{
+    const struct task *t = core_task(d->core, seq);
+    char cost[USAGE_COST_MAX];
+
+    log_info("task_usage", "job", t ? t->job_id : NULL, "message", t ? t->id : NULL, "model",
+             u->model[0] ? u->model : NULL, "cost_usd",
+             u->cost_nano_usd > 0 ? usage_cost(u, cost) : NULL, "input_tokens",
+             LOG_N(usage_count(u->input_tokens)), "output_tokens",
+             LOG_N(usage_count(u->output_tokens)), "cache_read_tokens",
+             LOG_N(usage_count(u->cache_read_tokens)), "cache_write_tokens",
+             LOG_N(usage_count(u->cache_write_tokens)));
+}
+
+/* What the spawner and the runner have to say about the end, as one event. */
+static void report_end(struct daemon *d, uint64_t seq, const struct spawner_exit *e,
+                       const struct capture_result *c)
+{
+    const struct runner_result *r = &c->result;
+    const struct ending ending = { .failed_to_start = e->failed_to_start,
+                                   .not_found = e->not_found,
+                                   .start_error = e->error,
+                                   .stuck = e->stuck,
+                                   .oom = e->oom,
+                                   .status = e->status,
+                                   .stderr_tail = c->stderr_tail,
+                                   .ok = r->ok,
+                                   .final = r->final,
+                                   .session_gone = r->session_gone,
+                                   .text = r->text,
+                                   .error = r->error,
+                                   .dropped_bytes = r->dropped_bytes,
+                                   .has_usage = r->has_usage,
+                                   .usage = r->usage };
+    const struct core_event ev = { .type = CORE_EV_ENDED, .seq = seq, .ending = &ending };
+
+    wire_run(d, &ev);
+}
+
 static void on_exited(uint64_t seq, const struct spawner_exit *e, void *ctx)
 {
     struct attempts *a = ctx;
     struct attempt_io *io = io_find(a, seq);
     struct capture_result result = { 0 };
-    struct ending ending = { .failed_to_start = e->failed_to_start,
-                             .not_found = e->not_found,
-                             .start_error = e->error,
-                             .stuck = e->stuck,
-                             .oom = e->oom,
-                             .status = e->status };
-    const struct core_event ev = { .type = CORE_EV_ENDED, .seq = seq, .ending = &ending };
 
     if (!io)
         return;
@@ -252,15 +339,10 @@ static void on_exited(uint64_t seq, const struct spawner_exit *e, void *ctx)
                    !e->failed_to_start && WIFEXITED(e->status) && WEXITSTATUS(e->status) == 0,
                    &result);
     io_free(a, io);
-    result.result.text = result.result.dropped_bytes > 0
-                             ? mask_text_cut(a->daemon->mask, result.result.text)
-                             : mask_text(a->daemon->mask, result.result.text);
-    result.stderr_tail = mask_text(a->daemon->mask, result.stderr_tail);
-    ending.ok = result.result.ok;
-    ending.text = result.result.text;
-    ending.dropped_bytes = result.result.dropped_bytes;
-    ending.stderr_tail = result.stderr_tail;
-    wire_run(a->daemon, &ev);
+    mask_result(a->daemon->mask, &result);
+    if (result.result.has_usage)
+        log_usage(a->daemon, seq, &result.result.usage);
+    report_end(a->daemon, seq, e, &result);
     capture_result_done(&result);
 }
 

@@ -91,6 +91,12 @@ static int check_shown(const struct settings *s, const char *setting, const stru
     return r;
 }
 
+int policy_check_read(const struct settings *s, const char *setting, const struct strv *paths,
+                      struct err *err)
+{
+    return check_shown(s, setting, paths, false, err);
+}
+
 /* A plan as for any task, to be looked at only: program NULL stands for any. */
 static int make_plan(const struct settings *s, const char *program, struct plan **ret_plan,
                      struct err *err)
@@ -112,7 +118,7 @@ int policy_check(const struct settings *s, struct err *err)
     int r = make_plan(s, NULL, &plan, err);
 
     if (r == 0)
-        r = check_shown(s, "sandbox.read", &s->sandbox_read, false, err);
+        r = policy_check_read(s, "sandbox.read", &s->sandbox_read, err);
     if (r == 0)
         r = check_shown(s, "sandbox.write", &s->sandbox_write, true, err);
     return r;

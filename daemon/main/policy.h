@@ -22,3 +22,7 @@ int policy_find_program(const struct settings *s, struct err *err);
 const char *policy_program(const struct settings *s);
 /* The sentence for a program that no task would find. Returns -ENOENT. */
 int policy_program_missing(const struct settings *s, struct err *err);
+/* The same for more host paths that a task is to see, read-only: what a runner's program needs. The
+ * sentence begins with setting. */
+int policy_check_read(const struct settings *s, const char *setting, const struct strv *paths,
+                      struct err *err);

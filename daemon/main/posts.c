@@ -222,25 +222,22 @@ static void on_sent(const struct upstream_answer *answer, void *ctx)
     wire_run(p->daemon, &ev);
 }
 
-static char *envelope_for(const struct posts *p, const struct task *t, enum core_post what)
+/* fence: a server that gives one is ours, and knows what we add to the protocol. */
+static char *envelope_for(const struct posts *p, const struct task *t, enum core_post what,
+                          uint64_t fence)
 {
-    struct core_progress progress;
-    struct envelope_progress out;
+    const struct usage *usage = t->has_usage && fence > 0 ? &t->usage : NULL;
+    const struct progress *progress;
     uint32_t number;
 
     if (what == CORE_POST_PROCESSING)
         return t->state == TASK_RUNNING ? envelope_processing(t->job_id, t->id, t->attempt) : NULL;
     if (what == CORE_POST_REPLY)
-        return t->state == TASK_FINISHED
-                   ? envelope_reply(t->job_id, t->id, t->reply_kind, t->reply ? t->reply : "")
-                   : NULL;
-    if (!core_progress(p->daemon->core, t->seq, &progress, &number))
-        return NULL;
-    out = (struct envelope_progress){ .type = progress.tool_name ? "tool_use" : "text",
-                                      .text = progress.text,
-                                      .tool_name = progress.tool_name,
-                                      .tool_status = progress.tool_status };
-    return envelope_progress(t->job_id, t->id, t->attempt, number, &out);
+        return t->state == TASK_FINISHED ? envelope_reply(t->job_id, t->id, t->reply_kind,
+                                                          t->reply ? t->reply : "", usage)
+                                         : NULL;
+    progress = core_progress(p->daemon->core, t->seq, &number);
+    return progress ? envelope_progress(t->job_id, t->id, t->attempt, number, progress) : NULL;
 }
 
 void posts_send(struct posts *p, uint64_t seq, enum core_post what)
@@ -251,7 +248,7 @@ void posts_send(struct posts *p, uint64_t seq, enum core_post what)
                                         .answer = CORE_ANSWER_DROPPED };
     const struct task *t = core_task(d->core, seq);
     uint64_t fence = core_fence(d->core, seq);
-    AUTO_FREE char *body = t && what != CORE_POST_ACK ? envelope_for(p, t, what) : NULL;
+    AUTO_FREE char *body = t && what != CORE_POST_ACK ? envelope_for(p, t, what, fence) : NULL;
 
     if (body) /* once more where it leaves: the journal may hold what an older mask let through */
         body = mask_text(d->mask, body);

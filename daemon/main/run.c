@@ -54,6 +54,14 @@ static void restore_tombstone(const char *id, int64_t acked_ms, void *ctx)
     core_restore_tombstone(d->core, id, acked_ms);
 }
 
+static void restore_session(const char *job_id, const char *runner, const char *session,
+                            int64_t updated_ms, void *ctx)
+{
+    struct daemon *d = ctx;
+
+    core_restore_session(d->core, job_id, runner, session, updated_ms);
+}
+
 /* Fail closed: a wall that the machine can't give stops the start by its name. */
 static int check_walls(const struct settings *s, struct err *err)
 {
@@ -107,6 +115,8 @@ static int open_core(struct daemon *d, struct err *err)
     d->core = core_new(&options, store_max_seq(d->store));
     d->turn = turn_new();
     r = store_load(d->store, restore_row, restore_tombstone, d, err);
+    if (r == 0)
+        r = store_load_sessions(d->store, restore_session, d, err);
     return r < 0 ? exitcode_from_errno(r) : EX_OK;
 }
 

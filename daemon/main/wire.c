@@ -42,8 +42,19 @@ struct core_options wire_options(const struct daemon *d)
         .reply_limit_bytes = s->task_reply_limit_bytes,
         .memory_bytes = s->sandbox_limits_memory_bytes,
         .journal_retention_s = s->journal_retention_s,
+        .workspace_retention_s = s->workspace_retention_s,
+        .runner = s->runner_name,
         .program = d->program,
     };
+}
+
+static void store_session(struct daemon *d, const struct core_command *command)
+{
+    if (command->session)
+        store_batch_session(d->batch, command->job_id, command->runner, command->session,
+                            command->wall_ms);
+    else
+        store_batch_forget_session(d->batch, command->job_id);
 }
 
 /* Into the batch at once: the task is only valid until the next event. */
@@ -61,6 +72,9 @@ static void store_command(struct daemon *d, const struct core_command *command)
         break;
     case CORE_CMD_PURGE:
         store_batch_purge(d->batch, command->wall_ms);
+        break;
+    case CORE_CMD_SESSION:
+        store_session(d, command);
         break;
     case CORE_CMD_SPAWN:
     case CORE_CMD_KILL:
@@ -130,6 +144,7 @@ static void act(struct daemon *d, const struct core_command *command)
     case CORE_CMD_UPDATE:
     case CORE_CMD_DELETE:
     case CORE_CMD_PURGE:
+    case CORE_CMD_SESSION:
         break;
     }
 }
@@ -236,7 +251,7 @@ struct wanted {
 };
 
 static void compare_job(const struct task *task, uint64_t started_ms, bool stopping,
-                        bool quarantined, const char *progress, void *ctx)
+                        bool quarantined, const struct progress *progress, void *ctx)
 {
     struct wanted *wanted = ctx;
 

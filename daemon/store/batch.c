@@ -74,7 +74,24 @@ void store_batch_delete(struct store_batch *b, const char *task_id)
 
 void store_batch_purge(struct store_batch *b, int64_t acked_before_ms)
 {
-    add(b, &(struct batch_op){ .type = BATCH_PURGE, .before_ms = acked_before_ms });
+    add(b, &(struct batch_op){ .type = BATCH_PURGE, .wall_ms = acked_before_ms });
+}
+
+void store_batch_session(struct store_batch *b, const char *job_id, const char *runner,
+                         const char *session, int64_t updated_ms)
+{
+    assert(job_id && runner && session);
+    add(b, &(struct batch_op){ .type = BATCH_SESSION,
+                               .job_id = mem_strdup(job_id),
+                               .runner = mem_strdup(runner),
+                               .session = mem_strdup(session),
+                               .wall_ms = updated_ms });
+}
+
+void store_batch_forget_session(struct store_batch *b, const char *job_id)
+{
+    assert(job_id);
+    add(b, &(struct batch_op){ .type = BATCH_FORGET_SESSION, .job_id = mem_strdup(job_id) });
 }
 
 bool store_batch_is_empty(const struct store_batch *b)
@@ -86,8 +103,12 @@ void store_batch_free(struct store_batch *b)
 {
     if (!b)
         return;
-    for (size_t i = 0; i < b->len; i++)
+    for (size_t i = 0; i < b->len; i++) {
         task_free(b->ops[i].task);
+        free(b->ops[i].job_id);
+        free(b->ops[i].runner);
+        free(b->ops[i].session);
+    }
     free(b->ops);
     free(b);
 }

@@ -6,12 +6,20 @@
 
 struct task;
 
-enum batch_op_type { BATCH_INSERT, BATCH_UPDATE, BATCH_DELETE, BATCH_PURGE };
+enum batch_op_type {
+    BATCH_INSERT,
+    BATCH_UPDATE,
+    BATCH_DELETE,
+    BATCH_PURGE,
+    BATCH_SESSION,
+    BATCH_FORGET_SESSION
+};
 
 struct batch_op {
     enum batch_op_type type;
-    struct task *task; /* owned copy; of a DELETE only the id; NULL for PURGE */
-    int64_t before_ms; /* PURGE */
+    struct task *task;               /* of a message: owned copy; of a DELETE only the id */
+    char *job_id, *runner, *session; /* of a session: owned; to FORGET it only the job */
+    int64_t wall_ms;                 /* PURGE: before that; SESSION: its time */
 };
 
 struct store_batch {

@@ -34,6 +34,8 @@ enum statement {
     STATEMENT_ACK,
     STATEMENT_DELETE,
     STATEMENT_PURGE,
+    STATEMENT_SESSION,
+    STATEMENT_FORGET_SESSION,
     STATEMENT_COUNT
 };
 
@@ -54,23 +56,36 @@ static const char *const statement_sql[] = {
     [STATEMENT_ROLLBACK] = "ROLLBACK",
     [STATEMENT_INSERT]   = "INSERT INTO messages (seq, id, ack_id, job_id, kind, mode, state, prompt,"
                            " system_prompt, payload, fence, attempt, received_ms, updated_ms,"
-                           " reply_kind, reply, shortened, cancelled) VALUES (:seq, :id, :ack_id,"
+                           " reply_kind, reply, shortened, cancelled, anew, input_tokens, output_tokens,"
+                           " cache_read_tokens, cache_write_tokens, cost_nano_usd, model) VALUES (:seq, :id, :ack_id,"
                            " :job_id, :kind, :mode, :state, :prompt, :system_prompt, :payload,"
                            " :fence, :attempt, :received_ms, :updated_ms, :reply_kind, :reply,"
-                           " :shortened, :cancelled)",
+                           " :shortened, :cancelled, :anew, :input_tokens, :output_tokens,"
+                           " :cache_read_tokens, :cache_write_tokens, :cost_nano_usd, :model)",
     [STATEMENT_REPLACE]  = "DELETE FROM messages WHERE id = :id AND state = 'acked'",
     [STATEMENT_UPDATE]   = "UPDATE messages SET state = :state, fence = :fence, attempt = :attempt,"
                            " updated_ms = :updated_ms, reply_kind = :reply_kind, reply = :reply,"
-                           " shortened = :shortened, cancelled = :cancelled WHERE id = :id",
+                           " shortened = :shortened, cancelled = :cancelled, anew = :anew,"
+                           " input_tokens = :input_tokens, output_tokens = :output_tokens,"
+                           " cache_read_tokens = :cache_read_tokens,"
+                           " cache_write_tokens = :cache_write_tokens,"
+                           " cost_nano_usd = :cost_nano_usd, model = :model WHERE id = :id",
     [STATEMENT_ACK]      = "UPDATE messages SET state = :state, fence = :fence, attempt = :attempt,"
                            " updated_ms = :updated_ms, reply_kind = :reply_kind, prompt = NULL,"
                            " system_prompt = NULL, payload = NULL,"
                            " reply = iif(state = 'refused', reply, NULL),"
-                           " shortened = :shortened, cancelled = :cancelled WHERE id = :id",
+                           " shortened = :shortened, cancelled = :cancelled, anew = :anew,"
+                           " input_tokens = :input_tokens, output_tokens = :output_tokens,"
+                           " cache_read_tokens = :cache_read_tokens,"
+                           " cache_write_tokens = :cache_write_tokens,"
+                           " cost_nano_usd = :cost_nano_usd, model = :model WHERE id = :id",
     [STATEMENT_DELETE]   = "DELETE FROM messages WHERE id = :id",
     [STATEMENT_PURGE]    = "DELETE FROM messages WHERE seq IN (SELECT seq FROM messages"
                            " WHERE state = 'acked' AND updated_ms < :before_ms"
                            " ORDER BY updated_ms LIMIT :most)",
+    [STATEMENT_SESSION]  = "INSERT OR REPLACE INTO sessions (job_id, runner, session, updated_ms)"
+                           " VALUES (?1, ?2, ?3, ?4)",
+    [STATEMENT_FORGET_SESSION] = "DELETE FROM sessions WHERE job_id = ?1",
 };
 /* clang-format on */
 static_assert(ARRAY_SIZE(statement_sql) == STATEMENT_COUNT, "every statement has its text");
@@ -376,6 +391,36 @@ int journal_load(struct journal *j, store_row_fn row, store_tombstone_fn tombsto
     return r;
 }
 
+static int read_sessions(struct journal *j, sqlite3_stmt *stmt, store_session_fn session, void *ctx,
+                         struct err *err)
+{
+    int rc;
+
+    while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+        const char *job_id = (const char *)sqlite3_column_text(stmt, 0);
+        const char *runner = (const char *)sqlite3_column_text(stmt, 1);
+        const char *id = (const char *)sqlite3_column_text(stmt, 2);
+
+        if (job_id && runner && id) /* NULL: out of memory, which the next step reports */
+            session(job_id, runner, id, sqlite3_column_int64(stmt, 3), ctx);
+    }
+    return rc == SQLITE_DONE ? 0 : schema_fail(j->db, j->path, "read the journal", err);
+}
+
+int journal_load_sessions(struct journal *j, store_session_fn session, void *ctx, struct err *err)
+{
+    sqlite3_stmt *stmt = NULL;
+    int r;
+
+    if (sqlite3_prepare_v2(
+            j->db, "SELECT job_id, runner, session, updated_ms FROM sessions ORDER BY updated_ms",
+            -1, &stmt, NULL) != SQLITE_OK)
+        return schema_damaged(j->path, sqlite3_errmsg(j->db), err);
+    r = read_sessions(j, stmt, session, ctx, err);
+    (void)sqlite3_finalize(stmt); /* its failure is in r already */
+    return r;
+}
+
 /* ---- writing ---- */
 
 /* Runs one statement to its end. A reset repeats the step's failure, so it isn't looked at. */
@@ -401,19 +446,17 @@ static int apply_purge(struct journal *j, int64_t before_ms, struct err *err)
     return run(j, STATEMENT_PURGE, err);
 }
 
-static enum statement statement_of(const struct batch_op *op)
+static int apply_session(struct journal *j, const struct batch_op *op, struct err *err)
 {
-    switch (op->type) {
-    case BATCH_INSERT:
-        return STATEMENT_INSERT;
-    case BATCH_UPDATE:
-        return op->task->state == TASK_ACKED ? STATEMENT_ACK : STATEMENT_UPDATE;
-    case BATCH_DELETE:
-        return STATEMENT_DELETE;
-    case BATCH_PURGE:
-        break;
-    }
-    return STATEMENT_PURGE;
+    enum statement which = op->type == BATCH_SESSION ? STATEMENT_SESSION : STATEMENT_FORGET_SESSION;
+    sqlite3_stmt *stmt = j->statements[which];
+    bool bound = sqlite3_bind_text(stmt, 1, op->job_id, -1, SQLITE_STATIC) == SQLITE_OK;
+
+    if (op->type == BATCH_SESSION)
+        bound = bound && sqlite3_bind_text(stmt, 2, op->runner, -1, SQLITE_STATIC) == SQLITE_OK &&
+                sqlite3_bind_text(stmt, 3, op->session, -1, SQLITE_STATIC) == SQLITE_OK &&
+                sqlite3_bind_int64(stmt, 4, op->wall_ms) == SQLITE_OK;
+    return bound ? run(j, which, err) : schema_fail(j->db, j->path, "store", err);
 }
 
 static int apply_task(struct journal *j, enum statement which, const struct task *t,
@@ -424,23 +467,35 @@ static int apply_task(struct journal *j, enum statement which, const struct task
     return run(j, which, err);
 }
 
+/* A state that has no row to go to would be lost without a word. */
+static int apply_update(struct journal *j, const struct task *t, struct err *err)
+{
+    int r = apply_task(j, t->state == TASK_ACKED ? STATEMENT_ACK : STATEMENT_UPDATE, t, err);
+
+    if (r == 0 && sqlite3_changes(j->db) != 1)
+        return err_set(err, -EPROTO, "store: '%s' has no message %s to update", j->path, t->id);
+    return r;
+}
+
 static int apply(struct journal *j, const struct batch_op *op, struct err *err)
 {
-    enum statement which = statement_of(op);
-    int r = 0;
+    int r;
 
-    if (which == STATEMENT_PURGE)
-        return apply_purge(j, op->before_ms, err);
-    if (which == STATEMENT_INSERT)
+    switch (op->type) {
+    case BATCH_INSERT:
         r = apply_task(j, STATEMENT_REPLACE, op->task, err);
-    if (r == 0)
-        r = apply_task(j, which, op->task, err);
-    /* A state that has no row to go to would be lost without a word. */
-    if (r == 0 && (which == STATEMENT_UPDATE || which == STATEMENT_ACK) &&
-        sqlite3_changes(j->db) != 1)
-        return err_set(err, -EPROTO, "store: '%s' has no message %s to update", j->path,
-                       op->task->id);
-    return r;
+        return r < 0 ? r : apply_task(j, STATEMENT_INSERT, op->task, err);
+    case BATCH_UPDATE:
+        return apply_update(j, op->task, err);
+    case BATCH_DELETE:
+        return apply_task(j, STATEMENT_DELETE, op->task, err);
+    case BATCH_PURGE:
+        return apply_purge(j, op->wall_ms, err);
+    case BATCH_SESSION:
+    case BATCH_FORGET_SESSION:
+        break;
+    }
+    return apply_session(j, op, err);
 }
 
 static int apply_all(struct journal *j, struct store_batch *const *batches, size_t count,

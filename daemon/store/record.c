@@ -28,7 +28,14 @@ enum column {
     COLUMN_REPLY_KIND,
     COLUMN_REPLY,
     COLUMN_SHORTENED,
-    COLUMN_CANCELLED
+    COLUMN_CANCELLED,
+    COLUMN_ANEW,
+    COLUMN_INPUT_TOKENS,
+    COLUMN_OUTPUT_TOKENS,
+    COLUMN_CACHE_READ_TOKENS,
+    COLUMN_CACHE_WRITE_TOKENS,
+    COLUMN_COST_NANO_USD,
+    COLUMN_MODEL
 };
 
 /* clang-format off */
@@ -70,6 +77,21 @@ static void bind_i64(sqlite3_stmt *stmt, const char *name, int64_t n, int *rc)
         *rc = sqlite3_bind_int64(stmt, i, n);
 }
 
+/* Where nothing is known, nothing is bound: a parameter is NULL then. */
+static void bind_usage(sqlite3_stmt *stmt, const struct task *t, int *rc)
+{
+    const struct usage *u = &t->usage;
+
+    if (!t->has_usage)
+        return;
+    bind_i64(stmt, ":input_tokens", (int64_t)u->input_tokens, rc); /* all 64 bits, too */
+    bind_i64(stmt, ":output_tokens", (int64_t)u->output_tokens, rc);
+    bind_i64(stmt, ":cache_read_tokens", (int64_t)u->cache_read_tokens, rc);
+    bind_i64(stmt, ":cache_write_tokens", (int64_t)u->cache_write_tokens, rc);
+    bind_i64(stmt, ":cost_nano_usd", (int64_t)u->cost_nano_usd, rc);
+    bind_text(stmt, ":model", u->model, rc);
+}
+
 int record_bind(sqlite3_stmt *stmt, const struct task *t)
 {
     int rc = SQLITE_OK;
@@ -92,6 +114,8 @@ int record_bind(sqlite3_stmt *stmt, const struct task *t)
     bind_text(stmt, ":reply", t->reply, &rc);
     bind_i64(stmt, ":shortened", t->shortened, &rc);
     bind_i64(stmt, ":cancelled", t->cancelled, &rc);
+    bind_i64(stmt, ":anew", t->anew, &rc);
+    bind_usage(stmt, t, &rc);
     return rc;
 }
 
@@ -160,6 +184,27 @@ static int read_numbers(sqlite3_stmt *stmt, struct task *t)
     t->updated_ms = sqlite3_column_int64(stmt, COLUMN_UPDATED_MS);
     t->shortened = sqlite3_column_int64(stmt, COLUMN_SHORTENED) != 0;
     t->cancelled = sqlite3_column_int64(stmt, COLUMN_CANCELLED) != 0;
+    t->anew = sqlite3_column_int64(stmt, COLUMN_ANEW) != 0;
+    return 0;
+}
+
+/* -EBADMSG for a model that we can't have written. */
+static int read_usage(sqlite3_stmt *stmt, struct task *t)
+{
+    const char *model = (const char *)sqlite3_column_text(stmt, COLUMN_MODEL);
+    struct usage *u = &t->usage;
+
+    t->has_usage = sqlite3_column_type(stmt, COLUMN_INPUT_TOKENS) != SQLITE_NULL;
+    if (!t->has_usage)
+        return 0;
+    if (model && strlen(model) >= sizeof u->model)
+        return -EBADMSG;
+    u->input_tokens = (uint64_t)sqlite3_column_int64(stmt, COLUMN_INPUT_TOKENS);
+    u->output_tokens = (uint64_t)sqlite3_column_int64(stmt, COLUMN_OUTPUT_TOKENS);
+    u->cache_read_tokens = (uint64_t)sqlite3_column_int64(stmt, COLUMN_CACHE_READ_TOKENS);
+    u->cache_write_tokens = (uint64_t)sqlite3_column_int64(stmt, COLUMN_CACHE_WRITE_TOKENS);
+    u->cost_nano_usd = (uint64_t)sqlite3_column_int64(stmt, COLUMN_COST_NANO_USD);
+    (void)snprintf(u->model, sizeof u->model, "%s", model ? model : ""); /* fits */
     return 0;
 }
 
@@ -179,6 +224,8 @@ static const char *read_all(sqlite3_stmt *stmt, struct task *t)
         return "a kind, mode or kind of reply that this nairid doesn't know";
     if (read_numbers(stmt, t) < 0)
         return "a number out of range";
+    if (read_usage(stmt, t) < 0)
+        return "a model's name that is too long";
     return NULL;
 }
 

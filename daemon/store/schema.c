@@ -40,6 +40,20 @@ static const char *const migrations[] = {
     "CREATE INDEX messages_acked ON messages (updated_ms) WHERE state = 'acked';"
     "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;"
     "PRAGMA application_id = " APPLICATION_ID_TEXT ";",
+    /* 2: conversations that programs keep, and what attempts cost (all NULL: not known) */
+    "CREATE TABLE sessions ("
+    " job_id TEXT PRIMARY KEY,"
+    " runner TEXT NOT NULL,"
+    " session TEXT NOT NULL,"
+    " updated_ms INTEGER NOT NULL"
+    ") STRICT, WITHOUT ROWID;"
+    "ALTER TABLE messages ADD COLUMN anew INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE messages ADD COLUMN input_tokens INTEGER;"
+    "ALTER TABLE messages ADD COLUMN output_tokens INTEGER;"
+    "ALTER TABLE messages ADD COLUMN cache_read_tokens INTEGER;"
+    "ALTER TABLE messages ADD COLUMN cache_write_tokens INTEGER;"
+    "ALTER TABLE messages ADD COLUMN cost_nano_usd INTEGER;"
+    "ALTER TABLE messages ADD COLUMN model TEXT;",
 };
 static_assert(ARRAY_SIZE(migrations) == JOURNAL_SCHEMA, "one step for each version");
 

@@ -69,6 +69,12 @@ int store_load(struct store *s, store_row_fn row, store_tombstone_fn tombstone, 
     return journal_load(s->journal, row, tombstone, ctx, err);
 }
 
+int store_load_sessions(struct store *s, store_session_fn session, void *ctx, struct err *err)
+{
+    assert(!s->worker);
+    return journal_load_sessions(s->journal, session, ctx, err);
+}
+
 const char *store_instance_id(const struct store *s)
 {
     return journal_instance_id(s->journal);

@@ -1,4 +1,4 @@
-/* store.h - the journal: every message and its state, in one SQLite file.
+/* store.h - the journal: every message and its state, and every job's session, in one SQLite file.
  * WAL, synchronous=FULL. Opened and read on the caller's thread; written by one thread of its own
  * (loop/worker): a batch is one transaction, and its callback comes after the commit is durable.
  * Schema versions are PRAGMA user_version; older ones are migrated in one transaction, a newer one
@@ -20,6 +20,9 @@ struct store_batch;
 typedef void (*store_row_fn)(struct task *t, void *ctx);
 /* acked_ms: wall time of the acknowledgement. */
 typedef void (*store_tombstone_fn)(const char *id, int64_t acked_ms, void *ctx);
+/* Texts are borrowed for the call. updated_ms: wall time, as it was stored. */
+typedef void (*store_session_fn)(const char *job_id, const char *runner, const char *session,
+                                 int64_t updated_ms, void *ctx);
 /* result: 0 once durable, else a negative errno (-ENOSPC, -EIO, ...) and err the sentence: nothing
  * of the batch may be carried out. A failure is final: every later batch fails with it too, and
  * what the next start loads is the truth (of a batch whose fsync failed: all of it, or nothing). */
@@ -38,6 +41,8 @@ int store_lock_fd(const struct store *s); /* borrowed; the spawner keeps a dupli
  * store_start(). */
 int store_load(struct store *s, store_row_fn row, store_tombstone_fn tombstone, void *ctx,
                struct err *err);
+/* Every session, the one that was stored longest ago first. Before store_start(). */
+int store_load_sessions(struct store *s, store_session_fn session, void *ctx, struct err *err);
 /* The persistent instance id ("ccaid_" ULID), made at first open. Borrowed. */
 const char *store_instance_id(const struct store *s);
 uint64_t store_max_seq(const struct store *s); /* over all rows ever */
@@ -50,12 +55,17 @@ struct store_batch *store_batch_new(void);
  * (an id twice, an update of what isn't there) fails with -EPROTO. A tombstone with the same id
  * gives way: it may be here longer than in the caller's memory. */
 void store_batch_insert(struct store_batch *b, const struct task *t);
-/* Everything that can change after arrival: state, fence, attempt, reply, shortened, cancelled. A
- * row that turns ACKED loses its texts, but for a reply that was refused: that is the only copy. */
+/* Everything that can change after arrival: state, fence, attempt, reply, usage, shortened,
+ * cancelled, anew. A row that turns ACKED loses its texts, but for a reply that was refused: that
+ * is the only copy. */
 void store_batch_update(struct store_batch *b, const struct task *t);
 void store_batch_delete(struct store_batch *b, const char *task_id);
 /* Tombstones that were acked before that wall time; the oldest 50000 of them at a time. */
 void store_batch_purge(struct store_batch *b, int64_t acked_before_ms);
+/* The job's session from now on, instead of the one before. All is copied. */
+void store_batch_session(struct store_batch *b, const char *job_id, const char *runner,
+                         const char *session, int64_t updated_ms);
+void store_batch_forget_session(struct store_batch *b, const char *job_id); /* if there is one */
 bool store_batch_is_empty(const struct store_batch *b);
 void store_batch_free(struct store_batch *b);
 /* Takes ownership. Batches commit in order. */

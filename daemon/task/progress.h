@@ -3,6 +3,13 @@
  * agent_progress_v1, absent ones NULL. */
 #pragma once
 
+struct buf;
+
+enum {
+    PROGRESS_TEXT_MAX = 2000, /* bytes of text, input, output and summary in a copy */
+    PROGRESS_NAME_MAX = 200   /* of the others */
+};
+
 enum progress_type {
     PROGRESS_TEXT,      /* text */
     PROGRESS_TOOL_USE,  /* tool, input, status, tool_use_id, output */
@@ -26,3 +33,8 @@ struct progress {
 
 /* "text", "tool_use", "tool_heartbeat", "subagent", "step": progress_type on the wire. */
 const char *progress_type_name(enum progress_type type);
+/* A bounded copy, cut on character boundaries, whose strings live in it: freed with free(). */
+struct progress *progress_copy(const struct progress *p);
+/* One line for a person: "Bash: make test", or else what was said. Nothing where there is
+ * nothing. */
+void progress_describe(const struct progress *p, struct buf *b);

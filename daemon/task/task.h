@@ -3,6 +3,7 @@
  * failure"). Pure. task->state is written by task_step() alone (and where a record begins,
  * task_restore()). */
 #pragma once
+#include "task/usage.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -53,6 +54,9 @@ struct task {
     char *reply;    /* text of the terminal reply */
     bool shortened; /* the reply was cut once after 413 or 422 */
     bool cancelled; /* a stop was asked for: survives a restart */
+    bool anew;      /* the conversation to go on with was not there: begun again without it */
+    bool has_usage; /* of the attempt that the reply is from */
+    struct usage usage;
 };
 
 struct task *task_new(void);

@@ -3,10 +3,18 @@
 #pragma once
 #include <stdint.h>
 
-enum { USAGE_MODEL_MAX = 80 };
+enum {
+    USAGE_MODEL_MAX = 80,
+    USAGE_COST_MAX = 24, /* of its decimal form: 2^64 - 1 nano-dollars fit */
+};
 
 struct usage {
     uint64_t input_tokens, output_tokens, cache_read_tokens, cache_write_tokens;
     uint64_t cost_nano_usd;      /* 10^-9 US dollars; 0: not known */
     char model[USAGE_MODEL_MAX]; /* printable ASCII; "" not known, or several */
 };
+
+/* "1.2345678900": US dollars with ten decimals, as the public API has it. Returns buffer. */
+const char *usage_cost(const struct usage *u, char buffer[USAGE_COST_MAX]);
+/* tokens as JSON can have it: at most 2^53 - 1. */
+int64_t usage_count(uint64_t tokens);

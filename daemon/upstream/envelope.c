@@ -3,7 +3,6 @@
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "util/json.h"
 #include "util/mem.h"
@@ -39,8 +38,25 @@ char *envelope_processing(const char *job_id, const char *task_id, uint32_t atte
                  payload_of(job_id, task_id));
 }
 
+/* The names are those of the public API, section "Cost fields on assistant messages". */
+static struct json *usage_of(const struct usage *u)
+{
+    struct json *usage = json_object();
+    char cost[USAGE_COST_MAX];
+
+    if (u->cost_nano_usd > 0)
+        json_add_str(usage, "cost_usd", usage_cost(u, cost));
+    json_add_i64(usage, "input_tokens", usage_count(u->input_tokens));
+    json_add_i64(usage, "output_tokens", usage_count(u->output_tokens));
+    json_add_i64(usage, "cache_read_tokens", usage_count(u->cache_read_tokens));
+    json_add_i64(usage, "cache_write_tokens", usage_count(u->cache_write_tokens));
+    if (u->model[0])
+        json_add_str(usage, "model", u->model);
+    return usage;
+}
+
 char *envelope_reply(const char *job_id, const char *task_id, enum task_reply_kind kind,
-                     const char *text)
+                     const char *text, const struct usage *usage)
 {
     struct json *payload = payload_of(job_id, task_id);
     char id[ULID_ID_MAX];
@@ -54,6 +70,8 @@ char *envelope_reply(const char *job_id, const char *task_id, enum task_reply_ki
         return print(id, "system_message_v1", payload);
     }
     json_add_str(payload, "message", text);
+    if (usage)
+        json_add(payload, "usage", usage_of(usage));
     return print(id, "assistant_message_v1", payload);
 }
 
@@ -64,16 +82,20 @@ static void add_if(struct json *payload, const char *key, const char *value)
 }
 
 char *envelope_progress(const char *job_id, const char *task_id, uint32_t attempt, uint32_t n,
-                        const struct envelope_progress *progress)
+                        const struct progress *p)
 {
     struct json *payload = payload_of(job_id, task_id);
-    bool is_text = strcmp(progress->type, "text") == 0;
     char id[ULID_ID_MAX], purpose[48];
 
     (void)snprintf(purpose, sizeof purpose, "progress-%" PRIu32 "-%" PRIu32, attempt, n); /* fits */
-    json_add_str(payload, "progress_type", progress->type);
-    add_if(payload, "tool_name", progress->tool_name);
-    add_if(payload, "tool_status", progress->tool_status);
-    add_if(payload, is_text ? "text_delta" : "tool_input", progress->text);
+    json_add_str(payload, "progress_type", progress_type_name(p->type));
+    add_if(payload, "tool_name", p->tool);
+    add_if(payload, "tool_input", p->input);
+    add_if(payload, "tool_status", p->status);
+    add_if(payload, "tool_use_id", p->tool_use_id);
+    add_if(payload, "tool_output", p->output);
+    add_if(payload, "text_delta", p->text);
+    add_if(payload, "summary", p->summary);
+    add_if(payload, "parent_tool_use_id", p->parent_tool_use_id);
     return print(ulid_derive(id, "prg", purpose, task_id), "agent_progress_v1", payload);
 }

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include <assert.h>
 #include <errno.h>
 
 #include "core/attempt.h"
@@ -21,9 +22,14 @@ static const struct {
     { ATTEMPT_STARTING, ATTEMPT_EV_STARTED, ATTEMPT_ALIVE, ATTEMPT_WATCH },
     { ATTEMPT_STARTING, ATTEMPT_EV_STOP, ATTEMPT_STOPPING, ATTEMPT_KILL },
     { ATTEMPT_STARTING, ATTEMPT_EV_ENDED, ATTEMPT_NONE, ATTEMPT_CLOSE },
+    { ATTEMPT_ALIVE, ATTEMPT_EV_FINAL, ATTEMPT_ANSWERED, ATTEMPT_GRACE },
     { ATTEMPT_ALIVE, ATTEMPT_EV_STOP, ATTEMPT_STOPPING, ATTEMPT_KILL },
     { ATTEMPT_ALIVE, ATTEMPT_EV_ENDED, ATTEMPT_NONE, ATTEMPT_CLOSE },
+    { ATTEMPT_ANSWERED, ATTEMPT_EV_FINAL, ATTEMPT_ANSWERED, ATTEMPT_NOTHING },
+    { ATTEMPT_ANSWERED, ATTEMPT_EV_STOP, ATTEMPT_STOPPING, ATTEMPT_KILL },
+    { ATTEMPT_ANSWERED, ATTEMPT_EV_ENDED, ATTEMPT_NONE, ATTEMPT_CLOSE },
     { ATTEMPT_STOPPING, ATTEMPT_EV_STARTED, ATTEMPT_STOPPING, ATTEMPT_NOTHING },
+    { ATTEMPT_STOPPING, ATTEMPT_EV_FINAL, ATTEMPT_STOPPING, ATTEMPT_NOTHING },
     { ATTEMPT_STOPPING, ATTEMPT_EV_STOP, ATTEMPT_STOPPING, ATTEMPT_KILL },
     { ATTEMPT_STOPPING, ATTEMPT_EV_ENDED, ATTEMPT_NONE, ATTEMPT_CLOSE },
 };
@@ -69,13 +75,38 @@ static void the_first_reason_stays_unless_a_weightier_one_comes(void **state)
     assert_int_equal(a.stop, ENDING_STOP_SHUTDOWN);
     attempt_note_stop(&a, ENDING_STOP_TIMEOUT); /* it must be answered now */
     assert_int_equal(a.stop, ENDING_STOP_TIMEOUT);
-    attempt_note_stop(&a, ENDING_STOP_CANCEL);
+    attempt_note_stop(&a, ENDING_STOP_FINAL); /* a result of our kill's making */
     attempt_note_stop(&a, ENDING_STOP_SHUTDOWN);
     assert_int_equal(a.stop, ENDING_STOP_TIMEOUT);
+    attempt_note_stop(&a, ENDING_STOP_CANCEL);
+    attempt_note_stop(&a, ENDING_STOP_IDLE);
+    assert_int_equal(a.stop, ENDING_STOP_CANCEL);
     attempt_note_stop(&a, ENDING_STOP_LEASE);
     assert_int_equal(a.stop, ENDING_STOP_LEASE);
     attempt_note_stop(&a, ENDING_STOP_CANCEL);
     assert_int_equal(a.stop, ENDING_STOP_LEASE);
+}
+
+static void a_result_stands_against_all_but_the_users_stop_and_a_lost_lease(void **state)
+{
+    static const struct {
+        enum ending_stop later, stands;
+    } cases[] = {
+        { ENDING_STOP_NONE, ENDING_STOP_FINAL },     { ENDING_STOP_START, ENDING_STOP_FINAL },
+        { ENDING_STOP_TIMEOUT, ENDING_STOP_FINAL },  { ENDING_STOP_IDLE, ENDING_STOP_FINAL },
+        { ENDING_STOP_OUTPUT, ENDING_STOP_FINAL },   { ENDING_STOP_FINAL, ENDING_STOP_FINAL },
+        { ENDING_STOP_SHUTDOWN, ENDING_STOP_FINAL }, { ENDING_STOP_CANCEL, ENDING_STOP_CANCEL },
+        { ENDING_STOP_LEASE, ENDING_STOP_LEASE },
+    };
+
+    (void)state;
+    static_assert(ARRAY_SIZE(cases) == ENDING_STOP_COUNT, "every reason");
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct attempt a = { .stop = ENDING_STOP_FINAL };
+
+        attempt_note_stop(&a, cases[i].later);
+        assert_int_equal(a.stop, cases[i].stands);
+    }
 }
 
 static void the_limit_that_strikes_first_is_the_deadline(void **state)
@@ -99,6 +130,9 @@ static void the_spawner_has_a_deadline_where_the_program_has_none(void **state)
     (void)state;
     assert_int_equal(attempt_deadline(&a, 1, 1, &stop), 77);
     assert_int_equal(stop, ENDING_STOP_START);
+    a.state = ATTEMPT_ANSWERED; /* the limits of work mean nothing any more */
+    assert_int_equal(attempt_deadline(&a, 1, 1, &stop), 77);
+    assert_int_equal(stop, ENDING_STOP_FINAL);
     a.state = ATTEMPT_STOPPING;
     assert_int_equal(attempt_deadline(&a, 1, 1, &stop), 77);
     assert_int_equal(stop, ENDING_STOP_NONE);
@@ -112,6 +146,7 @@ int main(void)
         cmocka_unit_test(every_cell_moves_as_listed_or_not_at_all),
         cmocka_unit_test(whatever_runs_can_end),
         cmocka_unit_test(the_first_reason_stays_unless_a_weightier_one_comes),
+        cmocka_unit_test(a_result_stands_against_all_but_the_users_stop_and_a_lost_lease),
         cmocka_unit_test(the_limit_that_strikes_first_is_the_deadline),
         cmocka_unit_test(the_spawner_has_a_deadline_where_the_program_has_none),
     };

@@ -28,7 +28,7 @@ static void expect(const struct ending *e, enum ending_stop stop, enum task_repl
 {
     AUTO_FREE char *got = NULL;
 
-    assert_int_equal(ending_reply(e, stop, &limits, &got), kind);
+    assert_int_equal(ending_reply(e, stop, false, &limits, &got), kind);
     assert_string_equal(got, text);
 }
 
@@ -123,7 +123,7 @@ static void last_words_are_bounded_and_whole_characters(void **state)
         memcpy(long_tail + i, "\xc3\xa9", 2);
     long_tail[0] = 'x'; /* odd from here on: no cut at an even place is right by luck */
     long_tail[1] = 'y';
-    (void)ending_reply(&e, ENDING_STOP_NONE, &limits, &got);
+    (void)ending_reply(&e, ENDING_STOP_NONE, false, &limits, &got);
     words = strstr(got, "Its last words:\n");
     assert_non_null(words);
     words += strlen("Its last words:\n");
@@ -143,14 +143,14 @@ static void last_words_are_whole_lines_and_at_most_twenty(void **state)
 
         memcpy(lines + i * sizeof line, line, sizeof line);
     }
-    (void)ending_reply(&e, ENDING_STOP_NONE, &limits, &got);
+    (void)ending_reply(&e, ENDING_STOP_NONE, false, &limits, &got);
     assert_non_null(strstr(got, "Its last words:\nn80\nn81\n"));
     assert_true(str_ends_with(got, "\nn99"));
     for (size_t i = 0; i < sizeof wide - 1; i++)
         wide[i] = (char)(i % 1500 == 1499 ? '\n' : 'a' + i / 1500);
     wide[sizeof wide - 1] = '\0';
     e.stderr_tail = wide;
-    (void)ending_reply(&e, ENDING_STOP_NONE, &limits, &got_wide);
+    (void)ending_reply(&e, ENDING_STOP_NONE, false, &limits, &got_wide);
     assert_non_null(strstr(got_wide, "Its last words:\nccc")); /* not the half of b's line */
 }
 

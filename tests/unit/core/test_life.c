@@ -145,7 +145,7 @@ static void store(struct life *l, struct side *s, const struct core_command *c)
 {
     struct row *row = c->task ? &s->batch[index_of(c->task->id)] : NULL;
 
-    if (c->type == CORE_CMD_PURGE)
+    if (c->type == CORE_CMD_PURGE || c->type == CORE_CMD_SESSION)
         return;
     assert_int_equal(row->used,
                      c->type != CORE_CMD_INSERT); /* else the journal refuses the batch */
@@ -269,6 +269,7 @@ static void act(struct life *l, struct side *s, const struct core_command *c)
     case CORE_CMD_UPDATE:
     case CORE_CMD_DELETE:
     case CORE_CMD_PURGE:
+    case CORE_CMD_SESSION:
         break;
     }
 }
@@ -552,7 +553,7 @@ static void answer_post(struct life *l, struct side *s, const struct pending *p)
 static void turn_child(struct life *l, struct side *s, size_t at)
 {
     struct pending *p = &s->pending[at];
-    const struct core_progress progress = { .text = "line" };
+    const struct progress progress = { .text = "line" };
     struct core_event ev = { .type = CORE_EV_STARTED, .seq = p->seq, .progress = &progress };
     struct ending ending = { .ok = true, .text = "answer", .stderr_tail = "" };
 

@@ -34,8 +34,9 @@ static void expect(const struct json *payload, const char *key, const char *valu
 
 static void a_reply_is_an_assistant_message_with_a_derived_id(void **state)
 {
-    AUTO_FREE char *text = envelope_reply(JOB, TASK, TASK_REPLY_ASSISTANT, "done \"\n\xc3\xa4");
-    AUTO_FREE char *again = envelope_reply(JOB, TASK, TASK_REPLY_ASSISTANT, "other words");
+    AUTO_FREE char *text =
+        envelope_reply(JOB, TASK, TASK_REPLY_ASSISTANT, "done \"\n\xc3\xa4", NULL);
+    AUTO_FREE char *again = envelope_reply(JOB, TASK, TASK_REPLY_ASSISTANT, "other words", NULL);
     CLEANUP_PTR(json_free) struct json *root = parse(text);
     CLEANUP_PTR(json_free) struct json *second = parse(again);
     char id[ULID_ID_MAX];
@@ -52,7 +53,8 @@ static void a_reply_is_an_assistant_message_with_a_derived_id(void **state)
 
 static void an_error_is_a_system_message_with_the_prefix_byte_for_byte(void **state)
 {
-    AUTO_FREE char *text = envelope_reply(JOB, TASK, TASK_REPLY_ERROR, "sh exited with status 3");
+    AUTO_FREE char *text =
+        envelope_reply(JOB, TASK, TASK_REPLY_ERROR, "sh exited with status 3", NULL);
     CLEANUP_PTR(json_free) struct json *root = parse(text);
     char id[ULID_ID_MAX];
 
@@ -82,14 +84,30 @@ static void each_attempt_announces_itself_under_its_own_id(void **state)
 
 static void progress_carries_only_what_there_is(void **state)
 {
+    static const char *const keys[] = { "tool_name",   "tool_input",        "tool_status",
+                                        "tool_use_id", "tool_output",       "text_delta",
+                                        "summary",     "parent_tool_use_id" };
     static const struct {
-        struct envelope_progress p;
-        const char *text_delta, *tool_input, *tool_name, *tool_status;
+        struct progress p;
+        const char *values[ARRAY_SIZE(keys)];
     } cases[] = {
-        { { "text", "half a line", NULL, NULL }, "half a line", NULL, NULL, NULL },
-        { { "tool_use", "ls -l", "Bash", "running" }, NULL, "ls -l", "Bash", "running" },
-        { { "tool_use", NULL, "Bash", "completed" }, NULL, NULL, "Bash", "completed" },
-        { { "text", "", "", "" }, NULL, NULL, NULL, NULL },
+        { { .type = PROGRESS_TEXT, .text = "half a line" },
+          { NULL, NULL, NULL, NULL, NULL, "half a line" } },
+        { { .type = PROGRESS_TOOL_USE,
+            .tool = "Bash",
+            .input = "ls -l",
+            .status = "completed",
+            .tool_use_id = "toolu_1",
+            .output = "a\nb",
+            .parent_tool_use_id = "toolu_0" },
+          { "Bash", "ls -l", "completed", "toolu_1", "a\nb", NULL, NULL, "toolu_0" } },
+        { { .type = PROGRESS_TOOL_USE, .tool = "Bash", .status = "error" },
+          { "Bash", NULL, "error" } },
+        { { .type = PROGRESS_HEARTBEAT, .tool = "Bash", .summary = "Running for 5s..." },
+          { "Bash", NULL, NULL, NULL, NULL, NULL, "Running for 5s..." } },
+        { { .type = PROGRESS_SUBAGENT, .status = "running", .summary = "Subagent started: x" },
+          { NULL, NULL, "running", NULL, NULL, NULL, "Subagent started: x" } },
+        { { .type = PROGRESS_STEP, .text = "", .tool = "", .status = "", .input = "" }, { NULL } },
     };
     char id[ULID_ID_MAX];
 
@@ -102,12 +120,46 @@ static void progress_carries_only_what_there_is(void **state)
         expect(root, "type", "agent_progress_v1");
         expect(root, "id", ulid_derive(id, "prg", "progress-2-7", TASK));
         assert_true(ulid_has_prefix(id, "prg"));
-        expect(payload, "progress_type", cases[i].p.type);
-        expect(payload, "text_delta", cases[i].text_delta);
-        expect(payload, "tool_input", cases[i].tool_input);
-        expect(payload, "tool_name", cases[i].tool_name);
-        expect(payload, "tool_status", cases[i].tool_status);
+        expect(payload, "progress_type", progress_type_name(cases[i].p.type));
+        for (size_t k = 0; k < ARRAY_SIZE(keys); k++)
+            expect(payload, keys[k], cases[i].values[k]);
     }
+}
+
+static void an_answer_says_what_it_cost_where_that_is_asked_for(void **state)
+{
+    const struct usage all = { .input_tokens = 12,
+                               .output_tokens = 3,
+                               .cache_read_tokens = 4000000000,
+                               .cache_write_tokens = UINT64_MAX,
+                               .cost_nano_usd = 1020304050,
+                               .model = "claude-x" };
+    const struct usage little = { .output_tokens = 1 };
+    AUTO_FREE char *full = envelope_reply(JOB, TASK, TASK_REPLY_ASSISTANT, "a", &all);
+    AUTO_FREE char *short_of = envelope_reply(JOB, TASK, TASK_REPLY_ASSISTANT, "a", &little);
+    AUTO_FREE char *failed = envelope_reply(JOB, TASK, TASK_REPLY_ERROR, "a", &all);
+    CLEANUP_PTR(json_free) struct json *root = parse(full);
+    CLEANUP_PTR(json_free) struct json *other = parse(short_of);
+    CLEANUP_PTR(json_free) struct json *error = parse(failed);
+    const struct json *usage = json_get(json_get(root, "payload"), "usage");
+    int64_t n;
+
+    (void)state;
+    expect(usage, "cost_usd", "1.0203040500");
+    expect(usage, "model", "claude-x");
+    assert_int_equal(json_get_i64(usage, "input_tokens", &n), 0);
+    assert_int_equal(n, 12);
+    assert_int_equal(json_get_i64(usage, "output_tokens", &n), 0);
+    assert_int_equal(n, 3);
+    assert_int_equal(json_get_i64(usage, "cache_read_tokens", &n), 0);
+    assert_true(n == 4000000000);
+    assert_int_equal(json_get_i64(usage, "cache_write_tokens", &n), 0); /* what JSON can say */
+    assert_true(n == ((int64_t)1 << 53) - 1);
+    usage = json_get(json_get(other, "payload"), "usage");
+    assert_null(json_get(usage, "cost_usd")); /* not known is not 0 */
+    assert_null(json_get(usage, "model"));
+    assert_int_equal(json_len(usage), 4);
+    assert_null(json_get(json_get(error, "payload"), "usage"));
 }
 
 int main(void)
@@ -117,6 +169,7 @@ int main(void)
         cmocka_unit_test(an_error_is_a_system_message_with_the_prefix_byte_for_byte),
         cmocka_unit_test(each_attempt_announces_itself_under_its_own_id),
         cmocka_unit_test(progress_carries_only_what_there_is),
+        cmocka_unit_test(an_answer_says_what_it_cost_where_that_is_asked_for),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
