@@ -15,10 +15,12 @@
 static void on_event(const struct runner_event *ev, void *ctx)
 {
     size_t *count = ctx;
+    const char *text;
 
-    FUZZ_CHECK(ev->type == RUNNER_PROGRESS_TEXT && ev->text && ev->text[0]);
-    FUZZ_CHECK(utf8_is_valid(ev->text, strlen(ev->text)) && !strchr(ev->text, '\n'));
-    FUZZ_CHECK(strlen(ev->text) <= 3 * 2000);
+    FUZZ_CHECK(ev->type == RUNNER_PROGRESS && ev->progress->type == PROGRESS_TEXT);
+    text = ev->progress->text;
+    FUZZ_CHECK(text && text[0] && utf8_is_valid(text, strlen(text)) && !strchr(text, '\n'));
+    FUZZ_CHECK(strlen(text) <= 3 * 2000);
     ++*count;
 }
 

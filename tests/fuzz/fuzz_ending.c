@@ -1,6 +1,7 @@
-/* How an attempt ended, in words for a chat: flags, stop, wait status and limits, then the end of
- * standard error up to a NUL, and the answer. There is always a text, valid and bounded, and an
- * answer counts only where the program ended well. */
+/* How an attempt ended, in words for a chat: flags, stop, wait status (whose upper half holds more
+ * flags) and limits, then the end of standard error up to a NUL, and the answer, or the runner's
+ * error. There is always a text, valid and bounded, and an answer counts only where the program
+ * ended well or its own result was seen. */
 #include "support/replay.h"
 
 #include <string.h>
@@ -13,7 +14,7 @@
 #include "util/mem.h"
 #include "util/utf8.h"
 
-enum { NOTE_MAX = 4096 }; /* around the answer or the last words */
+enum { NOTE_MAX = 8192 }; /* around the answer or the last words */
 
 /* What the core gets has been through it. */
 static char *clean(char *text)
@@ -45,9 +46,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .stuck = flags & 8,
         .oom = flags & 16,
         .ok = flags & 32,
-        .status = (int)(uint32_t)input_number(&in, 4),
+        .status = (int)input_number(&in, 2),
         .dropped_bytes = input_number(&in, 2),
     };
+    uint8_t more = input_byte(&in);
+    bool anew = input_byte(&in) & 1;
     const struct ending_limits limits = {
         .program = "sh",
         .timeout_ms = (uint32_t)input_number(&in, 4),
@@ -63,12 +66,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     e.stderr_tail = tail;
     e.text = flags & 128 ? NULL : text;
-    kind = ending_reply(&e, stop, &limits, &reply);
+    e.error = more & 1 ? text : NULL;
+    e.final = more & 2;
+    e.session_gone = more & 4;
+    kind = ending_reply(&e, stop, anew, &limits, &reply);
     FUZZ_CHECK(reply && reply[0] && utf8_is_valid(reply, strlen(reply)));
     if (kind == TASK_REPLY_ASSISTANT) {
-        FUZZ_CHECK(e.ok && !e.failed_to_start && !e.oom && e.text);
-        FUZZ_CHECK(WIFEXITED(e.status) && WEXITSTATUS(e.status) == 0);
-        FUZZ_CHECK(stop == ENDING_STOP_NONE && strncmp(reply, text, strlen(text)) == 0);
+        FUZZ_CHECK(e.ok && !e.failed_to_start && e.text);
+        FUZZ_CHECK(e.final || (!e.oom && WIFEXITED(e.status) && WEXITSTATUS(e.status) == 0));
+        FUZZ_CHECK(stop == ENDING_STOP_NONE || stop == ENDING_STOP_FINAL);
+        FUZZ_CHECK(anew ? strstr(reply, text) != NULL : strncmp(reply, text, strlen(text)) == 0);
         FUZZ_CHECK(strlen(reply) <= strlen(text) + NOTE_MAX);
     } else {
         FUZZ_CHECK(kind == TASK_REPLY_ERROR && strlen(reply) <= NOTE_MAX);

@@ -39,16 +39,20 @@ static void check(const char *envelope, const char *prefix, const char *job_id, 
 static char *make(unsigned kind, const char *job_id, const char *task_id, uint32_t attempt,
                   const char *text)
 {
-    const struct envelope_progress said = { .type = "text", .text = text };
-    const struct envelope_progress tool = {
-        .type = "tool_use", .text = text, .tool_name = text, .tool_status = "running"
-    };
+    const struct progress said = { .type = PROGRESS_TEXT, .text = text };
+    const struct progress tool = { .type = PROGRESS_TOOL_USE,
+                                   .tool = text,
+                                   .input = text,
+                                   .status = "running",
+                                   .output = text,
+                                   .tool_use_id = text };
+    const struct usage usage = { .input_tokens = attempt, .cost_nano_usd = attempt };
 
     switch (kind) {
     case 0:
-        return envelope_reply(job_id, task_id, TASK_REPLY_ASSISTANT, text);
+        return envelope_reply(job_id, task_id, TASK_REPLY_ASSISTANT, text, &usage);
     case 1:
-        return envelope_reply(job_id, task_id, TASK_REPLY_ERROR, text);
+        return envelope_reply(job_id, task_id, TASK_REPLY_ERROR, text, &usage);
     case 2:
         return envelope_progress(job_id, task_id, attempt, attempt, &said);
     default:
