@@ -338,6 +338,9 @@ static void dispatch(struct core *core, const struct core_event *ev)
     case CORE_EV_ENDED:
         handle_task_event(core, ev);
         break;
+    case CORE_EV_ROOM:
+        intake_set_tight(core, ev->tight);
+        break;
     case CORE_EV_TICK: /* what is due is looked at after every event */
     case CORE_EVENT_COUNT:
         break;
@@ -429,6 +432,7 @@ void core_status(const struct core *core, struct core_status *ret_status)
         .connected = core->link.connected,
         .ever_connected = core->link.ever_connected,
         .draining = core->phase.state != PHASE_SERVING,
+        .tight = core->tight,
         .last_ok_ms = core->link.last_ok_ms,
         .hold_until_ms = core->link.hold_until_ms,
         .waiting = queue_waiting(core->queue),

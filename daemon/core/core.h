@@ -68,6 +68,7 @@ enum core_event_type {
     CORE_EV_DRAIN,    /* the operator: take nothing new, finish what runs, then exit 0 */
     CORE_EV_TERM,     /* TERM or INT: the same; again: stop, leave messages for the next start */
     CORE_EV_QUIT,     /* QUIT: stop without grace for the tasks */
+    CORE_EV_ROOM,     /* whether the journal's disk has room for more than what is here: tight */
     CORE_EV_TICK,     /* core_deadline() came */
     CORE_EVENT_COUNT
 };
@@ -85,6 +86,7 @@ struct core_event {
     enum core_answer answer;
     uint32_t retry_after_ms;
     bool waited;
+    bool tight;
     const struct progress *progress;
     const char *session;
     const struct ending *ending;
@@ -190,6 +192,7 @@ struct core_status {
     bool connected; /* the last word from the server was an answer */
     bool ever_connected;
     bool draining;
+    bool tight;             /* the disk is: no new message is taken */
     uint64_t last_ok_ms;    /* mono, of the last good answer; 0: never */
     uint64_t hold_until_ms; /* no request before that */
     size_t waiting, running, outbox;

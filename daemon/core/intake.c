@@ -158,6 +158,25 @@ static void acknowledge_again(struct core *core, struct task *task)
     outbox_touch(core, e->job);
 }
 
+void intake_set_tight(struct core *core, bool tight)
+{
+    if (core->tight && !tight)
+        core_note(core, LOG_NOTICE, "disk_has_room", 0,
+                  "new messages are taken again: the state directory's disk has room");
+    core->tight = tight;
+}
+
+/* Each poll may list what must stay, so not each time. */
+static void note_tight(struct core *core)
+{
+    if (core->now.mono_ms < core->next_tight_note_ms)
+        return;
+    core->next_tight_note_ms = core->now.mono_ms + TIGHT_NOTE_MS;
+    core_note(core, LOG_WARNING, "disk_full", 0,
+              "the state directory's disk is full: new messages stay at the server, what is here "
+              "is finished; make room");
+}
+
 static bool is_full(const struct core *core)
 {
     return queue_waiting(core->queue) >= core->options.max_queued ||
@@ -168,7 +187,8 @@ static bool is_full(const struct core *core)
 
 bool intake_has_room(const struct core *core)
 {
-    return core->lost_count == 0 && queue_waiting(core->queue) <= core->options.max_queued / 2 &&
+    return !core->tight && core->lost_count == 0 &&
+           queue_waiting(core->queue) <= core->options.max_queued / 2 &&
            HASH_CNT(by_id, core->by_id) <=
                (size_t)core->options.max_queued + core->options.max_concurrency &&
            core->text_bytes <= TEXT_BYTES_MAX / 2;
@@ -182,6 +202,9 @@ static bool is_to_be_left(struct core *core, const struct task *task)
 
     HASH_FIND_STR(core->jobs, task->job_id, job);
     if (job && job->lost) { /* it may be ours again, but what was begun of it is still ending */
+        l->left_some = true;
+    } else if (core->tight) {
+        note_tight(core);
         l->left_some = true;
     } else if (!l->left_some && is_full(core)) {
         core_note(core, LOG_WARNING, "queue_full", 0,

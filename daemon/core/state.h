@@ -26,6 +26,7 @@ enum {
     HEARTBEAT_MS = 30 * 1000,   /* keeps the leases while draining, when nothing polls */
     FLUSH_MS = 10 * 1000,       /* for the outbox, once nothing runs and we want to go */
     PURGE_MS = 60 * 60 * 1000,
+    TIGHT_NOTE_MS = 60 * 1000,     /* between notes that the disk is full */
     START_MS = 60 * 1000,          /* for a sandbox to be built and its program to begin */
     SILENCE_MS = 30 * 1000,        /* after TERM and grace, for the spawner to report the end */
     FINAL_MS = 10 * 1000,          /* for a program to end by itself once its result was seen */
@@ -128,6 +129,8 @@ struct core {
     struct entries graveyard;       /* freed at the next event: commands may point at their tasks */
     size_t ghost_count, lost_count; /* entries; jobs */
     uint64_t text_bytes;            /* of the messages held */
+    bool tight;                     /* the journal's disk is: nothing new is taken */
+    uint64_t next_tight_note_ms;
     uint32_t posts;
     struct link link;
     struct phase phase;
@@ -148,6 +151,7 @@ void core_store(struct core *core, struct entry *e); /* UPDATE, with the time of
 struct entry *intake_add(struct core *core, struct task *task);
 void intake_message(struct core *core, struct task *task, bool cancelled);
 bool intake_has_room(const struct core *core); /* for what was left at the server */
+void intake_set_tight(struct core *core, bool tight);
 void intake_job(struct core *core, const char *job_id, uint64_t fence, bool cancel_requested);
 void intake_recover(struct core *core);
 /* After a plain poll: what waits here under a lease and wasn't listed is another daemon's. */

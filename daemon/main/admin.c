@@ -69,6 +69,7 @@ static void answer_status(const struct daemon *d, struct json *answer)
     json_add_i64(answer, "uptime_ms", (int64_t)(loop_now_ms(d->loop) - d->started_ms));
     json_add_str(answer, "agent_id", d->settings.agent_id);
     json_add_bool(answer, "draining", s.draining);
+    json_add_bool(answer, "disk_full", s.tight);
     json_add(answer, "connection", connection_of(d, &s));
     json_add_i64(queue, "waiting", (int64_t)s.waiting);
     json_add_i64(queue, "running", (int64_t)s.running);

@@ -42,7 +42,7 @@ static bool has(const struct json *node, const char *key)
 
 static void add_daemon(struct buf *b, const struct json *status)
 {
-    bool draining = false;
+    bool draining = false, disk_full = false;
 
     buf_append_str(b, "nairid ");
     add_text(b, status, "version");
@@ -56,6 +56,10 @@ static void add_daemon(struct buf *b, const struct json *status)
     (void)json_get_bool(status, "draining", &draining); /* false then */
     if (draining)
         buf_append_str(b, "draining: takes nothing new, ends when its tasks are answered\n");
+    (void)json_get_bool(status, "disk_full", &disk_full); /* as above */
+    if (disk_full)
+        buf_append_str(b,
+                       "the state directory's disk is full: takes nothing new until it has room\n");
 }
 
 static void add_connection(struct buf *b, const struct json *connection)

@@ -196,6 +196,13 @@ static void on_committed(uint64_t batch_id, int result, const struct err *err, v
     turn_committed(d->turn);
 }
 
+static void on_room(bool tight, void *ctx)
+{
+    const struct core_event ev = { .type = CORE_EV_ROOM, .tight = tight };
+
+    wire_run(ctx, &ev);
+}
+
 static void on_turn_end(struct loop_turn *turn, void *ctx)
 {
     (void)turn; /* permanent */
@@ -313,6 +320,7 @@ int wire_start(struct daemon *d, struct err *err)
     d->turn_end = loop_turn_new(d->loop, on_turn_end, d);
     d->started_ms = loop_now_ms(d->loop);
     wire_run(d, &start);
+    store_watch_room(d->store, on_room, d);
     return 0;
 }
 

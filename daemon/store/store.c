@@ -2,10 +2,12 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "loop/loop.h"
 #include "loop/worker.h"
 #include "store/batch.h"
 #include "store/journal.h"
@@ -15,7 +17,10 @@
 #include "util/log.h"
 #include "util/mem.h"
 
-enum { BATCHES_MAX = 64 }; /* in one transaction */
+enum {
+    BATCHES_MAX = 64, /* in one transaction */
+    LOOK_ID = 0,      /* of the store's own batch; the caller's numbers begin at 1 */
+};
 
 struct store {
     char *dir;
@@ -25,6 +30,13 @@ struct store {
     struct worker *worker;
     store_done_fn fn;
     void *ctx;
+    struct loop *loop;
+    store_room_fn room_fn; /* NULL: nobody asks */
+    void *room_ctx;
+    bool told_tight;
+    struct loop_timer *room_timer;
+    struct store_batch *look; /* an empty one that is given for the disk to be looked at */
+    atomic_bool tight;        /* written by the writing thread */
     /* from store_start() on the writing thread's alone */
     struct journal *journal;
     struct store_batch *batches[BATCHES_MAX];
@@ -50,7 +62,8 @@ int store_open(const char *dir, struct store **ret_store, struct err *err)
     }
     s->max_seq = journal_max_seq(s->journal);
     /* after the journal, which on a full disk needs the room more */
-    if (!statedir_reserve_make(s->dir_fd))
+    atomic_init(&s->tight, !statedir_reserve_make(s->dir_fd));
+    if (atomic_load(&s->tight))
         log_warning("journal_reserve_missing", "dir", s->dir, "remedy",
                     "make room on this file system");
     *ret_store = s;
@@ -110,6 +123,7 @@ static int commit(struct store *s, struct err *err)
     if (r == -ENOSPC && statedir_reserve_release(s->dir_fd)) {
         log_warning("journal_reserve_used", "dir", s->dir, "error", err->text, "remedy",
                     "make room now: the next full disk stops nairid");
+        atomic_store(&s->tight, true);
         r = journal_commit(s->journal, s->batches, s->batch_count, err);
     }
     return r;
@@ -120,12 +134,12 @@ static void tend(struct store *s)
     struct err err = { 0 };
     int r = journal_checkpoint(s->journal, &err);
 
-    if (r > 0)
-        (void)statedir_reserve_make(s->dir_fd); /* if it was used and there is room again */
-    else if (r == -ENOSPC)
+    if (r == -ENOSPC)
         log_warning("journal_checkpoint_failed", "error", err.text);
     else if (r < 0)
         s->failure = err; /* what is committed is safe; on such a disk nothing more is */
+    if (r > 0 || atomic_load(&s->tight)) /* if it was used and there is room again */
+        atomic_store(&s->tight, !statedir_reserve_make(s->dir_fd));
 }
 
 static int end(int begin_result, void *ctx)
@@ -148,13 +162,41 @@ static int end(int begin_result, void *ctx)
 
 /* ---- on the loop's thread ---- */
 
+static void tell_room(struct store *s)
+{
+    bool tight = atomic_load(&s->tight);
+
+    if (!s->room_fn)
+        return;
+    if (tight)
+        loop_timer_arm(s->room_timer, STORE_ROOM_MS);
+    if (tight == s->told_tight)
+        return;
+    s->told_tight = tight;
+    s->room_fn(tight, s->room_ctx);
+}
+
+static void on_room_timer(struct loop_timer *timer, void *ctx)
+{
+    struct store *s = ctx;
+
+    (void)timer; /* armed again when the thread has looked */
+    if (s->look)
+        worker_give(s->worker, TAKE_PTR(s->look));
+}
+
 static void done(void *job, int result, void *ctx)
 {
     struct store_batch *b = job;
     struct store *s = ctx;
 
-    s->fn(b->id, result, &b->err, s->ctx);
-    store_batch_free(b);
+    if (b->id == LOOK_ID) {
+        s->look = b;
+    } else {
+        s->fn(b->id, result, &b->err, s->ctx);
+        store_batch_free(b);
+    }
+    tell_room(s);
 }
 
 int store_start(struct store *s, struct loop *loop, store_done_fn fn, void *ctx, struct err *err)
@@ -164,11 +206,24 @@ int store_start(struct store *s, struct loop *loop, store_done_fn fn, void *ctx,
     assert(!s->worker);
     s->fn = fn;
     s->ctx = ctx;
+    s->loop = loop;
     return worker_new(loop, &ops, s, BATCHES_MAX, &s->worker, err);
+}
+
+void store_watch_room(struct store *s, store_room_fn fn, void *ctx)
+{
+    assert(s->worker && !s->room_fn);
+    s->room_fn = fn;
+    s->room_ctx = ctx;
+    s->room_timer = loop_timer_new(s->loop, on_room_timer, s);
+    s->look = store_batch_new();
+    s->look->id = LOOK_ID;
+    tell_room(s);
 }
 
 void store_submit(struct store *s, struct store_batch *b, uint64_t batch_id)
 {
+    assert(batch_id != LOOK_ID);
     b->id = batch_id;
     if (b->max_seq > s->max_seq)
         s->max_seq = b->max_seq;
@@ -180,6 +235,8 @@ void store_free(struct store *s)
     if (!s)
         return;
     worker_free(s->worker);
+    loop_timer_free(s->room_timer);
+    store_batch_free(s->look);
     journal_close(s->journal, s->failure.code == 0);
     if (s->dir_fd >= 0)
         (void)close(s->dir_fd);

@@ -8,6 +8,7 @@
 #pragma once
 #include "task/task.h"
 #include "util/cleanup.h"
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -27,14 +28,16 @@ typedef void (*store_session_fn)(const char *job_id, const char *runner, const c
  * of the batch may be carried out. A failure is final: every later batch fails with it too, and
  * what the next start loads is the truth (of a batch whose fsync failed: all of it, or nothing). */
 typedef void (*store_done_fn)(uint64_t batch_id, int result, const struct err *err, void *ctx);
+/* tight: the reserve is given up, so a disk that is full once more ends all writing. */
+typedef void (*store_room_fn)(bool tight, void *ctx);
 
 /* Takes the directory's lock file first ("nairid.lock", flock, close-on-exec, holding our pid):
  * -EWOULDBLOCK names the holder's pid. Then opens DIR/journal.db: -EBADMSG damaged or not a
  * journal, -ENOTSUP of a newer nairid, -EBUSY open in another program, -EPERM the directory is
  * another's or open to others, else what the system said. A reserve file (DIR/reserve, 1 MiB) is
  * kept and given up once on a full disk, so that finishing work still fits; it is made again when
- * there is room. A child that is forked with the store open closes its descriptors and calls
- * nothing here. */
+ * there is room: see store_watch_room(). A child that is forked with the store open closes its
+ * descriptors and calls nothing here. */
 int store_open(const char *dir, struct store **ret_store, struct err *err);
 int store_lock_fd(const struct store *s); /* borrowed; the spawner keeps a duplicate */
 /* Every row that is not a tombstone, ordered by seq; and then every tombstone, oldest first. Before
@@ -49,6 +52,11 @@ uint64_t store_max_seq(const struct store *s); /* over all rows ever */
 
 /* Starts the writing thread. After spawner_fork(), before the first batch. */
 int store_start(struct store *s, struct loop *loop, store_done_fn fn, void *ctx, struct err *err);
+
+/* After store_start(). Calls fn at each change, the first time if it is tight already; while it is,
+ * the disk is looked at every STORE_ROOM_MS. */
+enum { STORE_ROOM_MS = 2000 };
+void store_watch_room(struct store *s, store_room_fn fn, void *ctx);
 
 struct store_batch *store_batch_new(void);
 /* Copies what it needs of t: id, job_id and seq must be there. A batch that contradicts the journal
@@ -68,7 +76,7 @@ void store_batch_session(struct store_batch *b, const char *job_id, const char *
 void store_batch_forget_session(struct store_batch *b, const char *job_id); /* if there is one */
 bool store_batch_is_empty(const struct store_batch *b);
 void store_batch_free(struct store_batch *b);
-/* Takes ownership. Batches commit in order. */
+/* Takes ownership. Batches commit in order. batch_id: the caller's number for it, not 0. */
 void store_submit(struct store *s, struct store_batch *b, uint64_t batch_id);
 
 void store_free(struct store *s); /* waits for what was submitted; then the lock is released */

@@ -310,18 +310,30 @@ def test_a_full_disk_is_named_and_loses_nothing(make_daemon, me):
         started = [daemon.hub.start("echo first")]
         daemon.hub.wait_status(started[0][1])
         disk.fill()
-        padding = "#" * 200_000
-        while daemon.program.is_running() and len(started) < 60:
+        padding = "#" * 20_000
+        for _ in range(200):
             started.append(daemon.hub.start(f"echo {len(started)}\n{padding}"))
-        code = daemon.program.wait(60)
-        assert code in (74, 75), code
-        assert "no space left" in daemon.log, daemon.log
+            if "disk_full" in daemon.log or not daemon.program.is_running():
+                break
+        if not daemon.program.is_running():  # more than the reserve came at once
+            code = daemon.program.wait(60)
+            assert code in (74, 75), code
+            assert "no space left" in daemon.log, daemon.log
+            daemon.boot()
+        wait_until(lambda: "disk_full" in daemon.log, 30, lambda: f"a word of it:\n{daemon.log}")
+        assert daemon.status()["disk_full"]
+        assert "disk is full" in daemon.run("status", "--state", disk.root).stdout
+        wait_until(lambda: not daemon.status()["jobs"], 30, "what it took to be answered")
+        left = [message for _, message in started
+                if daemon.hub.message(message)["status"] not in ("completed", "failed")]
+        assert left, "something stays at the server"
+        assert daemon.log.count(" disk_full ") == 1, "once a minute"
         disk.empty()
-        daemon.boot()
         for job, message in started:
             daemon.hub.wait_status(message, timeout_s=60)
             found = [row["content"] for row in replies(daemon.hub.messages(job), message)]
             assert len(found) == 1 and not found[0].startswith(ERROR), found
+        assert "disk_has_room" in daemon.log and not daemon.status()["disk_full"]
         assert daemon.end() == 0, daemon.last_log
     finally:
         if daemon.program:

@@ -42,6 +42,17 @@ static void on_done(uint64_t batch_id, int result, const struct err *err, void *
         loop_stop(p->loop);
 }
 
+static void on_room(bool tight, void *ctx)
+{
+    struct journalprobe *p = ctx;
+
+    assert_int_not_equal(tight, p->tight); /* told once */
+    p->tight = tight;
+    p->room_changes++;
+    if (p->wants_room)
+        loop_stop(p->loop);
+}
+
 static void on_guard(struct loop_timer *timer, void *ctx)
 {
     struct journalprobe *p = ctx;
@@ -69,6 +80,7 @@ void journalprobe_start(struct journalprobe *p)
     assert_int_equal(loop_new(&p->loop, &err), 0);
     p->guard = loop_timer_new(p->loop, on_guard, p);
     assert_int_equal(store_start(p->store, p->loop, on_done, p, &err), 0);
+    store_watch_room(p->store, on_room, p);
 }
 
 void journalprobe_begin(struct journalprobe *p, const char *dir)
@@ -88,6 +100,18 @@ void journalprobe_wait(struct journalprobe *p, uint64_t batch_id)
     loop_timer_arm(p->guard, PROBE_WAIT_MS);
     loop_run(p->loop);
     loop_timer_stop(p->guard);
+    assert_false(p->timed_out);
+}
+
+void journalprobe_wait_room(struct journalprobe *p, bool tight)
+{
+    if (p->tight == tight)
+        return;
+    p->wants_room = true;
+    loop_timer_arm(p->guard, PROBE_WAIT_MS);
+    loop_run(p->loop);
+    loop_timer_stop(p->guard);
+    p->wants_room = false;
     assert_false(p->timed_out);
 }
 

@@ -25,6 +25,10 @@ struct journalprobe {
     int result;
     struct err err; /* of the last batch */
     uint64_t wanted;
+    /* of the disk's room, as the store tells it */
+    bool tight;
+    size_t room_changes;
+    bool wants_room; /* stop the loop at the next change */
     bool timed_out;
 };
 
@@ -36,6 +40,8 @@ void journalprobe_start(struct journalprobe *p);
 void journalprobe_begin(struct journalprobe *p, const char *dir);
 /* Runs the loop until the batch of that number is done. */
 void journalprobe_wait(struct journalprobe *p, uint64_t batch_id);
+/* Runs the loop until the store says that the disk is tight, or isn't. */
+void journalprobe_wait_room(struct journalprobe *p, bool tight);
 /* Submits and waits; the batch's result. */
 int journalprobe_commit(struct journalprobe *p, struct store_batch *b);
 const struct task *journalprobe_find(const struct journalprobe *p, const char *id);

@@ -261,9 +261,10 @@ static void a_full_disk_is_met_once_with_the_reserve(void **state)
     assert_int_equal(reserve_size(f), 1024 * 1024);
     set_fault(FAULT_WRITE, NULL, 3, 1, ENOSPC);
     assert_int_equal(commit(f, 10000), 0);
-    assert_int_equal(reserve_size(f), 0);
-    set_fault(FAULT_WRITE, NULL, 3, 1, ENOSPC);
+    assert_int_equal(reserve_size(f), 1024 * 1024); /* made again, as there is room in truth */
+    set_fault(FAULT_WRITE, NULL, 3, 2, ENOSPC);     /* also with what the reserve gave */
     assert_int_equal(commit(f, 10000), -ENOSPC);
+    assert_int_equal(reserve_size(f), 0);
     assert_says(&f->p.err, "no space left");
     assert_says(&f->p.err, "journal.db");
     assert_says(&f->p.err, "make room");
@@ -364,6 +365,30 @@ static void a_full_disk_loses_nothing_and_works_again_with_room(void **state)
     assert_int_equal(rows_after_restart(f), 2 * done + 2);
 }
 
+/* While the reserve is gone the store says so, and finds by itself that there is room again. */
+static void a_tight_disk_is_told_until_it_has_room(void **state)
+{
+    struct fixture *f = *state;
+    size_t done = 0;
+
+    mount_small_disk(f, "6m");
+    journalprobe_begin(&f->p, f->dir);
+    assert_false(f->p.tight);
+    while (done < 1000 && !f->p.tight && commit(f, 20000) == 0)
+        done++;
+    assert_true(f->p.tight);
+    assert_int_equal(f->p.result, 0);
+    assert_int_equal(reserve_size(f), 0);
+    assert_int_equal(commit(f, 10), 0); /* what is needed to finish still fits */
+    journalprobe_end(&f->p);
+    journalprobe_begin(&f->p, f->dir);
+    assert_true(f->p.tight); /* from the start */
+    assert_int_equal(mount("tmpfs", f->dir, "tmpfs", MS_REMOUNT, "size=12m,mode=0700"), 0);
+    journalprobe_wait_room(&f->p, false);
+    assert_int_equal(reserve_size(f), 1024 * 1024);
+    assert_int_equal(commit(f, 20000), 0);
+}
+
 static void a_disk_too_small_for_a_journal_is_named_at_the_start(void **state)
 {
     struct fixture *f = *state;
@@ -397,6 +422,7 @@ int main(void)
         TEST(a_full_disk_at_a_checkpoint_stops_nothing),
         TEST(a_limit_on_the_size_of_files_is_named),
         TEST(a_full_disk_loses_nothing_and_works_again_with_room),
+        TEST(a_tight_disk_is_told_until_it_has_room),
         TEST(a_disk_too_small_for_a_journal_is_named_at_the_start),
         TEST(a_read_only_disk_is_named_at_the_start),
     };

@@ -345,6 +345,44 @@ static void a_full_queue_leaves_messages_at_the_server_and_asks_again_later(void
     assert_non_null(find(w, CORE_CMD_INSERT, 0));
 }
 
+static void room(struct world *w, bool tight)
+{
+    const struct core_event ev = { .type = CORE_EV_ROOM, .tight = tight };
+
+    handle(w, &ev);
+}
+
+static void a_full_disk_leaves_new_messages_at_the_server_until_it_has_room(void **state)
+{
+    struct world *w = *state;
+
+    begin(w, "a", "m1", 1);
+    arrive(w, "a", "m2"); /* waits behind it */
+    room(w, true);
+    assert_int_equal(w->commands.len, 0);
+    arrive(w, "b", "new");
+    assert_null(find(w, CORE_CMD_INSERT, 0));
+    assert_string_equal(find(w, CORE_CMD_NOTE, 0)->name, "disk_full");
+    arrive(w, "b", "new");
+    assert_int_equal(w->commands.len, 0); /* said once a minute */
+    polled(w, CORE_ANSWER_OK, 0);
+    ended(w, 1, "x"); /* what is here is finished */
+    expect_send(w, 1, CORE_POST_REPLY);
+    assert_non_null(find(w, CORE_CMD_SPAWN, 2));
+    started(w, 2);
+    later(w, 60 * 1000);
+    arrive(w, "b", "new");
+    assert_string_equal(find(w, CORE_CMD_NOTE, 0)->name, "disk_full");
+    assert_null(find(w, CORE_CMD_POLL_CANCEL, 0)); /* nothing to ask for yet */
+    polled(w, CORE_ANSWER_OK, 0);
+    later(w, 60 * 1000);
+    room(w, false);
+    assert_string_equal(find(w, CORE_CMD_NOTE, 0)->name, "disk_has_room");
+    assert_int_equal(find(w, CORE_CMD_POLL, 0)->wait_ms, 0); /* it lists what was left */
+    arrive(w, "b", "new");
+    assert_non_null(find(w, CORE_CMD_INSERT, 0));
+}
+
 static void a_poll_that_was_given_up_brings_nothing(void **state)
 {
     struct world *w = *state;
@@ -1164,6 +1202,7 @@ int main(void)
         TEST(one_post_is_in_flight_per_job_and_replies_keep_their_order),
         TEST(jobs_run_in_parallel_up_to_the_limit),
         TEST(a_full_queue_leaves_messages_at_the_server_and_asks_again_later),
+        TEST(a_full_disk_leaves_new_messages_at_the_server_until_it_has_room),
         TEST(a_poll_that_was_given_up_brings_nothing),
         TEST(a_refused_reply_is_kept_and_acknowledged),
         TEST(a_reply_that_is_too_large_is_shortened_once_then_given_up),

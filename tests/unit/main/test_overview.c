@@ -50,6 +50,7 @@ static void a_daemon_in_trouble_is_told_too(void **state)
     (void)state;
     overview(&b,
              "{\"pid\":42,\"version\":\"0.1.0\",\"uptime_ms\":500,\"draining\":true,"
+             "\"disk_full\":true,"
              "\"connection\":{\"state\":\"disconnected\",\"url\":\"https://api.example\","
              "\"retry_in_ms\":61000},"
              "\"queue\":{\"waiting\":0,\"running\":1,\"slots\":1,\"outbox\":0},"
@@ -59,6 +60,7 @@ static void a_daemon_in_trouble_is_told_too(void **state)
     assert_string_equal(buf_str(&b),
                         "nairid 0.1.0, process 42, up 500ms\n"
                         "draining: takes nothing new, ends when its tasks are answered\n"
+                        "the state directory's disk is full: takes nothing new until it has room\n"
                         "disconnected from https://api.example, next try in 1m1s\n"
                         "1 of 1 running, 0 waiting\n"
                         "job_A stopping, quarantined: a process of it can't be killed\n");
