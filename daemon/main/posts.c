@@ -189,7 +189,7 @@ static void on_polled(const struct upstream_answer *answer, void *ctx)
             deliver_listing(p, answer->listing);
     } else {
         p->down = true;
-        log_warning("poll_failed", "status", answer->status ? LOG_N(answer->status) : NULL, "text",
+        log_warning("poll_failed", "status", LOG_N_IF(answer->status != 0, answer->status), "text",
                     answer->text);
     }
     wire_run(p->daemon, &ev);
@@ -214,7 +214,7 @@ static void on_sent(const struct upstream_answer *answer, void *ctx)
     if (answer->verdict != UPSTREAM_OK)
         log_warning("post_failed", "post", post_names[post->what], "job", t ? t->job_id : NULL,
                     "message", t ? t->id : NULL, "status",
-                    answer->status ? LOG_N(answer->status) : NULL, "text", answer->text);
+                    LOG_N_IF(answer->status != 0, answer->status), "text", answer->text);
     else if (post->what == CORE_POST_REPLY)
         log_info("reply_delivered", "job", t ? t->job_id : NULL, "message", t ? t->id : NULL,
                  "kind", t && t->reply_kind == TASK_REPLY_ERROR ? "error" : "assistant");

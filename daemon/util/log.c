@@ -66,6 +66,8 @@ bool log_is_on(enum log_level level)
     return level <= __atomic_load_n(&setup.max_level, __ATOMIC_RELAXED);
 }
 
+const char log_is_number[] = ""; /* its address is what counts */
+
 const char *log_number(char buffer[24], long long n)
 {
     (void)snprintf(buffer, 24, "%lld", n); /* 20 characters at most */
@@ -149,7 +151,7 @@ static void present(struct buf *shown, const char *value)
     }
 }
 
-static void put_field(struct buf *line, const char *key, const char *value)
+static void put_field(struct buf *line, const char *key, const char *value, bool is_number)
 {
     CLEANUP(buf_done) struct buf shown = { 0 };
 
@@ -158,7 +160,10 @@ static void put_field(struct buf *line, const char *key, const char *value)
         buf_append_str(line, ",\"");
         put_name(line, key);
         buf_append_str(line, "\":");
-        put_quoted(line, buf_str(&shown));
+        if (is_number && str_eq(buf_str(&shown), value)) /* masked it is a text after all */
+            buf_append_str(line, buf_str(&shown));
+        else
+            put_quoted(line, buf_str(&shown));
         return;
     }
     buf_append_char(line, ' ');
@@ -206,6 +211,7 @@ void log_event(enum log_level level, const char *event, ...)
     CLEANUP(buf_done) struct buf line = { 0 };
     int saved_errno = errno;
     const char *key, *value;
+    bool is_number;
     va_list ap;
 
     if (!log_is_on(level))
@@ -215,8 +221,11 @@ void log_event(enum log_level level, const char *event, ...)
     va_start(ap, event);
     while ((key = va_arg(ap, const char *)) != NULL) {
         value = va_arg(ap, const char *);
+        is_number = value == log_is_number;
+        if (is_number)
+            value = va_arg(ap, const char *);
         if (value != NULL)
-            put_field(&line, key, value);
+            put_field(&line, key, value, is_number);
     }
     va_end(ap);
     buf_append_str(&line, setup.format == LOG_FORMAT_JSON ? "}\n" : "\n");

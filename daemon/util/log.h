@@ -24,7 +24,10 @@ void log_event(enum log_level level, const char *event, ...) __attribute__((sent
 #define log_notice(...)  log_event(LOG_NOTICE, __VA_ARGS__, (char *)NULL)
 #define log_info(...)    log_event(LOG_INFO, __VA_ARGS__, (char *)NULL)
 #define log_debug(...)   log_event(LOG_DEBUG, __VA_ARGS__, (char *)NULL)
-/* A number as a field's value: log_info("started", "pid", LOG_N(pid)). Lives for the statement's
- * enclosing block. */
-#define LOG_N(n)         log_number((char[24]){ 0 }, (long long)(n))
+/* A number as a field's value, which is one in the form json, too: log_info("started", "pid",
+ * LOG_N(pid)). LOG_N_IF leaves the pair out where there is no such number. */
+#define LOG_N(n)         LOG_N_IF(true, n)
+#define LOG_N_IF(is, n)                                                                            \
+    log_is_number, ((is) ? log_number((char[24]){ 0 }, (long long)(n)) : (const char *)NULL)
 const char *log_number(char buffer[24], long long n);
+extern const char log_is_number[]; /* says that what follows is from log_number() */

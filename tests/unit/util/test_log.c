@@ -193,19 +193,23 @@ static void a_json_line_is_one_object(void **state)
     CLEANUP_PTR(json_free) struct json *root = NULL;
     static const char value[] = "q\"b\\n\n\x01\x7f\xc3\xa4\xe2\x80\xa8";
     char line[LINE_SIZE];
+    int64_t n = 0;
 
     log_setup(LOG_INFO, LOG_FORMAT_JSON, NULL);
-    log_warning("poll_failed", "value", value, "n", LOG_N(-3), "empty", "");
+    log_warning("poll_failed", "value", value, "n", LOG_N(-3), "none", LOG_N_IF(false, 4), "text",
+                "-3", "empty", "");
     (void)written(state, line, sizeof line);
     assert_int_equal(line[strlen(line) - 1], '\n');
     assert_int_equal(json_parse(line, strlen(line), &root, NULL), 0);
     assert_string_equal(json_get_str(root, "level"), "warning");
     assert_string_equal(json_get_str(root, "event"), "poll_failed");
     assert_string_equal(json_get_str(root, "value"), value);
-    assert_string_equal(json_get_str(root, "n"), "-3");
+    assert_int_equal(json_get_i64(root, "n", &n), 0);
+    assert_int_equal(n, -3);
+    assert_string_equal(json_get_str(root, "text"), "-3"); /* one that only looks like it */
     assert_string_equal(json_get_str(root, "empty"), "");
     assert_int_equal(strlen(json_get_str(root, "time")), 24);
-    assert_int_equal(json_len(root), 6);
+    assert_int_equal(json_len(root), 7);
 }
 
 static void a_journal_line_has_a_priority_and_no_time(void **state)
@@ -251,6 +255,9 @@ static void secrets_are_masked_before_anything_changes_them(void **state)
     log_setup(LOG_INFO, LOG_FORMAT_JSON, m);
     log_info("e", "v", "pass\"word\n1");
     assert_non_null(strstr(WRITTEN, "\"v\":\"[secret]\"}"));
+    assert_int_equal(mask_add(m, "12345678", 8), 0);
+    log_info("e", "v", LOG_N(9123456780));
+    assert_non_null(strstr(WRITTEN, "\"v\":\"9[secret]0\"}"));
     /* across the place where a long value is cut */
     edge = mem_printf("%4090s%s", "", "pass\"word\n1");
     log_info("e", "v", edge);
