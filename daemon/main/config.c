@@ -3,6 +3,7 @@
 #include "main/args.h"
 #include "main/cmd.h"
 #include "main/exitcode.h"
+#include "runner/runner.h"
 #include "settings/agentkey.h"
 #include "util/buf.h"
 #include "util/cleanup.h"
@@ -43,7 +44,7 @@ static void print_all(const struct settings *s)
     fputs(buf_str(&b), stdout);
     for (size_t i = 0; i < s->warnings.len; i++)
         fprintf(stderr, "nairid: %s\n", s->warnings.items[i]);
-    if (settings_check(s, &err) < 0)
+    if (settings_check(s, &err) < 0 || runner_check(s, &err) < 0)
         fprintf(stderr, "nairid: the daemon would not start with these settings: %s\n", err.text);
 }
 

@@ -15,6 +15,7 @@
 #include "main/programs.h"
 #include "main/readiness.h"
 #include "main/upstate.h"
+#include "runner/runner.h"
 #include "util/clock.h"
 #include "util/err.h"
 #include "util/mem.h"
@@ -361,6 +362,8 @@ static int check_settings(struct up *up, struct err *err)
     if (r < 0)
         return r;
     r = settings_check(&settings, err);
+    if (r == 0)
+        r = runner_check(&settings, err);
     up->drain_ms = settings.drain_timeout_ms;
     settings_done(&settings);
     return r;

@@ -31,6 +31,12 @@ static int check(const struct settings *settings, struct err *err)
     return 0; /* an empty runner.argv is told when there is something to run, as ever */
 }
 
+static const char *advice(const struct settings *settings)
+{
+    (void)settings;
+    return NULL;
+}
+
 static int prepare(const struct settings *settings, const struct runner_turn *turn,
                    struct runner_start *ret_start, struct err *err)
 {
@@ -40,12 +46,7 @@ static int prepare(const struct settings *settings, const struct runner_turn *tu
     if (settings->runner_argv.len == 0)
         return err_set(err, -EINVAL, "runner.argv is empty: it names the program to run");
     strv_copy(&start.argv, &settings->runner_argv);
-    for (size_t i = 0; i < settings->runner_env.len; i++) {
-        AUTO_FREE char *pair = mem_printf("%s=%s", settings->runner_env.items[i].name,
-                                          settings->runner_env.items[i].value);
-
-        strv_add(&start.env, pair);
-    }
+    runner_add_env(settings, &start.env);
     start.input = mem_strdup(task->prompt ? task->prompt : "");
     start.input_len = strlen(start.input);
     start.workspace_read_only = task->mode == TASK_MODE_ASK;
@@ -129,6 +130,7 @@ const struct runner runner_command = {
     .name = "command",
     .program = program,
     .check = check,
+    .advice = advice,
     .prepare = prepare,
     .parser_new = parser_new,
     .feed = feed,

@@ -4,12 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runner/claude.h"
 #include "runner/command.h"
 #include "util/cleanup.h"
 #include "util/err.h"
+#include "util/mem.h"
 #include "util/str.h"
 
-static const struct runner *const runners[] = { &runner_command };
+static const struct runner *const runners[] = { &runner_claude, &runner_command };
 
 const struct runner *runner_find(const char *name)
 {
@@ -22,13 +24,31 @@ const struct runner *runner_find(const char *name)
 int runner_check(const struct settings *settings, struct err *err)
 {
     const struct runner *runner = runner_find(settings->runner_name);
+    char place[SETTINGS_PLACE_MAX];
 
     if (!runner)
         return err_set(err, -EINVAL,
-                       "runner.name '%s' is not available in this version; set runner.name: "
-                       "command and runner.argv",
-                       settings->runner_name);
+                       "%srunner.name %s is not available in this version; set it to claude, or to "
+                       "command with the program to run in runner.argv",
+                       settings_place(settings, "runner.name", place), settings->runner_name);
     return runner->check(settings, err);
+}
+
+const char *runner_advice(const struct settings *settings)
+{
+    const struct runner *runner = runner_find(settings->runner_name);
+
+    return runner ? runner->advice(settings) : NULL;
+}
+
+void runner_add_env(const struct settings *settings, struct strv *env)
+{
+    for (size_t i = 0; i < settings->runner_env.len; i++) {
+        AUTO_FREE char *pair = mem_printf("%s=%s", settings->runner_env.items[i].name,
+                                          settings->runner_env.items[i].value);
+
+        strv_add(env, pair);
+    }
 }
 
 void runner_start_done(struct runner_start *s)

@@ -72,6 +72,8 @@ struct runner {
     const char *(*program)(const struct settings *settings);
     /* Whether settings suit it: -EINVAL with a sentence naming the key. */
     int (*check)(const struct settings *settings, struct err *err);
+    /* What is unwise in them or probably missing; static, NULL: nothing. */
+    const char *(*advice)(const struct settings *settings);
     int (*prepare)(const struct settings *settings, const struct runner_turn *turn,
                    struct runner_start *ret_start, struct err *err);
     struct runner_parser *(*parser_new)(const struct settings *settings);
@@ -88,5 +90,9 @@ struct runner {
 const struct runner *runner_find(const char *name);
 /* Checks at start-up that settings suit the runner: -EINVAL with a sentence naming the key. */
 int runner_check(const struct settings *settings, struct err *err);
+/* The advice of the runner that the settings name; NULL: none. */
+const char *runner_advice(const struct settings *settings);
+/* For prepare: runner.env as NAME=value. */
+void runner_add_env(const struct settings *settings, struct strv *env);
 void runner_start_done(struct runner_start *s);
 void runner_result_done(struct runner_result *r);

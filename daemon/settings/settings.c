@@ -18,8 +18,6 @@
 #include "util/mem.h"
 #include "util/utf8.h"
 
-enum { PLACE_MAX = 256 };
-
 /* One settings_load() in progress. */
 struct load {
     const struct settings_input *input;
@@ -381,63 +379,57 @@ int settings_load(const struct settings_input *input, struct settings *ret_setti
 
 /* ---- can the daemon run with them? ---- */
 
-/* "FILE:LINE:COLUMN: ", or nothing for a default. Returns buffer. */
-static const char *place_of(char *buffer, size_t size, const struct settings *s, const char *key)
+const char *settings_place(const struct settings *s, const char *key,
+                           char buffer[SETTINGS_PLACE_MAX])
 {
     size_t index = 0;
     const char *origin;
 
     (void)table_find(key, &index); /* called with our own keys only */
     origin = s->origin ? s->origin[index] : NULL;
-    (void)snprintf(buffer, size, "%s%s", origin ? origin : "", origin ? ": " : "");
+    (void)snprintf(buffer, SETTINGS_PLACE_MAX, "%s%s", origin ? origin : "", origin ? ": " : "");
     return buffer;
 }
 
-static int check_runner(const struct settings *s, struct err *err)
+/* Whether the runner is there, and what else it needs, is the runner's to say. */
+static int check_command(const struct settings *s, struct err *err)
 {
-    char place[PLACE_MAX];
+    char place[SETTINGS_PLACE_MAX];
 
-    if (!str_eq(s->runner_name, "command")) {
-        place_of(place, sizeof place, s, "runner.name");
-        return err_set(err, -EINVAL,
-                       "%srunner.name %s%s is not available in this version; set runner.name: "
-                       "command, and the program to run in runner.argv",
-                       place, s->runner_name, *place ? "" : " (the default)");
-    }
     if (s->runner_program)
         return err_set(err, -EINVAL,
                        "%srunner.program has no meaning for the runner command; write the program "
                        "first in runner.argv and remove it",
-                       place_of(place, sizeof place, s, "runner.program"));
+                       settings_place(s, "runner.program", place));
     if (s->runner_argv.len == 0 || !*s->runner_argv.items[0])
         return err_set(err, -EINVAL,
                        "%srunner.argv is required for the runner command: the program and its "
                        "arguments, such as [sh] or [/usr/bin/python3, -u, /opt/work.py]",
-                       place_of(place, sizeof place, s, "runner.argv"));
+                       settings_place(s, "runner.argv", place));
     return 0;
 }
 
 static int check_variables(const struct settings *s, struct err *err)
 {
-    char place[PLACE_MAX];
+    char place[SETTINGS_PLACE_MAX];
 
     for (size_t i = 0; i < s->runner_env.len; i++)
         for (size_t j = 0; j < s->runner_secrets.len; j++)
             if (str_eq(s->runner_env.items[i].name, s->runner_secrets.items[j].name))
                 return err_set(err, -EINVAL,
                                "%srunner.secrets: %s is in runner.env too; remove one of the two",
-                               place_of(place, sizeof place, s, "runner.secrets"),
+                               settings_place(s, "runner.secrets", place),
                                s->runner_env.items[i].name);
     return 0;
 }
 
 static int check_network(const struct settings *s, struct err *err)
 {
-    char place[PLACE_MAX];
+    char place[SETTINGS_PLACE_MAX];
 
     if (!str_eq(s->sandbox_network_mode, "allowlist"))
         return 0;
-    place_of(place, sizeof place, s, "sandbox.network.mode");
+    settings_place(s, "sandbox.network.mode", place);
     if (*place)
         return err_set(err, -EINVAL,
                        "%ssandbox.network.mode allowlist is not available in this version; set it "
@@ -452,14 +444,15 @@ static int check_network(const struct settings *s, struct err *err)
 
 int settings_check(const struct settings *s, struct err *err)
 {
-    int r;
+    int r = 0;
 
     if (!s->agent_id)
         return err_set(err, -EINVAL,
                        "agent.id is required: set it in %s, or the environment variable "
                        "NAIRID_AGENT_ID",
                        s->file ? s->file : "the settings file");
-    r = check_runner(s, err);
+    if (str_eq(s->runner_name, "command"))
+        r = check_command(s, err);
     if (r == 0)
         r = check_variables(s, err);
     return r == 0 ? check_network(s, err) : r;

@@ -114,6 +114,11 @@ int settings_state_dir(const struct settings_input *input, char **ret_dir, struc
  * contradictory or not available in this version. Apart from settings_load() so that `nairid
  * config` can still show them. */
 int settings_check(const struct settings *s, struct err *err);
+/* Where the value of a key of ours comes from, for the beginning of a sentence about it:
+ * "FILE:LINE:COLUMN: ", or "" for a default. Returns buffer. */
+enum { SETTINGS_PLACE_MAX = 320 };
+const char *settings_place(const struct settings *s, const char *key,
+                           char buffer[SETTINGS_PLACE_MAX]);
 void settings_done(struct settings *s);
 
 /* For `nairid config`: "key: value  # source" for each key in the table's order; secrets masked. */

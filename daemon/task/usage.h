@@ -11,7 +11,8 @@ enum {
 struct usage {
     uint64_t input_tokens, output_tokens, cache_read_tokens, cache_write_tokens;
     uint64_t cost_nano_usd;      /* 10^-9 US dollars; 0: not known */
-    char model[USAGE_MODEL_MAX]; /* printable ASCII; "" not known, or several */
+    char model[USAGE_MODEL_MAX]; /* printable ASCII; of several the one that cost most; "": not
+                                    known */
 };
 
 /* "1.2345678900": US dollars with ten decimals, as the public API has it. Returns buffer. */

@@ -105,6 +105,56 @@ int json_parse(const char *s, size_t len, struct json **ret_root, struct err *er
     return 0;
 }
 
+/* Commas and opening brackets outside strings: each value but the first comes after one. */
+static size_t count_nodes(const char *s, size_t len, bool *ret_has_nul)
+{
+    size_t nodes = 1;
+    bool in_string = false;
+
+    *ret_has_nul = false;
+    for (size_t i = 0; i < len; i++) {
+        if (in_string && s[i] == '\\') {
+            i++;
+            *ret_has_nul |= len - i >= 5 && memcmp(s + i, "u0000", 5) == 0;
+        } else if (s[i] == '"') {
+            in_string = !in_string;
+        } else if (!in_string && (s[i] == ',' || s[i] == '[' || s[i] == '{')) {
+            nodes++;
+        }
+    }
+    return nodes;
+}
+
+/* A copy in which each escaped NUL is an escaped U+FFFD. */
+static char *without_nul(const char *s, size_t len)
+{
+    char *copy = mem_dup(s, len);
+
+    for (size_t i = 0; i + 6 <= len; i++) {
+        if (copy[i] != '\\')
+            continue;
+        if (memcmp(copy + i, "\\u0000", 6) == 0)
+            memcpy(copy + i, "\\ufffd", 6);
+        i++; /* a backslash stands before nothing but strings' letters */
+    }
+    return copy;
+}
+
+int json_parse_light(const char *s, size_t len, size_t nodes, struct json **ret_root,
+                     struct err *err)
+{
+    AUTO_FREE char *repaired = NULL;
+    bool has_nul;
+    size_t found = count_nodes(s, len, &has_nul);
+
+    if (found > nodes)
+        return err_set(err, -EMSGSIZE, "the JSON text has about %zu values, at most %zu are read",
+                       found, nodes);
+    if (has_nul)
+        repaired = without_nul(s, len);
+    return json_parse(repaired ? repaired : s, len, ret_root, err);
+}
+
 void json_free(struct json *root)
 {
     cJSON_Delete((cJSON *)root);
@@ -165,6 +215,18 @@ int json_get_bool(const struct json *node, const char *key, bool *ret_b)
     if (!cJSON_IsBool(item))
         return -EINVAL;
     *ret_b = cJSON_IsTrue(item);
+    return 0;
+}
+
+int json_get_double(const struct json *node, const char *key, double *ret_d)
+{
+    const cJSON *item = item_of(json_get(node, key));
+
+    if (item == NULL || cJSON_IsNull(item))
+        return -ENOENT;
+    if ((!cJSON_IsNumber(item) && !cJSON_IsRaw(item)) || !isfinite(item->valuedouble))
+        return -EINVAL;
+    *ret_d = item->valuedouble;
     return 0;
 }
 

@@ -21,6 +21,11 @@ enum { JSON_DEPTH_MAX = 64 };
  * same key the first counts. A text costs some 40 times its size in the worst case, so bound len;
  * -ENOMEM if there is no memory for it. */
 int json_parse(const char *s, size_t len, struct json **ret_root, struct err *err);
+/* As json_parse(), for what a program prints: strings may be long, but there are at most nodes
+ * values and members, so that its cost is near its length (-EMSGSIZE for more), and an escaped NUL
+ * becomes U+FFFD. */
+int json_parse_light(const char *s, size_t len, size_t nodes, struct json **ret_root,
+                     struct err *err);
 void json_free(struct json *root);
 DEFINE_CLEANUP(struct json *, json_free);
 
@@ -32,6 +37,8 @@ const char *json_get_str(const struct json *node, const char *key);
 int json_get_i64(const struct json *node, const char *key, int64_t *ret_n);
 int json_get_u64(const struct json *node, const char *key, uint64_t *ret_n);
 int json_get_bool(const struct json *node, const char *key, bool *ret_b);
+/* For any finite number. */
+int json_get_double(const struct json *node, const char *key, double *ret_d);
 bool json_is_object(const struct json *node);
 bool json_is_array(const struct json *node);
 bool json_is_string(const struct json *node);

@@ -106,7 +106,7 @@ static void an_unknown_runner_is_refused_with_the_remedy(void **state)
     (void)state;
     assert_null(runner_find("codex"));
     assert_int_equal(runner_check(&s, &err), -EINVAL);
-    assert_non_null(strstr(err.text, "runner.name: command"));
+    assert_non_null(strstr(err.text, "runner.argv"));
     s.runner_name = (char[]){ "command" };
     assert_int_equal(runner_check(&s, &err), 0);
 }
