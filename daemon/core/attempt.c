@@ -19,12 +19,14 @@ struct step {
 static const struct step steps[ATTEMPT_STATE_COUNT][ATTEMPT_EVENT_COUNT] = {
     [ATTEMPT_NONE]     = { [ATTEMPT_EV_SPAWN]   = STEP(STARTING, SPAWN) },
     [ATTEMPT_STARTING] = { [ATTEMPT_EV_STARTED] = STEP(ALIVE, WATCH),
+                           [ATTEMPT_EV_FINAL]   = STEP(ANSWERED, GRACE), /* overtook the start */
                            [ATTEMPT_EV_STOP]    = STEP(STOPPING, KILL),
                            [ATTEMPT_EV_ENDED]   = STEP(NONE, CLOSE) },
     [ATTEMPT_ALIVE]    = { [ATTEMPT_EV_FINAL]   = STEP(ANSWERED, GRACE),
                            [ATTEMPT_EV_STOP]    = STEP(STOPPING, KILL),
                            [ATTEMPT_EV_ENDED]   = STEP(NONE, CLOSE) },
-    [ATTEMPT_ANSWERED] = { [ATTEMPT_EV_FINAL]   = STEP(ANSWERED, NOTHING), /* said once more */
+    [ATTEMPT_ANSWERED] = { [ATTEMPT_EV_STARTED] = STEP(ANSWERED, NOTHING),
+                           [ATTEMPT_EV_FINAL]   = STEP(ANSWERED, NOTHING), /* said once more */
                            [ATTEMPT_EV_STOP]    = STEP(STOPPING, KILL),
                            [ATTEMPT_EV_ENDED]   = STEP(NONE, CLOSE) },
     [ATTEMPT_STOPPING] = { [ATTEMPT_EV_STARTED] = STEP(STOPPING, NOTHING), /* crossed the kill */

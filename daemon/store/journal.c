@@ -10,13 +10,12 @@
 #include <unistd.h>
 
 #include "store/batch.h"
+#include "store/instance.h"
 #include "store/record.h"
 #include "store/schema.h"
 #include "util/cleanup.h"
-#include "util/clock.h"
 #include "util/err.h"
 #include "util/mem.h"
-#include "util/random.h"
 #include "util/str.h"
 #include "util/ulid.h"
 
@@ -199,50 +198,6 @@ static int prepare_statements(struct journal *j, struct err *err)
     return 0;
 }
 
-static int make_instance_id(struct journal *j, struct err *err)
-{
-    static const char sql[] = "INSERT INTO meta (name, value) VALUES ('instance_id', ?1),"
-                              " ('created', ?2)";
-    int64_t now_ms = clock_wall_ms();
-    uint8_t entropy[10];
-    sqlite3_stmt *stmt = NULL;
-    char when[32];
-    int r = 0;
-
-    random_bytes(entropy, sizeof entropy);
-    (void)ulid_make(j->instance_id, "ccaid", now_ms, entropy); /* returns its first argument */
-    if (sqlite3_prepare_v2(j->db, sql, -1, &stmt, NULL) != SQLITE_OK ||
-        sqlite3_bind_text(stmt, 1, j->instance_id, -1, SQLITE_STATIC) != SQLITE_OK ||
-        sqlite3_bind_text(stmt, 2, clock_rfc3339(when, now_ms), -1, SQLITE_STATIC) != SQLITE_OK ||
-        sqlite3_step(stmt) != SQLITE_DONE)
-        r = schema_fail(j->db, j->path, "store the instance id", err);
-    (void)sqlite3_finalize(stmt); /* its failure is in r already */
-    return r;
-}
-
-static int read_instance_id(struct journal *j, struct err *err)
-{
-    static const char sql[] = "SELECT value FROM meta WHERE name = 'instance_id'";
-    sqlite3_stmt *stmt = NULL;
-    int rc, r = 0;
-
-    if (sqlite3_prepare_v2(j->db, sql, -1, &stmt, NULL) != SQLITE_OK)
-        return schema_damaged(j->path, sqlite3_errmsg(j->db), err);
-    rc = sqlite3_step(stmt);
-    if (rc == SQLITE_ROW) {
-        const char *id = (const char *)sqlite3_column_text(stmt, 0);
-
-        if (id && ulid_has_prefix(id, "ccaid"))
-            memcpy(j->instance_id, id, strlen(id) + 1);
-        else
-            r = schema_damaged(j->path, "its instance id is malformed", err);
-    } else if (rc != SQLITE_DONE) {
-        r = schema_fail(j->db, j->path, "read the instance id", err);
-    }
-    (void)sqlite3_finalize(stmt); /* its failure is in r already */
-    return r == 0 && rc == SQLITE_DONE ? make_instance_id(j, err) : r;
-}
-
 static int read_max_seq(struct journal *j, struct err *err)
 {
     long long n;
@@ -288,7 +243,7 @@ static int open_checked(struct journal *j, int dir_fd, struct err *err)
     if (r == 0)
         r = prepare_statements(j, err);
     if (r == 0)
-        r = read_instance_id(j, err);
+        r = instance_load(j->db, j->path, j->instance_id, err);
     if (r == 0)
         r = read_max_seq(j, err);
     if (r == 0)

@@ -29,6 +29,18 @@ static void on_tombstone(const char *id, int64_t acked_ms, void *ctx)
     p->tombstones[p->tombstone_count++] = mem_strdup(id);
 }
 
+static void on_session(const char *job_id, const char *runner, const char *session,
+                       int64_t updated_ms, void *ctx)
+{
+    struct journalprobe *p = ctx;
+
+    assert_true(p->session_count < PROBE_SESSIONS_MAX);
+    p->sessions[p->session_count++] = (struct probe_session){ .job_id = mem_strdup(job_id),
+                                                              .runner = mem_strdup(runner),
+                                                              .session = mem_strdup(session),
+                                                              .updated_ms = updated_ms };
+}
+
 static void on_done(uint64_t batch_id, int result, const struct err *err, void *ctx)
 {
     struct journalprobe *p = ctx;
@@ -70,7 +82,9 @@ int journalprobe_open(struct journalprobe *p, const char *dir, struct err *err)
 
 int journalprobe_load(struct journalprobe *p, struct err *err)
 {
-    return store_load(p->store, on_row, on_tombstone, p, err);
+    int r = store_load(p->store, on_row, on_tombstone, p, err);
+
+    return r < 0 ? r : store_load_sessions(p->store, on_session, p, err);
 }
 
 void journalprobe_start(struct journalprobe *p)
@@ -143,6 +157,11 @@ void journalprobe_end(struct journalprobe *p)
         task_free(p->rows[i]);
     for (size_t i = 0; i < p->tombstone_count; i++)
         free(p->tombstones[i]);
+    for (size_t i = 0; i < p->session_count; i++) {
+        free(p->sessions[i].job_id);
+        free(p->sessions[i].runner);
+        free(p->sessions[i].session);
+    }
     *p = (struct journalprobe){ 0 };
 }
 

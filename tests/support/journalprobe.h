@@ -7,7 +7,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { PROBE_WAIT_MS = 60000, PROBE_ROWS_MAX = 20000 };
+enum { PROBE_WAIT_MS = 60000, PROBE_ROWS_MAX = 20000, PROBE_SESSIONS_MAX = 16 };
+
+struct probe_session {
+    char *job_id, *runner, *session;
+    int64_t updated_ms;
+};
 
 struct journalprobe {
     struct loop *loop;
@@ -19,6 +24,8 @@ struct journalprobe {
     char *tombstones[PROBE_ROWS_MAX];
     int64_t acked_ms[PROBE_ROWS_MAX];
     size_t tombstone_count;
+    struct probe_session sessions[PROBE_SESSIONS_MAX];
+    size_t session_count;
     /* of the batches */
     uint64_t last_done;
     size_t done_count;

@@ -184,8 +184,8 @@ static void a_journal_of_a_newer_nairid_is_refused(void **state)
     struct fixture *f = *state;
 
     fill_and_end(f, 1);
-    edit(f, "PRAGMA user_version = 2");
-    assert_refused(f, -ENOTSUP, "newer nairid (its version 2, known here up to 1)");
+    edit(f, "PRAGMA user_version = 3");
+    assert_refused(f, -ENOTSUP, "newer nairid (its version 3, known here up to 2)");
     edit(f, "PRAGMA user_version = -1");
     assert_refused(f, -EBADMSG, "no valid version");
 }

@@ -112,6 +112,123 @@ static void what_a_failed_program_printed_serves_where_stderr_is_empty(void **st
            "worker ended with exit status 1. Its last words:\nusage: x");
 }
 
+static void the_programs_own_result_decides_whatever_its_exit_status(void **state)
+{
+    static const int statuses[] = { 0, 1 << 8, 143 << 8, SIGTERM, SIGKILL };
+    struct ending good = { .ok = true, .final = true, .text = "done", .stderr_tail = "" };
+    struct ending bad = { .final = true, .error = "the model is overloaded", .stderr_tail = "" };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(statuses); i++)
+        for (int oom = 0; oom < 2; oom++) {
+            good.status = bad.status = statuses[i];
+            good.oom = bad.oom = oom == 1;
+            expect(&good, ENDING_STOP_NONE, TASK_REPLY_ASSISTANT, "done");
+            expect(&good, ENDING_STOP_FINAL, TASK_REPLY_ASSISTANT, "done");
+            expect(&bad, ENDING_STOP_NONE, TASK_REPLY_ERROR, "the model is overloaded");
+            expect(&bad, ENDING_STOP_FINAL, TASK_REPLY_ERROR, "the model is overloaded");
+        }
+}
+
+static void without_a_result_of_its_own_a_killed_program_is_what_it_is(void **state)
+{
+    struct ending e = { .ok = true, .text = "half", .error = "no result", .stderr_tail = "" };
+
+    (void)state;
+    e.status = SIGKILL;
+    expect(&e, ENDING_STOP_FINAL, TASK_REPLY_ERROR,
+           "worker was ended by SIGKILL (Killed). Its last words:\nno result");
+    e.oom = true;
+    e.ok = false;
+    expect(&e, ENDING_STOP_NONE, TASK_REPLY_ERROR,
+           "worker was ended by the kernel because it needed more memory than it may use "
+           "(sandbox.limits.memory is 4096 MiB). Its last words:\nno result");
+    e = (struct ending){ .status = 1 << 8, .ok = true, .text = "half", .stderr_tail = "" };
+    expect(&e, ENDING_STOP_NONE, TASK_REPLY_ERROR,
+           "worker ended with exit status 1. Its last words:\nhalf");
+}
+
+static void the_runners_error_comes_before_the_exit_status(void **state)
+{
+    struct ending e = { .status = 1 << 8, .error = "not logged in\n", .stderr_tail = "" };
+
+    (void)state;
+    expect(&e, ENDING_STOP_NONE, TASK_REPLY_ERROR, "not logged in");
+    e.text = "printed"; /* what the error was read from */
+    expect(&e, ENDING_STOP_NONE, TASK_REPLY_ERROR, "not logged in");
+    e.stderr_tail = "Error: not logged in\n"; /* says the same */
+    expect(&e, ENDING_STOP_NONE, TASK_REPLY_ERROR, "not logged in");
+    e.stderr_tail = "logged in\n";
+    expect(&e, ENDING_STOP_NONE, TASK_REPLY_ERROR, "not logged in");
+    e.stderr_tail = "not logged in\nproxy refused\n"; /* says more */
+    expect(&e, ENDING_STOP_NONE, TASK_REPLY_ERROR,
+           "not logged in. Its last words:\nnot logged in\nproxy refused");
+    e.error = "Log in first.";
+    e.stderr_tail = "proxy refused";
+    expect(&e, ENDING_STOP_NONE, TASK_REPLY_ERROR, "Log in first. Its last words:\nproxy refused");
+    e.error = " \n"; /* is none */
+    expect(&e, ENDING_STOP_NONE, TASK_REPLY_ERROR,
+           "worker ended with exit status 1. Its last words:\nproxy refused");
+}
+
+static void a_limit_that_struck_is_named_with_what_the_runner_knew(void **state)
+{
+    const struct ending e = { .status = SIGTERM,
+                              .error = "the model is overloaded, trying again",
+                              .text = "half",
+                              .stderr_tail = " \n" };
+
+    (void)state;
+    expect(&e, ENDING_STOP_IDLE, TASK_REPLY_ERROR,
+           "worker printed nothing for 10m (task.idle_timeout) and was ended. Its last words:\n"
+           "the model is overloaded, trying again");
+}
+
+static void a_result_without_words_is_named(void **state)
+{
+    const struct ending empty = { .ok = true, .final = true, .text = "\n", .stderr_tail = "" };
+    const struct ending silent = { .final = true, .text = "half", .stderr_tail = "" };
+
+    (void)state;
+    expect(&empty, ENDING_STOP_FINAL, TASK_REPLY_ERROR,
+           "worker finished but wrote nothing to answer with");
+    expect(&silent, ENDING_STOP_FINAL, TASK_REPLY_ERROR,
+           "worker failed and didn't say why. Its last words:\nhalf");
+}
+
+static void a_runners_error_is_bounded(void **state)
+{
+    AUTO_FREE char *huge = mem_alloc(100001), *got = NULL;
+    const struct ending e = { .final = true, .error = huge, .stderr_tail = "" };
+
+    (void)state;
+    for (size_t i = 0; i < 100000; i += 2)
+        memcpy(huge + i, "\xc3\xa9", 2);
+    assert_int_equal(ending_reply(&e, ENDING_STOP_NONE, false, &limits, &got), TASK_REPLY_ERROR);
+    assert_int_equal(strlen(got), 4000);
+}
+
+static void a_conversation_that_began_anew_says_so_in_each_reply_but_the_users_own(void **state)
+{
+    static const char note[] = "[the earlier conversation could not be found: the agent began anew "
+                               "and doesn't know what was said before]";
+    const struct ending good = { .ok = true, .text = "hello", .stderr_tail = "" };
+    const struct ending bad = { .final = true, .error = "overloaded", .stderr_tail = "" };
+    AUTO_FREE char *answer = NULL, *failure = NULL, *stopped = NULL;
+    AUTO_FREE char *want_answer = mem_printf("%s\n\nhello", note);
+    AUTO_FREE char *want_failure = mem_printf("overloaded\n\n%s", note);
+
+    (void)state;
+    assert_int_equal(ending_reply(&good, ENDING_STOP_NONE, true, &limits, &answer),
+                     TASK_REPLY_ASSISTANT);
+    assert_string_equal(answer, want_answer);
+    assert_int_equal(ending_reply(&bad, ENDING_STOP_FINAL, true, &limits, &failure),
+                     TASK_REPLY_ERROR);
+    assert_string_equal(failure, want_failure);
+    (void)ending_reply(&good, ENDING_STOP_CANCEL, true, &limits, &stopped);
+    assert_string_equal(stopped, "stopped by the user");
+}
+
 static void last_words_are_bounded_and_whole_characters(void **state)
 {
     AUTO_FREE char *long_tail = mem_alloc(9001), *got = NULL;
@@ -192,6 +309,13 @@ int main(void)
         cmocka_unit_test(each_kind_of_end_has_its_own_words),
         cmocka_unit_test(each_limit_of_ours_has_its_own_words),
         cmocka_unit_test(what_a_failed_program_printed_serves_where_stderr_is_empty),
+        cmocka_unit_test(the_programs_own_result_decides_whatever_its_exit_status),
+        cmocka_unit_test(without_a_result_of_its_own_a_killed_program_is_what_it_is),
+        cmocka_unit_test(the_runners_error_comes_before_the_exit_status),
+        cmocka_unit_test(a_limit_that_struck_is_named_with_what_the_runner_knew),
+        cmocka_unit_test(a_result_without_words_is_named),
+        cmocka_unit_test(a_runners_error_is_bounded),
+        cmocka_unit_test(a_conversation_that_began_anew_says_so_in_each_reply_but_the_users_own),
         cmocka_unit_test(last_words_are_bounded_and_whole_characters),
         cmocka_unit_test(last_words_are_whole_lines_and_at_most_twenty),
         cmocka_unit_test(a_process_that_survives_is_named_in_the_reply),

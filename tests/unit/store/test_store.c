@@ -83,7 +83,22 @@ static void assert_same_task(const struct task *a, const struct task *b)
     assert_string_equal(a->reply, b->reply);
     assert_int_equal(a->shortened, b->shortened);
     assert_int_equal(a->cancelled, b->cancelled);
+    assert_int_equal(a->anew, b->anew);
+    assert_int_equal(a->has_usage, b->has_usage);
+    assert_true(a->usage.input_tokens == b->usage.input_tokens &&
+                a->usage.output_tokens == b->usage.output_tokens &&
+                a->usage.cache_read_tokens == b->usage.cache_read_tokens &&
+                a->usage.cache_write_tokens == b->usage.cache_write_tokens &&
+                a->usage.cost_nano_usd == b->usage.cost_nano_usd);
+    assert_string_equal(a->usage.model, b->usage.model);
 }
+
+static const struct usage some_usage = { .input_tokens = 1,
+                                         .output_tokens = UINT64_MAX,
+                                         .cache_read_tokens = 3,
+                                         .cache_write_tokens = 4,
+                                         .cost_nano_usd = 1ULL << 63,
+                                         .model = "a model" };
 
 /* The number that sql gives on the journal, which must be closed. */
 static long long count(const struct fixture *f, const char *sql)
@@ -117,6 +132,9 @@ static void a_message_comes_back_with_every_field(void **state)
     t->reply = mem_strdup("");
     t->shortened = true;
     t->cancelled = true;
+    t->anew = true;
+    t->has_usage = true;
+    t->usage = some_usage;
     assert_int_equal(task_step(t, TASK_EV_FINISH), 0);
     journalprobe_begin(&f->p, f->dir);
     store_batch_insert(b, t);
@@ -173,6 +191,9 @@ static void an_update_changes_what_may_change_and_nothing_else(void **state)
     t->fence = 9;
     t->updated_ms = 5555;
     t->cancelled = true;
+    t->anew = true;
+    t->has_usage = true;
+    t->usage = some_usage;
     t->reply_kind = TASK_REPLY_ASSISTANT;
     t->reply = mem_strdup("done");
     t->shortened = true;
@@ -562,6 +583,85 @@ static void texts_of_a_megabyte_come_back_whole(void **state)
     task_free(t);
 }
 
+/* ---- sessions ---- */
+
+static void assert_session(const struct fixture *f, size_t i, const char *job_id,
+                           const char *runner, const char *session, int64_t updated_ms)
+{
+    assert_true(i < f->p.session_count);
+    assert_string_equal(f->p.sessions[i].job_id, job_id);
+    assert_string_equal(f->p.sessions[i].runner, runner);
+    assert_string_equal(f->p.sessions[i].session, session);
+    assert_true(f->p.sessions[i].updated_ms == updated_ms);
+}
+
+static void sessions_come_back_the_oldest_first(void **state)
+{
+    struct fixture *f = *state;
+    struct store_batch *b = store_batch_new();
+
+    journalprobe_begin(&f->p, f->dir);
+    assert_int_equal(f->p.session_count, 0);
+    store_batch_session(b, "job_B", "claude", "s2", 200);
+    store_batch_session(b, "job_A", "claude", "s3", 300);
+    store_batch_session(b, "job_C", "codex", "s1", -100);
+    assert_false(store_batch_is_empty(b));
+    commit(f, b);
+    reopen(f);
+    assert_int_equal(f->p.session_count, 3);
+    assert_session(f, 0, "job_C", "codex", "s1", -100);
+    assert_session(f, 1, "job_B", "claude", "s2", 200);
+    assert_session(f, 2, "job_A", "claude", "s3", 300);
+}
+
+static void a_job_has_one_session_the_last(void **state)
+{
+    struct fixture *f = *state;
+    struct store_batch *b = store_batch_new();
+
+    journalprobe_begin(&f->p, f->dir);
+    store_batch_session(b, "job_A", "claude", "s1", 1);
+    commit(f, b);
+    b = store_batch_new();
+    store_batch_session(b, "job_A", "codex", "s2", 2);
+    commit(f, b);
+    reopen(f);
+    assert_int_equal(f->p.session_count, 1);
+    assert_session(f, 0, "job_A", "codex", "s2", 2);
+}
+
+static void a_forgotten_session_is_gone_and_forgetting_twice_is_harmless(void **state)
+{
+    struct fixture *f = *state;
+    struct store_batch *b = store_batch_new();
+
+    journalprobe_begin(&f->p, f->dir);
+    store_batch_session(b, "job_A", "claude", "s1", 1);
+    store_batch_session(b, "job_B", "claude", "s2", 2);
+    store_batch_forget_session(b, "job_A");
+    store_batch_forget_session(b, "job_A");
+    store_batch_forget_session(b, "job_X");
+    commit(f, b);
+    reopen(f);
+    assert_int_equal(f->p.session_count, 1);
+    assert_session(f, 0, "job_B", "claude", "s2", 2);
+}
+
+static void a_session_and_its_message_commit_together_or_not_at_all(void **state)
+{
+    struct fixture *f = *state;
+    struct store_batch *b = store_batch_new();
+    struct task *t = journalprobe_task(1); /* nobody inserted it */
+
+    journalprobe_begin(&f->p, f->dir);
+    store_batch_session(b, "job_A", "claude", "s1", 1);
+    store_batch_update(b, t);
+    assert_true(journalprobe_commit(&f->p, b) < 0);
+    reopen(f);
+    assert_int_equal(f->p.session_count, 0);
+    task_free(t);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -587,6 +687,10 @@ int main(void)
         TEST(an_orderly_end_leaves_the_journal_as_one_file),
         TEST(every_file_is_readable_by_the_owner_alone),
         TEST(a_journal_that_others_may_read_is_closed_to_them),
+        TEST(sessions_come_back_the_oldest_first),
+        TEST(a_job_has_one_session_the_last),
+        TEST(a_forgotten_session_is_gone_and_forgetting_twice_is_harmless),
+        TEST(a_session_and_its_message_commit_together_or_not_at_all),
         TEST(texts_of_a_megabyte_come_back_whole),
     };
 

@@ -1,0 +1,11 @@
+/* instance.h - the journal's own id, under which its daemon is known to the server. For store/
+ * only.
+ */
+#pragma once
+#include "util/ulid.h"
+#include <sqlite3.h>
+
+struct err;
+
+/* The one that the journal has ("ccaid_" ULID); a new journal gets one. */
+int instance_load(sqlite3 *db, const char *path, char ret_id[ULID_ID_MAX], struct err *err);
