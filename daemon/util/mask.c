@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "util/buf.h"
+#include "util/hexmask.h"
 #include "util/mem.h"
 #include "util/secret.h"
 
@@ -24,11 +25,15 @@ struct needle {
 
 struct mask {
     struct needle *buckets[BUCKETS];
+    struct hexmask *hex;
 };
 
 struct mask *mask_new(void)
 {
-    return mem_new(struct mask);
+    struct mask *m = mem_new(struct mask);
+
+    m->hex = hexmask_new();
+    return m;
 }
 
 void mask_free(struct mask *m)
@@ -44,6 +49,7 @@ void mask_free(struct mask *m)
             free(n);
         }
     }
+    hexmask_free(m->hex);
     free(m);
 }
 
@@ -130,20 +136,6 @@ static void add_base64(struct mask *m, const char *value, size_t len)
         add_base64_at(m, value, len, before, sodium_base64_VARIANT_ORIGINAL);
         add_base64_at(m, value, len, before, sodium_base64_VARIANT_URLSAFE);
     }
-}
-
-static void add_hex(struct mask *m, const char *value, size_t len, const char *digits)
-{
-    CLEANUP(scratch_done) struct buf out = { 0 };
-
-    scratch_init(&out, len * 2);
-    for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)value[i];
-
-        buf_append_char(&out, digits[c >> 4]);
-        buf_append_char(&out, digits[c & 15]);
-    }
-    add_needle(m, out.data, out.len);
 }
 
 static const char lower_digits[] = "0123456789abcdef", upper_digits[] = "0123456789ABCDEF";
@@ -272,8 +264,6 @@ static void add_all(struct mask *m, const char *value, size_t len)
 {
     add_needle(m, value, len);
     add_base64(m, value, len);
-    add_hex(m, value, len, lower_digits);
-    add_hex(m, value, len, upper_digits);
     add_percents(m, value, len);
     add_json(m, value, len);
 }
@@ -303,6 +293,7 @@ int mask_add(struct mask *m, const char *value, size_t len)
         return -EINVAL;
     add_all(m, value, len);
     add_value_lines(m, value, len);
+    hexmask_add(m->hex, value, len);
     return 0;
 }
 
@@ -325,36 +316,96 @@ static size_t hit_at(const struct mask *m, const char *text, size_t len, bool cu
     return longest;
 }
 
-/* The first hit at or after *at: where it starts goes there, and the end is returned; 0 if there is
- * none. Needles that overlap are one hit. */
-static size_t next_hit(const struct mask *m, const char *text, size_t len, bool cut, size_t *at)
-{
-    size_t end = 0;
+struct hit {
+    size_t start, end; /* end 0: there is none */
+};
 
-    for (size_t i = *at; i < len && (end == 0 || i < end); i++) {
+/* The first one at or after from. Needles that overlap are one hit. */
+static struct hit next_needle(const struct mask *m, const char *text, size_t len, bool cut,
+                              size_t from)
+{
+    struct hit hit = { 0 };
+
+    for (size_t i = from; i < len && (hit.end == 0 || i < hit.end); i++) {
         size_t n = hit_at(m, text + i, len - i, cut);
 
-        if (n > 0 && end == 0)
-            *at = i;
-        if (n > 0 && i + n > end)
-            end = i + n;
+        if (n > 0 && hit.end == 0)
+            hit.start = i;
+        if (n > 0 && i + n > hit.end)
+            hit.end = i + n;
     }
-    return end;
+    return hit;
+}
+
+static struct hit next_hex(const struct mask *m, const char *text, size_t len, size_t from)
+{
+    struct hit hit = { 0 };
+
+    hit.end = hexmask_find(m->hex, text, len, from, &hit.start);
+    return hit;
+}
+
+/* What is known of the text ahead: the next hit of each kind. */
+struct search {
+    const struct mask *mask;
+    const char *text;
+    size_t len;
+    bool cut;
+    struct hit needle, hex;
+};
+
+static void search_init(struct search *s, const struct mask *m, const struct buf *b, bool cut)
+{
+    *s = (struct search){ .mask = m, .text = b->data, .len = b->len, .cut = cut };
+    s->needle = next_needle(m, b->data, b->len, cut, 0);
+    s->hex = next_hex(m, b->data, b->len, 0);
+}
+
+/* Takes the earlier of the two hits ahead. */
+static struct hit take_hit(struct search *s)
+{
+    bool needle_first = s->hex.end == 0 || (s->needle.end > 0 && s->needle.start <= s->hex.start);
+    struct hit hit = needle_first ? s->needle : s->hex;
+
+    if (hit.end == 0)
+        return hit;
+    if (needle_first)
+        s->needle = next_needle(s->mask, s->text, s->len, s->cut, hit.end);
+    else
+        s->hex = next_hex(s->mask, s->text, s->len, hit.end);
+    return hit;
+}
+
+/* The next place to be masked: all hits that overlap. */
+static struct hit next_place(struct search *s)
+{
+    struct hit place = take_hit(s);
+
+    while ((s->needle.end > 0 && s->needle.start < place.end) ||
+           (s->hex.end > 0 && s->hex.start < place.end)) {
+        struct hit more = take_hit(s);
+
+        place.end = more.end > place.end ? more.end : place.end;
+    }
+    return place;
 }
 
 static size_t apply(const struct mask *m, struct buf *b, bool cut)
 {
     struct buf out = { 0 };
-    size_t hits = 0, done = 0, at = 0, end;
+    size_t hits = 0, done = 0;
+    struct search search;
+    struct hit place;
 
     if (m == NULL)
         return 0;
-    while ((end = next_hit(m, b->data, b->len, cut, &at)) > 0) {
+    search_init(&search, m, b, cut);
+    while ((place = next_place(&search)).end > 0) {
         if (hits++ == 0)
             scratch_init(&out, b->len);
-        buf_append(&out, b->data + done, at - done);
+        buf_append(&out, b->data + done, place.start - done);
         buf_append_str(&out, "[secret]");
-        at = done = end;
+        done = place.end;
     }
     if (hits == 0)
         return 0;

@@ -1,10 +1,10 @@
 /* mask.h - keeps known secret values out of what leaves us.
  * Holds the values (in wiped memory) and finds them as they are and in their usual encodings:
  * base64 and base64url at each of the three offsets (also broken into lines of 64 or 76), hex in
- * both cases, percent-encoding, and JSON string escapes, once and twice. Of a value with several
- * lines, such as a private key, each line of 16 bytes or more counts too, but not those that begin
- * with
- * "-----". A value shorter than MASK_MIN is refused: masking it would shred ordinary text.
+ * any of the forms that dumps give it (util/hexmask.h), percent-encoding, and JSON string escapes,
+ * once and twice. Of a value with several lines, such as a private key, each line of 16 bytes or
+ * more counts too, but not those that begin with "-----". A value shorter than MASK_MIN is refused:
+ * masking it would shred ordinary text.
  * Time goes with the length of the text, not with the number of values.
  * Values are never taken out: a task may still print one that has been replaced since. They may be
  * added while another thread masks. */

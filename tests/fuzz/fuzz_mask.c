@@ -1,5 +1,5 @@
 /* The first byte is the length of a secret, which follows; the rest is a text. Masked, the text
- * doesn't hold the secret any more, nor does its base64, whatever stands around it. */
+ * doesn't hold the secret any more, nor do its base64 and its hex, whatever stands around it. */
 #include "support/replay.h"
 
 #include <sodium.h>
@@ -33,6 +33,16 @@ static void check_base64(const struct mask *m, const uint8_t *text, size_t len, 
     FUZZ_CHECK(apply(m, encoded, strlen(encoded), &masked) > 0);
 }
 
+/* As a dump prints it, in lines of 16. */
+static void check_hex(const struct mask *m, const uint8_t *text, size_t len)
+{
+    CLEANUP(buf_done) struct buf dump = { 0 }, masked = { 0 };
+
+    for (size_t i = 0; i < len; i++)
+        buf_printf(&dump, i % 16 == 15 ? "%02x\n" : "%02x ", text[i]);
+    FUZZ_CHECK(apply(m, dump.data, dump.len, &masked) > 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     CLEANUP_PTR(mask_free) struct mask *m = mask_new();
@@ -54,6 +64,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (is_there) {
         check_base64(m, text, text_len, sodium_base64_VARIANT_ORIGINAL);
         check_base64(m, text, text_len, sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+        check_hex(m, text, text_len);
     }
     /* what stands in the place of a secret may only make another where that has brackets */
     if (memchr(secret, '[', len) == NULL && memchr(secret, ']', len) == NULL)

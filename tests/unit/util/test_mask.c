@@ -191,6 +191,66 @@ static void hex_is_found_in_both_cases(void **state)
     expect(m, "6a6b6c6d6e6f707b", 0, "6a6b6c6d6e6f707b");
 }
 
+static void hex_is_found_in_the_forms_of_dumps(void **state)
+{
+    static const char *const forms[] = {
+        "6a 6b 6c 6d 6e 6f 70 7a",                           /* od -An -tx1 */
+        "6a6b 6c6d 6e6f 707a",                               /* xxd */
+        "6b6a 6d6c 6f6e 7a70",                               /* od -x, hexdump */
+        "6A:6B:6C:6D:6E:6F:70:7A",                           /* openssl */
+        "6a-6b-6c-6d-6e-6f-70-7a",                           /* */
+        "0x6a, 0x6b, 0x6c, 0x6d,\n  0x6e, 0x6f, 0x70, 0x7a", /* xxd -i */
+        "\\x6a\\x6b\\x6c\\x6d\\x6e\\x6f\\x70\\x7a",          /* a string of C, Python's bytes */
+        "%6a%6b%6c%6d%6e%6f%70%7a",    /* an address with every byte encoded */
+        "6a 6b 6c 6d 6e\n 6f 70 7a\n", /* over the end of a line */
+    };
+    CLEANUP_PTR(mask_free) struct mask *m = mask_of("jklmnopz");
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(forms); i++) {
+        CLEANUP(buf_done) struct buf b = { 0 };
+
+        buf_printf(&b, "<%s>", forms[i]);
+        assert_int_equal(mask_apply(m, &b), 1);
+        if (strpbrk(buf_str(&b), "67"))
+            fail_msg("%s", buf_str(&b));
+    }
+    expect(m, "6a 6b 6c 6d 6e 6f 70", 0, "6a 6b 6c 6d 6e 6f 70");
+    expect(m, "6a 6b 6c 6d z 6e 6f 70 7a", 0, "6a 6b 6c 6d z 6e 6f 70 7a");
+    expect(m, "6a6b6c6d                 6e6f707a", 0, "6a6b6c6d                 6e6f707a");
+    expect(m, "a bad cafe 6a6b6c6d6e6f707a facade", 1, "a bad cafe [secret] facade");
+}
+
+/* Between the lines of a dump with addresses stand digits that are none of the value's. */
+static void a_dump_with_addresses_shows_little_of_a_value(void **state)
+{
+    CLEANUP_PTR(mask_free) struct mask *m = mask_of("nairid_abcdefghijklmnopqrstu");
+
+    (void)state;
+    expect(m,
+           "0000000 4b 3d 6e 61 69 72 69 64 5f 61 62 63 64 65 66 67\n"
+           "0000020 68 69 6a 6b 6c 6d 6e 6f 70 71 72 73 74 75 0a\n",
+           2, "0000000 4b 3d [secret]\n0000020 [secret] 0a\n");
+    /* beside what is found as it stands, and where both overlap */
+    assert_int_equal(mask_add(m, "6e6169726964", 12), 0);
+    expect(m, "6e61697269645f61 nairid_abcdefghijklmnopqrstu", 2, "[secret] [secret]");
+    expect(m, "1 6e6169726964 2", 1, "1 [secret] 2");
+}
+
+static void much_hex_takes_little_time(void **state)
+{
+    CLEANUP_PTR(mask_free) struct mask *m = mask_of("jklmnopz");
+    CLEANUP(buf_done) struct buf b = { 0 };
+
+    (void)state;
+    for (int i = 0; i < 1000; i++)
+        assert_int_equal(mask_add(m, "jklmnopz-and-more", 17), 0); /* kept once */
+    for (int i = 0; i < 200000; i++)
+        buf_append_str(&b, i % 10 == 0 ? "6a 6b 6c 6d 6e 6f 70 7a " : "6a 6b 6c 6d 6e 6f ");
+    assert_int_equal(mask_apply(m, &b), 20000);
+    assert_null(strstr(buf_str(&b), "7a"));
+}
+
 static void percent_encodings_are_found(void **state)
 {
     CLEANUP_PTR(mask_free) struct mask *m = mask_of("a b/c?d=(e)&\xc3\xa4:x*~");
@@ -289,6 +349,9 @@ int main(void)
         cmocka_unit_test(base64_of_the_value_alone_leaves_no_digit),
         cmocka_unit_test(base64_broken_into_lines_is_found),
         cmocka_unit_test(hex_is_found_in_both_cases),
+        cmocka_unit_test(hex_is_found_in_the_forms_of_dumps),
+        cmocka_unit_test(a_dump_with_addresses_shows_little_of_a_value),
+        cmocka_unit_test(much_hex_takes_little_time),
         cmocka_unit_test(percent_encodings_are_found),
         cmocka_unit_test(json_escapes_are_found),
         cmocka_unit_test(characters_beyond_the_first_plane_are_escaped_in_pairs),
