@@ -104,20 +104,17 @@ static int add_secrets(const struct daemon *d, struct strv *env, struct err *err
     return 0;
 }
 
-static int make_plan(const struct settings *s, const struct task *t,
-                     const struct runner_start *start, struct plan **ret_plan, struct err *err)
+static int make_plan(const struct settings *s, const struct task *t, struct runner_start *start,
+                     struct plan **ret_plan, struct err *err)
 {
     AUTO_FREE char *workspace = NULL, *home = NULL;
     CLEANUP(strv_done) struct strv read = { 0 };
     struct plan_policy policy = policy_of(s);
     int r;
 
-    r = policy_check_read(s, "runner.program", &start->read, err);
+    r = policy_read(s, &start->argv.items[0], &start->read, &read, err);
     if (r < 0)
         return r;
-    strv_copy(&read, &s->sandbox_read);
-    for (size_t i = 0; i < start->read.len; i++)
-        strv_add(&read, start->read.items[i]);
     policy.read = &read;
     policy.task_uid = policy.uid == 0 ? workspace_uid(t->job_id) : policy.uid;
     r = workspace_open(s->workspace_root, t->job_id, policy.task_uid, &workspace, &home, err);

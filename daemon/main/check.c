@@ -135,11 +135,19 @@ static int check_program(const struct settings *s, const struct trial *t)
         tell(GRADE_FAIL, "runner", "%s", err.text);
         return EX_CONFIG;
     }
+    if (t->program && t->program_found && !t->program_works) {
+        tell(GRADE_FAIL, "runner", "'%s' is there, but in the sandbox it doesn't run: %s",
+             t->program, t->said[0] ? t->said : "it says nothing");
+        return EX_CONFIG;
+    }
     if (t->program && t->program_found)
-        tell(GRADE_OK, "runner", "'%s' is there, seen from the sandbox", t->program);
+        tell(GRADE_OK, "runner", "'%s' is there, seen from the sandbox%s%s", t->program,
+             t->said[0] ? ": " : "", t->said);
     else if (t->program)
         tell(GRADE_WARN, "runner", "'%s' is looked for in each job's workspace; not checked",
              t->program);
+    if (runner_advice(s))
+        tell(GRADE_WARN, "runner", "%s", runner_advice(s));
     return EX_OK;
 }
 
@@ -171,7 +179,7 @@ static int check_sandbox(const struct settings *s)
 
     if (code != EX_OK) /* so will be every task */
         return code;
-    trial_run(s, str_is_empty(tmp) ? "/tmp" : tmp, &t);
+    trial_run(s, str_is_empty(tmp) ? "/tmp" : tmp, runner_find(s->runner_name)->version_option, &t);
     if (!t.sandbox_works) {
         (void)trial_verdict(s, &t, &err); /* only its words */
         tell(GRADE_FAIL, "sandbox", "%s", err.text);

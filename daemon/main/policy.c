@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "main/package.h"
 #include "runner/runner.h"
 #include "settings/settings.h"
 #include "util/cleanup.h"
@@ -91,20 +92,38 @@ static int check_shown(const struct settings *s, const char *setting, const stru
     return r;
 }
 
-int policy_check_read(const struct settings *s, const char *setting, const struct strv *paths,
-                      struct err *err)
+int policy_read(const struct settings *s, char **word, const struct strv *needs,
+                struct strv *ret_read, struct err *err)
 {
-    return check_shown(s, setting, paths, false, err);
+    CLEANUP(strv_done) struct strv own = { 0 };
+    int r;
+
+    if (needs)
+        strv_copy(&own, needs);
+    if (s->runner_program)
+        package_show(word, &own);
+    r = check_shown(s, "runner.program", &own, false, err);
+    if (r < 0)
+        return r;
+    strv_copy(ret_read, &s->sandbox_read);
+    for (size_t i = 0; i < own.len; i++)
+        strv_add(ret_read, own.items[i]);
+    return 0;
 }
 
 /* A plan as for any task, to be looked at only: program NULL stands for any. */
 static int make_plan(const struct settings *s, const char *program, struct plan **ret_plan,
                      struct err *err)
 {
-    CLEANUP(strv_done) struct strv argv = { 0 }, env = { 0 };
+    CLEANUP(strv_done) struct strv argv = { 0 }, env = { 0 }, read = { 0 };
     struct plan_policy policy = policy_of(s);
+    int r;
 
     strv_add(&argv, program ? program : "sh");
+    r = policy_read(s, &argv.items[0], NULL, &read, err);
+    if (r < 0)
+        return r;
+    policy.read = &read;
     policy.workspace = s->workspace_root; /* any directory: nothing is done */
     policy.argv = &argv;
     policy.env = &env;
@@ -118,7 +137,7 @@ int policy_check(const struct settings *s, struct err *err)
     int r = make_plan(s, NULL, &plan, err);
 
     if (r == 0)
-        r = policy_check_read(s, "sandbox.read", &s->sandbox_read, err);
+        r = check_shown(s, "sandbox.read", &s->sandbox_read, false, err);
     if (r == 0)
         r = check_shown(s, "sandbox.write", &s->sandbox_write, true, err);
     return r;
@@ -149,16 +168,40 @@ const char *policy_program(const struct settings *s)
     return runner ? runner->program(s) : NULL;
 }
 
+/* Where our own PATH has it; NULL: nowhere. */
+static char *look_up(const char *name)
+{
+    const char *path = getenv("PATH");
+
+    while (path && *path && !strchr(name, '/')) {
+        size_t len = strcspn(path, ":");
+        AUTO_FREE char *file = mem_printf("%.*s/%s", (int)len, path, name);
+
+        if (path[0] == '/' && access(file, X_OK) == 0)
+            return TAKE_PTR(file);
+        path += len;
+        path += strspn(path, ":");
+    }
+    return NULL;
+}
+
 int policy_program_missing(const struct settings *s, struct err *err)
 {
     const struct runner *runner = runner_find(s->runner_name);
-    const char *remedy = runner ? runner->remedy : NULL;
+    const char *program = policy_program(s), *remedy = runner ? runner->remedy : NULL;
+    AUTO_FREE char *ours = look_up(program);
 
+    if (str_eq(s->runner_name, "command"))
+        return err_set(err, -ENOENT,
+                       "the runner's program '%s' is not there, seen from the sandbox: install it "
+                       "below /usr, or name its path in runner.argv and its directory in "
+                       "sandbox.read",
+                       program);
     return err_set(err, -ENOENT,
                    "the runner's program '%s' is not there, seen from the sandbox: install it "
-                   "below /usr%s%s%s, or name its path in %s and its directory in sandbox.read",
-                   policy_program(s), remedy ? " (" : "", remedy ? remedy : "", remedy ? ")" : "",
-                   str_eq(s->runner_name, "command") ? "runner.argv" : "runner.program");
+                   "below /usr%s%s%s, or name its path in runner.program%s%s",
+                   program, remedy ? " (" : "", remedy ? remedy : "", remedy ? ")" : "",
+                   ours ? ": " : "", ours ? ours : "");
 }
 
 /* What lies in a task's own places, or is named by a path that leads there, can't be known yet. */

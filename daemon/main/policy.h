@@ -22,7 +22,9 @@ int policy_find_program(const struct settings *s, struct err *err);
 const char *policy_program(const struct settings *s);
 /* The sentence for a program that no task would find. Returns -ENOENT. */
 int policy_program_missing(const struct settings *s, struct err *err);
-/* The same for more host paths that a task is to see, read-only: what a runner's program needs. The
- * sentence begins with setting. */
-int policy_check_read(const struct settings *s, const char *setting, const struct strv *paths,
-                      struct err *err);
+/* The host paths that a task is to see, read-only: sandbox.read, what the runner needs (may be
+ * NULL), and where runner.program is. *word: the program's name in the arguments, allocated;
+ * becomes the path that the sandbox has. *ret_read must be empty. -EINVAL with a sentence for a
+ * path that would show what is the daemon's own. */
+int policy_read(const struct settings *s, char **word, const struct strv *needs,
+                struct strv *ret_read, struct err *err);

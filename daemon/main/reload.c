@@ -114,6 +114,8 @@ static void swap_in(struct daemon *d, struct fresh *f)
     d->program = program_of(&d->settings);
     for (size_t i = 0; i < d->settings.warnings.len; i++)
         log_warning("settings", "text", d->settings.warnings.items[i]);
+    if (runner_advice(&d->settings))
+        log_warning("settings", "text", runner_advice(&d->settings));
 }
 
 int reload_first(struct daemon *d, struct settings *settings, struct err *err)

@@ -83,7 +83,7 @@ static int try_task(const struct settings *s, struct err *err)
 {
     struct trial trial;
 
-    trial_run(s, s->state_dir, &trial);
+    trial_run(s, s->state_dir, NULL, &trial);
     if (trial_verdict(s, &trial, err) == 0)
         return EX_OK;
     if (trial.sandbox_works || trial.err.code == -EPERM)

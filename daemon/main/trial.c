@@ -1,6 +1,7 @@
 #include "main/trial.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -12,7 +13,9 @@
 #include "runner/runner.h"
 #include "settings/settings.h"
 #include "spawner/spawner.h"
+#include "util/buf.h"
 #include "util/mem.h"
+#include "util/utf8.h"
 #include "workspace/workspace.h"
 
 enum {
@@ -20,16 +23,19 @@ enum {
     TIMEOUT_MS = 20 * 1000,
     END_MS = 5000,
     NOT_FOUND = 3, /* how the probe says it */
+    NO_VERSION = 4,
 };
 
-/* Looks its argument up as execvp(3) would. */
-#define PROBE "command -v -- \"$1\" >/dev/null || exit 3"
+/* Looks its first argument up as execvp(3) would; asks it for its version if there is a second. */
+#define PROBE                                                                                      \
+    "command -v -- \"$1\" >/dev/null || exit 3; test -z \"$2\" || \"$1\" \"$2\" 2>&1 || exit 4"
 
 struct session {
     struct trial *trial;
     struct loop *loop;
     struct spawner *spawner;
     struct loop_timer *timeout;
+    struct buf said;
 };
 
 static void on_started(uint64_t task, pid_t pid, void *ctx)
@@ -42,11 +48,22 @@ static void on_started(uint64_t task, pid_t pid, void *ctx)
 static void on_output(uint64_t task, enum spawner_stream stream, const char *bytes, size_t len,
                       void *ctx)
 {
+    struct session *session = ctx;
+    size_t room = TRIAL_SAID_MAX - session->said.len;
+
     (void)task;
-    (void)stream;
-    (void)bytes;
-    (void)len;
-    (void)ctx; /* the probe prints nothing that counts */
+    if (stream == SPAWNER_STDOUT)
+        buf_append(&session->said, bytes, len < room ? len : room);
+}
+
+/* The first line of what the program said about itself. */
+static void keep_said(struct session *session)
+{
+    CLEANUP(buf_done) struct buf clean = { 0 };
+
+    utf8_clean(&clean, buf_str(&session->said), session->said.len);
+    (void)snprintf(session->trial->said, sizeof session->trial->said, "%.*s",
+                   (int)strcspn(buf_str(&clean), "\n"), buf_str(&clean));
 }
 
 static void on_exited(uint64_t task, const struct spawner_exit *ended, void *ctx)
@@ -58,8 +75,10 @@ static void on_exited(uint64_t task, const struct spawner_exit *ended, void *ctx
 
     (void)task;
     t->wall_ms = ended->wall_ms;
-    t->sandbox_works = status == 0 || status == NOT_FOUND;
-    t->program_found = status == 0;
+    t->sandbox_works = status == 0 || status == NOT_FOUND || status == NO_VERSION;
+    t->program_found = status == 0 || status == NO_VERSION;
+    t->program_works = status == 0;
+    keep_said(session);
     if (ended->failed_to_start)
         (void)err_set(&t->err, -EPERM, "%s", ended->error);
     else if (!t->sandbox_works)
@@ -106,15 +125,23 @@ static int start(struct session *session, const struct plan *plan, struct err *e
     return 0;
 }
 
-static int make_plan(const struct settings *s, const struct trial *t, const char *workspace,
-                     struct plan **ret_plan, struct err *err)
+static int make_plan(const struct settings *s, const struct trial *t, const char *version_option,
+                     const char *workspace, struct plan **ret_plan, struct err *err)
 {
-    const char *const words[] = { "/bin/sh", "-c", PROBE, "sh", t->program ? t->program : "sh" };
-    CLEANUP(strv_done) struct strv argv = { 0 }, env = { 0 };
+    const char *const words[] = { "/bin/sh", "-c", PROBE, "sh" };
+    CLEANUP(strv_done) struct strv argv = { 0 }, env = { 0 }, read = { 0 }, program = { 0 };
     struct plan_policy policy = policy_of(s);
+    int r;
 
+    strv_add(&program, t->program ? t->program : "sh");
+    r = policy_read(s, &program.items[0], NULL, &read, err);
+    if (r < 0)
+        return r;
     for (size_t i = 0; i < ARRAY_SIZE(words); i++)
         strv_add(&argv, words[i]);
+    strv_add(&argv, program.items[0]);
+    strv_add(&argv, version_option ? version_option : "");
+    policy.read = &read;
     policy.workspace = workspace;
     policy.argv = &argv;
     policy.env = &env;
@@ -129,7 +156,8 @@ static bool is_own(const char *program)
     return program && program[0] != '/' && strchr(program, '/');
 }
 
-void trial_run(const struct settings *s, const char *dir, struct trial *ret_trial)
+void trial_run(const struct settings *s, const char *dir, const char *version_option,
+               struct trial *ret_trial)
 {
     AUTO_FREE char *workspace = mem_printf("%s/nairid-trial-XXXXXX", dir);
     CLEANUP_PTR(plan_free) struct plan *plan = NULL;
@@ -141,11 +169,12 @@ void trial_run(const struct settings *s, const char *dir, struct trial *ret_tria
         (void)err_set(&ret_trial->err, -errno, "make '%s': %s", workspace, strerror(errno));
         return;
     }
-    if (make_plan(s, ret_trial, workspace, &plan, &ret_trial->err) == 0)
+    if (make_plan(s, ret_trial, version_option, workspace, &plan, &ret_trial->err) == 0)
         (void)start(&session, plan, &ret_trial->err); /* err says it */
     loop_timer_free(session.timeout);
     spawner_free(session.spawner, END_MS);
     loop_free(session.loop);
+    buf_done(&session.said);
     (void)rmdir(workspace); /* the probe wrote nothing */
 }
 

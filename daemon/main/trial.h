@@ -1,6 +1,6 @@
 /* trial.h - whether tasks can run here: by running one, which does nothing but look for the
- * runner's program from inside its sandbox. What `nairid check` calls the sandbox's test, and `run`
- * does before it takes its first message. */
+ * runner's program from inside its sandbox, and maybe ask it for its version. What `nairid check`
+ * calls the sandbox's test, and `run` does before it takes its first message. */
 #pragma once
 #include "util/err.h"
 #include <stdbool.h>
@@ -8,17 +8,23 @@
 
 struct settings;
 
+enum { TRIAL_SAID_MAX = 400 };
+
 struct trial {
     bool sandbox_works;
     bool program_found;
+    bool program_works;  /* it told its version, if it was asked for it */
     bool program_is_own; /* each task looks for it in its own workspace */
     const char *program; /* borrowed from the settings; NULL: not known before there is a task */
+    char said[TRIAL_SAID_MAX + 1]; /* its version in its words, or why it doesn't tell; "" */
     uint64_t wall_ms;
     struct err err; /* why the sandbox doesn't work */
 };
 
-/* dir: one of ours, in which the task's workspace is made and removed again. Forks a spawner, so
- * call it before any thread, and waits for it to be gone. */
-void trial_run(const struct settings *s, const char *dir, struct trial *ret_trial);
+/* version_option: the argument with which the program says which one it is; NULL: it isn't
+ * executed, only looked for. dir: one of ours, in which the task's workspace is made and removed
+ * again. Forks a spawner, so call it before any thread, and waits for it to be gone. */
+void trial_run(const struct settings *s, const char *dir, const char *version_option,
+               struct trial *ret_trial);
 /* What it came to for the daemon: 0, or a negative errno with a sentence. */
 int trial_verdict(const struct settings *s, const struct trial *t, struct err *err);

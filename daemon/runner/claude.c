@@ -153,6 +153,7 @@ static int prepare(const struct settings *settings, const struct runner_turn *tu
 const struct runner runner_claude = {
     .name = "claude",
     .remedy = "npm install -g @anthropic-ai/claude-code",
+    .version_option = "--version",
     .program = program,
     .check = check,
     .advice = advice,

@@ -174,7 +174,7 @@ char *claude_words_stderr(const char *tail, bool *ret_session_gone)
     for (size_t i = 0; i < ARRAY_SIZE(stderr_rows); i++) {
         if (fits(&stderr_rows[i], &failure)) {
             *ret_session_gone = stderr_rows[i].session_gone;
-            return speak(&stderr_rows[i], tail);
+            return mem_strdup(stderr_rows[i].text); /* its last words are shown anyway */
         }
     }
     return NULL;

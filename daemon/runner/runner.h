@@ -67,6 +67,7 @@ struct runner_result {
 struct runner {
     const char *name;
     const char *remedy; /* how an operator gets its program, a command to type; NULL: not known */
+    const char *version_option; /* with which its program prints its version; NULL: not known */
     /* The program that would be started: a path, or a name looked up in the sandbox's PATH.
      * Borrowed from the settings or static; NULL where none is named. */
     const char *(*program)(const struct settings *settings);

@@ -54,7 +54,7 @@ def test_it_says_why_the_daemon_would_not_start_and_shows_the_settings_all_the_s
     done = config("agent: {id: a}\nrunner: {name: claude}\n")
     assert f"runner.name: claude  # {config.file}:2:10" in lines_of(done)
     assert "the daemon would not start with these settings" in done.stderr
-    assert "set runner.name: command" in done.stderr
+    assert "sandbox.network.mode is not set" in done.stderr
 
 
 @pytest.mark.parametrize("text, said", [
