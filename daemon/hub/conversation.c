@@ -196,16 +196,25 @@ int conversation_recover(struct db *db)
 
 /* ---- the end of leases ---- */
 
+/* What it has answered and didn't live to ack is done; the rest is anybody's. */
 static int free_messages(struct model *m, uint64_t now_ms)
 {
     const struct lease *l = NULL;
     int64_t rc = 0;
 
-    while (rc >= 0 && (l = lease_next_ended(m->leases, l, now_ms)))
+    while (rc >= 0 && (l = lease_next_ended(m->leases, l, now_ms))) {
+        rc = db_run(m->db,
+                    "UPDATE messages SET acked = 1, given_to = NULL"
+                    " WHERE acked = 0 AND agent = ?1 AND given_to = ?2"
+                    " AND status IN ('completed', 'failed')",
+                    "it", lease_agent(l), lease_instance(l));
+        if (rc < 0)
+            break;
         rc = db_run(m->db,
                     "UPDATE messages SET given_to = NULL"
                     " WHERE acked = 0 AND agent = ?1 AND given_to = ?2",
                     "it", lease_agent(l), lease_instance(l));
+    }
     return rc < 0 ? (int)rc : 0;
 }
 

@@ -21,6 +21,7 @@ struct slot {
     struct json *object; /* NULL: not (yet) listed */
     struct json *messages;
     bool refused; /* another instance has it, or it is to be stopped */
+    bool granted; /* something of it is handed out now */
     UT_hash_handle hh;
 };
 
@@ -51,11 +52,12 @@ enum {
     COL_MODE,
     COL_PROMPT,
     COL_JOB_CREATED,
+    COL_GIVEN,
 };
 #define COLUMNS                                                                                    \
     "SELECT m.seq, m.id, m.type, m.status, m.size, m.created_ms, m.content, j.seq, j.id, "         \
     "j.holder,"                                                                                    \
-    " j.fence, j.cancel_seq, j.mode, j.system_prompt, j.created_ms"
+    " j.fence, j.cancel_seq, j.mode, j.system_prompt, j.created_ms, m.given_to"
 #define JOINED " FROM messages m JOIN jobs j ON j.seq = m.job "
 
 static void add_time(struct json *object, const char *key, int64_t wall_ms)
@@ -121,26 +123,6 @@ static void show_message(struct slot *s, struct query *q)
     json_push(s->messages, record);
 }
 
-/* What the instance was given before and hasn't acked. */
-static int list_held(struct listing *l)
-{
-    struct query *q =
-        db_query(l->model->db,
-                 COLUMNS JOINED "WHERE m.agent = ?1 AND m.given_to = ?2 AND m.acked = 0"
-                                " ORDER BY m.seq",
-                 "it", l->call->agent.seq, l->call->instance);
-    int rc;
-
-    while ((rc = query_next(q)) > 0) {
-        struct slot *s = find_slot(l, query_i64(q, COL_JOB));
-
-        show_job(l, s, q);
-        show_message(s, q);
-    }
-    query_end(q);
-    return rc;
-}
-
 /* Whether the instance may have this waiting message. A job that is to be stopped is handed out no
  * further: its holder is told (again, after a restart of the hub) of the messages that the request
  * means, and later ones wait until it has stopped. */
@@ -156,13 +138,22 @@ static bool may_have(const struct listing *l, struct query *q)
            !lease_is_live(l->model->leases, l->call->agent.seq, holder, l->model->now_ms);
 }
 
+/* Answered, and who did so died before it could ack: nobody needs it any more (job_take()). */
+static bool is_over(const struct listing *l, struct query *q)
+{
+    return !str_eq(query_text(q, COL_HOLDER), l->call->instance) &&
+           (str_eq(query_text(q, COL_STATUS), status_name(STATUS_COMPLETED)) ||
+            str_eq(query_text(q, COL_STATUS), status_name(STATUS_FAILED)));
+}
+
 static bool has_room(const struct listing *l, int64_t bytes)
 {
     return l->count < INBOX_MESSAGES_MAX && (l->count == 0 || l->bytes + bytes <= INBOX_BYTES_MAX);
 }
 
-/* Collects only: the rows that the query walks over must not change under it. */
-static int list_waiting(struct listing *l)
+/* What is handed out now. Collects only: the rows that the query walks over must not change under
+ * it. */
+static int grant_waiting(struct listing *l)
 {
     struct call *c = l->call;
     struct query *q =
@@ -177,7 +168,7 @@ static int list_waiting(struct listing *l)
         int64_t bytes = query_i64(q, COL_SIZE);
 
         s->refused = s->refused || !may_have(l, q); /* and then nothing later in the job either */
-        if (s->refused)
+        if (s->refused || is_over(l, q))
             continue;
         if (!has_room(l, bytes)) {
             l->more = true;
@@ -185,11 +176,38 @@ static int list_waiting(struct listing *l)
         }
         l->count++;
         l->bytes += bytes;
-        show_job(l, s, q);
-        show_message(s, q);
+        s->granted = true;
         if (c->granted_count % 64 == 0)
             c->granted = mem_realloc(c->granted, (c->granted_count + 64) * sizeof c->granted[0]);
         c->granted[c->granted_count++] = query_i64(q, COL_SEQ);
+    }
+    query_end(q);
+    return rc < 0 ? rc : 0;
+}
+
+/* What is granted, and what the instance was given before and hasn't acked: all of it in a plain
+ * poll, and in any case what belongs to a job of which something new is listed. For an answer may
+ * have been lost unseen, and in a job nothing must overtake what it listed. */
+static int list_messages(struct listing *l)
+{
+    const struct call *c = l->call;
+    size_t next = 0;
+    struct query *q =
+        db_query(l->model->db,
+                 COLUMNS JOINED "WHERE m.agent = ?1 AND m.acked = 0"
+                                " AND (m.given_to IS NULL OR m.given_to = ?2) ORDER BY m.seq",
+                 "it", c->agent.seq, c->instance);
+    int rc;
+
+    while ((rc = query_next(q)) > 0) {
+        struct slot *s = find_slot(l, query_i64(q, COL_JOB));
+        bool granted = next < c->granted_count && c->granted[next] == query_i64(q, COL_SEQ);
+
+        next += granted;
+        if (!granted && (query_is_null(q, COL_GIVEN) || (!l->plain && !s->granted)))
+            continue;
+        show_job(l, s, q);
+        show_message(s, q);
     }
     query_end(q);
     return rc < 0 ? rc : 0;
@@ -223,7 +241,7 @@ static int list_cancels(struct listing *l)
     struct query *q = db_query(
         l->model->db,
         "SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, seq, id, holder, fence, cancel_seq, mode,"
-        " system_prompt, created_ms FROM jobs"
+        " system_prompt, created_ms, NULL FROM jobs"
         " WHERE agent = ?1 AND cancel_seq > 0 AND holder = ?2 AND cancel_told <= ?3",
         "iti", c->agent.seq, c->instance, (int64_t)l->plain);
     int64_t rc;
@@ -271,10 +289,10 @@ static int collect(struct listing *l)
 {
     int rc = load_held_size(l);
 
-    if (rc >= 0 && l->plain)
-        rc = list_held(l);
     if (rc >= 0)
-        rc = list_waiting(l);
+        rc = grant_waiting(l);
+    if (rc >= 0 && (l->plain || l->call->granted_count > 0))
+        rc = list_messages(l);
     if (rc >= 0)
         rc = take_granted(l);
     if (rc >= 0)

@@ -85,7 +85,14 @@ int job_take(struct model *m, int64_t seq, const char *instance)
                         " WHERE seq = ?1 AND holder IS NOT ?2",
                         "it", seq, instance);
 
-    if (rc > 0) /* what the one before was given is anybody's again */
+    if (rc <= 0) /* it holds it already, or it failed */
+        return (int)rc;
+    /* what is answered needs nobody any more; what else the one before had is anybody's again */
+    rc = db_run(m->db,
+                "UPDATE messages SET acked = 1, given_to = NULL"
+                " WHERE job = ?1 AND acked = 0 AND status IN ('completed', 'failed')",
+                "i", seq);
+    if (rc >= 0)
         rc = db_run(m->db,
                     "UPDATE messages SET given_to = NULL"
                     " WHERE job = ?1 AND acked = 0 AND given_to IS NOT NULL",

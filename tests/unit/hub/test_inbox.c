@@ -160,6 +160,60 @@ static void an_answered_message_whose_ack_is_missing_is_listed_until_it_comes(vo
     polls(f, "a", 0, "");
 }
 
+static void an_answered_message_of_a_dead_holder_is_handed_to_nobody(void **state)
+{
+    struct hubmodel *f = *state;
+    char job[ULID_ID_MAX], message[ULID_ID_MAX], next[ULID_ID_MAX], list[ULID_ID_MAX + 1];
+    AUTO_FREE char *got = NULL;
+
+    hubmodel_start(f, "work", job, message);
+    got = hubmodel_poll(f, "a", 0, NULL);
+    assert_int_equal(hubmodel_reply(f, "a", 1, message, "done"), 200);
+    hubmodel_pass_ms(f, LEASE_MS);
+    polls(f, "b", 0, ""); /* before anybody has swept */
+    hubmodel_sweep(f);
+    polls(f, "b", 0, "");
+    hubmodel_continue(f, job, "more", next);
+    snprintf(list, sizeof list, "%s ", next);
+    polls(f, "b", 0, list);
+    assert_int_equal(hubmodel_ack(f, "a", 1, message), 200); /* it lives after all */
+}
+
+static void an_answered_message_is_handed_to_nobody_after_a_restart(void **state)
+{
+    struct hubmodel *f = *state;
+    char job[ULID_ID_MAX], message[ULID_ID_MAX], next[ULID_ID_MAX], list[ULID_ID_MAX + 1];
+    AUTO_FREE char *got = NULL;
+
+    hubmodel_start(f, "work", job, message);
+    got = hubmodel_poll(f, "a", 0, NULL);
+    assert_int_equal(hubmodel_reply(f, "a", 1, message, "done"), 200);
+    hubmodel_restart(f);
+    hubmodel_pass_ms(f, LEASE_MS);
+    hubmodel_sweep(f);
+    hubmodel_continue(f, job, "more", next);
+    snprintf(list, sizeof list, "%s ", next);
+    polls(f, "b", 0, list);
+    assert_int_equal(hubmodel_ack(f, "b", 2, message), 200); /* done by the taking */
+}
+
+static void nothing_of_a_job_overtakes_a_message_whose_listing_was_lost(void **state)
+{
+    struct hubmodel *f = *state;
+    char job[ULID_ID_MAX], first[ULID_ID_MAX], second[ULID_ID_MAX], other[ULID_ID_MAX];
+    char both[2 * ULID_ID_MAX + 2], third[ULID_ID_MAX + 1];
+
+    hubmodel_start(f, "one", job, first);
+    free(hubmodel_poll(f, "a", 5, NULL)); /* and nobody ever sees the answer */
+    polls(f, "a", 5, "");
+    hubmodel_continue(f, job, "two", second);
+    snprintf(both, sizeof both, "%s %s ", first, second);
+    polls(f, "a", 5, both);
+    hubmodel_start(f, "other", NULL, other);
+    snprintf(third, sizeof third, "%s ", other);
+    polls(f, "a", 5, third); /* a job of which nothing is new isn't listed again */
+}
+
 static void fences_only_grow_through_restarts_and_takeovers(void **state)
 {
     struct hubmodel *f = *state;
@@ -294,6 +348,9 @@ int main(void)
         MODEL_TEST(the_holder_that_comes_back_first_keeps_its_fence),
         MODEL_TEST(an_expired_holder_may_still_answer_while_nobody_took_the_job),
         MODEL_TEST(an_answered_message_whose_ack_is_missing_is_listed_until_it_comes),
+        MODEL_TEST(an_answered_message_of_a_dead_holder_is_handed_to_nobody),
+        MODEL_TEST(an_answered_message_is_handed_to_nobody_after_a_restart),
+        MODEL_TEST(nothing_of_a_job_overtakes_a_message_whose_listing_was_lost),
         MODEL_TEST(fences_only_grow_through_restarts_and_takeovers),
         MODEL_TEST(after_a_restart_nobody_else_gets_a_job_for_one_lease),
         MODEL_TEST(messages_of_a_job_keep_their_order_whatever_is_returned),
