@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "hub/call.h"
+#include "hub/cost.h"
 #include "hub/db.h"
 #include "hub/inbox.h"
 #include "hub/job.h"
@@ -42,32 +43,11 @@ static int store_row(struct model *m, struct submission *s, const char *role, co
     return rc < 0 ? rc : 1;
 }
 
-/* Only what has the type that the public API gives it: {"cost_usd": ..., ...} as JSON text, or
- * NULL. */
-static char *pick_usage(const struct json *usage)
-{
-    static const char *const counts[] = { "input_tokens", "output_tokens", "cache_read_tokens",
-                                          "cache_write_tokens" };
-    CLEANUP_PTR(json_free) struct json *picked = json_object();
-    const struct json *cost = json_get(usage, "cost_usd");
-    const char *model = json_get_str(usage, "model");
-    int64_t n;
-
-    if (cost && !json_is_null(cost) && !json_is_object(cost) && !json_is_array(cost))
-        json_add(picked, "cost_usd", json_copy(cost));
-    for (size_t i = 0; i < ARRAY_SIZE(counts); i++)
-        if (json_get_i64(usage, counts[i], &n) == 0)
-            json_add_i64(picked, counts[i], n);
-    if (model)
-        json_add_str(picked, "model", model);
-    return json_len(picked) > 0 ? json_print(picked) : NULL;
-}
-
 /* The reply that ends a message. */
 static int store_terminal(struct call *c, struct model *m, struct submission *s, const char *role,
                           bool failed)
 {
-    AUTO_FREE char *extra = failed ? NULL : pick_usage(json_get(s->payload, "usage"));
+    AUTO_FREE char *extra = failed ? NULL : cost_pick(json_get(s->payload, "usage"));
     int rc;
 
     if (status_is_final(s->message.status))

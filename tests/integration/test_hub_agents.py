@@ -180,6 +180,17 @@ def test_usage_becomes_cost_fields(hub):
         "model": "m-1"}
     assert "cache_write_tokens" not in last
     assert last["id"].startswith("cmsg_")
+    assert hub.messages(job)[0].get("input_tokens") is None  # what was asked cost nothing
+
+
+def test_a_failed_message_has_no_cost_fields(hub):
+    job, message = hub.start("hello")
+    hub.poll()
+    payload = {"job_id": job, "processed_message_id": message, "usage": {"input_tokens": 12},
+               "message": "nairid encountered error: no"}
+    body = {"id": "msg_1", "type": "system_message_v1", "payload": payload}
+    assert hub.agents("POST", "/messages", body).json == {"stored": True}
+    assert "input_tokens" not in hub.messages(job)[-1]
 
 
 def test_progress_is_listed_in_order_with_its_fields(hub):
