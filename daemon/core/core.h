@@ -147,8 +147,8 @@ struct core_options {
     uint64_t reply_limit_bytes;
     uint64_t memory_bytes; /* for the words only */
     uint32_t journal_retention_s;
-    uint32_t workspace_retention_s; /* sessions unused for longer are forgotten; 0: never */
-    const char *runner;             /* whose sessions they are; borrowed */
+    uint32_t workspace_retention_s; /* sessions unused for longer are forgotten */
+    const char *runner;             /* whose sessions they are; borrowed; NULL: none is kept */
     const char *program;            /* the runner's, for the words; borrowed */
 };
 

@@ -155,8 +155,6 @@ void session_purge(struct core *core)
     struct session *s, *next;
     size_t count = 0;
 
-    if (core->options.workspace_retention_s == 0)
-        return;
     HASH_ITER (hh, core->sessions, s, next) {
         struct job *job = NULL;
 

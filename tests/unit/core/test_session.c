@@ -428,7 +428,7 @@ static void a_job_with_open_messages_keeps_its_session(void **state)
     assert_string_equal(core_session(w->core, 2), "s1");
 }
 
-static void a_retention_of_zero_keeps_sessions(void **state)
+static void with_a_retention_of_zero_a_session_goes_soon_after_its_use(void **state)
 {
     struct world *w = *state;
     struct core_options options = defaults;
@@ -436,8 +436,10 @@ static void a_retention_of_zero_keeps_sessions(void **state)
     options.workspace_retention_s = 0;
     core_set_options(w->core, &options);
     converse(w, "s1");
-    later(w, 400 * DAY_MS);
+    later(w, HOUR_MS);
     assert_null(find(w, CORE_CMD_SESSION));
+    later(w, HOUR_MS);
+    assert_null(find(w, CORE_CMD_SESSION)->session);
 }
 
 static void a_lost_lease_or_an_unknown_message_names_no_session(void **state)
@@ -785,7 +787,7 @@ int main(void)
         TEST(an_unused_session_is_forgotten_with_the_files_it_belongs_to),
         TEST(use_keeps_a_session),
         TEST(a_job_with_open_messages_keeps_its_session),
-        TEST(a_retention_of_zero_keeps_sessions),
+        TEST(with_a_retention_of_zero_a_session_goes_soon_after_its_use),
         TEST(a_lost_lease_or_an_unknown_message_names_no_session),
         TEST(after_its_result_a_program_has_ten_seconds_to_end),
         TEST(a_result_that_overtakes_the_start_counts),
