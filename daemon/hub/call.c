@@ -44,6 +44,7 @@ void call_free(struct call *c)
     call_reset(c);
     free(c->target);
     free(c->body);
+    free(c->before);
     free(c->agent_header);
     free(c->instance_header);
     free(c);

@@ -36,6 +36,7 @@ struct call {
     struct key_claim claim;
     char *body;
     size_t body_len;
+    char *before;          /* the query's, NULL if absent */
     char *agent_header;    /* X-AGENT-ID, NULL if absent */
     char *instance_header; /* X-CCAGENT-ID, NULL if absent */
     uint64_t fence;        /* X-Nairi-Fence, 0 if absent */

@@ -242,6 +242,7 @@ static struct call *make_call(struct server_request *r, struct route_match *matc
     c->request = r;
     c->route = match->route;
     c->target = TAKE_PTR(match->target);
+    c->before = mem_strdup(server_request_argument(r, "before"));
     if (!access_parse(server_request_header(r, "Authorization"), c->route->key, &c->claim, &why)) {
         reply_unauthorized(r, why);
         call_free(c);

@@ -131,8 +131,10 @@ int keycmd_revoke(const char *path, const char *id, struct err *err)
     rc = key_revoke(db, id, clock_wall_ms());
     if (rc < 0)
         return failed(db, rc, path, err);
-    if (rc == 0)
-        return err_set(err, -ENOENT,
-                       "there is no valid key '%s': 'nairi-hub key list' shows their ids", id);
+    if (rc == 0) /* a wrong argument, as nothing is wrong with any file */
+        return err_set(
+            err, -EINVAL,
+            "no valid key has that id: 'nairi-hub key list' shows their ids, which begin "
+            "with key_");
     return 0;
 }

@@ -152,26 +152,68 @@ int message_get(struct call *c, struct model *m)
     return rc;
 }
 
-int message_list(struct call *c, struct model *m)
+/* The place before which the call wants its list: 1, or 0 and c is refused, or a negative errno. */
+static int find_end(struct call *c, struct model *m, int64_t job, int64_t *ret_seq)
 {
-    CLEANUP_PTR(json_free) struct json *root = json_object();
-    struct json *list = json_array();
-    struct query *q;
-    int64_t job;
     int rc;
 
+    *ret_seq = INT64_MAX;
+    if (!c->before)
+        return 1;
+    rc = db_get(m->db, ret_seq, "SELECT seq FROM messages WHERE id = ?1 AND job = ?2", "ti",
+                c->before, job);
+    if (rc == 0)
+        call_refuse(c, 400, "before: '%s' is no message of this conversation", c->before);
+    return rc;
+}
+
+/* The newest ones first: 1 if there are older ones, 0 if not, or a negative errno. */
+static int read_newest(struct query *q, struct json *newest[MESSAGE_LIST_MAX], size_t *count)
+{
+    size_t bytes = 0;
+    int rc;
+
+    while ((rc = query_next(q)) > 0) {
+        bytes += query_bytes(q, 4) + query_bytes(q, 7);
+        if (*count == MESSAGE_LIST_MAX || (*count > 0 && bytes > MESSAGE_LIST_BYTES_MAX))
+            return 1;
+        newest[(*count)++] = show(q);
+    }
+    return rc;
+}
+
+static int reply_list(struct call *c, struct model *m, int64_t job, int64_t before)
+{
+    struct query *q =
+        db_query(m->db, SHOWN "WHERE m.job = ?1 AND m.seq < ?2 ORDER BY m.seq DESC LIMIT ?3", "iii",
+                 job, before, (int64_t)MESSAGE_LIST_MAX + 1);
+    AUTO_FREE struct json **newest = mem_calloc(MESSAGE_LIST_MAX, sizeof(struct json *));
+    CLEANUP_PTR(json_free) struct json *root = json_object();
+    struct json *list = json_array();
+    size_t count = 0;
+    int more = read_newest(q, newest, &count);
+
+    query_end(q);
+    while (count > 0)
+        json_push(list, newest[--count]);
     json_add(root, "messages", list);
+    if (more > 0)
+        json_add_bool(root, "more", true);
+    return more < 0 ? more : call_reply(c, 200, TAKE_PTR(root));
+}
+
+int message_list(struct call *c, struct model *m)
+{
+    int64_t job, before;
+    int rc;
+
     if (!job_id_is_valid(c->target))
         return call_refuse(c, 400, "'%s' is no conversation id: those are job_ and a ULID",
                            c->target);
     rc = db_get(m->db, &job, "SELECT seq FROM jobs WHERE id = ?1", "t", c->target);
     if (rc == 0)
         return call_refuse(c, 404, "conversation not found: %s", c->target);
-    if (rc < 0)
-        return rc;
-    q = db_query(m->db, SHOWN "WHERE m.job = ?1 ORDER BY m.seq", "i", job);
-    while ((rc = query_next(q)) > 0)
-        json_push(list, show(q));
-    query_end(q);
-    return rc < 0 ? rc : call_reply(c, 200, TAKE_PTR(root));
+    if (rc > 0)
+        rc = find_end(c, m, job, &before);
+    return rc <= 0 ? rc : reply_list(c, m, job, before);
 }

@@ -49,6 +49,10 @@ int message_give_up(struct model *m, struct job *j, struct message *msg, const c
  * errno. */
 int message_next_open(struct db *db, int64_t job, int64_t after, struct message *ret_message);
 
-/* Handlers: GET /messages/{id}, GET /conversations/{id}/messages. */
+/* Handlers: GET /messages/{id}, GET /conversations/{id}/messages. A list holds the newest
+ * MESSAGE_LIST_MAX messages of together MESSAGE_LIST_BYTES_MAX (one alone may be longer); where
+ * there are older ones the answer says "more": true, and ?before=ID asks for those before that
+ * message. Both are ours: Nairi's list is described without a bound. */
+enum { MESSAGE_LIST_MAX = 1000, MESSAGE_LIST_BYTES_MAX = 8 << 20 };
 int message_get(struct call *c, struct model *m);
 int message_list(struct call *c, struct model *m);

@@ -342,6 +342,11 @@ const char *server_request_header(struct server_request *r, const char *name)
     return MHD_lookup_connection_value(r->mhd, MHD_HEADER_KIND, name);
 }
 
+const char *server_request_argument(struct server_request *r, const char *name)
+{
+    return MHD_lookup_connection_value(r->mhd, MHD_GET_ARGUMENT_KIND, name);
+}
+
 char *server_request_take_body(struct server_request *r, size_t *ret_len)
 {
     *ret_len = r->body.len;

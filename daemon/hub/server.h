@@ -61,6 +61,8 @@ const char *server_request_method(const struct server_request *r);
 const char *server_request_path(const struct server_request *r);
 /* NULL if absent; the first one if repeated. Any case. Borrowed from the request. */
 const char *server_request_header(struct server_request *r, const char *name);
+/* The same for a member of the query ("?name=value"), as it came, undecoded. */
+const char *server_request_argument(struct server_request *r, const char *name);
 /* Hands out the body, once: NUL-terminated, to be freed by the caller. It counts until the request
  * has ended. */
 char *server_request_take_body(struct server_request *r, size_t *ret_len);

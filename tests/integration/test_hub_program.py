@@ -110,8 +110,15 @@ def test_without_db_the_environment_says_where_it_is(tmp_path, env, where):
 def test_revoking_what_is_not_there_says_so(tmp_path):
     run("key", "create", "--org", "acme", "--db", str(tmp_path / "hub.db"))
     done = run("key", "revoke", "key_x", "--db", str(tmp_path / "hub.db"))
-    assert done.returncode == 73
+    assert done.returncode == 64
     assert "key list" in done.stderr
+
+
+def test_a_key_given_in_place_of_its_id_is_not_repeated(tmp_path):
+    key = run("key", "create", "--org", "acme", "--db", str(tmp_path / "hub.db")).stdout.strip()
+    done = run("key", "revoke", key, "--db", str(tmp_path / "hub.db"))
+    assert done.returncode == 64
+    assert key not in done.stderr and "key_" in done.stderr
 
 
 # serving

@@ -222,6 +222,16 @@ def test_messages_are_listed_oldest_first_with_rising_times(hub):
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", t) for t in times)
 
 
+def test_a_list_may_be_asked_for_before_a_message(hub):
+    job, first = hub.start("0")
+    second = hub.resume(job, "1")
+    answer = hub.api("GET", f"/conversations/{job}/messages?before={second}")
+    assert [m["id"] for m in answer.json["messages"]] == [first]
+    assert "more" not in answer.json
+    answer = hub.api("GET", f"/conversations/{job}/messages?before=cmsg_none")
+    assert answer.status == 400 and "before" in error_of(answer)
+
+
 def test_a_revoked_key_is_refused_at_once_and_a_new_one_works_at_once(hub):
     key = hub.key_create("--org", "second")
     assert hub.api("GET", "/agents", key=key).status == 200

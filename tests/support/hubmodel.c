@@ -124,6 +124,7 @@ struct call *hubmodel_run(struct hubmodel *f, const struct hubmodel_call *what)
     struct running r = { what, c };
 
     c->target = mem_strdup(what->target);
+    c->before = mem_strdup(what->before);
     c->body = mem_strdup(what->body ? what->body : "");
     c->body_len = strlen(c->body);
     c->fence = what->fence;

@@ -29,6 +29,7 @@ struct hubmodel_call {
     int (*handler)(struct call *c, struct model *m);
     const char *target;
     const char *body;
+    const char *before;
     const char *instance; /* an agents call by this instance, which renews its lease */
     uint64_t fence;
     uint32_t wait_s;

@@ -16,7 +16,10 @@
 #include "hub/lease.h"
 #include "hub/message.h"
 #include "support/hubmodel.h"
+#include "util/buf.h"
 #include "util/cleanup.h"
+#include "util/json.h"
+#include "util/mem.h"
 
 #define STOPPED MESSAGE_ERROR_PREFIX "stopped by the user"
 
@@ -48,6 +51,69 @@ static bool list_has(struct hubmodel *f, const char *job, const char *text)
 
     call_free(c);
     return has;
+}
+
+/* The contents of the list, each followed by a space; before may be NULL. */
+static char *list(struct hubmodel *f, const char *job, const char *before, unsigned *ret_status,
+                  bool *ret_more)
+{
+    struct hubmodel_call what = { .handler = message_list, .target = job, .before = before };
+    struct call *c = hubmodel_run(f, &what);
+    CLEANUP_PTR(json_free) struct json *root = NULL;
+    CLEANUP(buf_done) struct buf b = { 0 };
+    const struct json *messages;
+
+    *ret_status = c->status;
+    *ret_more = false;
+    assert_int_equal(json_parse(c->reply, strlen(c->reply), &root, NULL), 0);
+    messages = json_get(root, "messages");
+    for (const struct json *m = json_first(messages); m; m = json_next(m))
+        buf_printf(&b, "%.8s ", json_get_str(m, "content"));
+    (void)json_get_bool(root, "more", ret_more); /* false then */
+    call_free(c);
+    return mem_strdup(buf_str(&b));
+}
+
+static void a_list_holds_the_newest_and_says_that_there_are_more(void **state)
+{
+    struct hubmodel *f = *state;
+    char job[ULID_ID_MAX], id[ULID_ID_MAX], first[ULID_ID_MAX], text[16];
+    AUTO_FREE char *newest = NULL, *older = NULL, *none = NULL;
+    unsigned status;
+    bool more;
+
+    hubmodel_start(f, "0", job, first);
+    for (int i = 1; i <= MESSAGE_LIST_MAX; i++) {
+        (void)snprintf(text, sizeof text, "%d", i);
+        hubmodel_continue(f, job, text, i == 1 ? first : id);
+    }
+    newest = list(f, job, NULL, &status, &more);
+    assert_true(more);
+    assert_memory_equal(newest, "1 2 3 ", 6);
+    assert_string_equal(newest + strlen(newest) - 9, "999 1000 ");
+    older = list(f, job, first, &status, &more);
+    assert_string_equal(older, "0 ");
+    assert_false(more);
+    none = list(f, job, "cmsg_other", &status, &more);
+    assert_int_equal(status, 400);
+}
+
+static void a_list_is_bounded_in_bytes_too(void **state)
+{
+    struct hubmodel *f = *state;
+    char job[ULID_ID_MAX], id[ULID_ID_MAX];
+    AUTO_FREE char *large = mem_alloc(CONVERSATION_PROMPT_MAX + 1), *shown = NULL;
+    unsigned status;
+    bool more;
+
+    memset(large, 'x', CONVERSATION_PROMPT_MAX);
+    hubmodel_start(f, "first", job, id);
+    for (int i = 0; i < MESSAGE_LIST_BYTES_MAX / CONVERSATION_PROMPT_MAX; i++)
+        hubmodel_continue(f, job, large, id);
+    shown = list(f, job, NULL, &status, &more);
+    assert_true(more);
+    assert_null(strstr(shown, "first"));
+    assert_int_equal(strlen(shown) / 9, MESSAGE_LIST_BYTES_MAX / CONVERSATION_PROMPT_MAX);
 }
 
 static void a_stop_is_left_to_a_living_holder(void **state)
@@ -185,6 +251,8 @@ int main(void)
 {
 #define MODEL_TEST(fn) cmocka_unit_test_setup_teardown(fn, hubmodel_setup, hubmodel_teardown)
     const struct CMUnitTest tests[] = {
+        MODEL_TEST(a_list_holds_the_newest_and_says_that_there_are_more),
+        MODEL_TEST(a_list_is_bounded_in_bytes_too),
         MODEL_TEST(a_stop_is_left_to_a_living_holder),
         MODEL_TEST(a_stop_of_what_a_dead_holder_has_is_answered_at_once),
         MODEL_TEST(a_stop_whose_holder_dies_is_answered_when_the_lease_ends),
