@@ -151,16 +151,16 @@ static bool has_room(const struct listing *l, int64_t bytes)
     return l->count < INBOX_MESSAGES_MAX && (l->count == 0 || l->bytes + bytes <= INBOX_BYTES_MAX);
 }
 
-/* What is handed out now. Collects only: the rows that the query walks over must not change under
- * it. */
+/* What is handed out now: also what was given to an instance whose lease has ended, though nobody
+ * has swept yet. Collects only: the rows that the query walks over must not change under it. */
 static int grant_waiting(struct listing *l)
 {
     struct call *c = l->call;
     struct query *q =
         db_query(l->model->db,
-                 COLUMNS JOINED "WHERE m.agent = ?1 AND m.acked = 0 AND m.given_to IS NULL"
+                 COLUMNS JOINED "WHERE m.agent = ?1 AND m.acked = 0 AND m.given_to IS NOT ?2"
                                 " ORDER BY m.seq",
-                 "i", c->agent.seq);
+                 "it", c->agent.seq, c->instance);
     int rc;
 
     while ((rc = query_next(q)) > 0) {
@@ -193,10 +193,8 @@ static int list_messages(struct listing *l)
     const struct call *c = l->call;
     size_t next = 0;
     struct query *q =
-        db_query(l->model->db,
-                 COLUMNS JOINED "WHERE m.agent = ?1 AND m.acked = 0"
-                                " AND (m.given_to IS NULL OR m.given_to = ?2) ORDER BY m.seq",
-                 "it", c->agent.seq, c->instance);
+        db_query(l->model->db, COLUMNS JOINED "WHERE m.agent = ?1 AND m.acked = 0 ORDER BY m.seq",
+                 "i", c->agent.seq);
     int rc;
 
     while ((rc = query_next(q)) > 0) {
@@ -204,7 +202,8 @@ static int list_messages(struct listing *l)
         bool granted = next < c->granted_count && c->granted[next] == query_i64(q, COL_SEQ);
 
         next += granted;
-        if (!granted && (query_is_null(q, COL_GIVEN) || (!l->plain && !s->granted)))
+        if (!granted &&
+            (!str_eq(query_text(q, COL_GIVEN), c->instance) || (!l->plain && !s->granted)))
             continue;
         show_job(l, s, q);
         show_message(s, q);

@@ -214,6 +214,19 @@ static void nothing_of_a_job_overtakes_a_message_whose_listing_was_lost(void **s
     polls(f, "a", 5, third); /* a job of which nothing is new isn't listed again */
 }
 
+static void a_job_taken_before_the_sweep_comes_whole(void **state)
+{
+    struct hubmodel *f = *state;
+    char job[ULID_ID_MAX], first[ULID_ID_MAX], second[ULID_ID_MAX], both[2 * ULID_ID_MAX + 2];
+
+    hubmodel_start(f, "one", job, first);
+    free(hubmodel_poll(f, "a", 0, NULL));
+    hubmodel_continue(f, job, "two", second);
+    snprintf(both, sizeof both, "%s %s ", first, second);
+    hubmodel_pass_ms(f, LEASE_MS);
+    polls(f, "b", 0, both);
+}
+
 static void fences_only_grow_through_restarts_and_takeovers(void **state)
 {
     struct hubmodel *f = *state;
@@ -351,6 +364,7 @@ int main(void)
         MODEL_TEST(an_answered_message_of_a_dead_holder_is_handed_to_nobody),
         MODEL_TEST(an_answered_message_is_handed_to_nobody_after_a_restart),
         MODEL_TEST(nothing_of_a_job_overtakes_a_message_whose_listing_was_lost),
+        MODEL_TEST(a_job_taken_before_the_sweep_comes_whole),
         MODEL_TEST(fences_only_grow_through_restarts_and_takeovers),
         MODEL_TEST(after_a_restart_nobody_else_gets_a_job_for_one_lease),
         MODEL_TEST(messages_of_a_job_keep_their_order_whatever_is_returned),
