@@ -74,7 +74,7 @@ static int client_from_env(struct clientenv *c, struct err *err)
     return 0;
 }
 
-static int client_from_state(const char *given, struct clientenv *c, char **ret_file,
+static int client_from_state(const char *given, struct clientenv *c, char **ret_dir,
                              struct err *err)
 {
     AUTO_FREE char *dir = NULL;
@@ -100,19 +100,19 @@ static int client_from_state(const char *given, struct clientenv *c, char **ret_
         free(c->agent_id);
         c->agent_id = mem_strdup(agent_id);
     }
-    *ret_file = mem_printf("%s/" CLIENTENV_FILE, dir);
+    *ret_dir = TAKE_PTR(dir);
     return 0;
 }
 
 /* URL and key come from one place, both: a key is never sent to another place's server. */
-static int find_client(const char *state, struct clientenv *c, char **ret_file, struct err *err)
+static int find_client(const char *state, struct clientenv *c, char **ret_dir, struct err *err)
 {
     int r;
 
     if (!state && (get_env("NAIRI_PUBLIC_API_KEY") || get_env("NAIRI_API_URL")))
         r = client_from_env(c, err);
     else
-        r = client_from_state(state, c, ret_file, err);
+        r = client_from_state(state, c, ret_dir, err);
     return r < 0 ? r : clientenv_check_key(c->key, err);
 }
 
@@ -173,17 +173,17 @@ static int ask(const struct ask_args *args, const struct buf *prompt)
                                         .state = args->state,
                                         .prompt = prompt->len > 0 ? prompt->data : NULL };
     struct clientenv client = { 0 };
-    AUTO_FREE char *env_file = NULL;
+    AUTO_FREE char *env_dir = NULL;
     struct err err = { 0 };
     int code = EX_CONFIG;
 
-    if (find_client(args->state, &client, &env_file, &err) < 0) {
+    if (find_client(args->state, &client, &env_dir, &err) < 0) {
         fprintf(stderr, "nairid ask: %s\n", err.text);
     } else if (!args->job && !client.agent_id) {
         fputs("nairid ask: NAIRI_AGENT_ID isn't set: which agent is to do it?\n", stderr);
     } else {
         options.agent_id = client.agent_id;
-        options.env_file = env_file;
+        options.env_dir = env_dir;
         code = dialogue_run(&client, &options);
     }
     clientenv_done(&client);

@@ -35,6 +35,7 @@ struct dialogue {
     const struct dialogue_options *options;
     struct loop *loop;
     struct publicapi *api;
+    char *url;     /* of the server that api asks */
     char *request; /* JSON text of the prompt, NULL: only wait */
     char *job_id, *message_id;
     struct loop_timer *poll, *tick;
@@ -111,8 +112,8 @@ static void print_resume(const struct dialogue *d)
     fputs("nairid ask: the task goes on. To get its answer:\n  ", stderr);
     print_command(d);
     fputs("\nTo stop it:\n", stderr);
-    if (d->options->env_file) /* else the shell has the key that curl is to use */
-        fprintf(stderr, "  . '%s'\n", d->options->env_file);
+    if (d->options->env_dir) /* else the shell has the key that curl is to use */
+        fprintf(stderr, "  . '%s/" CLIENTENV_FILE "'\n", d->options->env_dir);
     fprintf(stderr, "  %s\n", curl);
 }
 
@@ -323,10 +324,33 @@ static void send_request(struct dialogue *d)
     }
 }
 
+/* A `nairid up` that was started again may have another port. */
+static void follow_server(struct dialogue *d)
+{
+    struct clientenv fresh = { 0 };
+    struct publicapi *api = NULL;
+
+    if (!d->options->env_dir || clientenv_load(d->options->env_dir, &fresh, NULL) < 0)
+        return;
+    if (fresh.url && fresh.key && strcmp(fresh.url, d->url) != 0 &&
+        clientenv_check_key(fresh.key, NULL) == 0 &&
+        publicapi_new(d->loop, &fresh, &api, NULL) == 0) {
+        publicapi_free(d->api);
+        d->api = api;
+        free(d->url);
+        d->url = mem_strdup(fresh.url);
+    }
+    clientenv_done(&fresh);
+}
+
 static void on_poll(struct loop_timer *timer, void *ctx)
 {
+    struct dialogue *d = ctx;
+
     (void)timer; /* one-shot */
-    send_request(ctx);
+    if (d->failing_since_ms)
+        follow_server(d);
+    send_request(d);
 }
 
 static char *make_request(const struct dialogue_options *o)
@@ -353,6 +377,7 @@ static int dialogue_init(struct dialogue *d, const struct clientenv *client, str
     r = publicapi_new(d->loop, client, &d->api, err);
     if (r < 0)
         return r;
+    d->url = mem_strdup(client->url);
     d->poll = loop_timer_new(d->loop, on_poll, d);
     d->tick = loop_timer_new(d->loop, on_tick, d);
     d->interrupt = loop_signal_new(d->loop, SIGINT, on_interrupt, d);
@@ -371,6 +396,7 @@ static void dialogue_done(struct dialogue *d)
     loop_signal_free(d->interrupt);
     loop_signal_free(d->terminate);
     publicapi_free(d->api);
+    free(d->url);
     loop_free(d->loop);
     transcript_done(&d->seen);
     free(d->request);

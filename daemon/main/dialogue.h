@@ -11,7 +11,7 @@ struct dialogue_options {
     const char *agent_id; /* of a new one */
     bool ask_mode;        /* of a new one */
     const char *state;    /* --state as given, for hints; NULL */
-    const char *env_file; /* where URL and key were read, for hints; NULL: the environment */
+    const char *env_dir;  /* where CLIENTENV_FILE was read; NULL: it was the environment */
 };
 
 /* Returns the exit code: 0 answered, 1 failed or refused, 64, 69, 77, or 128 + n for a signal. The

@@ -25,6 +25,7 @@
 #define AGENT_DEFAULT  "local"
 
 enum {
+    HUB_READY_MS = 20 * 1000,   /* from its start to its first line */
     HUB_KILL_MS = 10 * 1000,    /* after TERM */
     DRAIN_EXTRA_MS = 15 * 1000, /* besides drain_timeout, before the daemon is killed */
     AT_ONCE_KILL_MS = 5 * 1000,
@@ -71,6 +72,7 @@ struct up {
     struct child *hub, *daemon;
     struct readiness *readiness;
     struct loop_signal *signals[4];
+    struct loop_timer *hub_late;
     bool hub_serves, daemon_serves, announced;
     unsigned stops; /* how often it was asked to stop */
     int code;       /* exit code once both are gone */
@@ -209,6 +211,7 @@ static bool is_final(const struct up *up, const struct child *c, int status)
 static void on_unasked_end(struct up *up, struct child *c, int status)
 {
     char text[64], span[32];
+    uint32_t pause_ms;
     int code;
 
     if (is_final(up, c, status)) {
@@ -220,8 +223,29 @@ static void on_unasked_end(struct up *up, struct child *c, int status)
             stop(up, code); /* nobody takes the replies that a drain waits for */
         return;
     }
+    pause_ms = child_start_later(c);
+    if (c == up->hub)
+        loop_timer_arm(up->hub_late, pause_ms + HUB_READY_MS);
     fprintf(stderr, "nairid up: %s ended with %s; starting it again in %s\n", child_name(c),
-            child_status_text(text, status), clock_span(span, child_start_later(c)));
+            child_status_text(text, status), clock_span(span, pause_ms));
+}
+
+/* It runs, and says nothing: no person should wait for that. */
+static void on_hub_late(struct loop_timer *timer, void *ctx)
+{
+    struct up *up = ctx;
+
+    (void)timer; /* armed again with the next start */
+    if (up->hub_serves || up->stops > 0)
+        return;
+    fprintf(stderr, "nairid up: the hub isn't ready after %d s; its words, if any, are above\n",
+            HUB_READY_MS / 1000);
+    if (up->state.client.url) {
+        child_stop(up->hub, SIGKILL, 0); /* and it is started again */
+        return;
+    }
+    stop(up, EX_UNAVAILABLE);
+    stop(up, EX_UNAVAILABLE); /* nothing runs that is to end first */
 }
 
 static void on_hub_ended(struct child *c, int status, void *ctx)
@@ -383,6 +407,8 @@ static int make_loop(struct up *up, struct err *err)
         return r;
     up->hub = child_new(up->loop, "the hub", &hub_ops, up);
     up->daemon = child_new(up->loop, "the daemon", &daemon_ops, up);
+    up->hub_late = loop_timer_new(up->loop, on_hub_late, up);
+    loop_timer_arm(up->hub_late, HUB_READY_MS);
     return child_start(up->hub, err);
 }
 
@@ -411,6 +437,7 @@ static void up_done(struct up *up)
     child_free(up->daemon);
     child_free(up->hub);
     readiness_free(up->readiness);
+    loop_timer_free(up->hub_late);
     for (size_t i = 0; i < ARRAY_SIZE(up->signals); i++)
         if (up->signals[i])
             loop_signal_free(up->signals[i]);

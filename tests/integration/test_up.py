@@ -373,6 +373,40 @@ def test_a_hub_that_is_missing_is_named(tmp_path):
     assert "nairi-hub" in done.stderr
 
 
+def test_a_hub_that_never_gets_ready_is_given_up(tmp_path):
+    shutil.copy(program("nairid"), tmp_path / "nairid")
+    hub = tmp_path / "nairi-hub"
+    hub.write_text(f"#!/bin/sh\n[ $1 = serve ] || exec {program('nairi-hub')} \"$@\"\n"
+                   "exec sleep 1000\n")
+    hub.chmod(0o755)
+    config = tmp_path / "c.yaml"
+    config.write_text(CONFIG)
+    done = subprocess.run([tmp_path / "nairid", "up", "-c", config, "--state", tmp_path / "s"],
+                          env=environment(tmp_path), capture_output=True, text=True, timeout=60)
+    assert done.returncode == 69
+    assert "the hub isn't ready after 20 s" in done.stderr
+
+
+def test_ask_follows_an_up_that_comes_back_on_another_port(make_up):
+    up = make_up().ready()
+    job = up.start("until [ -e go ]; do sleep 0.05; done; echo found")
+    asking = subprocess.Popen([program("nairid"), "ask", "--state", up.state, "--job", job],
+                              env=up.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True)
+    up.proc.send_signal(signal.SIGQUIT)  # the task runs again at the next start
+    up.proc.wait(30)
+    with socket.socket() as taken:  # so that the kernel can't choose the old port again
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(("127.0.0.1", int(up.url.rpartition(":")[2])))
+        again = make_up(state=up.state).ready()
+        assert again.url != up.url
+        workspace = os.path.join(up.state, "daemon", "jobs", job, "workspace")
+        wait_until(lambda: os.path.isdir(workspace), 30, "the task to run again")
+        pathlib.Path(workspace, "go").touch()
+        out, err = asking.communicate(timeout=60)
+    assert (asking.returncode, out) == (0, "found\n"), err
+
+
 def test_a_terminal_shows_the_lines_that_the_task_prints(up):
     ask = Terminal("ask", "--state", up.state,
                    "echo first step; until [ -e go ]; do sleep 0.05; done; echo the end",
