@@ -4,9 +4,9 @@
 #include "core/core.h"
 #include "core/phase.h"
 #include "util/backoff.h"
+#include "util/hash.h"
 
 #include <sys/queue.h>
-#include <uthash.h>
 
 enum {
     POSTS_MAX = 8,              /* in flight at once, over all jobs */

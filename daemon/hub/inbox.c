@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <uthash.h>
 
 #include "hub/call.h"
 #include "hub/db.h"
@@ -11,6 +10,7 @@
 #include "hub/lease.h"
 #include "hub/status.h"
 #include "util/clock.h"
+#include "util/hash.h"
 #include "util/json.h"
 #include "util/mem.h"
 #include "util/str.h"

@@ -4,8 +4,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <uthash.h>
 
+#include "util/hash.h"
 #include "util/mem.h"
 
 struct lease {

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <ev.h>
 #include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "util/clock.h"
 #include "util/err.h"
@@ -64,18 +66,29 @@ static void on_count(struct ev_loop *ev, ev_prepare *w, int revents)
     loop->turns++;
 }
 
+/* libev's own would abort without memory, too, but in other words. */
+static void *allocate(void *old, long size)
+{
+    if (size > 0)
+        return mem_realloc(old, (size_t)size);
+    free(old);
+    return NULL;
+}
+
 int loop_new(struct loop **ret_loop, struct err *err)
 {
     struct loop *loop = mem_new(struct loop);
 
+    ev_set_allocator(allocate);
     loop->ev = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
     if (!loop->ev) {
         int code = errno ? -errno : -EMFILE;
 
         free(loop);
         return err_set(err, code,
-                       "no event loop over epoll could be made: is the limit on open files "
-                       "(ulimit -n) used up?");
+                       "no event loop over epoll could be made: %s; is the limit on open files "
+                       "(ulimit -n) used up?",
+                       strerror(-code));
     }
     ev_prepare_init(&loop->count, on_count);
     loop->count.data = loop;

@@ -7,12 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <uthash.h>
 
 #include "main/policy.h"
 #include "runner/capture.h"
 #include "sandbox/plan.h"
 #include "util/err.h"
+#include "util/hash.h"
 #include "util/log.h"
 #include "util/mask.h"
 #include "util/mem.h"

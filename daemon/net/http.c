@@ -453,6 +453,13 @@ static int check_curl(struct err *err)
     return 0;
 }
 
+/* libcurl without memory may lose a transfer, or itself. What it asks for is bounded by what we
+ * give it and by its own limits, so there is no need to go on: it ends as in mem.h. */
+static void *take(size_t size)
+{
+    return mem_realloc(NULL, size);
+}
+
 int http_new(struct loop *loop, const struct http_options *options, struct http **ret_http,
              struct err *err)
 {
@@ -463,7 +470,8 @@ int http_new(struct loop *loop, const struct http_options *options, struct http 
         return err_set(err, -errno,
                        "the certificates in '%s' can't be read: %s; check server.ca_file",
                        options->ca_file, strerror(errno));
-    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+    if (curl_global_init_mem(CURL_GLOBAL_DEFAULT, take, free, mem_realloc, mem_strdup,
+                             mem_calloc) != CURLE_OK)
         return err_set(err, -ENOSYS, "libcurl can't be initialised");
     rc = check_curl(err);
     if (rc < 0) {

@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
-#include <uthash.h>
 
 #include "task/task.h"
+#include "util/hash.h"
 #include "util/mem.h"
 
 struct item {

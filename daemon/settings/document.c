@@ -270,7 +270,7 @@ int document_parse(const char *name, const char *text, size_t len, struct docume
         return err_set(err, -EMSGSIZE, "%s: larger than 1 MiB, which no settings file needs to be",
                        name);
     if (!yaml_parser_initialize(&r.yaml))
-        return err_set(err, -ENOMEM, "%s: out of memory", name);
+        mem_die();
     yaml_parser_set_encoding(&r.yaml, YAML_UTF8_ENCODING);
     yaml_parser_set_input_string(&r.yaml, (const unsigned char *)text, len);
     rc = read_stream(&r, ret_root);

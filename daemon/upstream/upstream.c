@@ -136,7 +136,7 @@ __attribute__((format(printf, 2, 3))) static void add_header(struct headers *h, 
     len = vasprintf(&line, fmt, ap);
     va_end(ap);
     if (len < 0)
-        abort(); /* out of memory: the same end as in mem.h */
+        mem_die();
     h->lines[h->count++] = line;
 }
 

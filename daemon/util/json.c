@@ -35,7 +35,7 @@ static const cJSON *item_of(const struct json *node)
 static void *checked(void *item)
 {
     if (item == NULL)
-        abort(); /* out of memory: the same end as in mem.h */
+        mem_die();
     return item;
 }
 
@@ -311,7 +311,7 @@ static void add(struct json *object, const char *key, cJSON *child)
 {
     assert(json_is_object(object));
     if (!cJSON_AddItemToObject((cJSON *)object, key, child))
-        abort(); /* out of memory for the key */
+        mem_die(); /* there was none for the key */
 }
 
 void json_add(struct json *object, const char *key, struct json *child)

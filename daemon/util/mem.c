@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static _Noreturn void die(void)
+void mem_die(void)
 {
     static const char words[] = "out of memory, aborting; a restart recovers from the journal\n";
 
@@ -26,10 +26,10 @@ void *mem_calloc(size_t count, size_t size)
     void *p;
 
     if (__builtin_mul_overflow(count, size, &total) || total > PTRDIFF_MAX)
-        die();
+        mem_die();
     p = calloc(1, total > 0 ? total : 1);
     if (p == NULL)
-        die();
+        mem_die();
     return p;
 }
 
@@ -38,10 +38,10 @@ void *mem_realloc(void *old, size_t size)
     void *p;
 
     if (size > PTRDIFF_MAX)
-        die();
+        mem_die();
     p = realloc(old, size > 0 ? size : 1);
     if (p == NULL)
-        die();
+        mem_die();
     return p;
 }
 
@@ -50,7 +50,7 @@ void *mem_dup(const void *bytes, size_t len)
     char *p;
 
     if (len >= PTRDIFF_MAX)
-        die();
+        mem_die();
     p = mem_realloc(NULL, len + 1);
     if (len > 0)
         memcpy(p, bytes, len);
@@ -78,6 +78,6 @@ char *mem_printf(const char *fmt, ...)
     n = vasprintf(&s, fmt, ap);
     va_end(ap);
     if (n < 0)
-        die();
+        mem_die();
     return s;
 }

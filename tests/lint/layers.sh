@@ -23,7 +23,7 @@ declare -A may=(
 declare -A home=(
     [ares.h]="egress" [ev.h]="loop" [ev++.h]="loop" [curl/]="net" [sqlite3]="store hub" [seccomp.h]="sandbox"
     [microhttpd.h]="hub" [yaml.h]="settings" [cJSON]="util" [cjson/]="util"
-    [linux/landlock.h]="sandbox" [linux/seccomp.h]="sandbox" [systemd/]="main"
+    [uthash.h]="util" [linux/landlock.h]="sandbox" [linux/seccomp.h]="sandbox" [systemd/]="main"
 )
 
 bad=0
