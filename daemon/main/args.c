@@ -63,8 +63,10 @@ int args_load(const struct args *a, const struct options *o, struct settings *re
 {
     struct err err = { 0 };
 
-    if (args_settings(a, o, ret_settings, &err) == 0)
+    int r = args_settings(a, o, ret_settings, &err);
+
+    if (r == 0)
         return EX_OK;
     fprintf(stderr, "nairid: %s\n", err.text);
-    return EX_CONFIG;
+    return exitcode_from_setting(r);
 }

@@ -157,11 +157,13 @@ static int check_walls(const struct settings *s)
     uid_t uid = geteuid();
     struct rung rung;
     struct err err = { 0 };
+    int r;
 
     rung_probe(uid, uid == 0 ? workspace_uid("check") : uid, &rung);
-    if (rung_check(&rung, &s->sandbox_accept, &err) < 0) {
+    r = rung_check(&rung, &s->sandbox_accept, &err);
+    if (r < 0) {
         tell(GRADE_FAIL, "walls", "%s", err.text);
-        return EX_CONFIG;
+        return exitcode_from_setting(r);
     }
     for (enum rung_wall wall = 0; wall < RUNG_WALL_COUNT; wall++) /* accepted ones, too */
         if (rung.walls[wall].state == RUNG_WEAKER || rung.walls[wall].state == RUNG_MISSING)

@@ -4,6 +4,7 @@
 #include <stddef.h>
 
 #include "util/cleanup.h"
+#include "util/err.h"
 
 static const struct {
     int error;
@@ -24,6 +25,11 @@ static const struct {
     { EAGAIN, EX_TEMPFAIL },
     { EBUSY, EX_TEMPFAIL },
     { EINTR, EX_TEMPFAIL },
+    { EMFILE, EX_TEMPFAIL },
+    { ENFILE, EX_TEMPFAIL },
+    { ENOBUFS, EX_TEMPFAIL },
+    { ENOLCK, EX_TEMPFAIL },
+    { ENOMEM, EX_TEMPFAIL },
     { ECONNREFUSED, EX_UNAVAILABLE },
     { EHOSTUNREACH, EX_UNAVAILABLE },
     { ETIMEDOUT, EX_UNAVAILABLE },
@@ -41,6 +47,13 @@ int exitcode_from_errno(int error)
         if (codes[i].error == -error)
             return codes[i].code;
     return error == 0 ? EX_OK : EX_SOFTWARE;
+}
+
+int exitcode_from_setting(int error)
+{
+    int code = exitcode_from_errno(error);
+
+    return err_is_shortage(error) || code == EX_IOERR ? code : EX_CONFIG;
 }
 
 bool exitcode_is_transient(int code)

@@ -6,7 +6,8 @@
  *   EX_SOFTWARE 70    a bug of ours, or something of the machine that has no other code
  *   EX_CANTCREAT 73   a directory or file can't be made or written
  *   EX_IOERR 74       disk full, read or write error
- *   EX_TEMPFAIL 75    try again: lock held, crash-only exit, drain cut short
+ *   EX_TEMPFAIL 75    try again: lock held, crash-only exit, drain cut short, out of memory or
+ *                     descriptors
  *   EX_NOPERM 77      the server refused the key
  *   EX_CONFIG 78      settings or keys are wrong, the machine can't give what they demand, or the
  *                     journal is none that this version can use
@@ -21,5 +22,8 @@ enum { EXITCODE_FAILED = 1 };
  * files. -EINVAL is EX_CONFIG: what is invalid came from a person. So are -EBADMSG and -ENOTSUP: a
  * file that isn't what it should be stays so until a person acts. */
 int exitcode_from_errno(int error);
+/* The same for what came of doing as the settings say: EX_CONFIG, unless the machine was short of
+ * something or a disk failed, where starting again can help. */
+int exitcode_from_setting(int error);
 /* Whether starting again can help, as the unit file has it. */
 bool exitcode_is_transient(int code);

@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -73,8 +74,10 @@ static int open_standard_fds(void)
     do {
         fd = open("/dev/null", O_RDWR); /* without close-on-exec, as 0 to 2 are inherited */
     } while (fd >= 0 && fd <= STDERR_FILENO);
-    if (fd < 0)
-        return EX_SOFTWARE;
+    if (fd < 0) {
+        fprintf(stderr, "nairid: open '/dev/null': %s\n", strerror(errno));
+        return EX_TEMPFAIL;
+    }
     (void)close(fd); /* read nothing, wrote nothing */
     return EX_OK;
 }
@@ -112,7 +115,7 @@ int main(int argc, char **argv)
     }
     code = dispatch(argc, argv);
     if ((fflush(stdout) != 0 || ferror(stdout)) && code == EX_OK) {
-        fputs("nairid: writing to standard output failed\n", stderr);
+        fprintf(stderr, "nairid: writing to standard output failed: %s\n", strerror(errno));
         return EX_IOERR;
     }
     return code;

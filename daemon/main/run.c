@@ -67,10 +67,12 @@ static int check_walls(const struct settings *s, struct err *err)
 {
     uid_t uid = geteuid();
     struct rung rung;
+    int r;
 
     rung_probe(uid, uid == 0 ? WORKSPACE_UID_BASE : uid, &rung);
-    if (rung_check(&rung, &s->sandbox_accept, err) < 0)
-        return EX_CONFIG;
+    r = rung_check(&rung, &s->sandbox_accept, err);
+    if (r < 0)
+        return exitcode_from_setting(r);
     for (enum rung_wall wall = 0; wall < RUNG_WALL_COUNT; wall++)
         if (rung.walls[wall].state == RUNG_WEAKER || rung.walls[wall].state == RUNG_MISSING)
             log_warning("weak_wall", "wall", rung_wall_name(wall), "text", rung.walls[wall].text);
@@ -136,7 +138,7 @@ static int open_edge(struct daemon *d, struct err *err)
     int r = loop_new(&d->loop, err);
 
     if (r < 0)
-        return EX_SOFTWARE;
+        return exitcode_from_errno(r);
     d->attempts = attempts_new(d);
     d->posts = posts_new(d);
     r = spawner_attach(d->spawner, d->loop, &attempts_ops, d->attempts, err);
@@ -148,7 +150,7 @@ static int open_edge(struct daemon *d, struct err *err)
     r = http_new(d->loop, &http, &d->http, err);
     if (r == 0)
         r = upstream_new(d->http, &upstream, &d->upstream, err);
-    return r < 0 ? EX_CONFIG : EX_OK;
+    return r < 0 ? exitcode_from_setting(r) : EX_OK;
 }
 
 static void add_folder_of(struct strv *folders, const char *file)
@@ -180,12 +182,13 @@ static int confine(const struct daemon *d, struct err *err)
     if (credentials)
         strv_add(&readable, credentials);
     paths.readable = (const char *const *)readable.items;
-    return confine_daemon(&paths, err) < 0 ? EX_CONFIG : EX_OK;
+    r = confine_daemon(&paths, err);
+    return r < 0 ? exitcode_from_setting(r) : EX_OK;
 }
 
 static int start(struct daemon *d, struct settings *settings, struct err *err)
 {
-    int code;
+    int code, r;
 
     if (settings_check(settings, err) < 0 || runner_check(settings, err) < 0 ||
         policy_check(settings, err) < 0 || policy_find_paths(settings, err) < 0)
@@ -193,8 +196,9 @@ static int start(struct daemon *d, struct settings *settings, struct err *err)
     code = open_state(d, settings, err);
     if (code != EX_OK)
         return code;
-    if (reload_first(d, settings, err) < 0)
-        return EX_CONFIG;
+    r = reload_first(d, settings, err);
+    if (r < 0)
+        return exitcode_from_setting(r);
     code = open_core(d, err);
     if (code == EX_OK)
         code = open_edge(d, err);

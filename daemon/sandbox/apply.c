@@ -102,7 +102,9 @@ static void await_maps(int control)
     do
         n = recv(control, &word, sizeof word, 0);
     while (n < 0 && errno == EINTR);
-    if (n <= 0 || word != APPLY_GO)
+    if (n < 0)
+        init_fail(control, APPLY_INIT, 0, -errno);
+    if (n == 0 || word != APPLY_GO)
         _exit(1); /* the caller is gone, or changed its mind */
     (void)prctl(PR_SET_DUMPABLE, 0);
 }

@@ -69,6 +69,12 @@ static void set(struct rung *r, enum rung_wall wall, enum rung_state state, cons
     (void)snprintf(r->walls[wall].text, sizeof r->walls[wall].text, "%s", text);
 }
 
+static void note_shortage(struct rung *r, int error)
+{
+    if (r->shortage == 0 && err_is_shortage(error))
+        r->shortage = error;
+}
+
 /* ---- the namespaces, one by one ---- */
 
 static int try_clone(unsigned long long flags)
@@ -95,6 +101,7 @@ static void try_namespaces(struct rung *r)
             set(r, namespaces[i].wall, RUNG_HOLDS, "");
             continue;
         }
+        note_shortage(r, error);
         set(r, namespaces[i].wall, RUNG_MISSING, "");
         apply_describe(NULL, &report, r->walls[namespaces[i].wall].text,
                        sizeof r->walls[namespaces[i].wall].text);
@@ -156,6 +163,7 @@ static void judge(struct rung *r, const struct plan *plan, const struct apply_re
     }
     if (all_up || r->walls[failed].state == RUNG_MISSING)
         return;
+    note_shortage(r, report->error);
     set(r, failed, RUNG_MISSING, "");
     apply_describe(plan, report, r->walls[failed].text, sizeof r->walls[failed].text);
 }
@@ -164,16 +172,32 @@ static void judge(struct rung *r, const struct plan *plan, const struct apply_re
 static void await_report(int control, struct apply_report *ret_report)
 {
     struct pollfd p = { .fd = control, .events = POLLIN };
+    ssize_t len = -ETIMEDOUT;
     int n;
 
     do
         n = poll(&p, 1, ANSWER_MS);
     while (n < 0 && errno == EINTR);
-    if (n == 1 && fd_recv(control, ret_report, sizeof *ret_report, NULL, 0) == sizeof *ret_report)
-        return;
-    *ret_report = (struct apply_report){ .kind = APPLY_FAILED,
-                                         .stage = APPLY_INIT,
-                                         .error = n == 0 ? -ETIMEDOUT : -EIO };
+    if (n < 0)
+        len = -errno;
+    if (n == 1)
+        len = fd_recv(control, ret_report, sizeof *ret_report, NULL, 0);
+    if (len != sizeof *ret_report)
+        *ret_report = (struct apply_report){ .kind = APPLY_FAILED,
+                                             .stage = APPLY_INIT,
+                                             .error = len < 0 ? (int)len : -EIO };
+}
+
+static void let_go(int control, struct apply_report *ret_report)
+{
+    const char word = APPLY_GO;
+    int error = fd_send(control, &word, 1, NULL, 0);
+
+    if (error == 0)
+        await_report(control, ret_report);
+    else
+        *ret_report =
+            (struct apply_report){ .kind = APPLY_FAILED, .stage = APPLY_INIT, .error = error };
 }
 
 static void end_trial(struct apply_task *task)
@@ -189,7 +213,6 @@ static void end_trial(struct apply_task *task)
 static void try_sandbox(struct rung *r, const struct apply *apply, const struct plan *plan)
 {
     static const int stdio[3] = { STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO };
-    const char word = APPLY_GO;
     struct apply_report report;
     struct apply_task task;
     struct err err;
@@ -200,10 +223,11 @@ static void try_sandbox(struct rung *r, const struct apply *apply, const struct 
     }
     await_report(task.control, &report);
     if (report.kind == APPLY_READY && apply_map_ids(plan, task.pid, &err) < 0) {
+        note_shortage(r, err.code);
         set(r, RUNG_IDS, RUNG_MISSING, err.text);
     } else {
-        if (report.kind == APPLY_READY && fd_send(task.control, &word, 1, NULL, 0) == 0)
-            await_report(task.control, &report);
+        if (report.kind == APPLY_READY)
+            let_go(task.control, &report);
         judge(r, plan, &report);
     }
     end_trial(&task);
@@ -265,10 +289,11 @@ static void probe(uid_t uid, uid_t task_uid, struct rung *ret_rung)
     weigh(ret_rung, uid);
     if (make_plan(uid, task_uid, &plan, &err) < 0)
         set(ret_rung, RUNG_IDS, RUNG_MISSING, err.text);
-    else if (apply_new(&apply, &err) < 0)
+    else if (apply_new(&apply, &err) < 0) {
+        note_shortage(ret_rung, err.code);
         set(ret_rung, landlock_abi() < LANDLOCK_ABI_NEEDED ? RUNG_LANDLOCK : RUNG_FILTER,
             RUNG_MISSING, err.text);
-    else if (ret_rung->walls[RUNG_USER_NAMESPACE].state == RUNG_HOLDS)
+    } else if (ret_rung->walls[RUNG_USER_NAMESPACE].state == RUNG_HOLDS)
         try_sandbox(ret_rung, apply, plan);
 }
 
@@ -328,6 +353,9 @@ int rung_check(const struct rung *rung, const struct strv *accept, struct err *e
     for (int i = 0; i < RUNG_WALL_COUNT; i++) {
         if (rung->walls[i].state != RUNG_MISSING)
             continue;
+        if (rung->shortage < 0)
+            return err_set(err, rung->shortage, "%s: the sandbox can't be tried now: %s", names[i],
+                           rung->walls[i].text);
         return err_set(err, -EOPNOTSUPP,
                        "%s: this machine doesn't give the sandbox that wall, and there is no doing "
                        "without it in this version: %s",

@@ -37,6 +37,7 @@ enum rung_state {
 };
 
 struct rung {
+    int shortage; /* negative errno, where a trial failed of one: what is missing may be there */
     struct {
         enum rung_state state;
         char text[512]; /* "" where it holds */
@@ -49,6 +50,7 @@ void rung_probe(uid_t uid, uid_t task_uid, struct rung *ret_rung);
 /* "user-namespace": as in sandbox.accept and in messages. */
 const char *rung_wall_name(enum rung_wall wall);
 /* Whether tasks can run: 0, or -EOPNOTSUPP with a sentence that begins with the missing wall's
- * name. accept: names of walls that the operator does without; -EINVAL for a name that there isn't,
- * or one whose absence this version has no way to live with. May be NULL. */
+ * name, or the errno of a shortage (err_is_shortage()) that kept the walls from being tried.
+ * accept: names of walls that the operator does without; -EINVAL for a name that there isn't, or
+ * one whose absence this version has no way to live with. May be NULL. */
 int rung_check(const struct rung *rung, const struct strv *accept, struct err *err);

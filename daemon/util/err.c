@@ -1,5 +1,6 @@
 #include "util/err.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -59,4 +60,20 @@ int err_prefix(struct err *err, const char *fmt, ...)
     text[used + len] = '\0';
     memcpy(err->text, text, used + len + 1);
     return err->code;
+}
+
+bool err_is_shortage(int error)
+{
+    switch (-error) {
+    case EAGAIN:
+    case EINTR:
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOLCK:
+    case ENOMEM:
+        return true;
+    default:
+        return false;
+    }
 }

@@ -4,6 +4,7 @@
  */
 #pragma once
 #include <stdarg.h>
+#include <stdbool.h>
 
 enum { ERR_TEXT_MAX = 512 };
 
@@ -21,3 +22,6 @@ int err_setv(struct err *err, int code, const char *fmt, va_list ap)
 /* Puts the formatted text and ": " before the text already there; keeps and returns err's code.
  * With err NULL returns code 0: callers keep the number themselves. */
 int err_prefix(struct err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Whether a negative errno means that the machine is short of something (memory, descriptors,
+ * processes, locks): what failed may succeed a moment later, and no setting is wrong. */
+bool err_is_shortage(int error);

@@ -68,6 +68,20 @@ static void a_missing_wall_is_refused_by_its_name(void **state)
     }
 }
 
+static void a_wall_that_a_shortage_kept_from_being_tried_is_not_called_missing(void **state)
+{
+    struct rung rung = { .shortage = -EMFILE };
+    struct err err = { 0 };
+
+    (void)state;
+    for (int i = 0; i < RUNG_WALL_COUNT; i++)
+        rung.walls[i].state = RUNG_HOLDS;
+    assert_int_equal(rung_check(&rung, NULL, &err), 0); /* it was another trial's */
+    rung.walls[RUNG_ROOT].state = RUNG_MISSING;
+    assert_int_equal(rung_check(&rung, NULL, &err), -EMFILE);
+    assert_null(strstr(err.text, "this machine doesn't give"));
+}
+
 static void an_unknown_name_to_accept_is_refused(void **state)
 {
     CLEANUP(strv_done) struct strv accept = { 0 };
@@ -161,6 +175,7 @@ int main(void)
         cmocka_unit_test(every_wall_has_a_name_of_its_own),
         cmocka_unit_test(this_machine_gives_all_walls_or_weaker_ones),
         cmocka_unit_test(a_missing_wall_is_refused_by_its_name),
+        cmocka_unit_test(a_wall_that_a_shortage_kept_from_being_tried_is_not_called_missing),
         cmocka_unit_test(an_unknown_name_to_accept_is_refused),
         cmocka_unit_test(without_user_namespaces_that_is_what_is_said),
         cmocka_unit_test(in_a_chroot_the_remedy_names_it),

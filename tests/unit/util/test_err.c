@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "util/cleanup.h"
 #include "util/err.h"
 #include "util/utf8.h"
 
@@ -105,6 +106,19 @@ static void a_prefix_leaves_what_fits_of_the_text(void **state)
     assert_int_equal(strspn(err.text, "p"), ERR_TEXT_MAX - 1);
 }
 
+static void a_shortage_is_what_may_pass_by_itself(void **state)
+{
+    static const int shortages[] = { EAGAIN, EINTR, EMFILE, ENFILE, ENOBUFS, ENOLCK, ENOMEM };
+    static const int others[] = { 0, EIO, ENOSPC, EACCES, EINVAL, ENOENT, EPIPE, ECONNRESET };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(shortages); i++)
+        assert_true(err_is_shortage(-shortages[i]));
+    for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+        assert_false(err_is_shortage(-others[i]));
+    assert_false(err_is_shortage(ENOMEM)); /* a length, say */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -113,6 +127,7 @@ int main(void)
         cmocka_unit_test(a_prefix_goes_before_the_text_and_keeps_the_code),
         cmocka_unit_test(the_arguments_may_be_the_text_itself),
         cmocka_unit_test(long_texts_are_cut_to_fit_between_characters),
+        cmocka_unit_test(a_shortage_is_what_may_pass_by_itself),
         cmocka_unit_test(a_prefix_leaves_what_fits_of_the_text),
     };
 
