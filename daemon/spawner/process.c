@@ -132,8 +132,8 @@ static void read_orders(struct process *p)
         int fds[IPC_FDS];
         ssize_t n = fd_recv(p->sock, &order, sizeof order, fds, IPC_FDS);
 
-        if (n == -EAGAIN)
-            return;
+        if (err_is_shortage((int)n))
+            return; /* there is none, or it waits for us */
         if (n == sizeof order)
             obey(p, &order, fds);
         else if (n == -EMSGSIZE)
@@ -161,7 +161,7 @@ static bool send_news(struct process *p, const struct ward *w, enum ipc_type typ
         news.exit = w->exit;
     if (p->sock < 0)
         return true; /* nobody to tell */
-    p->blocked = fd_send(p->sock, &news, sizeof news, NULL, 0) == -EAGAIN;
+    p->blocked = err_is_shortage(fd_send(p->sock, &news, sizeof news, NULL, 0));
     return !p->blocked; /* any other failure shows as EOF with the next poll */
 }
 
@@ -306,6 +306,7 @@ _Noreturn void process_run(const struct apply *apply, const struct cgroup *cgrou
     struct process p = { .apply = apply, .cgroup = cgroup, .sock = sock };
     struct ipc_news ready;
     struct err err = { 0 };
+    int r;
 
     memset(&ready, 0, sizeof ready);
     ready.type = IPC_READY;
@@ -318,7 +319,10 @@ _Noreturn void process_run(const struct apply *apply, const struct cgroup *cgrou
         (void)reroot(); /* where it fails, the first task says what is refused */
     if (settle(&p.sock, lock_fd, &err) < 0 || confine_spawner(&err) < 0)
         (void)snprintf(ready.exit.error, sizeof ready.exit.error, "%s", err.text);
-    if (fd_send(p.sock, &ready, sizeof ready, NULL, 0) < 0 || ready.exit.error[0])
+    r = fd_send(p.sock, &ready, sizeof ready, NULL, 0);
+    if (r < 0) /* then the daemon hears of our end only */
+        fprintf(stderr, "nairid: the spawner can't tell that it is ready: %s\n", strerror(-r));
+    if (r < 0 || ready.exit.error[0])
         _exit(1);
     while (p.sock >= 0 || p.wards)
         turn(&p);

@@ -21,6 +21,7 @@
 #include "spawner/process.h"
 #include "util/buf.h"
 #include "util/clock.h"
+#include "util/err.h"
 #include "util/fd.h"
 #include "util/mem.h"
 #include "util/secret.h"
@@ -57,14 +58,20 @@ static int await_ready(struct spawner *s, struct err *err)
 {
     struct pollfd fd = { .fd = s->sock, .events = POLLIN };
     struct ipc_news news;
+    ssize_t n;
     int r;
 
     do
         r = poll(&fd, 1, READY_MS);
     while (r < 0 && errno == EINTR);
-    if (r <= 0)
+    if (r < 0)
+        return err_set(err, -errno, "wait for the spawner process: %s", strerror(errno));
+    if (r == 0)
         return err_set(err, -ETIMEDOUT, "the spawner process doesn't get ready");
-    if (fd_recv(s->sock, &news, sizeof news, NULL, 0) != sizeof news || news.type != IPC_READY)
+    n = fd_recv(s->sock, &news, sizeof news, NULL, 0);
+    if (n < 0 && n != -ECONNRESET)
+        return err_set(err, (int)n, "hear from the spawner process: %s", strerror((int)-n));
+    if (n != sizeof news || news.type != IPC_READY)
         return err_set(err, -EIO, "the spawner process ended before it was ready");
     news.exit.error[sizeof news.exit.error - 1] = '\0';
     if (news.exit.error[0])
@@ -212,8 +219,8 @@ static void send_waiting(struct spawner *s)
         int r = fd_send(s->sock, &s->queue->order, sizeof s->queue->order, s->queue->fds,
                         s->queue->fd_count);
 
-        if (r == -EAGAIN || r == -ETOOMANYREFS)
-            break;
+        if (err_is_shortage(r) || r == -ETOOMANYREFS)
+            break;       /* an order that is lost would be a task that nobody starts, or ends */
         drop_waiting(s); /* sent; or the spawner is gone, which shows as EOF */
     }
     loop_fd_set(s->watcher, s->queue ? LOOP_READ | LOOP_WRITE : LOOP_READ);
@@ -228,8 +235,8 @@ static void on_sock(struct loop_fd *watcher, unsigned events, void *ctx)
         struct ipc_news news;
         ssize_t n = fd_recv(s->sock, &news, sizeof news, NULL, 0);
 
-        if (n == -EAGAIN)
-            break;
+        if (err_is_shortage((int)n))
+            break; /* there is none, or it waits for us */
         if (n <= 0) {
             close_sock(s);
             loop_timer_arm(s->silence, SILENCE_MS);

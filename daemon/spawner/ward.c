@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -63,10 +64,25 @@ void ward_kill(struct ward *w)
         w->stuck_at_ms = clock_mono_ms() + STUCK_MS;
 }
 
-static void say(struct ward *w, char word)
+static int say(struct ward *w, char word)
 {
-    if (w->at.control < 0 || send(w->at.control, &word, 1, MSG_NOSIGNAL) != 1)
+    if (w->at.control < 0 || send(w->at.control, &word, 1, MSG_NOSIGNAL) != 1) {
+        int error = w->at.control < 0 ? -EPIPE : -errno;
+
         ward_kill(w); /* it doesn't listen */
+        return error;
+    }
+    return 0;
+}
+
+static int let_go(struct ward *w, struct err *err)
+{
+    int r = apply_map_ids(w->plan, w->at.pid, err);
+
+    if (r < 0)
+        return r;
+    r = say(w, APPLY_GO);
+    return r < 0 ? err_set(err, r, "tell the sandbox's process 1 to go on: %s", strerror(-r)) : 0;
 }
 
 void ward_end(struct ward *w, uint32_t grace_ms)
@@ -82,7 +98,7 @@ void ward_end(struct ward *w, uint32_t grace_ms)
     }
     if (w->kill_at_ms == WARD_NEVER || at_ms < w->kill_at_ms)
         w->kill_at_ms = at_ms;
-    say(w, APPLY_TERM);
+    (void)say(w, APPLY_TERM); /* where it fails, it is killed */
 }
 
 static void on_report(struct ward *w, const struct apply_report *report)
@@ -93,9 +109,7 @@ static void on_report(struct ward *w, const struct apply_report *report)
         return; /* it runs: there is only its end to tell */
     switch ((enum apply_kind)report->kind) {
     case APPLY_READY:
-        if (apply_map_ids(w->plan, w->at.pid, &err) == 0) {
-            say(w, APPLY_GO);
-        } else {
+        if (let_go(w, &err) < 0) {
             ward_fail(w, err.text);
             ward_kill(w);
         }
@@ -127,8 +141,8 @@ void ward_read(struct ward *w)
         struct apply_report report;
         ssize_t n = fd_recv(w->at.control, &report, sizeof report, NULL, 0);
 
-        if (n == -EAGAIN)
-            return;
+        if (err_is_shortage((int)n))
+            return; /* there is none, or it waits for us */
         if (n == 0 || (n < 0 && n != -EMSGSIZE))
             close_control(w);
         else if (n == sizeof report)
