@@ -35,7 +35,7 @@ int instance_load(sqlite3 *db, const char *path, char ret_id[ULID_ID_MAX], struc
     int rc, r = 0;
 
     if (sqlite3_prepare_v2(db, sql, -1, &stmt, NULL) != SQLITE_OK)
-        return schema_damaged(path, sqlite3_errmsg(db), err);
+        return schema_fail_prepare(db, path, err);
     rc = sqlite3_step(stmt);
     if (rc == SQLITE_ROW) {
         const char *id = (const char *)sqlite3_column_text(stmt, 0);

@@ -139,6 +139,12 @@ static int connect_file(struct journal *j, struct err *err)
     if (sqlite3_open_v2(j->path, &j->db, flags, NULL) != SQLITE_OK)
         return j->db ? schema_fail(j->db, j->path, "open the journal", err)
                      : err_set(err, -ENOMEM, "open '%s': out of memory", j->path);
+    /* It was opened for writing a moment ago: SQLite falls back to reading for any failure. */
+    if (sqlite3_db_readonly(j->db, "main") == 1)
+        return err_set(err, -EAGAIN,
+                       "'%s' could be opened for reading only, though it may be written: too many "
+                       "open files, no memory, or a disk that fails?",
+                       j->path);
     (void)sqlite3_busy_timeout(j->db, BUSY_TIMEOUT_MS); /* fails only on misuse, as those below */
     /* A file that is refused must stay as it is, so closing may not carry its WAL over. */
     (void)sqlite3_db_config(j->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
@@ -194,7 +200,7 @@ static int prepare_statements(struct journal *j, struct err *err)
     for (size_t i = 0; i < STATEMENT_COUNT; i++)
         if (sqlite3_prepare_v3(j->db, statement_sql[i], -1, SQLITE_PREPARE_PERSISTENT,
                                &j->statements[i], NULL) != SQLITE_OK)
-            return schema_damaged(j->path, sqlite3_errmsg(j->db), err);
+            return schema_fail_prepare(j->db, j->path, err);
     return 0;
 }
 
@@ -336,7 +342,7 @@ int journal_load(struct journal *j, store_row_fn row, store_tombstone_fn tombsto
         sqlite3_prepare_v2(
             j->db, "SELECT id, updated_ms FROM messages WHERE state = 'acked' ORDER BY updated_ms",
             -1, &stones, NULL) != SQLITE_OK)
-        r = schema_damaged(j->path, sqlite3_errmsg(j->db), err);
+        r = schema_fail_prepare(j->db, j->path, err);
     if (r == 0)
         r = read_rows(j, rows, row, ctx, err);
     if (r == 0)
@@ -370,7 +376,7 @@ int journal_load_sessions(struct journal *j, store_session_fn session, void *ctx
     if (sqlite3_prepare_v2(
             j->db, "SELECT job_id, runner, session, updated_ms FROM sessions ORDER BY updated_ms",
             -1, &stmt, NULL) != SQLITE_OK)
-        return schema_damaged(j->path, sqlite3_errmsg(j->db), err);
+        return schema_fail_prepare(j->db, j->path, err);
     r = read_sessions(j, stmt, session, ctx, err);
     (void)sqlite3_finalize(stmt); /* its failure is in r already */
     return r;

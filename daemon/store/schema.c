@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -78,9 +79,8 @@ static int last_errno_of(sqlite3_file *file)
     return n;
 }
 
-/* The errno behind a failure. What sqlite3_system_errno() has is the thread's errno some calls
- * later, so each file is asked for its own: the log's, and the journal's. */
-static int find_errno(sqlite3 *db)
+/* The errno that the log's file, or the journal's, last met; 0 for none. */
+static int files_errno(sqlite3 *db)
 {
     sqlite3_file *log = NULL, *file = NULL;
     int n;
@@ -88,9 +88,25 @@ static int find_errno(sqlite3 *db)
     (void)sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log); /* NULL if not */
     (void)sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &file);
     n = last_errno_of(log);
-    if (n == 0)
-        n = last_errno_of(file);
+    return n != 0 ? n : last_errno_of(file);
+}
+
+/* The errno behind a failure. What sqlite3_system_errno() has is the thread's errno some calls
+ * later, so each file is asked for its own first. */
+static int find_errno(sqlite3 *db)
+{
+    int n = files_errno(db);
+
     return n != 0 ? n : sqlite3_system_errno(db);
+}
+
+/* SQLite takes EIO on a read for a damaged file (SQLITE_IOERR_CORRUPTFS becomes SQLITE_CORRUPT). To
+ * move the journal aside would then be the wrong remedy. */
+static bool is_unreadable(sqlite3 *db)
+{
+    int os = files_errno(db);
+
+    return os == EIO || os == ENXIO || os == ERANGE;
 }
 
 static int is_full(int rc, int os)
@@ -119,10 +135,18 @@ int schema_fail(sqlite3 *db, const char *path, const char *what, struct err *err
                        "on that file system",
                        what, path);
     switch (rc & 0xff) {
-    case SQLITE_IOERR:
     case SQLITE_CANTOPEN:
+        if (os == ENOENT) /* of its second try, without O_CREAT; the first one's is lost */
+            return err_set(err, -EIO,
+                           "%s: '%s': SQLite can't make or open its -wal file beside it: is the "
+                           "directory still there, the disk full, or are too many files open?",
+                           what, path);
+        return fail_io(path, what, os, words, err);
+    case SQLITE_IOERR:
         return fail_io(path, what, os, words, err);
     case SQLITE_CORRUPT:
+        return is_unreadable(db) ? fail_io(path, what, os, words, err)
+                                 : schema_damaged(path, words, err);
     case SQLITE_NOTADB:
         return schema_damaged(path, words, err);
     case SQLITE_BUSY:
@@ -141,6 +165,13 @@ int schema_fail(sqlite3 *db, const char *path, const char *what, struct err *err
     default:
         return err_set(err, -EIO, "%s: '%s': %s (SQLite's code %d)", what, path, words, rc);
     }
+}
+
+int schema_fail_prepare(sqlite3 *db, const char *path, struct err *err)
+{
+    return (sqlite3_errcode(db) & 0xff) == SQLITE_ERROR /* no such table or column */
+               ? schema_damaged(path, sqlite3_errmsg(db), err)
+               : schema_fail(db, path, "read the journal", err);
 }
 
 /* ---- checks ---- */
@@ -173,7 +204,9 @@ static int check_integrity(sqlite3 *db, const char *path, struct err *err)
     } else {
         const char *found = (const char *)sqlite3_column_text(stmt, 0);
 
-        if (!found || strcmp(found, "ok") != 0)
+        if (found && strcmp(found, "ok") != 0 && is_unreadable(db))
+            r = fail_io(path, "check the journal", files_errno(db), found, err);
+        else if (!found || strcmp(found, "ok") != 0)
             r = schema_damaged(path, found ? found : "the check gave no answer", err);
     }
     (void)sqlite3_finalize(stmt); /* its failure is in r already */

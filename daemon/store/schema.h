@@ -7,6 +7,8 @@ struct err;
 /* Says what SQLite's last failure on db means, as a negative errno with a sentence; path is the
  * file, what the doing ("store a batch"). */
 int schema_fail(sqlite3 *db, const char *path, const char *what, struct err *err);
+/* The same for a statement of ours that can't be prepared: the file may lack what it names. */
+int schema_fail_prepare(sqlite3 *db, const char *path, struct err *err);
 /* The sentence for a file that can't be used: detail says why. Returns -EBADMSG. */
 int schema_damaged(const char *path, const char *detail, struct err *err);
 
