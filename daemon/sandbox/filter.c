@@ -319,6 +319,8 @@ static int compile(enum filter_kind kind, uint32_t default_action,
     r = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
     if (r == 0)
         r = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2); /* a tree instead of a chain */
+    if (r == 0) /* or every failure of a system call would be ECANCELED */
+        r = seccomp_attr_set(ctx, SCMP_FLTATR_API_SYSRAWRC, 1);
     if (r == 0)
         r = fill(ctx, kind);
     if (r == 0)

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "sandbox/plan.h"
+#include "util/fd.h"
 
 enum {
     ROOT_BYTES = 4 << 20,    /* directories, links and small files only */
@@ -104,12 +105,9 @@ static int make_directory(int root, const char *target, mode_t mode)
 
 static int make_file(int root, const char *target, const char *text, mode_t mode)
 {
-    size_t len = strlen(text);
     AUTO_CLOSE int fd = openat(root, target, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, mode);
 
-    if (fd < 0)
-        return -errno;
-    return write(fd, text, len) == (ssize_t)len ? 0 : -EIO;
+    return fd < 0 ? -errno : fd_write_all(fd, text, strlen(text));
 }
 
 static int make_mirror(int root, const struct plan_step *s)

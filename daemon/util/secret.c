@@ -173,8 +173,10 @@ bool secret_equals(const struct secret *s, const char *text, size_t len)
 
 void secret_free(struct secret *s)
 {
-    if (s != NULL)
-        sodium_free(s); /* wipes, and makes it writable for that itself */
+    /* sodium_free() wipes, and doesn't look whether it may: what stays read-only is left as it is,
+     * in locked memory that no other process sees */
+    if (s != NULL && sodium_mprotect_readwrite(s) == 0)
+        sodium_free(s);
 }
 
 void secret_wipe(void *bytes, size_t len)
