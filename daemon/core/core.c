@@ -309,6 +309,7 @@ static void dispatch(struct core *core, const struct core_event *ev)
     switch (ev->type) {
     case CORE_EV_START:
         core->started_ms = core->now.mono_ms;
+        core->next_purge_ms = core->now.mono_ms + PURGE_MS;
         intake_recover(core);
         break;
     case CORE_EV_MESSAGE:

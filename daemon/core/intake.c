@@ -98,6 +98,7 @@ void intake_forget(struct core *core, struct entry *e)
     core_emit(core, CORE_CMD_DELETE)->task = e->task;
     if (before == TASK_RECEIVED)
         (void)queue_remove(core->queue, e->task); /* absent while it is being recovered */
+    outbox_touch(core, e->job);                   /* what stands behind it may speak now */
     if (e->attempt.state != ATTEMPT_NONE)
         running_stop(core, e, ENDING_STOP_LEASE, STOP_GRACE_MS);
 }
@@ -123,6 +124,7 @@ void intake_bury(struct core *core, const char *task_id, int64_t wall_ms)
     }
     stone = mem_alloc(sizeof *stone + len + 1);
     stone->wall_ms = wall_ms;
+    stone->known_ms = core->now.mono_ms;
     memcpy(stone->id, task_id, len + 1);
     HASH_ADD_KEYPTR(hh, core->tombstones, stone->id, len, stone);
 }
@@ -132,6 +134,10 @@ void intake_purge(struct core *core)
     int64_t before_ms = core->now.wall_ms - (int64_t)core->options.journal_retention_s * 1000;
     struct tombstone *stone, *next;
 
+    /* a wall clock that jumps makes none old: a listing of a moment ago may be on its way */
+    HASH_ITER (hh, core->tombstones, stone, next)
+        if (stone->wall_ms < before_ms && core->now.mono_ms - stone->known_ms < PURGE_MS)
+            before_ms = stone->wall_ms;
     core_emit(core, CORE_CMD_PURGE)->wall_ms = before_ms;
     HASH_ITER (hh, core->tombstones, stone, next) {
         if (stone->wall_ms >= before_ms)

@@ -79,6 +79,7 @@ struct job {
 
 struct tombstone {
     int64_t wall_ms;
+    uint64_t known_ms; /* mono: since when, 0: since before the start */
     UT_hash_handle hh;
     char id[];
 };

@@ -1190,6 +1190,63 @@ static void old_tombstones_are_purged(void **state)
     assert_non_null(find(w, CORE_CMD_INSERT, 0));
 }
 
+static void a_jump_of_the_wall_clock_makes_no_tombstone_old(void **state)
+{
+    struct world *w = *state;
+
+    later(w, 3600 * 1000 - 10);
+    begin(w, "j", "m", 1);
+    ended(w, 1, "a");
+    sent(w, 1, CORE_ANSWER_OK);
+    sent(w, 1, CORE_ANSWER_OK);
+    w->now.wall_ms += INT64_C(10) * 24 * 3600 * 1000;
+    later(w, 20);
+    assert_non_null(find(w, CORE_CMD_PURGE, 0));
+    arrive(w, "j", "m"); /* the answer to a poll that was on its way all the time */
+    assert_null(find(w, CORE_CMD_INSERT, 0));
+    expect_send(w, 2, CORE_POST_ACK);
+    sent(w, 2, CORE_ANSWER_OK);
+    later(w, 3600 * 1000);
+    arrive(w, "j", "m");
+    assert_non_null(find(w, CORE_CMD_INSERT, 0));
+}
+
+static void nothing_is_purged_right_after_the_start(void **state)
+{
+    struct world w;
+
+    (void)state;
+    world_with(&w, &defaults);
+    w.now.mono_ms = 1000 * 3600 * 1000ULL; /* the machine is up for long */
+    core_restore_tombstone(w.core, "old", w.now.wall_ms - 3600 * 1000 - 1000);
+    simple(&w, CORE_EV_START);
+    arrive(&w, "j", "old");
+    assert_null(find(&w, CORE_CMD_INSERT, 0));
+    core_free(w.core);
+    core_commands_done(&w.commands);
+}
+
+static void an_acknowledgement_goes_out_when_what_stood_before_it_is_gone(void **state)
+{
+    struct world w;
+    struct task *held = stored(1, "j", "held", "received", 0);
+
+    (void)state;
+    world_with(&w, &defaults);
+    held->fence = 5;
+    core_restore(w.core, held);
+    core_restore_tombstone(w.core, "old", w.now.wall_ms);
+    simple(&w, CORE_EV_START);
+    arrive(&w, "j", "old");
+    lease(&w, "j", 5);
+    assert_null(find(&w, CORE_CMD_SEND, 0));
+    polled(&w, CORE_ANSWER_OK, 0);
+    assert_non_null(find(&w, CORE_CMD_DELETE, 1)); /* it wasn't listed any more */
+    expect_send(&w, 2, CORE_POST_ACK);
+    core_free(w.core);
+    core_commands_done(&w.commands);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -1246,6 +1303,9 @@ int main(void)
         TEST(a_program_that_never_begins_is_ended_and_answered),
         TEST(a_silent_spawner_ends_the_daemon),
         TEST(old_tombstones_are_purged),
+        TEST(a_jump_of_the_wall_clock_makes_no_tombstone_old),
+        cmocka_unit_test(nothing_is_purged_right_after_the_start),
+        cmocka_unit_test(an_acknowledgement_goes_out_when_what_stood_before_it_is_gone),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
