@@ -1,12 +1,11 @@
 #include "settings/url.h"
 
-#include <arpa/inet.h>
 #include <string.h>
 #include <strings.h>
 
 #include "util/cleanup.h"
+#include "util/hostname.h"
 #include "util/mem.h"
-#include "util/str.h"
 
 static const struct scheme {
     const char *given, *spoken;
@@ -37,53 +36,28 @@ static const char *after_scheme(const char *url)
 
 static const char *check_port(const char *port)
 {
-    uint64_t n;
+    uint16_t n;
 
-    return str_to_u64(port, 65535, &n) < 0 || n == 0 ? "the port must be 1 to 65535" : NULL;
+    return hostname_parse_port(port, strlen(port), &n) < 0 ? "the port must be 1 to 65535" : NULL;
 }
 
-/* RFC 1123 s2.1, and the underscore that some inner networks have. */
-static bool is_host(const char *name, size_t len)
+static const char *check_authority(const char *text, size_t len)
 {
-    return strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._") == len;
-}
+    AUTO_FREE char *authority = mem_strndup(text, len);
+    size_t host_len = authority[0] == '[' ? strcspn(authority, "]") + 1 : strcspn(authority, ":");
+    struct hostname host;
+    const char *why = NULL;
 
-static const char *check_ipv6(char *name)
-{
-    char *end = strchr(name, ']');
-    struct in6_addr address;
-
-    if (!end)
-        return "the address in [] isn't IPv6";
-    *end = '\0';
-    if (inet_pton(AF_INET6, name + 1, &address) != 1)
-        return "the address in [] isn't IPv6";
-    if (end[1] == '\0')
-        return NULL;
-    return end[1] == ':' ? check_port(end + 2) : "only a port may follow the ]";
-}
-
-static const char *check_authority(const char *host, size_t len)
-{
-    char name[256];
-    char *colon;
-
-    if (len == 0)
-        return "the host is missing";
-    if (len >= sizeof name)
-        return "the host is too long";
-    memcpy(name, host, len);
-    name[len] = '\0';
-    if (strchr(name, '@'))
+    if (strchr(authority, '@'))
         return "user and password don't belong in it";
-    if (name[0] == '[')
-        return check_ipv6(name);
-    colon = strchr(name, ':');
-    if (colon == name)
-        return "the host is missing";
-    if (!is_host(name, strcspn(name, ":")))
-        return "only letters, digits, '-', '.' and '_' may be in the host";
-    return colon ? check_port(colon + 1) : NULL;
+    if (host_len > len) /* a [ without its ] */
+        host_len = len;
+    if (hostname_parse(authority, host_len, &host, &why) < 0)
+        return why;
+    if (authority[host_len] == '\0')
+        return NULL;
+    return authority[host_len] == ':' ? check_port(authority + host_len + 1)
+                                      : "only a port may follow the ]";
 }
 
 const char *url_check(const char *url)

@@ -36,8 +36,11 @@ static void base_urls_have_a_scheme_and_a_host(void **state)
         { "https://[x]", "the address in [] isn't IPv6" },
         { "https://[1.2]", "the address in [] isn't IPv6" },
         { "https://[:::]", "the address in [] isn't IPv6" },
-        { "https://*o/s", "only letters, digits, '-', '.' and '_' may be in the host" },
-        { "https://a,b:80", "only letters, digits, '-', '.' and '_' may be in the host" },
+        { "https://*o/s", "a name is made of letters, digits and '-', with dots between; write "
+                          "other scripts in the xn-- form" },
+        { "https://a,b:80", "a name is made of letters, digits and '-', with dots between; write "
+                            "other scripts in the xn-- form" },
+        { "https://127.1", "it ends in a number, and an IPv4 address is four decimal ones" },
         { "https://[::1]x", "only a port may follow the ]" },
     };
 
