@@ -7,10 +7,11 @@
 #include "util/clock.h"
 #include "util/random.h"
 
-static int make(sqlite3 *db, const char *path, char id[ULID_ID_MAX], struct err *err)
+int instance_make(sqlite3 *db, const char *path, char ret_id[ULID_ID_MAX], struct err *err)
 {
-    static const char sql[] = "INSERT INTO meta (name, value) VALUES ('instance_id', ?1),"
-                              " ('created', ?2)";
+    static const char sql[] =
+        "INSERT OR REPLACE INTO meta (name, value) VALUES ('instance_id', ?1),"
+        " ('created', ?2)";
     int64_t now_ms = clock_wall_ms();
     uint8_t entropy[10];
     sqlite3_stmt *stmt = NULL;
@@ -18,9 +19,9 @@ static int make(sqlite3 *db, const char *path, char id[ULID_ID_MAX], struct err 
     int r = 0;
 
     random_bytes(entropy, sizeof entropy);
-    (void)ulid_make(id, "ccaid", now_ms, entropy); /* returns its first argument */
+    (void)ulid_make(ret_id, "ccaid", now_ms, entropy); /* returns its first argument */
     if (sqlite3_prepare_v2(db, sql, -1, &stmt, NULL) != SQLITE_OK ||
-        sqlite3_bind_text(stmt, 1, id, -1, SQLITE_STATIC) != SQLITE_OK ||
+        sqlite3_bind_text(stmt, 1, ret_id, -1, SQLITE_STATIC) != SQLITE_OK ||
         sqlite3_bind_text(stmt, 2, clock_rfc3339(when, now_ms), -1, SQLITE_STATIC) != SQLITE_OK ||
         sqlite3_step(stmt) != SQLITE_DONE)
         r = schema_fail(db, path, "store the instance id", err);
@@ -28,7 +29,7 @@ static int make(sqlite3 *db, const char *path, char id[ULID_ID_MAX], struct err 
     return r;
 }
 
-int instance_load(sqlite3 *db, const char *path, char ret_id[ULID_ID_MAX], struct err *err)
+int instance_read(sqlite3 *db, const char *path, char ret_id[ULID_ID_MAX], struct err *err)
 {
     static const char sql[] = "SELECT value FROM meta WHERE name = 'instance_id'";
     sqlite3_stmt *stmt = NULL;
@@ -48,5 +49,5 @@ int instance_load(sqlite3 *db, const char *path, char ret_id[ULID_ID_MAX], struc
         r = schema_fail(db, path, "read the instance id", err);
     }
     (void)sqlite3_finalize(stmt); /* its failure is in r already */
-    return r == 0 && rc == SQLITE_DONE ? make(db, path, ret_id, err) : r;
+    return r;
 }

@@ -7,5 +7,7 @@
 
 struct err;
 
-/* The one that the journal has ("ccaid_" ULID); a new journal gets one. */
-int instance_load(sqlite3 *db, const char *path, char ret_id[ULID_ID_MAX], struct err *err);
+/* The one that the journal has ("ccaid_" ULID); *ret_id stays as it is where there is none. */
+int instance_read(sqlite3 *db, const char *path, char ret_id[ULID_ID_MAX], struct err *err);
+/* A new one. */
+int instance_make(sqlite3 *db, const char *path, char ret_id[ULID_ID_MAX], struct err *err);

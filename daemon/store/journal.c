@@ -233,6 +233,15 @@ static int settle_wal(struct journal *j, struct err *err)
     return r == -ENOSPC ? 0 : r;
 }
 
+static int read_contents(struct journal *j, struct err *err)
+{
+    int r = prepare_statements(j, err);
+
+    if (r == 0)
+        r = instance_read(j->db, j->path, j->instance_id, err);
+    return r == 0 ? read_max_seq(j, err) : r;
+}
+
 static int open_checked(struct journal *j, int dir_fd, struct err *err)
 {
     long long size = 0;
@@ -242,16 +251,17 @@ static int open_checked(struct journal *j, int dir_fd, struct err *err)
         r = connect_file(j, err);
     if (r == 0)
         r = schema_check(j->db, j->path, size, err);
+    /* All that can be refused is looked at before the first write. */
+    if (r == 0 && schema_is_current(j->db))
+        r = read_contents(j, err);
     if (r == 0)
         r = use_wal(j, err);
     if (r == 0)
         r = schema_migrate(j->db, j->path, err);
-    if (r == 0)
-        r = prepare_statements(j, err);
-    if (r == 0)
-        r = instance_load(j->db, j->path, j->instance_id, err);
-    if (r == 0)
-        r = read_max_seq(j, err);
+    if (r == 0 && !j->statements[0])
+        r = read_contents(j, err);
+    if (r == 0 && !j->instance_id[0])
+        r = instance_make(j->db, j->path, j->instance_id, err);
     if (r == 0)
         r = settle_wal(j, err);
     return r;

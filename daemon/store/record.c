@@ -220,12 +220,16 @@ static const char *read_all(sqlite3_stmt *stmt, struct task *t)
         return "no id";
     if (str_is_empty(t->job_id))
         return "no job";
+    if (str_is_empty(t->ack_id) && t->state != TASK_ACKED)
+        return "no id to acknowledge it by";
     if (read_names(stmt, t) < 0)
         return "a kind, mode or kind of reply that this nairid doesn't know";
     if (read_numbers(stmt, t) < 0)
         return "a number out of range";
     if (read_usage(stmt, t) < 0)
         return "a model's name that is too long";
+    if (t->state == TASK_FINISHED && (t->reply_kind == TASK_REPLY_NONE || !t->reply))
+        return "no reply, though it is finished";
     return NULL;
 }
 

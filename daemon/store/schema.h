@@ -1,6 +1,7 @@
 /* schema.h - what the journal's file must be, and how it becomes that. For store/ only. */
 #pragma once
 #include <sqlite3.h>
+#include <stdbool.h>
 
 struct err;
 
@@ -15,6 +16,8 @@ int schema_damaged(const char *path, const char *detail, struct err *err);
 /* Refuses what isn't a journal, is damaged, or is of a newer nairid; writes nothing. size: of the
  * file, 0 for a new one. */
 int schema_check(sqlite3 *db, const char *path, long long size, struct err *err);
+/* Whether it is of the version written here. */
+bool schema_is_current(sqlite3 *db);
 /* Brings a new or older journal up to JOURNAL_SCHEMA in one transaction. */
 int schema_migrate(sqlite3 *db, const char *path, struct err *err);
 /* The single integer that sql selects, 0 where there is no row. SQLITE_OK or its code. */

@@ -348,6 +348,10 @@ static void a_row_that_another_hand_spoilt_is_refused_by_number(void **state)
         { "UPDATE messages SET reply_kind = 'x' WHERE seq = 3", "message 3 in it has a kind" },
         { "UPDATE messages SET id = '' WHERE seq = 3", "message 3 in it has no id" },
         { "UPDATE messages SET job_id = '' WHERE seq = 3", "message 3 in it has no job" },
+        { "UPDATE messages SET ack_id = NULL WHERE seq = 3", "no id to acknowledge it by" },
+        { "UPDATE messages SET state = 'finished', reply = 'x' WHERE seq = 3", "has no reply" },
+        { "UPDATE messages SET state = 'finished', reply_kind = 'error' WHERE seq = 3",
+          "has no reply" },
         { "UPDATE messages SET seq = -3 WHERE seq = 3", "message -3 in it has a number" },
         { "UPDATE messages SET attempt = -1 WHERE seq = 3", "message 3 in it has a number" },
         { "UPDATE messages SET prompt = 'a' || char(0) || 'b' WHERE seq = 3", "NUL byte" },
@@ -356,6 +360,8 @@ static void a_row_that_another_hand_spoilt_is_refused_by_number(void **state)
         { "ALTER TABLE messages DROP COLUMN fence", "fence" },
         { "ALTER TABLE messages RENAME TO letters", "no such table" },
         { "DROP TABLE meta", "no such table" },
+        { "PRAGMA journal_mode = DELETE; DROP TABLE meta", "no such table" },
+        { "ALTER TABLE messages RENAME COLUMN fence TO \"x\n\xff\"", "no column named fence" },
     };
     struct fixture *f = *state;
     CLEANUP(buf_done) struct buf good = { 0 };
