@@ -82,8 +82,8 @@ static const char *const statement_sql[] = {
     [STATEMENT_PURGE]    = "DELETE FROM messages WHERE seq IN (SELECT seq FROM messages"
                            " WHERE state = 'acked' AND updated_ms < :before_ms"
                            " ORDER BY updated_ms LIMIT :most)",
-    [STATEMENT_SESSION]  = "INSERT OR REPLACE INTO sessions (job_id, runner, session, updated_ms)"
-                           " VALUES (?1, ?2, ?3, ?4)",
+    [STATEMENT_SESSION]  = ("INSERT OR REPLACE INTO sessions (job_id, runner, session,"
+                           " updated_ms) VALUES (?1, ?2, ?3, ?4)"),
     [STATEMENT_FORGET_SESSION] = "DELETE FROM sessions WHERE job_id = ?1",
 };
 /* clang-format on */
