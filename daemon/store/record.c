@@ -188,24 +188,44 @@ static int read_numbers(sqlite3_stmt *stmt, struct task *t)
     return 0;
 }
 
-/* -EBADMSG for a model that we can't have written. */
+static int count_at(sqlite3_stmt *stmt, enum column column, uint64_t *ret_n)
+{
+    int64_t n = sqlite3_column_int64(stmt, (int)column);
+
+    if (n < 0)
+        return -EBADMSG;
+    *ret_n = (uint64_t)n;
+    return 0;
+}
+
+static int model_at(sqlite3_stmt *stmt, enum column column, char model[USAGE_MODEL_MAX])
+{
+    const char *text = (const char *)sqlite3_column_text(stmt, (int)column);
+    size_t len = text ? strlen(text) : 0;
+
+    if (len >= USAGE_MODEL_MAX)
+        return -EBADMSG;
+    for (size_t i = 0; i < len; i++)
+        if (text[i] < ' ' || text[i] > '~')
+            return -EBADMSG;
+    (void)snprintf(model, USAGE_MODEL_MAX, "%s", text ? text : ""); /* fits */
+    return 0;
+}
+
 static int read_usage(sqlite3_stmt *stmt, struct task *t)
 {
-    const char *model = (const char *)sqlite3_column_text(stmt, COLUMN_MODEL);
     struct usage *u = &t->usage;
 
     t->has_usage = sqlite3_column_type(stmt, COLUMN_INPUT_TOKENS) != SQLITE_NULL;
     if (!t->has_usage)
         return 0;
-    if (model && strlen(model) >= sizeof u->model)
+    if (count_at(stmt, COLUMN_INPUT_TOKENS, &u->input_tokens) < 0 ||
+        count_at(stmt, COLUMN_OUTPUT_TOKENS, &u->output_tokens) < 0 ||
+        count_at(stmt, COLUMN_CACHE_READ_TOKENS, &u->cache_read_tokens) < 0 ||
+        count_at(stmt, COLUMN_CACHE_WRITE_TOKENS, &u->cache_write_tokens) < 0 ||
+        count_at(stmt, COLUMN_COST_NANO_USD, &u->cost_nano_usd) < 0)
         return -EBADMSG;
-    u->input_tokens = (uint64_t)sqlite3_column_int64(stmt, COLUMN_INPUT_TOKENS);
-    u->output_tokens = (uint64_t)sqlite3_column_int64(stmt, COLUMN_OUTPUT_TOKENS);
-    u->cache_read_tokens = (uint64_t)sqlite3_column_int64(stmt, COLUMN_CACHE_READ_TOKENS);
-    u->cache_write_tokens = (uint64_t)sqlite3_column_int64(stmt, COLUMN_CACHE_WRITE_TOKENS);
-    u->cost_nano_usd = (uint64_t)sqlite3_column_int64(stmt, COLUMN_COST_NANO_USD);
-    (void)snprintf(u->model, sizeof u->model, "%s", model ? model : ""); /* fits */
-    return 0;
+    return model_at(stmt, COLUMN_MODEL, u->model);
 }
 
 static const char *read_all(sqlite3_stmt *stmt, struct task *t)
@@ -227,7 +247,7 @@ static const char *read_all(sqlite3_stmt *stmt, struct task *t)
     if (read_numbers(stmt, t) < 0)
         return "a number out of range";
     if (read_usage(stmt, t) < 0)
-        return "a model's name that is too long";
+        return "a usage that no program has";
     if (t->state == TASK_FINISHED && (t->reply_kind == TASK_REPLY_NONE || !t->reply))
         return "no reply, though it is finished";
     return NULL;

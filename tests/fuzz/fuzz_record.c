@@ -9,11 +9,10 @@
 
 #include "store/record.h"
 #include "support/input.h"
+#include "util/buf.h"
 #include "util/cleanup.h"
 #include "util/str.h"
 #include "util/utf8.h"
-
-enum { COLUMNS = 18 };
 
 static sqlite3 *database(void)
 {
@@ -24,11 +23,19 @@ static sqlite3 *database(void)
     return db;
 }
 
-static sqlite3_stmt *select_of(const char *sql)
+/* A parameter for each column, by its name. */
+static sqlite3_stmt *select_all(void)
 {
+    CLEANUP(buf_done) struct buf sql = { 0 };
     sqlite3_stmt *stmt = NULL;
 
-    FUZZ_CHECK(sqlite3_prepare_v2(database(), sql, -1, &stmt, NULL) == SQLITE_OK);
+    buf_append_str(&sql, "SELECT :");
+    for (const char *c = RECORD_COLUMNS; *c; c++) {
+        buf_append_char(&sql, *c);
+        if (*c == ' ')
+            buf_append_char(&sql, ':');
+    }
+    FUZZ_CHECK(sqlite3_prepare_v2(database(), sql.data, -1, &stmt, NULL) == SQLITE_OK);
     return stmt;
 }
 
@@ -67,6 +74,8 @@ static void check(const struct task *t)
         FUZZ_CHECK(!str_is_empty(t->ack_id));
     if (t->state == TASK_FINISHED)
         FUZZ_CHECK(t->reply_kind != TASK_REPLY_NONE && t->reply);
+    for (const char *c = t->usage.model; *c; c++)
+        FUZZ_CHECK(*c >= ' ' && *c <= '~');
 }
 
 static void check_same(const struct task *a, const struct task *b)
@@ -79,14 +88,16 @@ static void check_same(const struct task *a, const struct task *b)
     FUZZ_CHECK(str_eq(a->ack_id, b->ack_id) && str_eq(a->job_id, b->job_id));
     FUZZ_CHECK(str_eq(a->prompt, b->prompt) && str_eq(a->system_prompt, b->system_prompt));
     FUZZ_CHECK(str_eq(a->payload, b->payload) && str_eq(a->reply, b->reply));
+    FUZZ_CHECK(a->anew == b->anew && a->has_usage == b->has_usage);
+    FUZZ_CHECK(a->usage.input_tokens == b->usage.input_tokens);
+    FUZZ_CHECK(a->usage.output_tokens == b->usage.output_tokens);
+    FUZZ_CHECK(a->usage.cost_nano_usd == b->usage.cost_nano_usd);
+    FUZZ_CHECK(str_eq(a->usage.model, b->usage.model));
 }
 
 static void check_again(const struct task *t)
 {
-    sqlite3_stmt *stmt = select_of(
-        "SELECT :seq, :id, :ack_id, :job_id, :kind, :mode, :state, :prompt, :system_prompt,"
-        " :payload, :fence, :attempt, :received_ms, :updated_ms, :reply_kind, :reply, :shortened,"
-        " :cancelled");
+    sqlite3_stmt *stmt = select_all();
     struct task *again = NULL;
     char why[RECORD_WHY_MAX];
 
@@ -100,12 +111,12 @@ static void check_again(const struct task *t)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct input in = { data, size };
-    sqlite3_stmt *stmt = select_of("SELECT ?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?");
+    sqlite3_stmt *stmt = select_all();
     struct task *t = NULL;
     char why[RECORD_WHY_MAX] = "";
     int r;
 
-    for (int column = 1; column <= COLUMNS; column++) {
+    for (int column = 1; column <= sqlite3_column_count(stmt); column++) {
         const uint8_t *line = in.at;
 
         free(input_until(&in, '\n'));

@@ -352,6 +352,8 @@ static void a_row_that_another_hand_spoilt_is_refused_by_number(void **state)
         { "UPDATE messages SET state = 'finished', reply = 'x' WHERE seq = 3", "has no reply" },
         { "UPDATE messages SET state = 'finished', reply_kind = 'error' WHERE seq = 3",
           "has no reply" },
+        { "UPDATE messages SET input_tokens = 1, cost_nano_usd = -5 WHERE seq = 3", "a usage" },
+        { "UPDATE messages SET input_tokens = 1, model = 'a' || char(7) WHERE seq = 3", "a usage" },
         { "UPDATE messages SET seq = -3 WHERE seq = 3", "message -3 in it has a number" },
         { "UPDATE messages SET attempt = -1 WHERE seq = 3", "message 3 in it has a number" },
         { "UPDATE messages SET prompt = 'a' || char(0) || 'b' WHERE seq = 3", "NUL byte" },
