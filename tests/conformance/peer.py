@@ -153,7 +153,8 @@ class Play:
         self.step = step
         self.played = False
         self.begun = False
-        self.takes = any(d.word == "take" or d.word == "good" for d in step.details)
+        self.takes = any(d.word in ("take", "good") or (d.word, d.rest) == ("drip", "")
+                         for d in step.details)
         if self.endpoint not in ENDPOINTS:
             raise CaseError(f"{step}: no such endpoint; there are {', '.join(ENDPOINTS)}")
 
@@ -167,6 +168,7 @@ class Peer:
     def __init__(self, slug="test-agent", long_poll=True, tls=None):
         self.slug = slug
         self.agent_key = "nairid_" + "0123456789abcdef" * 3
+        self.valid_key = self.agent_key
         self.long_poll = long_poll
         self.tls = tls  # an ssl.SSLContext
         self.lock = threading.Condition()
@@ -179,13 +181,15 @@ class Peer:
         self.replies = {}     # message id -> the terminal envelopes that were accepted, by id
         self.envelopes = set()
         self.acked = {}       # message id -> how often
+        self.gone = {}        # message id -> its job, which was unlisted
         self.held = None      # the long poll that waits
         self.counter = 0
-        self.kicks = 0
+        self.kicked = False   # the next long poll is answered at once
         self.stopping = False
         self.connections = set()
         self.listeners = []
         self.port = self.proxy_port = 0
+        self.certificate = None  # a function from a certificate's name to an ssl.SSLContext
         self.names = None     # of a case: a function for expand()
         self.event = None     # of a case: whether what a `wait` names has come
         self.up()
@@ -255,27 +259,28 @@ class Peer:
         return message
 
     def list_raw(self, job):
-        """Puts anything into every listing from now on, and wakes polls."""
+        """Puts anything into every listing from now on."""
         with self.lock:
             self.counter += 1
             self.jobs[f"raw {self.counter}"] = job
-            self.kicks += 1
-            self.lock.notify_all()
 
     def change(self, message, fields):
         """Changes the message's job, and wakes polls."""
         with self.lock:
             self.jobs[self.job_of[message]].update(fields)
-            self.kicks += 1
+            self.kicked = True
             self.lock.notify_all()
 
     def unlist(self, message):
-        """The message's job is another daemon's, from now on; returns it."""
+        """The message's job is another daemon's, from now on."""
         with self.lock:
-            return self.jobs.pop(self.job_of[message])
+            self.gone[message] = self.jobs.pop(self.job_of[message])
 
-    def relist(self, job):
+    def relist(self, message, fields):
+        """The message's job is listed again, with these changes."""
         with self.lock:
+            job = self.gone.pop(message)
+            job.update(fields)
             self.jobs[job["id"]] = job
             self.fresh.update(record["id"] for record in job["messages"])
             self.lock.notify_all()
@@ -293,10 +298,14 @@ class Peer:
         with self.lock:
             self.plays.append(play)
 
+    def revoke(self):
+        """The daemon's key is not valid any more."""
+        self.valid_key = None
+
     def kick(self):
         """Answers polls that wait at once, though there is nothing new."""
         with self.lock:
-            self.kicks += 1
+            self.kicked = True
             self.lock.notify_all()
 
     # the server
@@ -439,6 +448,9 @@ class Peer:
             connection.sendall(self._good(good, detail.rest))
         elif detail.word == "drip":
             self._drip(connection, unescape(self._text(detail.rest)) if detail.rest else good)
+        elif detail.word == "trickle":
+            count, _, text = self._text(detail.rest).partition(" ")
+            self._drip(connection, unescape(text) * int(count))
         elif detail.word == "want":
             self._check(request, self._text(detail.rest), detail)
         elif detail.word == "wait":
@@ -453,6 +465,10 @@ class Peer:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         elif detail.word == "unlist":
             self.unlist(self.names(detail.rest))
+        elif detail.word == "certificate":
+            self.tls = self.certificate(detail.rest)
+        elif detail.word == "revoke":
+            self.revoke()
         elif detail.word not in ("take", "close"):
             raise CaseError(f"{detail}: the peer can't do that")
 
@@ -460,7 +476,7 @@ class Peer:
         if not how:
             return good
         if how.startswith("with "):  # a header more, or another value for it
-            name, _, value = self._text(how[5:]).partition(": ")
+            name, _, value = unescape(self._text(how[5:])).decode().partition(": ")
             head, body = good.split(b"\r\n\r\n", 1)
             lines = [line for line in head.split(b"\r\n")
                      if not line.lower().startswith(name.lower().encode() + b":")]
@@ -512,7 +528,7 @@ class Peer:
     def _carry_out(self, request, talk):
         if request.endpoint == "connect":
             return b"HTTP/1.1 200 Connection established\r\n\r\n"
-        if request.headers.get("Authorization") != f"Bearer {self.agent_key}":
+        if request.headers.get("Authorization") != f"Bearer {self.valid_key}":
             return answer(401, {"error": "invalid agent key"})
         with self.lock:
             try:
@@ -531,10 +547,9 @@ class Peer:
         headers = [f"Date: {http_date(0)}"]
         if self.long_poll and prefer.startswith("wait="):
             deadline = time.monotonic() + int(prefer[5:])
-            kicks = self.kicks
             self.held = request
             self.lock.notify_all()
-            while not self.fresh and kicks == self.kicks and not self.stopping:
+            while not self.fresh and not self.kicked and not self.stopping:
                 left = deadline - time.monotonic()
                 if left <= 0 or talk.is_gone():
                     break
@@ -545,6 +560,7 @@ class Peer:
                 return answer(200, {"jobs": []})
             headers.append(f"Preference-Applied: {prefer}")
         self.fresh.clear()
+        self.kicked = False
         return answer(200, {"jobs": list(self.jobs.values())}, "application/json", headers)
 
     def _submit(self, request):

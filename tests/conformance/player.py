@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import ssl
 import threading
 import time
 
@@ -43,11 +42,13 @@ class Pair:
     def __init__(self, settings, long_poll=True, tls=None, offline=False):
         self.account = daemonkit.Account("root" if os.getuid() == 0 else "user")
         self.peer = Peer(long_poll=long_poll, tls=tls)
+        self.peer.certificate = lambda name: certificates().context(name)
         self.count = 0
         try:
             settings = json.loads(expand(json.dumps(settings), self._name))
             self.daemon = daemonkit.Daemon(self.account, self.peer, **settings)
-            self.daemon.start() if offline else self.daemon.boot()
+            if not offline:
+                self.daemon.boot()
         except BaseException:
             self.peer.end()
             self.account.done()
@@ -56,6 +57,8 @@ class Pair:
     def _name(self, name):
         if name == "proxy":
             return self.peer.proxy_url
+        if name == "port":
+            return self.peer.port
         if name == "ca":
             with open(certificates().path("ca.pem"), encoding="ascii") as file:
                 return self.account.write(os.path.join(self.account.folder, "ca.pem"),
@@ -105,10 +108,7 @@ class DaemonStage:
                     value = {part: value}
                 settings = daemonkit.merge(settings, _typed(value))
             elif step.word == "tls":
-                tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-                tls.set_ciphers("DEFAULT@SECLEVEL=0")
-                tls.load_cert_chain(certificates().path(step.rest + ".pem"),
-                                    certificates().path(step.rest + ".key"))
+                tls = certificates().context(*step.rest.split(" "))
         words = [step.word for step in heads]
         return Pair(settings, long_poll="no-long-polls" not in words, tls=tls,
                     offline="offline" in words)
@@ -143,18 +143,17 @@ class Game:
         self.ids = {}       # name -> message id
         self.texts = {}     # name -> all ids of a `many`
         self.settled = {}   # name -> how it was said to end
-        self.gone = {}      # name -> the job that was unlisted
         self.logged = ""    # by daemons that have ended
 
     # the whole
 
     def play(self):
+        self.from_log = len(self.daemon.log) if self.daemon.program else 0
+        if not self.offline and self.peer.long_poll:
+            self._await("held")
         self.peer.forget()
         self.peer.names = self._name
         self.peer.event = self._event
-        self.from_log = len(self.daemon.log)
-        if not self.offline and self.peer.long_poll:
-            self._await("held")
         for step in self.case.steps:
             if step.word in HEADS:
                 continue
@@ -296,6 +295,12 @@ class Game:
         job = self.peer.job_of[self.ids[other]] if other else None
         self.ids[name] = self.peer.give(unescape(prompt).decode(), job, **self._details(step))
 
+    def step_give_huge(self, step):
+        """give-huge NAME BYTES: a prompt of that size, whose program prints its size"""
+        name, _, size = step.rest.partition(" ")
+        script = f"echo {size}; exit 0; #"
+        self.ids[name] = self.peer.give(script + "x" * (int(size) - len(script)))
+
     def step_many(self, step):
         head, _, prompt = step.rest.partition(": ")
         count, name = head.split(" ")
@@ -313,12 +318,10 @@ class Game:
         self.peer.change(self.ids[name], {key: json.loads(value)})
 
     def step_unlist(self, step):
-        self.gone[step.rest] = self.peer.unlist(self.ids[step.rest])
+        self.peer.unlist(self.ids[step.rest])
 
     def step_relist(self, step):
-        job = self.gone.get(step.rest) or self.peer.gone[self.ids[step.rest]]
-        job.update(self._details(step)["fields"])
-        self.peer.relist(job)
+        self.peer.relist(self.ids[step.rest], self._details(step)["fields"])
 
     def step_kick(self, step):
         self.peer.kick()
@@ -330,13 +333,21 @@ class Game:
         self.peer.up()
 
     def step_key(self, step):
-        """key NEW: the server knows another key from now on; with `key file NEW` the daemon's file
-        has it, too"""
-        where, _, key = step.rest.rpartition(" ")
-        if where == "file":
-            self.daemon.account.write(self.daemon.key_file, key + "\n")
+        """key revoked: the daemon's is; key renewed: another is valid, and in the daemon's file;
+        key restored: the daemon's is valid again"""
+        if step.rest == "revoked":
+            self.peer.revoke()
+        elif step.rest == "renewed":
+            self.peer.agent_key = "nairid_" + "fedcba9876543210" * 3
+            self.peer.valid_key = self.peer.agent_key
+            self.daemon.account.write(self.daemon.key_file, self.peer.agent_key + "\n")
+        elif step.rest == "restored":
+            self.peer.valid_key = self.peer.agent_key
         else:
-            self.peer.agent_key = key
+            raise CaseError("a key is revoked, renewed or restored")
+
+    def step_certificate(self, step):
+        self.peer.tls = self.peer.certificate(step.rest)
 
     def step_signal(self, step):
         import signal
@@ -351,8 +362,11 @@ class Game:
         assert code == int(step.rest), f"it is {code}"
 
     def step_start(self, step):
-        self.daemon.configure(server={"url": self.peer.url})
-        self.daemon.boot()
+        """start: and waits for the first good answer, unless the case is offline"""
+        if self.offline:
+            self.daemon.start()
+        else:
+            self.daemon.boot()
 
     def step_wait(self, step):
         self._await(self._expand(step.rest))
@@ -374,8 +388,11 @@ class Game:
         assert reply["type"] == kind, f"it is {reply['type']}: {got[:300]!r}"
         assert got.startswith(prefix), f"it is {got[:300]!r}"
         got = got[len(prefix):]
-        text = unescape(self._expand(text)).decode()
-        good = got == text if how == ":" else re.search(text, got, re.S)
+        text = self._expand(text)
+        if how == ":":
+            good = got == unescape(text).decode()
+        else:
+            good = re.search(text, got)
         assert good, f"it is {got[:300]!r} ({len(got)} characters)"
 
     def step_reply(self, step):

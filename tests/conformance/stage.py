@@ -5,9 +5,11 @@ A stage has `play(case)`, `end()` after a good case and `abort()` after a bad on
 
 import concurrent.futures
 import os
+import ssl
 import subprocess
 import tempfile
 import threading
+import warnings
 
 WORKERS = 4  # a case mostly waits: for a backoff, for a child
 
@@ -29,6 +31,8 @@ class Pool:
         try:
             stage.play(case)
         except BaseException:
+            with self.lock:
+                self.stages = [other for other in self.stages if other is not stage]
             stage.abort()
             raise
         self.own.stage = stage
@@ -48,8 +52,6 @@ class Pool:
 class Certificates:
     """Made anew each time: an authority ca.pem, and what servers show of themselves."""
 
-    KINDS = ("good", "expired", "early", "wrong-name", "stranger", "weak")
-
     def __init__(self):
         self.folder = tempfile.TemporaryDirectory(prefix="nairid-certificates-")
         for name in ("ca", "other-ca"):
@@ -65,6 +67,18 @@ class Certificates:
 
     def path(self, name):
         return os.path.join(self.folder.name, name)
+
+    def context(self, name, version=None):
+        """What a server shows that certificate with; version: "1.1" and no newer one."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.set_ciphers("DEFAULT@SECLEVEL=0")  # a client's choice is what is tested
+        context.load_cert_chain(self.path(name + ".pem"), self.path(name + ".key"))
+        if version:
+            context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+            with warnings.catch_warnings():  # of a version that is too old, which is the point
+                warnings.simplefilter("ignore")
+                context.maximum_version = getattr(ssl.TLSVersion, "TLSv" + version.replace(".", "_"))
+        return context
 
     def _openssl(self, *args):
         done = subprocess.run(["openssl", *args], capture_output=True, text=True,
