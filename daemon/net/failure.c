@@ -38,6 +38,9 @@ static enum http_outcome explain_cut(const struct failure_facts *f, char *text, 
 {
     if (f->connect_code >= 300)
         return explain_connect(f, text, size);
+    if (f->proxied && !f->connected)
+        return SAY(HTTP_UNREACHABLE,
+                   "the proxy ended the connection to %s before it stood: " PROXY_HINT, f->peer);
     if (f->got_headers)
         return SAY(HTTP_BROKEN,
                    "the answer of %s was cut short or badly framed: check what lies between (a "
@@ -109,6 +112,12 @@ enum http_outcome failure_explain(CURLcode result, const struct failure_facts *f
         return explain_tls(f, text, size);
     case CURLE_FILESIZE_EXCEEDED:
         return explain_too_large(f, text, size);
+    case CURLE_OUT_OF_MEMORY: /* also what libcurl says of a line past its own bound */
+        return SAY(
+            HTTP_BROKEN,
+            "a line in the header of the answer of %s is too large, or this machine is short "
+            "of memory: check %s",
+            f->peer, f->url_name);
     case CURLE_GOT_NOTHING:
     case CURLE_SEND_ERROR:
     case CURLE_RECV_ERROR:

@@ -36,6 +36,7 @@ static void each_failure_has_its_outcome_and_its_remedy(void **state)
         { CURLE_PROXY, HTTP_UNREACHABLE, "server.proxy", { .proxied = true } },
         { CURLE_RECV_ERROR, HTTP_UNREACHABLE, "credentials", { .connect_code = 407 } },
         { CURLE_RECV_ERROR, HTTP_UNREACHABLE, "status 502", { .connect_code = 502 } },
+        { CURLE_GOT_NOTHING, HTTP_UNREACHABLE, "server.proxy", { .proxied = true } },
         { CURLE_OPERATION_TIMEDOUT, HTTP_UNREACHABLE, "within 10s", { 0 } },
         { CURLE_SSL_CONNECT_ERROR, HTTP_TLS, "handshake", { 0 } },
         { CURLE_PEER_FAILED_VERIFICATION, HTTP_TLS, "server.ca_file", { 0 } },
@@ -51,7 +52,7 @@ static void each_failure_has_its_outcome_and_its_remedy(void **state)
         { CURLE_UNSUPPORTED_PROTOCOL, HTTP_BROKEN, "only http and https", { 0 } },
         { CURLE_UNSUPPORTED_PROTOCOL, HTTP_BROKEN, "not HTTP/1", { .connected = true } },
         { CURLE_WEIRD_SERVER_REPLY, HTTP_BROKEN, "hub.example", { 0 } },
-        { CURLE_OUT_OF_MEMORY, HTTP_BROKEN, "emory", { 0 } },
+        { CURLE_OUT_OF_MEMORY, HTTP_BROKEN, "header", { 0 } },
     };
 
     (void)state;
