@@ -14,8 +14,9 @@
 
 enum {
     ID_MAX_BYTES = 128,
-    PROBLEMS_MAX = 16, /* and one that counts the rest */
-    SHOWN_MAX = 64     /* of a foreign word in a problem */
+    VALUES_MAX = 2000000, /* in an answer: what they cost to hold stays below some 200 MB */
+    PROBLEMS_MAX = 16,    /* and one that counts the rest */
+    SHOWN_MAX = 64        /* of a foreign word in a problem */
 };
 
 /* Ids seen in this listing; key points into the listing's own strings. */
@@ -370,7 +371,8 @@ int listing_parse(const char *body, size_t len, struct listing *ret_listing, str
     const struct json *jobs;
     struct err why = { 0 };
 
-    if (json_parse(body, len, &root, &why) < 0)
+    /* a NUL in one prompt, which is not for us to judge, must not hide all the others */
+    if (json_parse_light(body, len, VALUES_MAX, &root, &why) < 0)
         return err_set(err, -EBADMSG, "%s", why.text);
     jobs = json_get(root, "jobs");
     /* null is how some languages write an empty list */

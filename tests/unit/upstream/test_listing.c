@@ -42,6 +42,36 @@ static void expect_problem(const struct listing *l, const char *says)
              l->problem_count ? l->problems[0].text : "");
 }
 
+static void a_nul_in_one_prompt_hides_no_other_message(void **state)
+{
+    struct listing l = parse_messages(
+        "[{\"id\":\"cmsg_a\",\"type\":\"user_message_v1\",\"payload\":{\"message\":\"a\\u0000b\"}},"
+        "{\"id\":\"cmsg_b\",\"type\":\"user_message_v1\",\"payload\":{\"message\":\"c\\\\u0000\"}}"
+        "]");
+
+    (void)state;
+    assert_int_equal(l.jobs[0].message_count, 2);
+    assert_string_equal(l.jobs[0].messages[0]->prompt, "a\xef\xbf\xbd"
+                                                       "b");
+    assert_string_equal(l.jobs[0].messages[1]->prompt, "c\\u0000");
+    listing_done(&l);
+}
+
+static void an_answer_of_millions_of_values_is_no_listing(void **state)
+{
+    CLEANUP(buf_done) struct buf b = { 0 };
+    struct listing l = { 0 };
+    struct err err = { 0 };
+
+    (void)state;
+    buf_append_str(&b, "{\"jobs\":[0");
+    for (int i = 0; i < 2000000; i++)
+        buf_append(&b, ",0", 2);
+    buf_append_str(&b, "]}");
+    assert_int_equal(listing_parse(buf_str(&b), b.len, &l, &err), -EBADMSG);
+    assert_non_null(strstr(err.text, "2000000"));
+}
+
 static void a_whole_listing_becomes_tasks(void **state)
 {
     struct listing l =
@@ -480,6 +510,8 @@ int main(void)
         cmocka_unit_test(deep_nesting_is_refused_and_what_is_allowed_is_kept),
         cmocka_unit_test(problems_are_bounded_and_the_rest_counted),
         cmocka_unit_test(the_same_problem_is_said_once_and_leaves_room_for_others),
+        cmocka_unit_test(a_nul_in_one_prompt_hides_no_other_message),
+        cmocka_unit_test(an_answer_of_millions_of_values_is_no_listing),
         cmocka_unit_test(the_cost_is_linear_in_the_size),
         cmocka_unit_test(a_message_taken_belongs_to_who_took_it),
     };
