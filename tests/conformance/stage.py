@@ -74,10 +74,11 @@ class Certificates:
         context.set_ciphers("DEFAULT@SECLEVEL=0")  # a client's choice is what is tested
         context.load_cert_chain(self.path(name + ".pem"), self.path(name + ".key"))
         if version:
+            newest = "TLSv" + version.replace(".", "_")
             context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
             with warnings.catch_warnings():  # of a version that is too old, which is the point
                 warnings.simplefilter("ignore")
-                context.maximum_version = getattr(ssl.TLSVersion, "TLSv" + version.replace(".", "_"))
+                context.maximum_version = getattr(ssl.TLSVersion, newest)
         return context
 
     def _openssl(self, *args):
