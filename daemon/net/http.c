@@ -15,6 +15,7 @@
 #include "net/multi.h"
 #include "net/peer.h"
 #include "net/retry_after.h"
+#include "net/sockets.h"
 #include "util/buf.h"
 #include "util/clock.h"
 #include "util/err.h"
@@ -37,6 +38,7 @@ enum {
 struct http {
     struct loop *loop;
     struct multi *multi;
+    struct sockets *sockets;
     char *user_agent, *ca_file, *proxy;
     const char *url_name;
     uint32_t connect_timeout_ms;
@@ -58,6 +60,7 @@ struct http_call {
     size_t max_response_bytes, header_bytes;
     uint32_t timeout_ms;
     bool body_too_large, headers_too_large;
+    bool strays;       /* something lay unread on the connection that was to be used again */
     bool header_whole; /* the last header begun has its blank line */
     char peer[PEER_MAX];
     char curl_error[CURL_ERROR_SIZE];
@@ -179,6 +182,16 @@ static void call_fail(struct http_call *call, enum http_outcome outcome)
     call_finish(call, outcome);
 }
 
+/* Nothing of the request was sent: once more, over a new connection. Whether that works. */
+static bool start_over(struct http_call *call)
+{
+    if (!call->strays)
+        return false;
+    call->strays = false;
+    return curl_easy_setopt(call->easy, CURLOPT_FRESH_CONNECT, 1L) == CURLE_OK &&
+           multi_add(call->http->multi, call->easy) == 0;
+}
+
 static void on_transfer_done(CURL *easy, CURLcode result, void *ctx)
 {
     struct http_call *call = NULL;
@@ -186,6 +199,8 @@ static void on_transfer_done(CURL *easy, CURLcode result, void *ctx)
 
     (void)ctx;
     (void)curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&call); /* set on every handle */
+    if (result == CURLE_ABORTED_BY_CALLBACK && start_over(call))
+        return;
     if (result == CURLE_OK && !call->header_whole)
         result = CURLE_PARTIAL_FILE;
     if (result == CURLE_OK) {
@@ -213,6 +228,20 @@ static void on_deadline(struct loop_timer *timer, void *ctx)
 }
 
 /* ---- curl's callbacks: they only collect ---- */
+
+/* Before the request is written to its connection, which may have been used before. */
+static int on_request(void *ctx, char *peer_ip, char *local_ip, int peer_port, int local_port)
+{
+    struct http_call *call = ctx;
+
+    (void)peer_ip;
+    (void)local_ip;
+    (void)peer_port;
+    /* a new connection may well hold something: a TLS server's tickets */
+    call->strays = info_long(call->easy, CURLINFO_NUM_CONNECTS) == 0 &&
+                   sockets_has_unread(call->http->sockets, local_port);
+    return call->strays ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
+}
 
 static size_t on_header(char *bytes, size_t size, size_t count, void *ctx)
 {
@@ -312,7 +341,9 @@ static bool set_callbacks(struct http_call *call)
 {
     CURL *easy = call->easy;
 
-    return SET(easy, CURLOPT_PRIVATE, call) && SET(easy, CURLOPT_ERRORBUFFER, call->curl_error) &&
+    return sockets_attach(call->http->sockets, easy) &&
+           SET(easy, CURLOPT_PREREQFUNCTION, on_request) && SET(easy, CURLOPT_PREREQDATA, call) &&
+           SET(easy, CURLOPT_PRIVATE, call) && SET(easy, CURLOPT_ERRORBUFFER, call->curl_error) &&
            SET(easy, CURLOPT_HEADERFUNCTION, on_header) && SET(easy, CURLOPT_HEADERDATA, call) &&
            SET(easy, CURLOPT_WRITEFUNCTION, on_body) && SET(easy, CURLOPT_WRITEDATA, call) &&
            SET(easy, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)call->max_response_bytes);
@@ -482,6 +513,7 @@ int http_new(struct loop *loop, const struct http_options *options, struct http 
     (void)signal(SIGPIPE, SIG_IGN); /* cannot fail for a valid signal */
     http = mem_new(struct http);
     http->loop = loop;
+    http->sockets = sockets_new();
     http->user_agent = mem_strdup(options->user_agent);
     http->ca_file = mem_strdup(options->ca_file);
     http->proxy = mem_strdup(options->proxy);
@@ -507,6 +539,7 @@ void http_free(struct http *http)
     while (http->calls)
         http_cancel(http->calls);
     multi_free(http->multi);
+    sockets_free(http->sockets);
     free(http->user_agent);
     free(http->ca_file);
     free(http->proxy);

@@ -95,6 +95,22 @@ static void a_cut_or_badly_framed_answer_is_broken(void **state)
     }
 }
 
+static void an_answer_too_many_is_no_answer_to_the_next_request(void **state)
+{
+    struct fixture *f = *state;
+
+    SERVE(f, STEP(ACCEPT), STEP(READ), SEND_TEXT("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"),
+          { .action = SCRIPT_WAIT, .ms = 50 },
+          SEND_TEXT("HTTP/1.1 201 Stray\r\nContent-Length: 5\r\n\r\nstray"), STEP(PARK),
+          SCRIPT_ANSWER("HTTP/1.1 202 OK\r\nContent-Length: 4\r\n\r\nmore"));
+    get(f);
+    assert_int_equal(f->result.status, 200);
+    (void)usleep(300 * 1000); /* nap: for the stray answer to arrive, which nobody reads */
+    get(f);
+    assert_int_equal(f->result.status, 202);
+    assert_string_equal(f->result.body, "more");
+}
+
 static void what_is_not_http_is_broken(void **state)
 {
     struct fixture *f = *state;
@@ -253,7 +269,7 @@ static void a_proxy_is_used_and_its_refusal_told(void **state)
     assert_string_equal(f->result.body, "ok");
     assert_non_null(strstr(script_request(f->script, 0), "GET http://far.invalid/x HTTP/1.1\r\n"));
     for (size_t i = 1; i <= 3; i++) {
-        static const char *const says[] = { "", "credentials", "status 403", "without an answer" };
+        static const char *const says[] = { "", "credentials", "status 403", "the proxy ended" };
 
         ask(f, &(struct http_request){ .url = "https://far.invalid/x" });
         assert_int_equal(f->result.outcome, HTTP_UNREACHABLE);
@@ -288,6 +304,7 @@ int main(void)
         T(a_close_or_reset_without_an_answer_is_unreachable),
         T(a_hanging_resolver_neither_blocks_the_loop_nor_the_end),
         T(a_cut_or_badly_framed_answer_is_broken),
+        T(an_answer_too_many_is_no_answer_to_the_next_request),
         T(what_is_not_http_is_broken),
         T(an_endless_header_is_given_up),
         T(what_comes_after_an_answer_is_not_the_next_answer),

@@ -1,0 +1,20 @@
+/* sockets.h - the sockets that curl opened for us, to look at one before it is used again.
+ * Internal to net/. HTTP/1.1 has nothing that tells which request an answer is for, and libcurl
+ * 7.88 takes whatever lies unread on a kept connection for the start of the next answer: a server
+ * or proxy that answers once too often would say yes to a request that nobody has seen. */
+#pragma once
+#include <curl/curl.h>
+#include <stdbool.h>
+
+#include "util/cleanup.h"
+
+struct sockets;
+
+struct sockets *sockets_new(void);
+/* From now on the handle opens and closes its connections through s, which must outlive them. */
+bool sockets_attach(struct sockets *s, CURL *easy);
+/* Whether something lies unread, or an end of stream, on a socket with that local port. Between
+ * requests nothing should. */
+bool sockets_has_unread(const struct sockets *s, int local_port);
+void sockets_free(struct sockets *s);
+DEFINE_CLEANUP(struct sockets *, sockets_free);
