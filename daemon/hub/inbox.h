@@ -1,10 +1,10 @@
 /* inbox.h - GET /api/agents/jobs: what an instance of an agent has to do.
  * A plain poll lists everything that the instance holds and everything that is free (which it holds
- * from then on). A long poll (Prefer: wait=N) answers only when there is something that the instance
- * hasn't been told of yet, and lists that together with what the instance holds of the same jobs; it
- * is parked (c->park) while there is nothing. What is answered is never handed to another instance.
- * One instance holds at most INBOX_MESSAGES_MAX unacked messages of together INBOX_BYTES_MAX (one
- * message alone may be longer); when more wait, the answer says "more": true.
+ * from then on). A long poll (Prefer: wait=N) answers only when there is something that the
+ * instance hasn't been told of yet, and lists that together with what the instance holds of the
+ * same jobs; it is parked (c->park) while there is nothing. What is answered is never handed to
+ * another instance. One instance holds at most INBOX_MESSAGES_MAX unacked messages of together
+ * INBOX_BYTES_MAX (one message alone may be longer); when more wait, the answer says "more": true.
  * Source: Nairi agents API, endpoint 6; RFC 7240 for Prefer; fence, cancel_requested, more are
  * ours.
  */

@@ -117,7 +117,7 @@ static int make_plan(const struct settings *s, const struct task *t, struct runn
         return r;
     policy.read = &read;
     policy.task_uid = policy.uid == 0 ? workspace_uid(t->job_id) : policy.uid;
-    r = workspace_open(s->workspace_root, t->job_id, policy.task_uid, &workspace, &home, err);
+    r = workspace_open(s->workspace_root, t->job_id, &policy.task_uid, &workspace, &home, err);
     if (r < 0)
         return r;
     policy.workspace = workspace;

@@ -111,7 +111,7 @@ static uid_t find_task_uid(const char *workspace)
             "nairid sandbox: '%s' belongs to root, so the command can't write it; give the "
             "directory to another user to change that\n",
             workspace);
-    return WORKSPACE_UID_BASE - 1; /* no job has it */
+    return WORKSPACE_UID_BASE; /* no job has it */
 }
 
 static int make_plan(const struct settings *s, const char *workspace, const struct options *o,

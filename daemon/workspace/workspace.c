@@ -33,15 +33,14 @@ static bool is_job_id(const char *s)
            strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-") == len;
 }
 
-/* FNV-1a, folded to the range. Two jobs may share a uid: what keeps them apart is that a sandbox
- * sees its own job's directories only. */
+/* FNV-1a, brought into the range. */
 uid_t workspace_uid(const char *job_id)
 {
-    uint32_t hash = 2166136261U;
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
 
     for (const char *c = job_id; *c; c++)
-        hash = (hash ^ (uint8_t)*c) * 16777619U;
-    return WORKSPACE_UID_BASE + ((hash >> 16) ^ (hash & 0xffff));
+        hash = (hash ^ (uint8_t)*c) * UINT64_C(0x100000001b3);
+    return (uid_t)(WORKSPACE_UID_BASE + 1 + hash % (WORKSPACE_UID_COUNT - 1));
 }
 
 /* ---- the root ---- */
@@ -149,13 +148,26 @@ static int make_part(int job_fd, const char *name, uid_t uid, const char *path, 
     return give_to(fd, uid, path, err);
 }
 
-int workspace_open(const char *root, const char *job_id, uid_t uid, char **ret_workspace,
+/* Whose the job's workspace is already, else uid. */
+static uid_t find_owner(int job_fd, uid_t uid)
+{
+    AUTO_CLOSE int fd = beneath_open(job_fd, "workspace", O_PATH);
+    struct stat st;
+
+    if (geteuid() != 0 || fd < 0 || fstat(fd, &st) < 0 || st.st_uid < WORKSPACE_UID_BASE ||
+        st.st_uid - WORKSPACE_UID_BASE >= WORKSPACE_UID_COUNT)
+        return uid;
+    return st.st_uid;
+}
+
+int workspace_open(const char *root, const char *job_id, uid_t *uid, char **ret_workspace,
                    char **ret_home, struct err *err)
 {
     AUTO_FREE char *workspace = NULL;
     AUTO_FREE char *home = NULL;
     AUTO_CLOSE int root_fd = -1;
     AUTO_CLOSE int job_fd = -1;
+    uid_t owner;
     int r;
 
     if (!is_job_id(job_id))
@@ -174,13 +186,15 @@ int workspace_open(const char *root, const char *job_id, uid_t uid, char **ret_w
         return job_fd;
     workspace = mem_printf("%s/%s/workspace", root, job_id);
     home = mem_printf("%s/%s/home", root, job_id);
+    owner = find_owner(job_fd, *uid);
     r = stamp_job(job_fd, root, job_id, err);
     if (r == 0)
-        r = make_part(job_fd, "workspace", uid, workspace, err);
+        r = make_part(job_fd, "workspace", owner, workspace, err);
     if (r == 0)
-        r = make_part(job_fd, "home", uid, home, err);
+        r = make_part(job_fd, "home", owner, home, err);
     if (r < 0)
         return r;
+    *uid = owner;
     *ret_workspace = TAKE_PTR(workspace);
     *ret_home = TAKE_PTR(home);
     return 0;

@@ -11,9 +11,13 @@
 
 struct err;
 
-/* The host uid of a job's tasks when we are root: stable for a job, in a range of our own that no
- * account has (WORKSPACE_UID_BASE .. + 65535). */
-enum { WORKSPACE_UID_BASE = 0x70000000 };
+/* The host uid of a job's tasks when we are root: from its id, in the range that systemd's list of
+ * uids leaves free (UIDS-GIDS.md: 0x70000000 to 0x7ffdffff) and no account has. The first of it is
+ * no job's. Of two given jobs one in 268 million pairs shares a uid, and no harm comes of it: tasks
+ * of different jobs are in different user, pid and ipc namespaces, so none can name a process of
+ * the other, and each sandbox has its own job's files only; what they then share is what the kernel
+ * counts for a uid (inotify watches, pipe buffers). */
+enum { WORKSPACE_UID_BASE = 0x70000000, WORKSPACE_UID_COUNT = 0x0ffe0000 };
 uid_t workspace_uid(const char *job_id);
 
 /* Makes root if it isn't there. workspace_open() does so too; this is for before the daemon's own
@@ -21,10 +25,12 @@ uid_t workspace_uid(const char *job_id);
 int workspace_prepare(const char *root, struct err *err);
 
 /* Makes the directories if they aren't there; paths are allocated for the caller. job_id is
- * checked: [A-Za-z0-9_-], 1..64 characters, anything else -EINVAL. As root chowns to uid. ROOT is
- * made (its parent must be there); one that others may write to, or that isn't ours, is refused
- * with -EPERM. Sets the job's last use to now, and gives both directories mode 0700 again. */
-int workspace_open(const char *root, const char *job_id, uid_t uid, char **ret_workspace,
+ * checked: [A-Za-z0-9_-], 1..64 characters, anything else -EINVAL. As root chowns to *uid; where
+ * the job has a workspace of another uid of the range, from an earlier version, that goes into *uid
+ * and stays. ROOT is made (its parent must be there); one that others may write to, or that isn't
+ * ours, is refused with -EPERM. Sets the job's last use to now, and gives both directories mode
+ * 0700 again. */
+int workspace_open(const char *root, const char *job_id, uid_t *uid, char **ret_workspace,
                    char **ret_home, struct err *err);
 /* Removes the directories of jobs whose last use is older than retention_s and that keep() doesn't
  * want. Bounded: stops after max_entries removed entries and returns 1 if there is more to do, 0 if

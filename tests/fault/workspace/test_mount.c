@@ -63,9 +63,11 @@ static int tear_down(void **state)
 
 static void open_job(struct fixture *f, const char *job)
 {
+    uid_t uid = geteuid();
+
     free(TAKE_PTR(f->workspace));
     free(TAKE_PTR(f->home));
-    if (workspace_open(f->root, job, geteuid(), &f->workspace, &f->home, &f->err) < 0)
+    if (workspace_open(f->root, job, &uid, &f->workspace, &f->home, &f->err) < 0)
         fail_msg("%s", f->err.text);
 }
 

@@ -62,7 +62,7 @@ static int try_open(struct fixture *f, const char *job, uid_t uid)
 {
     free(TAKE_PTR(f->workspace));
     free(TAKE_PTR(f->home));
-    return workspace_open(f->root, job, uid, &f->workspace, &f->home, &f->err);
+    return workspace_open(f->root, job, &uid, &f->workspace, &f->home, &f->err);
 }
 
 static void open_job(struct fixture *f, const char *job)
@@ -277,9 +277,30 @@ static void as_root_the_directories_belong_to_the_task(void **state)
     assert_true(st.st_uid == uid && st.st_gid == uid);
     assert_int_equal(stat(job, &st), 0);
     assert_true(st.st_uid == 0);
-    assert_int_equal(try_open(f, "job_A", uid), 0);          /* again */
-    assert_int_equal(try_open(f, "job_A", uid + 1), -EPERM); /* another's it never becomes */
-    assert_says(f, "belongs to user");
+    assert_int_equal(try_open(f, "job_A", uid), 0); /* again */
+    assert_int_equal(chown(f->home, 12345, 12345), 0);
+    assert_int_equal(try_open(f, "job_A", uid), -EPERM); /* another's it never becomes */
+    assert_says(f, "belongs to user 12345");
+}
+
+static void as_root_a_workspace_keeps_the_uid_that_it_has(void **state)
+{
+    struct fixture *f = *state;
+    const uid_t old = WORKSPACE_UID_BASE + 0xcd20, outside = WORKSPACE_UID_BASE - 1;
+    uid_t uid = old;
+
+    if (geteuid() != 0) {
+        (void)printf("skip: needs root\n");
+        skip();
+    }
+    assert_int_equal(try_open(f, "job_A", old), 0); /* as an earlier version chose it */
+    free(TAKE_PTR(f->workspace));
+    free(TAKE_PTR(f->home));
+    uid = workspace_uid("job_A");
+    assert_int_equal(workspace_open(f->root, "job_A", &uid, &f->workspace, &f->home, &f->err), 0);
+    assert_int_equal(uid, old);
+    assert_int_equal(chown(f->workspace, outside, outside), 0); /* no job's uid is kept */
+    assert_int_equal(try_open(f, "job_A", workspace_uid("job_A")), -EPERM);
 }
 
 static void a_jobs_uid_is_stable_and_in_our_range(void **state)
@@ -288,15 +309,16 @@ static void a_jobs_uid_is_stable_and_in_our_range(void **state)
 
     (void)state;
     /* computed by hand from the definition of FNV-1a: a change would orphan files on disk */
-    assert_int_equal(workspace_uid("a"), WORKSPACE_UID_BASE + (0xe40c ^ 0x292c));
+    assert_int_equal(workspace_uid("a"), 0x70000001 + 0xaf63dc4c8601ec8cULL % 0x0ffdffff);
     for (int i = 0; i < 1000; i++) {
         AUTO_FREE char *one = mem_printf("job_%d", i);
         AUTO_FREE char *two = mem_printf("job_%d", i + 1);
 
-        assert_in_range(workspace_uid(one), WORKSPACE_UID_BASE, WORKSPACE_UID_BASE + 65535);
+        assert_in_range(workspace_uid(one), WORKSPACE_UID_BASE + 1,
+                        WORKSPACE_UID_BASE + WORKSPACE_UID_COUNT - 1);
         same += workspace_uid(one) == workspace_uid(two);
     }
-    assert_true(same < 5);
+    assert_int_equal(same, 0);
 }
 
 /* ---- sweeping ---- */
@@ -589,6 +611,7 @@ int main(void)
         TEST(a_root_that_others_may_write_to_is_refused),
         TEST(a_root_whose_parent_is_missing_is_named),
         TEST(as_root_the_directories_belong_to_the_task),
+        TEST(as_root_a_workspace_keeps_the_uid_that_it_has),
         TEST(a_jobs_uid_is_stable_and_in_our_range),
         TEST(a_sweep_before_any_job_has_nothing_to_do),
         TEST(only_what_is_out_of_use_for_so_long_goes),
