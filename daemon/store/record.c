@@ -188,16 +188,6 @@ static int read_numbers(sqlite3_stmt *stmt, struct task *t)
     return 0;
 }
 
-static int count_at(sqlite3_stmt *stmt, enum column column, uint64_t *ret_n)
-{
-    int64_t n = sqlite3_column_int64(stmt, (int)column);
-
-    if (n < 0)
-        return -EBADMSG;
-    *ret_n = (uint64_t)n;
-    return 0;
-}
-
 static int model_at(sqlite3_stmt *stmt, enum column column, char model[USAGE_MODEL_MAX])
 {
     const char *text = (const char *)sqlite3_column_text(stmt, (int)column);
@@ -219,12 +209,11 @@ static int read_usage(sqlite3_stmt *stmt, struct task *t)
     t->has_usage = sqlite3_column_type(stmt, COLUMN_INPUT_TOKENS) != SQLITE_NULL;
     if (!t->has_usage)
         return 0;
-    if (count_at(stmt, COLUMN_INPUT_TOKENS, &u->input_tokens) < 0 ||
-        count_at(stmt, COLUMN_OUTPUT_TOKENS, &u->output_tokens) < 0 ||
-        count_at(stmt, COLUMN_CACHE_READ_TOKENS, &u->cache_read_tokens) < 0 ||
-        count_at(stmt, COLUMN_CACHE_WRITE_TOKENS, &u->cache_write_tokens) < 0 ||
-        count_at(stmt, COLUMN_COST_NANO_USD, &u->cost_nano_usd) < 0)
-        return -EBADMSG;
+    u->input_tokens = (uint64_t)sqlite3_column_int64(stmt, COLUMN_INPUT_TOKENS);
+    u->output_tokens = (uint64_t)sqlite3_column_int64(stmt, COLUMN_OUTPUT_TOKENS);
+    u->cache_read_tokens = (uint64_t)sqlite3_column_int64(stmt, COLUMN_CACHE_READ_TOKENS);
+    u->cache_write_tokens = (uint64_t)sqlite3_column_int64(stmt, COLUMN_CACHE_WRITE_TOKENS);
+    u->cost_nano_usd = (uint64_t)sqlite3_column_int64(stmt, COLUMN_COST_NANO_USD);
     return model_at(stmt, COLUMN_MODEL, u->model);
 }
 
@@ -247,7 +236,7 @@ static const char *read_all(sqlite3_stmt *stmt, struct task *t)
     if (read_numbers(stmt, t) < 0)
         return "a number out of range";
     if (read_usage(stmt, t) < 0)
-        return "a usage that no program has";
+        return "a model whose name no program has";
     if (t->state == TASK_FINISHED && (t->reply_kind == TASK_REPLY_NONE || !t->reply))
         return "no reply, though it is finished";
     return NULL;
