@@ -394,6 +394,32 @@ const struct task *core_task(const struct core *core, uint64_t seq)
     return e ? e->task : NULL;
 }
 
+static const struct job *find_job(const struct core *core, const char *job_id)
+{
+    const struct job *job = NULL;
+
+    HASH_FIND_STR(core->jobs, job_id, job);
+    return job;
+}
+
+bool core_has_job(const struct core *core, const char *job_id)
+{
+    return find_job(core, job_id) != NULL;
+}
+
+bool core_can_cancel(const struct core *core, const char *job_id)
+{
+    const struct job *job = find_job(core, job_id);
+    const struct entry *e;
+
+    if (!job)
+        return false;
+    TAILQ_FOREACH (e, &job->entries, in_job)
+        if (e->task->state == TASK_RECEIVED || e->task->state == TASK_RUNNING)
+            return true;
+    return false;
+}
+
 bool core_may_spawn(const struct core *core, uint64_t seq)
 {
     const struct entry *e = entry_by_seq(core, seq);
@@ -447,8 +473,11 @@ void core_visit(const struct core *core, core_visit_fn fn, void *ctx)
 {
     const struct entry *e, *next;
 
-    HASH_ITER (by_seq, core->by_seq, e, next)
+    HASH_ITER (by_seq, core->by_seq, e, next) {
+        if (!task_is_open(e->task))
+            continue;
         fn(e->task, e->attempt.state == ATTEMPT_NONE ? 0 : e->attempt.started_ms,
            e->attempt.state == ATTEMPT_STOPPING, queue_is_quarantined(core->queue, e->task->job_id),
            e->progress.latest, ctx);
+    }
 }

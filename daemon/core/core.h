@@ -174,6 +174,10 @@ uint64_t core_deadline(const struct core *core);
 
 /* For carrying out commands: NULL if the message is gone. Borrowed until the next core_handle(). */
 const struct task *core_task(const struct core *core, uint64_t seq);
+/* Whether there are messages of this job here, in whatever state; and whether some of them wait or
+ * run, so that CORE_EV_CANCEL has something to stop. */
+bool core_has_job(const struct core *core, const char *job_id);
+bool core_can_cancel(const struct core *core, const char *job_id);
 /* Whether an attempt that was ordered by CORE_CMD_SPAWN is still to be started: it may have been
  * stopped before the order could be carried out. */
 bool core_may_spawn(const struct core *core, uint64_t seq);

@@ -26,10 +26,6 @@ static void add_task(const struct task *t, uint64_t started_ms, bool stopping, b
 {
     struct json *jobs = ctx, *job = json_object();
 
-    if (!task_is_open(t)) {
-        json_free(job);
-        return;
-    }
     json_add_str(job, "id", t->job_id);
     json_add_str(job, "message", t->id);
     json_add_str(job, "state", stopping ? "stopping" : task_state_name(t->state));
@@ -80,41 +76,22 @@ static void answer_status(const struct daemon *d, struct json *answer)
     json_add(answer, "jobs", jobs);
 }
 
-struct search {
-    const char *job_id;
-    bool found;
-};
-
-static void compare(const struct task *t, uint64_t started_ms, bool stopping, bool quarantined,
-                    const struct progress *progress, void *ctx)
-{
-    struct search *search = ctx;
-
-    (void)started_ms;
-    (void)stopping;
-    (void)quarantined;
-    (void)progress;
-    search->found |= str_eq(t->job_id, search->job_id) &&
-                     (t->state == TASK_RECEIVED || t->state == TASK_RUNNING);
-}
-
 static int answer_cancel(struct daemon *d, const struct json *request, struct json *answer,
                          struct err *err)
 {
-    struct search search = { .job_id = json_get_str(request, "job") };
-    const struct core_event ev = { .type = CORE_EV_CANCEL, .job_id = search.job_id };
+    const char *job_id = json_get_str(request, "job");
+    const struct core_event ev = { .type = CORE_EV_CANCEL, .job_id = job_id };
 
-    if (!search.job_id)
+    if (!job_id)
         return err_set(err, -EINVAL, "cancel wants the id of a job: {\"job\":\"job_...\"}");
-    core_visit(d->core, compare, &search);
-    if (!search.found)
+    if (!core_can_cancel(d->core, job_id))
         return err_set(err, -ENOENT,
                        "job '%.64s' has nothing that waits or runs here; 'nairid status' lists the "
                        "jobs that have",
-                       search.job_id);
-    log_notice("cancel", "job", search.job_id);
+                       job_id);
+    log_notice("cancel", "job", job_id);
     wire_run(d, &ev);
-    json_add_str(answer, "job", search.job_id);
+    json_add_str(answer, "job", job_id);
     return 0;
 }
 

@@ -252,30 +252,11 @@ static void on_signal(struct loop_signal *watcher, int signo, void *ctx)
     wire_run(d, signo == SIGQUIT ? &quit : &term);
 }
 
-struct wanted {
-    const char *job_id;
-    bool found;
-};
-
-static void compare_job(const struct task *task, uint64_t started_ms, bool stopping,
-                        bool quarantined, const struct progress *progress, void *ctx)
-{
-    struct wanted *wanted = ctx;
-
-    (void)started_ms;
-    (void)stopping;
-    (void)quarantined;
-    (void)progress;
-    wanted->found |= strcmp(task->job_id, wanted->job_id) == 0;
-}
-
 static int keep_workspace(const char *job_id, void *ctx)
 {
     const struct daemon *d = ctx;
-    struct wanted wanted = { .job_id = job_id };
 
-    core_visit(d->core, compare_job, &wanted);
-    return wanted.found;
+    return core_has_job(d->core, job_id);
 }
 
 static void on_sweep(struct loop_timer *timer, void *ctx)

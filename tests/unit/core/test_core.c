@@ -345,6 +345,23 @@ static void a_full_queue_leaves_messages_at_the_server_and_asks_again_later(void
     assert_non_null(find(w, CORE_CMD_INSERT, 0));
 }
 
+static void a_job_is_here_as_long_as_anything_of_it_is(void **state)
+{
+    struct world *w = *state;
+
+    assert_false(core_has_job(w->core, "a"));
+    begin(w, "a", "m1", 1);
+    assert_true(core_has_job(w->core, "a"));
+    assert_true(core_can_cancel(w->core, "a"));
+    assert_false(core_can_cancel(w->core, "b"));
+    ended(w, 1, "x"); /* the reply is on its way: nothing left to stop */
+    assert_true(core_has_job(w->core, "a"));
+    assert_false(core_can_cancel(w->core, "a"));
+    sent(w, 1, CORE_ANSWER_OK);
+    sent(w, 1, CORE_ANSWER_OK); /* the ack */
+    assert_false(core_has_job(w->core, "a"));
+}
+
 static void room(struct world *w, bool tight)
 {
     const struct core_event ev = { .type = CORE_EV_ROOM, .tight = tight };
@@ -1260,6 +1277,7 @@ int main(void)
         TEST(jobs_run_in_parallel_up_to_the_limit),
         TEST(a_full_queue_leaves_messages_at_the_server_and_asks_again_later),
         TEST(a_full_disk_leaves_new_messages_at_the_server_until_it_has_room),
+        TEST(a_job_is_here_as_long_as_anything_of_it_is),
         TEST(a_poll_that_was_given_up_brings_nothing),
         TEST(a_refused_reply_is_kept_and_acknowledged),
         TEST(a_reply_that_is_too_large_is_shortened_once_then_given_up),
