@@ -1,10 +1,14 @@
-/* The verbs of the admin socket. */
-#include "main/daemon.h"
+#include "main/admin.h"
 
 #include <errno.h>
 #include <unistd.h>
 
+#include "core/core.h"
 #include "loop/loop.h"
+#include "main/daemon.h"
+#include "main/notify.h"
+#include "main/wire.h"
+#include "spawner/spawner.h"
 #include "util/buf.h"
 #include "util/err.h"
 #include "util/json.h"

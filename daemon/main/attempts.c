@@ -1,6 +1,4 @@
-/* The shell side of running tasks: from a message to a plan and a child, from its output and end to
- * events. What a task prints passes the mask here, before anyone stores or sends it. */
-#include "main/daemon.h"
+#include "main/attempts.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -8,7 +6,11 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#include "core/core.h"
+#include "main/daemon.h"
 #include "main/policy.h"
+#include "main/reload.h"
+#include "main/wire.h"
 #include "runner/capture.h"
 #include "sandbox/plan.h"
 #include "util/err.h"

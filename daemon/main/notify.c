@@ -1,12 +1,12 @@
-#include "main/daemon.h"
+#include "main/notify.h"
 
 #include <systemd/sd-daemon.h>
 
 /* Without a service manager sd_notify(3) does nothing; with one, a lost message is its loss. */
 
-void notify_ready(const struct daemon *d)
+void notify_ready(const char *url)
 {
-    (void)sd_notifyf(0, "READY=1\nSTATUS=serving %s", d->settings.server_url);
+    (void)sd_notifyf(0, "READY=1\nSTATUS=serving %s", url);
 }
 
 void notify_stopping(void)

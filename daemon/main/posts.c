@@ -1,11 +1,13 @@
-/* Polls and posts: commands to requests, answers to events. */
-#include "main/daemon.h"
+#include "main/posts.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "main/daemon.h"
+#include "main/wire.h"
 #include "upstream/envelope.h"
+#include "upstream/upstream.h"
 #include "util/clock.h"
 #include "util/hash.h"
 #include "util/log.h"

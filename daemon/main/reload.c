@@ -1,6 +1,4 @@
-/* Settings, key and secrets as the running daemon has them: at the start, and on HUP anew, all or
- * nothing. */
-#include "main/daemon.h"
+#include "main/reload.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -8,8 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/core.h"
+#include "main/daemon.h"
 #include "main/policy.h"
+#include "main/wire.h"
 #include "runner/runner.h"
+#include "upstream/upstream.h"
 #include "util/cleanup.h"
 #include "util/err.h"
 #include "util/log.h"

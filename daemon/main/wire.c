@@ -1,5 +1,4 @@
-/* Joins the core to the shell: events in, commands out, nothing decided here. */
-#include "main/daemon.h"
+#include "main/wire.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -8,9 +7,17 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/turn.h"
 #include "loop/loop.h"
+#include "main/attempts.h"
+#include "main/daemon.h"
 #include "main/exitcode.h"
+#include "main/notify.h"
+#include "main/posts.h"
+#include "main/reload.h"
+#include "spawner/spawner.h"
 #include "store/store.h"
+#include "upstream/upstream.h"
 #include "util/clock.h"
 #include "util/err.h"
 #include "util/log.h"
@@ -131,7 +138,7 @@ static void act(struct daemon *d, const struct core_command *command)
         break;
     case CORE_CMD_READY:
         log_notice("ready", "url", d->settings.server_url, "agent", d->settings.agent_id);
-        notify_ready(d);
+        notify_ready(d->settings.server_url);
         break;
     case CORE_CMD_NOTE:
         log_note(d, command);

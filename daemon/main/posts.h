@@ -1,0 +1,14 @@
+/* posts.h - polls and posts: commands to requests, answers to events. */
+#pragma once
+#include "core/core.h"
+#include <stdint.h>
+
+struct daemon;
+struct posts;
+
+struct posts *posts_new(struct daemon *d);
+void posts_free(struct posts *p);
+/* seq: the number of the poll; wait_ms 0: a plain one. */
+void posts_poll(struct posts *p, uint64_t seq, uint32_t wait_ms);
+/* seq: the message that the post is about. */
+void posts_send(struct posts *p, uint64_t seq, enum core_post what);
