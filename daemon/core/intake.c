@@ -225,13 +225,15 @@ static bool is_to_be_left(struct core *core, const struct task *task)
 /* What is to be sent with each post for the job from now on; kept for the posts after a restart. */
 static void set_fence(struct core *core, struct job *job, uint64_t fence)
 {
+    bool retaken = job->fence != 0;
     struct entry *e;
 
     if (fence == 0 || fence == job->fence)
         return;
-    core->link.unsure = core->link.unsure || job->fence != 0;
+    core->link.unsure = core->link.unsure || retaken;
     job->fence = fence;
     TAILQ_FOREACH (e, &job->entries, in_job) {
+        e->retaken = e->retaken || retaken;
         if (e->ghost || !task_is_open(e->task) || e->task->fence == fence)
             continue;
         e->task->fence = fence;

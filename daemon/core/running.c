@@ -18,6 +18,7 @@ static struct entry *entry_of(const struct core *core, const struct task *t)
 /* Whether the attempt that begins goes on with a session. */
 static void resume(struct core *core, struct entry *e)
 {
+    e->retaken = false;
     e->sessions_named = 0;
     e->session_refused = false;
     e->resumed = session_of(core, e->task->job_id) != NULL;
@@ -198,6 +199,7 @@ static void begin_anew(struct core *core, struct entry *e)
               "the program doesn't find the job's session any more; the message is run again "
               "without it");
     session_forget(core, e->job->id);
+    core->link.unsure = core->link.unsure || e->retaken; /* it may be answered by now */
     e->task->anew = true;
     release(core, e);
 }

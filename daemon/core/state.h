@@ -47,6 +47,7 @@ struct entry {
     bool ghost; /* acknowledged earlier, listed again: only the ack is repeated, nothing stored */
     bool processing_due;
     bool resumed;            /* the attempt goes on with the job's session */
+    bool retaken;            /* since it began the lease was lost, and is ours again */
     bool session_refused;    /* the attempt named one that was ignored: said once */
     uint32_t sessions_named; /* by the attempt, and taken */
     uint64_t listed;         /* number of the last poll that listed it */

@@ -65,17 +65,24 @@ struct pending {
     unsigned listed;
     struct conversation as[JOBS];
     bool started, killed; /* CHILD */
+    bool resumed, final;  /* CHILD: it was given a session; its result was taken note of */
 };
 struct row {
     bool used;
     struct task task;
 };
+/* What a journal holds. */
+struct image {
+    struct row rows[MESSAGES];
+    char sessions[JOBS][8]; /* "": none */
+};
 struct side {
     struct core *core; /* NULL: stopped for good */
     struct turn *turn;
     struct core_options options;
-    struct row disk[MESSAGES], batch[MESSAGES], writing[MESSAGES]; /* committed; with all turns */
-    unsigned cuts[MESSAGES]; /* how often a crash found it running */
+    struct image disk, batch, writing; /* committed; with all turns */
+    unsigned cuts[MESSAGES];           /* how often a crash found it running */
+    uint64_t fences[MESSAGES];         /* known when its last attempt was ordered */
     struct pending pending[64];
     size_t pending_count;
     bool live;   /* its lease */
@@ -95,7 +102,7 @@ struct life {
     bool leases;
     bool calm;
     struct tally {
-        unsigned crashes, faults, stops, losses, refusals;
+        unsigned crashes, faults, stops, losses, refusals, anew;
     } tally;
 };
 
@@ -131,7 +138,7 @@ static bool is_settled(const struct message *m)
 static void write_row(struct life *l, struct side *s, const struct task *t)
 {
     unsigned i = index_of(t->id);
-    struct row *row = &s->batch[i];
+    struct row *row = &s->batch.rows[i];
 
     if (t->state == TASK_FINISHED && t->reply && strstr(t->reply, "was interrupted"))
         assert_true(s->cuts[i] >= ATTEMPTS_MAX); /* a stop of ours costs no attempt */
@@ -141,12 +148,24 @@ static void write_row(struct life *l, struct side *s, const struct task *t)
     row->task.job_id = job_of(l, i)->id;
 }
 
+static void store_session(struct side *s, const struct core_command *c)
+{
+    char *place = s->batch.sessions[index_of(c->job_id)];
+
+    assert_true(c->session || place[0]);
+    (void)snprintf(place, sizeof s->batch.sessions[0], "%s", c->session ? c->session : "");
+}
+
 static void store(struct life *l, struct side *s, const struct core_command *c)
 {
-    struct row *row = c->task ? &s->batch[index_of(c->task->id)] : NULL;
+    struct row *row = c->task ? &s->batch.rows[index_of(c->task->id)] : NULL;
 
-    if (c->type == CORE_CMD_PURGE || c->type == CORE_CMD_SESSION)
+    if (c->type == CORE_CMD_PURGE)
         return;
+    if (c->type == CORE_CMD_SESSION) {
+        store_session(s, c);
+        return;
+    }
     assert_int_equal(row->used,
                      c->type != CORE_CMD_INSERT); /* else the journal refuses the batch */
     if (c->type == CORE_CMD_DELETE)
@@ -188,10 +207,12 @@ static void check_spawn(struct life *l, struct side *s, uint64_t seq)
     const struct task *t = core_task(s->core, seq);
     unsigned index = index_of(t->id), running = 0;
     const struct conversation *job = job_of(l, index);
-    bool holds = core_fence(s->core, seq) == job->fence && job->holder == (unsigned)(s - l->sides);
+    const char *session = core_session(s->core, seq);
+    bool holds = s->fences[index] == job->fence && job->holder == (unsigned)(s - l->sides);
 
-    assert_true(s->disk[index].used); /* stored before it acts */
-    assert_int_equal(s->disk[index].task.state, TASK_RUNNING);
+    assert_true(s->disk.rows[index].used); /* stored before it acts */
+    assert_int_equal(s->disk.rows[index].task.state, TASK_RUNNING);
+    assert_string_equal(session ? session : "", s->disk.sessions[l->messages[index].job]);
     for (size_t i = 0; i < s->pending_count; i++) {
         const struct task *other =
             s->pending[i].kind == PENDING_CHILD ? core_task(s->core, s->pending[i].seq) : NULL;
@@ -204,7 +225,7 @@ static void check_spawn(struct life *l, struct side *s, uint64_t seq)
     for (unsigned i = 0; i < index; i++)
         if (holds && l->messages[i].job == l->messages[index].job)
             assert_true(is_settled(&l->messages[i]) ||
-                        (s->disk[i].used && s->disk[i].task.state >= TASK_FINISHED));
+                        (s->disk.rows[i].used && s->disk.rows[i].task.state >= TASK_FINISHED));
     if (holds)
         assert_false(is_settled(&l->messages[index]));
 }
@@ -217,7 +238,7 @@ static void spawn(struct life *l, struct side *s, uint64_t seq)
 
     if (core_may_spawn(s->core, seq)) {
         check_spawn(l, s, seq);
-        add_pending(s, PENDING_CHILD, seq);
+        add_pending(s, PENDING_CHILD, seq)->resumed = core_session(s->core, seq) != NULL;
         return;
     }
     core_handle(s->core, &unstarted, &l->now, &commands);
@@ -274,6 +295,11 @@ static void act(struct life *l, struct side *s, const struct core_command *c)
     }
 }
 
+static void note_order(struct side *s, uint64_t seq)
+{
+    s->fences[index_of(core_task(s->core, seq)->id)] = core_fence(s->core, seq);
+}
+
 static void give(struct life *l, struct side *s, const struct core_event *ev)
 {
     struct core_commands commands = { 0 };
@@ -283,6 +309,8 @@ static void give(struct life *l, struct side *s, const struct core_event *ev)
     for (size_t i = 0; i < commands.len; i++) {
         if (core_command_is_storing(commands.items[i].type))
             store(l, s, &commands.items[i]);
+        if (commands.items[i].type == CORE_CMD_SPAWN)
+            note_order(s, commands.items[i].seq);
         turn_add(s->turn, &commands.items[i]);
     }
     core_commands_done(&commands);
@@ -296,7 +324,7 @@ static void end_turn(struct life *l, struct side *s)
     do {
         acted = false;
         if (turn_end(s->turn)) {
-            memcpy(s->writing, s->batch, sizeof s->writing);
+            s->writing = s->batch;
             add_pending(s, PENDING_COMMIT, 0);
         }
         while (!s->exited && turn_take(s->turn, &c)) {
@@ -318,6 +346,7 @@ static struct task *restored(const struct task *from)
                         .reply_kind = from->reply_kind,
                         .shortened = from->shortened,
                         .cancelled = from->cancelled,
+                        .anew = from->anew,
                         .id = mem_strdup(from->id),
                         .ack_id = mem_strdup(from->id),
                         .job_id = mem_strdup(from->job_id),
@@ -333,18 +362,21 @@ static void start(struct life *l, struct side *s)
     uint64_t last = 0;
 
     for (unsigned i = 0; i < MESSAGES; i++)
-        if (s->disk[i].used && s->disk[i].task.seq > last)
-            last = s->disk[i].task.seq;
+        if (s->disk.rows[i].used && s->disk.rows[i].task.seq > last)
+            last = s->disk.rows[i].task.seq;
     s->core = core_new(&s->options, last);
     s->turn = turn_new();
     for (uint64_t seq = 1; seq <= last; seq++)
         for (unsigned i = 0; i < MESSAGES; i++)
-            if (s->disk[i].used && s->disk[i].task.seq == seq &&
-                s->disk[i].task.state != TASK_ACKED)
-                core_restore(s->core, restored(&s->disk[i].task));
+            if (s->disk.rows[i].used && s->disk.rows[i].task.seq == seq &&
+                s->disk.rows[i].task.state != TASK_ACKED)
+                core_restore(s->core, restored(&s->disk.rows[i].task));
     for (unsigned i = 0; i < MESSAGES; i++)
-        if (s->disk[i].used && s->disk[i].task.state == TASK_ACKED)
-            core_restore_tombstone(s->core, l->messages[i].id, s->disk[i].task.updated_ms);
+        if (s->disk.rows[i].used && s->disk.rows[i].task.state == TASK_ACKED)
+            core_restore_tombstone(s->core, l->messages[i].id, s->disk.rows[i].task.updated_ms);
+    for (unsigned j = 0; j < JOBS; j++)
+        core_restore_session(s->core, l->jobs[j].id, s->options.runner, s->disk.sessions[j],
+                             l->now.wall_ms);
     s->exited = s->asked_to_stop = s->listed = false;
     give(l, s, &ev);
     end_turn(l, s);
@@ -356,10 +388,10 @@ static void restart(struct life *l, struct side *s)
     size_t at = find_pending(s, PENDING_COMMIT, 0);
 
     if (at < s->pending_count && (s->exited || draw(l, 2) == 0))
-        memcpy(s->disk, s->writing, sizeof s->disk);
-    memcpy(s->batch, s->disk, sizeof s->batch);
+        s->disk = s->writing;
+    s->batch = s->disk;
     for (unsigned i = 0; i < MESSAGES; i++)
-        s->cuts[i] += s->disk[i].used && s->disk[i].task.state == TASK_RUNNING;
+        s->cuts[i] += s->disk.rows[i].used && s->disk.rows[i].task.state == TASK_RUNNING;
     s->pending_count = 0;
     core_free(s->core);
     turn_free(s->turn);
@@ -511,7 +543,7 @@ static enum core_answer carry_out(struct life *l, struct side *s, const struct p
     unsigned index = index_of(t->id);
     struct message *m = &l->messages[index];
     struct conversation *job = job_of(l, index);
-    const struct row *row = &s->disk[index];
+    const struct row *row = &s->disk.rows[index];
 
     s->live = true;
     if (p->post == CORE_POST_REPLY) {
@@ -550,32 +582,90 @@ static void answer_post(struct life *l, struct side *s, const struct pending *p)
 
 /* ---- tasks ---- */
 
+struct search {
+    uint64_t seq;
+    bool stopping;
+};
+
+static void look_at(const struct task *t, uint64_t started_ms, bool stopping, bool quarantined,
+                    const struct progress *progress, void *ctx)
+{
+    struct search *search = ctx;
+
+    (void)started_ms;
+    (void)quarantined;
+    (void)progress;
+    if (t->seq == search->seq)
+        search->stopping = stopping;
+}
+
+/* One of the things that a program prints. */
+static void speak(struct life *l, struct side *s, struct pending *p)
+{
+    static const enum core_event_type words[] = { CORE_EV_PROGRESS, CORE_EV_PROGRESS,
+                                                  CORE_EV_SESSION, CORE_EV_FINAL,
+                                                  CORE_EV_OVERFLOW };
+    const struct progress progress = { .text = "line" };
+    struct search search = { .seq = p->seq };
+    char session[8];
+    const struct core_event ev = { .type = words[draw(l, ARRAY_SIZE(words))],
+                                   .seq = p->seq,
+                                   .progress = &progress,
+                                   .session = session };
+
+    (void)snprintf(session, sizeof session, "s%u", draw(l, 4));
+    core_visit(s->core, look_at, &search);
+    p->final = p->final || (ev.type == CORE_EV_FINAL && !search.stopping);
+    give(l, s, &ev);
+}
+
+/* A result that was seen before anything ended the program is the answer. */
+static void check_result(const struct side *s, uint64_t seq)
+{
+    const struct task *t = core_task(s->core, seq);
+
+    if (t && t->state != TASK_GONE && !t->cancelled)
+        assert_true(t->state == TASK_FINISHED && t->reply_kind == TASK_REPLY_ASSISTANT);
+}
+
+static void end_child(struct life *l, struct side *s, struct pending p)
+{
+    struct ending ending = { .ok = true, .text = "answer", .stderr_tail = "" };
+    const struct core_event ev = { .type = CORE_EV_ENDED, .seq = p.seq, .ending = &ending };
+    uint32_t way = draw(l, 100);
+
+    if (p.final) {
+        ending.final = true;
+        ending.status = way % 2 ? 15 : (int)way << 8;
+    } else if (!p.started && way < 20) {
+        ending = (struct ending){ .failed_to_start = true, .start_error = "no" };
+    } else if (p.killed || way < 40) {
+        ending = (struct ending){ .status = 15, .stderr_tail = "" };
+    } else if (way < 80) { /* with a session or without one */
+        ending = (struct ending){ .final = true, .session_gone = true, .stderr_tail = "" };
+    }
+    l->tally.anew += ending.session_gone && p.resumed;
+    ending.stuck = chance(l, 1);
+    give(l, s, &ev);
+    if (p.final)
+        check_result(s, p.seq);
+}
+
 static void turn_child(struct life *l, struct side *s, size_t at)
 {
-    struct pending *p = &s->pending[at];
-    const struct progress progress = { .text = "line" };
-    struct core_event ev = { .type = CORE_EV_STARTED, .seq = p->seq, .progress = &progress };
-    struct ending ending = { .ok = true, .text = "answer", .stderr_tail = "" };
+    struct pending *p = &s->pending[at], ended;
+    const struct core_event began = { .type = CORE_EV_STARTED, .seq = p->seq };
 
     if (!p->started && !p->killed && draw(l, 100) < 80) {
         p->started = true;
-        give(l, s, &ev);
-        return;
+        give(l, s, &began);
+    } else if (draw(l, 100) < (p->started ? 50 : 10)) { /* it may overtake the start */
+        speak(l, s, p);
+    } else {
+        ended = *p;
+        drop_pending(s, at);
+        end_child(l, s, ended);
     }
-    if (p->started && draw(l, 100) < 30) {
-        ev.type = draw(l, 10) == 0 ? CORE_EV_OVERFLOW : CORE_EV_PROGRESS;
-        give(l, s, &ev);
-        return;
-    }
-    if (!p->started && draw(l, 100) < 20)
-        ending = (struct ending){ .failed_to_start = true, .start_error = "no" };
-    else if (p->killed || draw(l, 100) < 20)
-        ending = (struct ending){ .status = 15, .stderr_tail = "" };
-    ending.stuck = chance(l, 1);
-    ev.type = CORE_EV_ENDED;
-    ev.ending = &ending;
-    drop_pending(s, at);
-    give(l, s, &ev);
 }
 
 /* ---- time ---- */
@@ -611,7 +701,7 @@ static void step(struct life *l, struct side *s)
         answer_post(l, s, &p);
     } else {
         drop_pending(s, i);
-        memcpy(s->disk, s->writing, sizeof s->disk);
+        s->disk = s->writing;
         turn_committed(s->turn);
     }
 }
@@ -645,6 +735,8 @@ static const struct core_options usual = {
     .task_idle_timeout_ms = 600000,
     .reply_limit_bytes = 1 << 18,
     .journal_retention_s = 1 << 30,
+    .workspace_retention_s = 1 << 30,
+    .runner = "claude",
     .program = "worker",
 };
 
@@ -729,10 +821,10 @@ static void every_life_ends_with_one_reply_to_each_message(void **state)
     for (last_seed = 1; last_seed <= SEEDS; last_seed++)
         live(last_seed, &sum);
     print_message("%d lives: %u crashes, %u faults of the server, %u words of operators, %u jobs "
-                  "taken over, %u replies refused\n",
-                  SEEDS, sum.crashes, sum.faults, sum.stops, sum.losses, sum.refusals);
+                  "taken over, %u replies refused, %u sessions gone\n",
+                  SEEDS, sum.crashes, sum.faults, sum.stops, sum.losses, sum.refusals, sum.anew);
     assert_true(sum.crashes > SEEDS && sum.faults > SEEDS && sum.stops > SEEDS);
-    assert_true(sum.losses > SEEDS / 10 && sum.refusals > SEEDS / 10);
+    assert_true(sum.losses > SEEDS / 10 && sum.refusals > SEEDS / 10 && sum.anew > SEEDS / 30);
 }
 
 int main(void)

@@ -141,6 +141,13 @@ static void cancel(struct world *w, const char *job)
     handle(w, &ev);
 }
 
+static void polled(struct world *w)
+{
+    const struct core_event ev = { .type = CORE_EV_POLLED, .seq = w->poll, .waited = true };
+
+    handle(w, &ev);
+}
+
 static void later(struct world *w, uint64_t ms)
 {
     w->now.mono_ms += ms;
@@ -716,6 +723,44 @@ static void a_session_gone_that_none_was_given_is_an_ordinary_error(void **state
     assert_string_equal(core_task(w->core, 1)->reply, "No conversation found");
 }
 
+/* A message whose lease was lost and taken again while it ran, and whose session is gone then. */
+static void be_gone_after_a_lost_lease(struct world *w)
+{
+    const struct core_event again = {
+        .type = CORE_EV_JOB, .seq = w->poll, .job_id = "j", .fence = 7
+    };
+
+    core_restore_session(w->core, "j", "claude", "s1", w->now.wall_ms);
+    begin_leased(w);
+    handle(w, &again);
+    polled(w);
+    polled(w); /* the plain one, which may be over before the attempt is */
+    gone(w, 1);
+    assert_null(find(w, CORE_CMD_SPAWN)); /* another daemon may have answered it */
+    later(w, 1000);
+    assert_int_equal(find(w, CORE_CMD_POLL)->wait_ms, 0);
+}
+
+static void it_begins_anew_only_if_it_is_still_ours(void **state)
+{
+    struct world *w = *state;
+
+    be_gone_after_a_lost_lease(w);
+    arrive(w, "j", "m1");
+    polled(w);
+    assert_int_equal(find(w, CORE_CMD_SPAWN)->seq, 1);
+}
+
+static void what_another_daemon_answered_does_not_begin_anew(void **state)
+{
+    struct world *w = *state;
+
+    be_gone_after_a_lost_lease(w);
+    polled(w);
+    assert_null(find(w, CORE_CMD_SPAWN));
+    assert_string_equal(find(w, CORE_CMD_DELETE)->task->id, "m1");
+}
+
 static void a_stop_of_ours_is_not_the_sessions_end(void **state)
 {
     struct world *w = *state;
@@ -803,6 +848,8 @@ int main(void)
         TEST(it_begins_anew_once_and_never_in_a_circle),
         TEST(a_second_session_that_is_gone_is_an_error_of_that_message),
         TEST(a_session_gone_that_none_was_given_is_an_ordinary_error),
+        TEST(it_begins_anew_only_if_it_is_still_ours),
+        TEST(what_another_daemon_answered_does_not_begin_anew),
         TEST(a_stop_of_ours_is_not_the_sessions_end),
         TEST(a_stuck_process_ends_the_conversation_even_so),
         TEST(a_result_beats_session_gone),
