@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <ev.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,8 @@
 #include "util/clock.h"
 #include "util/err.h"
 #include "util/mem.h"
+
+static const double AGAIN_S = 0.1;
 
 struct loop {
     struct ev_loop *ev;
@@ -24,6 +27,7 @@ struct loop_fd {
     struct loop *loop;
     ev_io io;
     ev_timer feed;
+    ev_timer again;
     unsigned fed;
     loop_fd_fn fn;
     void *ctx;
@@ -147,12 +151,25 @@ static void on_io(struct ev_loop *ev, ev_io *w, int revents)
     unsigned events =
         ((revents & EV_READ) ? LOOP_READ : 0U) | ((revents & EV_WRITE) ? LOOP_WRITE : 0U);
 
-    (void)ev;
-    /* EV_ERROR: the descriptor is bad (libev stopped the watcher). Both events make the owner
-     * try it and see the error himself. */
+    /* EV_ERROR: libev stopped the watcher, as the kernel didn't take it. It may just have no
+     * memory, then we try again. Is the descriptor bad, both events make the owner see that
+     * himself. */
+    if ((revents & EV_ERROR) && fcntl(w->fd, F_GETFD) >= 0) {
+        ev_timer_set(&watcher->again, AGAIN_S, 0.);
+        ev_timer_start(ev, &watcher->again);
+        return;
+    }
     if (revents & EV_ERROR)
         events = LOOP_READ | LOOP_WRITE;
     watcher->fn(watcher, events, watcher->ctx);
+}
+
+static void on_again(struct ev_loop *ev, ev_timer *w, int revents)
+{
+    struct loop_fd *watcher = w->data;
+
+    (void)revents;
+    ev_io_start(ev, &watcher->io);
 }
 
 static void on_feed(struct ev_loop *ev, ev_timer *w, int revents)
@@ -174,7 +191,9 @@ struct loop_fd *loop_fd_new(struct loop *loop, int fd, unsigned events, loop_fd_
     *watcher = (struct loop_fd){ .loop = loop, .fn = fn, .ctx = ctx };
     ev_io_init(&watcher->io, on_io, fd, events_to_ev(events));
     ev_timer_init(&watcher->feed, on_feed, 0., 0.);
+    ev_timer_init(&watcher->again, on_again, 0., 0.);
     watcher->io.data = watcher;
+    watcher->again.data = watcher;
     watcher->feed.data = watcher;
     if (events)
         ev_io_start(loop->ev, &watcher->io);
@@ -189,6 +208,7 @@ void loop_fd_set(struct loop_fd *watcher, unsigned events)
     if (ev_is_active(&watcher->io) &&
         (watcher->io.events & (EV_READ | EV_WRITE)) == events_to_ev(events))
         return;
+    ev_timer_stop(ev, &watcher->again);
     ev_io_stop(ev, &watcher->io);
     ev_io_set(&watcher->io, watcher->io.fd, events_to_ev(events));
     if (events)
@@ -212,6 +232,7 @@ void loop_fd_free(struct loop_fd *watcher)
         return;
     ev_io_stop(watcher->loop->ev, &watcher->io);
     ev_timer_stop(watcher->loop->ev, &watcher->feed);
+    ev_timer_stop(watcher->loop->ev, &watcher->again);
     watcher->loop->watchers--;
     free(watcher);
 }
