@@ -65,8 +65,9 @@ static int read_plan(int fd, struct plan **ret_plan, struct err *err)
     ssize_t n;
     int r;
 
-    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size <= 0 ||
-        st.st_size > PLAN_BYTES_MAX)
+    if (fd >= 0 && fstat(fd, &st) < 0)
+        return err_set(err, -errno, "look at the plan of a task: %s", strerror(errno));
+    if (fd < 0 || !S_ISREG(st.st_mode) || st.st_size <= 0 || st.st_size > PLAN_BYTES_MAX)
         return err_set(err, -EINVAL, "the order to start a task came without a plan");
     bytes = mem_alloc((size_t)st.st_size);
     do
@@ -74,6 +75,8 @@ static int read_plan(int fd, struct plan **ret_plan, struct err *err)
     while (n < 0 && errno == EINTR);
     if (n == st.st_size)
         r = plan_decode(bytes, (size_t)n, ret_plan, err);
+    else if (n < 0)
+        r = err_set(err, -errno, "read the plan of a task: %s", strerror(errno));
     else
         r = err_set(err, -EIO, "the plan of a task can't be read");
     secret_wipe(bytes, (size_t)st.st_size); /* the environment is among it */
