@@ -94,6 +94,7 @@ static int try_task(const struct settings *s, struct err *err)
 {
     struct trial trial;
 
+    trial_tidy(s->state_dir); /* the journal's lock is ours, so are they */
     trial_run(s, s->state_dir, NULL, &trial);
     if (trial_verdict(s, &trial, err) == 0)
         return EX_OK;

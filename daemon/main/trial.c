@@ -1,6 +1,8 @@
 #include "main/trial.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +17,7 @@
 #include "spawner/spawner.h"
 #include "util/buf.h"
 #include "util/mem.h"
+#include "util/str.h"
 #include "util/utf8.h"
 #include "workspace/workspace.h"
 
@@ -25,6 +28,8 @@ enum {
     NOT_FOUND = 3, /* how the probe says it */
     NO_VERSION = 4,
 };
+
+#define NAME_BEGIN "nairid-trial-"
 
 /* Looks its first argument up as execvp(3) would; asks it for its version if there is a second. */
 #define PROBE                                                                                      \
@@ -159,7 +164,7 @@ static bool is_own(const char *program)
 void trial_run(const struct settings *s, const char *dir, const char *version_option,
                struct trial *ret_trial)
 {
-    AUTO_FREE char *workspace = mem_printf("%s/nairid-trial-XXXXXX", dir);
+    AUTO_FREE char *workspace = mem_printf("%s/" NAME_BEGIN "XXXXXX", dir);
     CLEANUP_PTR(plan_free) struct plan *plan = NULL;
     struct session session = { .trial = ret_trial };
 
@@ -176,6 +181,18 @@ void trial_run(const struct settings *s, const char *dir, const char *version_op
     loop_free(session.loop);
     buf_done(&session.said);
     (void)rmdir(workspace); /* the probe wrote nothing */
+}
+
+void trial_tidy(const char *dir)
+{
+    DIR *listing = opendir(dir);
+    const struct dirent *entry;
+
+    while (listing && (entry = readdir(listing)))
+        if (str_starts_with(entry->d_name, NAME_BEGIN))
+            (void)unlinkat(dirfd(listing), entry->d_name, AT_REMOVEDIR); /* else the next time */
+    if (listing)
+        (void)closedir(listing); /* it was only read */
 }
 
 int trial_verdict(const struct settings *s, const struct trial *t, struct err *err)

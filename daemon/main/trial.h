@@ -26,5 +26,7 @@ struct trial {
  * again. Forks a spawner, so call it before any thread, and waits for it to be gone. */
 void trial_run(const struct settings *s, const char *dir, const char *version_option,
                struct trial *ret_trial);
+/* Removes the workspaces of trials in dir that were cut short. Only where nobody else tries. */
+void trial_tidy(const char *dir);
 /* What it came to for the daemon: 0, or a negative errno with a sentence. */
 int trial_verdict(const struct settings *s, const struct trial *t, struct err *err);
