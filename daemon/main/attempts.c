@@ -126,6 +126,7 @@ static int make_plan(const struct settings *s, const struct task *t, struct runn
     policy.workspace_read_only = start->workspace_read_only;
     policy.home = home;
     policy.brief = start->brief;
+    policy.stdout_file = start->stdout_file;
     policy.argv = &start->argv;
     policy.env = &start->env;
     return plan_make(&policy, ret_plan, err);

@@ -135,7 +135,7 @@ static int prepare(const struct settings *settings, const struct runner_turn *tu
 {
     const struct task *task = turn->task;
     bool is_asked = task->mode == TASK_MODE_ASK;
-    struct runner_start start = { .workspace_read_only = is_asked };
+    struct runner_start start = { .workspace_read_only = is_asked, .stdout_file = true };
 
     if (!task->prompt || task->prompt[strspn(task->prompt, " \t\r\n")] == '\0')
         return err_set(err, -EINVAL, "the message is empty, which Claude Code doesn't take");

@@ -31,6 +31,9 @@ struct runner_start {
     size_t input_len;
     char *brief; /* text shown to the program as the file RUNNER_BRIEF_PATH, read-only; NULL none */
     bool workspace_read_only;
+    /* The program doesn't wait until all it wrote to a pipe is read before it ends: it gets a file
+     * as its standard output, which is passed on from there. */
+    bool stdout_file;
 };
 
 enum runner_event_type {

@@ -14,7 +14,12 @@
 #include <unistd.h>
 
 #include "sandbox/plan.h"
+#include "sandbox/relay.h"
 
+enum {
+    RELAY_BUSY_MS = 10,  /* how often a file is looked at that grows */
+    RELAY_QUIET_MS = 100 /* and one that doesn't */
+};
 enum { PROCESS_1 = 1 }; /* counts among the user's processes, not among the program's */
 
 /* A failed send needs no answer: the caller is gone then, and so are we with the next poll. */
@@ -178,25 +183,54 @@ static bool obey(int control, pid_t program)
     return true;
 }
 
-_Noreturn static void watch(int control, int signals, pid_t program)
+static void report_end(int control, int status)
+{
+    const struct apply_report report = { .kind = APPLY_ENDED,
+                                         .status = status,
+                                         .max_rss_bytes = peak_rss() };
+
+    send_report(control, &report);
+}
+
+/* All that the program left in its file, as fast as it is read; then there is no more. */
+static void relay_rest(struct relay *relay, int control, pid_t program)
 {
     struct pollfd fds[] = { { .fd = control, .events = POLLIN },
-                            { .fd = signals, .events = POLLIN } };
+                            { .fd = relay->out, .events = POLLOUT } };
+
+    while (relay_pass(relay))
+        if (poll(fds, ARRAY_SIZE(fds), -1) > 0 && fds[0].revents && !obey(control, program))
+            return;
+}
+
+/* Waits for news; a file has none to give, so it is looked at, more often while it grows. */
+static void wait_for_news(struct pollfd fds[3], struct relay *relay)
+{
+    off_t before = relay->at;
+    bool full = relay->out >= 0 && relay_pass(relay);
+    int wait_ms = relay->at != before ? RELAY_BUSY_MS : RELAY_QUIET_MS;
+
+    fds[2].fd = full ? relay->out : -1;
+    if (poll(fds, 3, relay->out < 0 || full ? -1 : wait_ms) < 0)
+        fds[0].revents = fds[1].revents = 0; /* every signal is blocked: only a debugger's stop */
+}
+
+_Noreturn static void watch(int control, int signals, pid_t program, struct relay *relay)
+{
+    struct pollfd fds[] = { { .fd = control, .events = POLLIN },
+                            { .fd = signals, .events = POLLIN },
+                            { .fd = -1, .events = POLLOUT } };
     int status = 0;
 
     for (;;) {
-        if (poll(fds, ARRAY_SIZE(fds), -1) < 0)
-            continue; /* every signal is blocked: only the debugger's stop comes here */
+        wait_for_news(fds, relay);
         if (fds[1].revents) {
             struct signalfd_siginfo info;
 
             /* The news is that there is some; what it is, waitpid(2) knows better. */
             if (read(signals, &info, sizeof info) > 0 && reap(program, &status)) {
-                const struct apply_report report = { .kind = APPLY_ENDED,
-                                                     .status = status,
-                                                     .max_rss_bytes = peak_rss() };
-
-                send_report(control, &report);
+                relay_rest(relay, control, program);
+                report_end(control, status);
                 _exit(0);
             }
         }
@@ -226,23 +260,33 @@ static void await_exec(int result, int control)
 
 _Noreturn void init_run(const struct plan *plan, const int stdio[3], int control)
 {
-    int result[2], signals;
+    int result[2], signals, places[3] = { stdio[0], stdio[1], stdio[2] };
+    struct relay relay = { .file = -1, .out = -1 };
     sigset_t all;
     pid_t program;
+    int r = 0;
 
     (void)sigfillset(&all);
     (void)sigprocmask(SIG_SETMASK, &all, NULL); /* can't fail with these arguments */
     signals = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
     if (signals < 0 || pipe2(result, O_CLOEXEC) < 0)
         init_fail(control, APPLY_INIT, 0, -errno);
+    if (plan->stdout_file)
+        r = relay_open(&relay, "/tmp", stdio[1]);
+    if (r < 0)
+        init_fail(control, APPLY_STDIO, 0, r);
+    if (plan->stdout_file)
+        places[1] = relay.file;
     program = _Fork();
     if (program < 0)
         init_fail(control, APPLY_INIT, 0, -errno);
     if (program == 0)
-        be_program(plan, stdio, result[1]);
+        be_program(plan, places, result[1]);
     (void)close(result[1]);
     for (int i = 0; i < 3; i++)
-        (void)close(stdio[i]); /* the other end must see EOF when the program is done with them */
+        if (stdio[i] != relay.out)
+            (void)close(
+                stdio[i]); /* the other end must see EOF when the program is done with them */
     await_exec(result[0], control);
-    watch(control, signals, program);
+    watch(control, signals, program, &relay);
 }

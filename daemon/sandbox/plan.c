@@ -467,6 +467,7 @@ static int fill(struct plan *p, const struct plan_policy *policy, struct err *er
     if (r < 0)
         return r;
     p->network = policy->network;
+    p->stdout_file = policy->stdout_file;
     p->as_root = policy->uid == 0;
     p->outer_uid = p->as_root ? policy->task_uid : policy->uid;
     p->memory_bytes = policy->memory_bytes;

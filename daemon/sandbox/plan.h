@@ -43,6 +43,7 @@ struct plan_policy {
         *workspace; /* host directory shown at /workspace, writable unless workspace_read_only */
     bool workspace_read_only;
     const char *home;        /* host directory shown at /home/agent; NULL: a private empty one */
+    bool stdout_file;        /* see sandbox/relay.h */
     const char *brief;       /* text shown as the file PLAN_BRIEF; NULL: none */
     const struct strv *argv; /* the program (a path, or a name looked up in the sandbox's PATH) and
                                 its arguments */
@@ -106,8 +107,9 @@ struct plan_rule {
 struct plan {
     enum plan_profile profile;
     enum plan_network network;
-    bool as_root;    /* the root way: ids are mapped by a spawner that is uid 0 */
-    uid_t outer_uid; /* the host uid behind PLAN_INNER_ID; never 0 */
+    bool stdout_file; /* the program's standard output is a file, which process 1 passes on */
+    bool as_root;     /* the root way: ids are mapped by a spawner that is uid 0 */
+    uid_t outer_uid;  /* the host uid behind PLAN_INNER_ID; never 0 */
     uint64_t memory_bytes, disk_bytes;
     uint32_t pids, files, cpu_percent;
     struct plan_step *steps;

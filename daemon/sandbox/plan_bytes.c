@@ -9,7 +9,7 @@
 #include "util/err.h"
 #include "util/mem.h"
 
-static const uint32_t magic = 0x4e504c31; /* "NPL1" */
+static const uint32_t magic = 0x4e504c32; /* "NPL2" */
 
 static void put_u32(struct buf *b, uint32_t n)
 {
@@ -41,6 +41,7 @@ void plan_encode(const struct plan *p, struct buf *b)
     put_u32(b, magic);
     put_u32(b, p->profile);
     put_u32(b, p->network);
+    put_u32(b, p->stdout_file);
     put_u32(b, p->as_root);
     put_u32(b, p->outer_uid);
     put_u64(b, p->memory_bytes);
@@ -185,6 +186,7 @@ static void get_plan(struct reader *r, struct plan *p)
         r->bad = true;
     p->profile = get_u32(r, PLAN_PROFILE_COUNT - 1);
     p->network = get_u32(r, PLAN_NETWORK_HOST);
+    p->stdout_file = get_u32(r, 1);
     p->as_root = get_u32(r, 1);
     p->outer_uid = get_u32(r, UINT32_MAX);
     p->memory_bytes = get_u64(r);
