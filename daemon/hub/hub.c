@@ -379,7 +379,8 @@ static void on_stop_timer(struct loop_timer *timer, void *ctx)
 
 /* ---- life ---- */
 
-int hub_new(struct loop *loop, struct db *db, int listen_fd, struct hub **ret_hub, struct err *err)
+int hub_new(struct loop *loop, struct db *db, int listen_fd, const struct server_limits *limits,
+            struct hub **ret_hub, struct err *err)
 {
     static const struct server_ops ops = { .arrived = on_arrived,
                                            .gone = on_gone,
@@ -394,7 +395,7 @@ int hub_new(struct loop *loop, struct db *db, int listen_fd, struct hub **ret_hu
     h->stop_timer = loop_timer_new(loop, on_stop_timer, h);
     rc = storage_new(loop, db, h, &h->storage, err);
     if (rc >= 0)
-        rc = server_new(loop, TAKE_FD(fd), &server_limits_default, &ops, h, &h->server, err);
+        rc = server_new(loop, TAKE_FD(fd), limits, &ops, h, &h->server, err);
     if (rc < 0)
         return rc;
     loop_timer_arm(h->lease_timer, LEASE_MS); /* the time of grace, should nobody call */

@@ -17,6 +17,7 @@
 
 struct flags {
     const char *listen;
+    const char *patience;
     const char *db;
     const char *org;
     const char *agent;
@@ -24,10 +25,18 @@ struct flags {
     bool help;
 };
 
-enum flag { FLAG_LISTEN = 1, FLAG_DB = 2, FLAG_ORG = 4, FLAG_AGENT = 8, FLAG_HELP = 16 };
+enum flag {
+    FLAG_LISTEN = 1,
+    FLAG_DB = 2,
+    FLAG_ORG = 4,
+    FLAG_AGENT = 8,
+    FLAG_HELP = 16,
+    FLAG_PATIENCE = 32
+};
 
 static const struct option options[] = {
     { "listen", required_argument, NULL, FLAG_LISTEN },
+    { "patience", required_argument, NULL, FLAG_PATIENCE },
     { "db", required_argument, NULL, FLAG_DB },
     { "org", required_argument, NULL, FLAG_ORG },
     { "agent", required_argument, NULL, FLAG_AGENT },
@@ -36,7 +45,7 @@ static const struct option options[] = {
 };
 
 static const char usage[] =
-    "usage: nairi-hub serve [--listen ADDR] [--db FILE]\n"
+    "usage: nairi-hub serve [--listen ADDR] [--patience SECONDS] [--db FILE]\n"
     "       nairi-hub key create --org NAME | --agent SLUG [--db FILE]\n"
     "       nairi-hub key list [--db FILE]\n"
     "       nairi-hub key revoke ID [--db FILE]\n"
@@ -47,6 +56,9 @@ static const char usage[] =
     "\n"
     "  --listen ADDR  HOST:PORT, numeric; port 0 takes any free one\n"
     "                 (" SERVE_LISTEN_DEFAULT ")\n"
+    "  --patience SECONDS\n"
+    "                 how long a request may take to arrive (60), and half of how\n"
+    "                 long its answer may take to leave\n"
     "  --db FILE      the database ($STATE_DIRECTORY/hub.db,\n"
     "                 $XDG_STATE_HOME/nairi-hub/hub.db, for root\n"
     "                 /var/lib/nairi-hub/hub.db, else\n"
@@ -57,7 +69,7 @@ static const char usage[] =
 
 static int do_serve(const struct flags *f, const char *path, struct err *err)
 {
-    return serve_run(f->listen ? f->listen : SERVE_LISTEN_DEFAULT, path, err);
+    return serve_run(f->listen ? f->listen : SERVE_LISTEN_DEFAULT, f->patience, path, err);
 }
 
 static int do_create(const struct flags *f, const char *path, struct err *err)
@@ -86,7 +98,7 @@ static const struct verb {
     bool operand;
     int (*run)(const struct flags *f, const char *path, struct err *err);
 } verbs[] = {
-    { { "serve", NULL }, FLAG_LISTEN | FLAG_DB, false, do_serve },
+    { { "serve", NULL }, FLAG_LISTEN | FLAG_PATIENCE | FLAG_DB, false, do_serve },
     { { "key", "create" }, FLAG_ORG | FLAG_AGENT | FLAG_DB, false, do_create },
     { { "key", "list" }, FLAG_DB, false, do_list },
     { { "key", "revoke" }, FLAG_DB, true, do_revoke },
@@ -164,6 +176,8 @@ static int parse_flags(int argc, char **argv, const struct verb *verb, struct fl
             return refuse_flag(c, argv[optind - 1]);
         else if (c == FLAG_LISTEN)
             f->listen = optarg;
+        else if (c == FLAG_PATIENCE)
+            f->patience = optarg;
         else if (c == FLAG_DB)
             f->db = optarg;
         else if (c == FLAG_ORG)

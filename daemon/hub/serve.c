@@ -15,8 +15,12 @@
 #include "loop/loop.h"
 #include "util/err.h"
 #include "util/log.h"
+#include "util/str.h"
 
-enum { FILES_BESIDES = 64 }; /* descriptors that aren't connections */
+enum {
+    FILES_BESIDES = 64, /* descriptors that aren't connections */
+    PATIENCE_MAX_S = 3600
+};
 
 /* A descriptor for each connection, as far as the hard limit goes; no core files, as those would
  * hold keys. */
@@ -68,8 +72,24 @@ static int run_hub(struct loop *loop, struct hub *hub, const struct address *a, 
     return rc;
 }
 
-static int start_hub(struct loop *loop, struct address *a, const char *path, struct hub **ret_hub,
-                     struct err *err)
+static int parse_patience(const char *text, struct server_limits *ret_limits, struct err *err)
+{
+    struct server_limits limits = server_limits_default;
+    uint64_t seconds;
+
+    if (text) {
+        if (str_to_u64(text, PATIENCE_MAX_S, &seconds) < 0 || seconds == 0)
+            return err_set(err, -EINVAL, "'%s' is no patience: want 1 to %d seconds", text,
+                           PATIENCE_MAX_S);
+        limits.request_ms = (uint32_t)seconds * 1000;
+        limits.answer_ms = limits.request_ms * 2;
+    }
+    *ret_limits = limits;
+    return 0;
+}
+
+static int start_hub(struct loop *loop, struct address *a, const struct server_limits *limits,
+                     const char *path, struct hub **ret_hub, struct err *err)
 {
     CLEANUP_PTR(db_close) struct db *db = NULL;
     AUTO_CLOSE int fd = -1;
@@ -83,17 +103,20 @@ static int start_hub(struct loop *loop, struct address *a, const char *path, str
     rc = address_listen(a, &fd, err);
     if (rc < 0)
         return rc;
-    return hub_new(loop, TAKE_PTR(db), TAKE_FD(fd), ret_hub, err);
+    return hub_new(loop, TAKE_PTR(db), TAKE_FD(fd), limits, ret_hub, err);
 }
 
-int serve_run(const char *listen, const char *path, struct err *err)
+int serve_run(const char *listen, const char *patience, const char *path, struct err *err)
 {
+    struct server_limits limits;
     struct address address;
     struct loop *loop = NULL;
     struct hub *hub = NULL;
     AUTO_CLOSE int lock = -1;
     int rc = address_parse(listen, &address, err);
 
+    if (rc >= 0)
+        rc = parse_patience(patience, &limits, err);
     if (rc < 0)
         return rc;
     set_limits();
@@ -104,7 +127,7 @@ int serve_run(const char *listen, const char *path, struct err *err)
     if (rc >= 0)
         rc = loop_new(&loop, err);
     if (rc >= 0)
-        rc = start_hub(loop, &address, path, &hub, err);
+        rc = start_hub(loop, &address, &limits, path, &hub, err);
     if (rc >= 0)
         rc = run_hub(loop, hub, &address, err);
     hub_free(hub);

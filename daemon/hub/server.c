@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <microhttpd.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 
 #include "loop/loop.h"
@@ -238,6 +239,45 @@ static void collect(struct server_request *r, const char *bytes, size_t len)
     buf_append(&r->body, bytes, len);
 }
 
+/* Headers that say where a request ends and whose it is: what stands before us may read the other
+ * one (RFC 9112 s11.2, request smuggling). */
+static const char *const once[] = { MHD_HTTP_HEADER_CONTENT_LENGTH,
+                                    MHD_HTTP_HEADER_TRANSFER_ENCODING, MHD_HTTP_HEADER_HOST,
+                                    MHD_HTTP_HEADER_AUTHORIZATION };
+
+static enum MHD_Result count_header(void *ctx, enum MHD_ValueKind kind, const char *name,
+                                    const char *value)
+{
+    unsigned *counts = ctx;
+
+    (void)kind;
+    (void)value;
+    for (size_t i = 0; i < ARRAY_SIZE(once); i++)
+        counts[i] += strcasecmp(name, once[i]) == 0;
+    return MHD_YES;
+}
+
+/* NULL, or what is ambiguous about the request's headers. */
+static const char *find_ambiguity(struct server_request *r)
+{
+    unsigned counts[ARRAY_SIZE(once)] = { 0 };
+
+    (void)MHD_get_connection_values(r->mhd, MHD_HEADER_KIND, count_header, counts);
+    for (size_t i = 0; i < ARRAY_SIZE(once); i++)
+        if (counts[i] > 1)
+            return once[i];
+    return counts[0] > 0 && counts[1] > 0 ? "its length" : NULL;
+}
+
+static void reply_ambiguous(struct server_request *r, const char *what)
+{
+    static const struct server_header headers[] = { { MHD_HTTP_HEADER_CONNECTION, "close" },
+                                                    { NULL, NULL } };
+
+    server_reply(r, MHD_HTTP_BAD_REQUEST,
+                 mem_printf("{\"error\":\"a request must not have %s twice\"}", what), headers);
+}
+
 static bool announces_too_much(struct server_request *r)
 {
     const char *length = server_request_header(r, MHD_HTTP_HEADER_CONTENT_LENGTH);
@@ -277,14 +317,17 @@ static enum MHD_Result on_access(void *ctx, struct MHD_Connection *mhd, const ch
 {
     struct server *s = ctx;
     struct server_request *r = *request;
+    const char *ambiguity;
 
     (void)version;
     if (!r) {
         *request = r = request_new(s, mhd, path, method);
-        if (!announces_too_much(r))
-            return MHD_YES;
-        reply_too_large(r);
-        return queue(r);
+        ambiguity = find_ambiguity(r);
+        if (ambiguity)
+            reply_ambiguous(r, ambiguity);
+        else if (announces_too_much(r))
+            reply_too_large(r);
+        return r->response ? queue(r) : MHD_YES;
     }
     if (*len > 0) {
         collect(r, bytes, *len);
@@ -434,7 +477,8 @@ int server_new(struct loop *loop, int listen_fd, const struct server_limits *lim
         MHD_OPTION_NOTIFY_COMPLETED, on_completed, s, MHD_OPTION_NOTIFY_CONNECTION, on_connection,
         s, MHD_OPTION_UNESCAPE_CALLBACK, keep_escaped, NULL, MHD_OPTION_CONNECTION_LIMIT,
         limits->connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_BYTES,
-        MHD_OPTION_CONNECTION_TIMEOUT, 0U, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
+        MHD_OPTION_CONNECTION_TIMEOUT, 0U, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
+        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
     if (!s->mhd) {
         free(s);
         return err_set(err, -EIO, "start the HTTP server: libmicrohttpd gives no reason");

@@ -61,13 +61,14 @@ class Answer:
 class Hub:
     """A hub program with its database, an organisation key, and one agent with its key."""
 
-    def __init__(self, state, slug="test-agent", listen="127.0.0.1:0", wrap=()):
+    def __init__(self, state, slug="test-agent", listen="127.0.0.1:0", wrap=(), extra=()):
         self.state = os.fspath(state)
         os.makedirs(self.state, mode=0o700, exist_ok=True)
         self.db = os.path.join(self.state, "hub.db")
         self.slug = slug
         self.listen = listen
         self.wrap = list(wrap)
+        self.extra = list(extra)  # more options of `serve`
         self.org_key = self.key_create("--org", "test")
         self.agent_key = self.key_create("--agent", slug)
         self.proc = None
@@ -89,7 +90,8 @@ class Hub:
     def boot(self):
         """Starts the program and waits until it can serve."""
         self.proc = subprocess.Popen(
-            [*self.wrap, program("nairi-hub"), "serve", "--listen", self.listen, "--db", self.db],
+            [*self.wrap, program("nairi-hub"), "serve", "--listen", self.listen, "--db", self.db,
+             *self.extra],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self._reader = threading.Thread(target=self._read_stderr, args=(self.proc,), daemon=True)
         self._reader.start()
