@@ -39,6 +39,8 @@ def mode_of(path):
     (["serve", "--listen", "nonsense"], "HOST:PORT"),
     (["serve", "--listen", "example.org:80"], "numeric"),
     (["serve", "--listen", "127.0.0.1:65536"], "HOST:PORT"),
+    (["serve", "--patience", "0"], "1 to 3600 seconds"),
+    (["serve", "--patience", "2m"], "1 to 3600 seconds"),
     (["serve", "--listen", "[::1:80"], "HOST:PORT"),
 ])
 def test_wrong_usage_is_64_with_a_sentence(tmp_path, args, words):
@@ -52,7 +54,7 @@ def test_help_and_version_need_nothing(tmp_path):
     for args in (["--help"], ["help"], ["serve", "--help"], ["key", "create", "-h"]):
         done = run(*args)
         assert (done.returncode, done.stderr) == (0, "")
-        assert "usage: nairi-hub serve [--listen ADDR] [--db FILE]" in done.stdout
+        assert "usage: nairi-hub serve [--listen ADDR] " in done.stdout
     assert re.fullmatch(r"nairi-hub \d+\.\d+\.\d+\n", run("--version").stdout)
 
 
