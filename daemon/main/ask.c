@@ -12,6 +12,7 @@
 #include "util/buf.h"
 #include "util/err.h"
 #include "util/mem.h"
+#include "util/str.h"
 #include "util/utf8.h"
 
 #define HOSTED_URL "https://api.nairi.ai"

@@ -19,7 +19,7 @@
 #include "util/mask.h"
 #include "util/mem.h"
 #include "util/secret.h"
-#include "util/str.h"
+#include "util/strv.h"
 #include "workspace/workspace.h"
 
 struct attempt_io {

@@ -20,6 +20,7 @@
 #include "util/mem.h"
 #include "util/random.h"
 #include "util/secret.h"
+#include "util/strv.h"
 
 enum {
     PAUSE_FIRST_MS = 250,

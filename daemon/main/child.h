@@ -4,7 +4,7 @@
  * stderr. Whether it is started again when it ends is the owner's decision. */
 #pragma once
 #include "util/cleanup.h"
-#include "util/str.h"
+#include "util/strv.h"
 #include <stdbool.h>
 #include <stdint.h>
 

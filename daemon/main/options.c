@@ -9,6 +9,8 @@
 #include "main/exitcode.h"
 #include "util/err.h"
 #include "util/mem.h"
+#include "util/str.h"
+#include "util/strv.h"
 
 enum { ROWS_MAX = 32, FLAG_BASE = 256 }; /* FLAG_BASE + index: past every letter of getopt's */
 

@@ -6,6 +6,7 @@
 #include "util/cleanup.h"
 #include "util/mem.h"
 #include "util/str.h"
+#include "util/strv.h"
 
 #define MODULES "/node_modules/"
 

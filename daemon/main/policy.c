@@ -12,6 +12,7 @@
 #include "util/err.h"
 #include "util/mem.h"
 #include "util/str.h"
+#include "util/strv.h"
 #include "workspace/workspace.h"
 
 struct plan_policy policy_of(const struct settings *s)

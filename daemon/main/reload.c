@@ -19,6 +19,7 @@
 #include "util/mem.h"
 #include "util/secret.h"
 #include "util/str.h"
+#include "util/strv.h"
 
 /* Everything that depends on the settings and is replaced with them. */
 struct fresh {

@@ -34,6 +34,7 @@
 #include "util/log.h"
 #include "util/mask.h"
 #include "util/mem.h"
+#include "util/strv.h"
 #include "workspace/workspace.h"
 
 enum {

@@ -19,6 +19,7 @@
 #include "util/cleanup.h"
 #include "util/err.h"
 #include "util/mem.h"
+#include "util/strv.h"
 #include "workspace/workspace.h"
 
 enum {

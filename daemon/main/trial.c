@@ -18,6 +18,7 @@
 #include "util/buf.h"
 #include "util/mem.h"
 #include "util/str.h"
+#include "util/strv.h"
 #include "util/utf8.h"
 #include "workspace/workspace.h"
 

@@ -20,6 +20,7 @@
 #include "util/err.h"
 #include "util/mem.h"
 #include "util/str.h"
+#include "util/strv.h"
 
 #define LISTEN_DEFAULT "127.0.0.1:8420"
 #define AGENT_DEFAULT  "local"

@@ -11,6 +11,7 @@
 #include "util/fd.h"
 #include "util/mem.h"
 #include "util/str.h"
+#include "util/strv.h"
 
 enum { KEY_TIMEOUT_MS = 30 * 1000 };
 

@@ -10,6 +10,7 @@
 #include "util/err.h"
 #include "util/mem.h"
 #include "util/str.h"
+#include "util/strv.h"
 
 #define PROGRAM "claude"
 

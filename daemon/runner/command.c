@@ -8,6 +8,7 @@
 #include "util/cleanup.h"
 #include "util/err.h"
 #include "util/mem.h"
+#include "util/strv.h"
 #include "util/utf8.h"
 
 enum { LINE_MAX_BYTES = 2000 }; /* of a line that is shown as progress */

@@ -10,6 +10,7 @@
 #include "util/err.h"
 #include "util/mem.h"
 #include "util/str.h"
+#include "util/strv.h"
 
 static const struct runner *const runners[] = { &runner_claude, &runner_command };
 

@@ -10,6 +10,8 @@
 #include "util/err.h"
 #include "util/mem.h"
 #include "util/secret.h"
+#include "util/str.h"
+#include "util/strv.h"
 
 enum {
     TMP_MIN_BYTES = 16 << 20,

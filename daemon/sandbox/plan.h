@@ -5,7 +5,7 @@
  * text of a step, paths inside the sandbox its target. */
 #pragma once
 #include "util/cleanup.h"
-#include "util/str.h"
+#include "util/strv.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -8,6 +8,7 @@
 #include "util/buf.h"
 #include "util/err.h"
 #include "util/mem.h"
+#include "util/strv.h"
 
 static const uint32_t magic = 0x4e504c32; /* "NPL2" */
 

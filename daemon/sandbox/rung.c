@@ -21,6 +21,7 @@
 #include "util/err.h"
 #include "util/fd.h"
 #include "util/str.h"
+#include "util/strv.h"
 
 enum {
     ANSWER_MS = 10000, /* for the whole trial; a machine in need takes long */

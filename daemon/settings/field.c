@@ -15,6 +15,8 @@
 #include "util/buf.h"
 #include "util/err.h"
 #include "util/mem.h"
+#include "util/str.h"
+#include "util/strv.h"
 
 enum { ID_MAX = 256 };
 

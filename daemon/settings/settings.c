@@ -16,6 +16,8 @@
 #include "util/err.h"
 #include "util/fd.h"
 #include "util/mem.h"
+#include "util/str.h"
+#include "util/strv.h"
 #include "util/utf8.h"
 
 /* One settings_load() in progress. */

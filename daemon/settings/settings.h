@@ -4,7 +4,7 @@
  * file's test and the manual page's test all read that table. A plain value; settings_done() frees
  * what it holds. Parsing fills a fresh one; a reload swaps it whole or not at all. */
 #pragma once
-#include "util/str.h"
+#include "util/strv.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

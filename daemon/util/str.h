@@ -1,4 +1,4 @@
-/* str.h - strings: numbers, nearest names, lists. Pure. */
+/* str.h - strings: comparing, numbers, nearest names. Pure. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -16,12 +16,3 @@ const char *str_u64(char buffer[24], uint64_t n);
 /* The entry of names (count of them) nearest to word by edit distance, or NULL if none is within a
  * third of the longer length. Borrowed from names. */
 const char *str_nearest(const char *word, const char *const *names, size_t count);
-
-/* A list of strings; { 0 } is an empty one. items is NULL-terminated once something was added. */
-struct strv {
-    char **items;
-    size_t len;
-};
-void strv_add(struct strv *v, const char *s);             /* copies */
-void strv_copy(struct strv *to, const struct strv *from); /* *to must be empty */
-void strv_done(struct strv *v);

@@ -14,6 +14,7 @@
 #include "util/buf.h"
 #include "util/cleanup.h"
 #include "util/err.h"
+#include "util/strv.h"
 
 static const struct options_spec spec = {
     .verb = "run", .usage = "", .summary = "Runs.", .base = &args_spec

@@ -12,6 +12,7 @@
 #include "util/cleanup.h"
 #include "util/err.h"
 #include "util/str.h"
+#include "util/strv.h"
 
 struct words {
     struct strv read, write, env, argv;

@@ -1,9 +1,10 @@
 #!/bin/bash
 # layers.sh SOURCE: no #include in daemon/ crosses a layer, each foreign header has one home, a .c
-# file includes its own header first, no folders include each other in a circle, and no two modules
-# have the same name. The tables are those of the architecture: core folders see core and util, shell
-# folders see core, util, loop, net and sandbox, the hub sees nothing of the daemon, main wires
-# everything. Prints FILE:LINE of each violation; test_layers.sh shows that it finds them.
+# file includes its own header first, no folders include each other in a circle, no two modules have
+# the same name, and what a header declares begins with its module's. The tables are those of the
+# architecture: core folders see core and util, shell folders see core, util, loop, net and sandbox,
+# the hub sees nothing of the daemon, main wires everything. Prints FILE:LINE of each violation;
+# test_layers.sh shows that it finds them.
 set -euo pipefail
 cd "$1"
 
@@ -108,6 +109,18 @@ while read -r file; do
         complain "$file: '$noun' is a module already: ${owner[$noun]}"
     fi
 done < <(find daemon -name '*.[ch]' | sed 's/\.[ch]$//' | LC_ALL=C sort -u)
+
+# And what its header declares begins with that noun. Inner headers have those of their folder.
+declare -A also=([core/state]="core intake running outbox link session" [hub/db]="query")
+while IFS=: read -r file line name; do
+    file=${file%.h}
+    known=no
+    for noun in "${file##*/}" ${also[${file#daemon/}]-}; do
+        [[ $name != "$noun" && $name != "$noun"_* ]] || known=yes
+    done
+    [ $known = yes ] || complain "$file.h:$line: '$name' doesn't begin with the module's noun"
+done < <(grep -rnE '^[a-z][a-z0-9_ *]*[ *][a-z0-9_]+\(' --include='*.h' daemon | grep -v ':typedef ' |
+    sed -E 's/^([^:]*:[0-9]+:)[a-z][a-z0-9_ *]*[ *]([a-z0-9_]+)\(.*/\1\2/')
 
 [ -n "$(find daemon -name '*.c' -print -quit)" ] || complain "no source found in $PWD/daemon"
 exit $bad

@@ -86,6 +86,9 @@ put queue/queue.c '#include "queue/queue.h"' '#include "task/task.h"'
 finds "a circle of three" settings/settings.c:2 queue/queue.c:2 task/task.h:2
 put hub/task.c '#include <stdio.h>'
 finds "a noun that is taken" task/task
+put queue/queue.h '#pragma once' 'void queue_push(int n);' 'int queue(void);' 'char *item_text(int n);' \
+    '/* item_old(1) */' 'typedef void (*queue_fn)(int n);' '    int item_more(int n);'
+finds "a function of another noun" queue/queue.h:4
 put queue/err.h '#pragma once'
 put store/err.c '#include "util/err.h"'
 finds "a noun that is taken twice" store/err util/err

@@ -14,6 +14,7 @@
 #include "util/buf.h"
 #include "util/cleanup.h"
 #include "util/err.h"
+#include "util/strv.h"
 
 #define TEXT(s) ((char[]){ s })
 

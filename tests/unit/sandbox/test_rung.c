@@ -18,6 +18,7 @@
 #include "util/cleanup.h"
 #include "util/err.h"
 #include "util/str.h"
+#include "util/strv.h"
 
 enum { TASK_UID = 0x6fff0002 };
 

@@ -17,6 +17,7 @@
 #include "util/err.h"
 #include "util/fd.h"
 #include "util/mem.h"
+#include "util/strv.h"
 #include "util/utf8.h"
 
 /* A folder with a settings file, and an environment in which nothing else is found. */

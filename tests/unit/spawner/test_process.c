@@ -26,6 +26,7 @@
 #include "util/err.h"
 #include "util/fd.h"
 #include "util/mem.h"
+#include "util/strv.h"
 
 enum { TASK_UID = 0x6fff0001, WAIT_MS = 10000 };
 

@@ -26,6 +26,7 @@
 #include "util/clock.h"
 #include "util/err.h"
 #include "util/mem.h"
+#include "util/strv.h"
 
 enum { TASKS = 32, GUARD_MS = 30000, TASK_UID = 0x6fff0000, MIB = 1024 * 1024 };
 
