@@ -88,11 +88,13 @@ static void name_what(const struct plan *plan, const struct apply_report *r, cha
 void apply_describe(const struct plan *plan, const struct apply_report *report, char *text,
                     size_t size)
 {
+    /* the task's process 1 wrote it, and no task is believed: -INT32_MIN is no number */
+    int error = report->error < 0 && report->error != INT32_MIN ? -report->error : 0;
     const char *why = hint(plan, report);
     char what[160];
 
     name_what(plan, report, what, sizeof what);
-    (void)snprintf(text, size, "%s: %s%s%s", what, strerror(-report->error), why ? ": " : "",
+    (void)snprintf(text, size, "%s: %s%s%s", what, strerror(error), why ? ": " : "",
                    why ? why : "");
 }
 

@@ -27,3 +27,7 @@ struct ipc_news {
     uint64_t task;
     struct spawner_exit exit; /* EXITED */
 };
+
+/* One datagram of the spawner's, which is less trusted than the daemon: -EBADMSG for what it can't
+ * have sent. bytes: aligned in any way. */
+int ipc_read_news(const void *bytes, size_t len, struct ipc_news *ret_news);

@@ -57,6 +57,7 @@ struct spawner {
 static int await_ready(struct spawner *s, struct err *err)
 {
     struct pollfd fd = { .fd = s->sock, .events = POLLIN };
+    char bytes[sizeof(struct ipc_news)];
     struct ipc_news news;
     ssize_t n;
     int r;
@@ -68,12 +69,11 @@ static int await_ready(struct spawner *s, struct err *err)
         return err_set(err, -errno, "wait for the spawner process: %s", strerror(errno));
     if (r == 0)
         return err_set(err, -ETIMEDOUT, "the spawner process doesn't get ready");
-    n = fd_recv(s->sock, &news, sizeof news, NULL, 0);
+    n = fd_recv(s->sock, bytes, sizeof bytes, NULL, 0);
     if (n < 0 && n != -ECONNRESET)
         return err_set(err, (int)n, "hear from the spawner process: %s", strerror((int)-n));
-    if (n != sizeof news || news.type != IPC_READY)
+    if (n <= 0 || ipc_read_news(bytes, (size_t)n, &news) < 0 || news.type != IPC_READY)
         return err_set(err, -EIO, "the spawner process ended before it was ready");
-    news.exit.error[sizeof news.exit.error - 1] = '\0';
     if (news.exit.error[0])
         return err_set(err, -EPERM, "the spawner can't be confined: %s", news.exit.error);
     return fd_set_nonblock(s->sock);
@@ -232,18 +232,19 @@ static void on_sock(struct loop_fd *watcher, unsigned events, void *ctx)
 
     (void)watcher; /* there is one only */
     for (int i = 0; (events & LOOP_READ) && i < NEWS_A_TURN; i++) {
+        char bytes[sizeof(struct ipc_news)];
+        ssize_t n = fd_recv(s->sock, bytes, sizeof bytes, NULL, 0);
         struct ipc_news news;
-        ssize_t n = fd_recv(s->sock, &news, sizeof news, NULL, 0);
 
         if (err_is_shortage((int)n))
             break; /* there is none, or it waits for us */
-        if (n <= 0) {
+        /* one that says what no spawner says isn't ours any more */
+        if (n <= 0 || ipc_read_news(bytes, (size_t)n, &news) < 0) {
             close_sock(s);
             loop_timer_arm(s->silence, SILENCE_MS);
             return;
         }
-        if (n == sizeof news)
-            on_news(s, &news);
+        on_news(s, &news);
     }
     if (s->queue)
         send_waiting(s);
