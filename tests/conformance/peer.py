@@ -308,6 +308,17 @@ class Peer:
             self.kicked = True
             self.lock.notify_all()
 
+    # what tests ask it
+
+    def wait_reply(self, message, timeout_s=30):
+        """Waits for the terminal reply and the ack; returns the reply, which is the only one."""
+        with self.lock:
+            done = self.lock.wait_for(
+                lambda: self.replies.get(message) and self.acked.get(message), timeout_s)
+        assert done, f"waited {timeout_s} s for the reply to {message}: {self.requests[-10:]}"
+        assert len(self.replies[message]) == 1, self.replies[message]
+        return self.replies[message][0]
+
     # the server
 
     def _accept(self, listener, via):

@@ -193,9 +193,11 @@ class Game:
         with self.peer.lock:
             assert not self.peer.complaints, "\n".join(self.peer.complaints)
             requests = list(self.peer.requests)
+        mine = {message for name, message in self.ids.items()
+                if self.settled.get(name) != "refused"}
         instances = {r.headers.get("X-CCAGENT-ID") for r in requests if r.endpoint != "connect"}
         assert len(instances) <= 1, f"one daemon has several ids: {instances}"
-        first, accepted = {}, set()
+        first, taken = {}, set()
         for r in requests:
             if r.endpoint == "connect":
                 assert "Authorization" not in r.headers, "a proxy was given the key"
@@ -204,9 +206,10 @@ class Game:
             if r.endpoint == "reply":
                 known = first.setdefault(r.message, r.json["id"])
                 assert known == r.json["id"], f"two replies to {r.message}"
-            if r.endpoint == "ack":
-                assert r.message in first or r.message not in self.ids.values() or \
-                    self.peer.replies.get(r.message), f"{r.message} acknowledged before its reply"
+                if r.accepted:
+                    taken.add(r.message)
+            if r.endpoint == "ack" and r.message in mine:
+                assert r.message in taken, f"{r.message} was acknowledged before its reply"
         for message, replies in self.peer.replies.items():
             assert len(replies) == 1, f"two replies to {message} were taken"
         assert self.peer.agent_key not in self._log(), "the key is in the log"

@@ -32,7 +32,7 @@ def hub(make_hub):
 
 @pytest.fixture
 def peer():
-    """A control plane that misbehaves on demand, in place of a hub; see peer.py."""
+    """A control plane in the test's own process, in place of a hub; see conformance/peer.py."""
     peer = Peer()
     yield peer
     peer.end()
