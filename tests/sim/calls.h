@@ -1,0 +1,12 @@
+/* calls.h - a daemon's polls and posts, as main/posts.c makes them and takes their answers. */
+#pragma once
+#include "core/core.h"
+#include <stdint.h>
+
+struct request;
+struct side;
+struct sim;
+
+void calls_poll(struct sim *sim, struct side *side, uint64_t seq, uint32_t wait_ms);
+void calls_send(struct sim *sim, struct side *side, uint64_t seq, enum core_post what);
+void calls_answered(struct sim *sim, struct side *side, const struct request *r);

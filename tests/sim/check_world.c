@@ -1,0 +1,178 @@
+/* The invariants as the server and the end of a schedule show them, and the bounds. */
+#include "sim/check.h"
+
+#include <stdlib.h>
+#include <sysexits.h>
+
+#include "sim/sim.h"
+#include "sim/trace.h"
+#include "util/str.h"
+
+enum { POLLS_A_MINUTE = 150, WAITING_SLACK = MESSAGES };
+
+/* ---- the server ---- */
+
+void check_accepted(struct sim *sim, const struct request *r, unsigned message)
+{
+    const struct server *s = &sim->server;
+    const struct side *side = &sim->sides[r->side];
+    const struct server_message *m = &s->messages[message];
+
+    if (sim->schedule.leases && s->jobs[m->job].holder != r->side)
+        check_fail(sim, side, "2: the reply to %s is taken from who doesn't hold its job", m->id);
+    for (unsigned i = 0; i < message; i++)
+        if (s->messages[i].job == m->job && !server_is_settled(&s->messages[i]))
+            check_fail(sim, side, "3: %s is answered before %s", m->id, s->messages[i].id);
+}
+
+void check_acked(struct sim *sim, const struct request *r, unsigned message)
+{
+    const struct server_message *m = &sim->server.messages[message];
+
+    if (!server_is_settled(m))
+        check_fail(sim, &sim->sides[r->side], "1: %s is acknowledged, and has no reply", m->id);
+}
+
+/* ---- bounds ---- */
+
+void check_bounds(struct sim *sim, struct side *side)
+{
+    struct core_status s;
+
+    core_status(side->core, &s);
+    if (s.waiting > side->queued_most + WAITING_SLACK)
+        check_fail(sim, side, "9: %zu messages wait, and max_queued is %u", s.waiting,
+                   side->queued_most);
+    if (side->polls_in_minute > POLLS_A_MINUTE)
+        check_fail(sim, side, "9: %u polls in a minute", side->polls_in_minute);
+}
+
+void check_exit(struct sim *sim, struct side *side, int code)
+{
+    bool may = false;
+
+    switch (code) {
+    case EX_OK:
+        may = side->told_to_stop;
+        break;
+    case EX_TEMPFAIL:
+        may = side->told_to_stop || side->silent_child || side->slow_commits;
+        break;
+    case EX_NOPERM:
+        may = side->keyless;
+        break;
+    case EX_UNAVAILABLE:
+        may = !side->was_connected && side->options.start_limit_ms > 0;
+        break;
+    default:
+        break;
+    }
+    if (!may)
+        check_fail(sim, side, "it exits with %d for no reason", code);
+}
+
+/* ---- the end ---- */
+
+/* Who answered it may be gone for good, and then nobody acknowledges it. */
+static bool is_acked(const struct sim *sim, const struct server_message *m)
+{
+    uint32_t holder = sim->server.jobs[m->job].holder;
+
+    return m->acked || (m->final && holder != NOBODY && sim->sides[holder].dead);
+}
+
+static bool is_idle(const struct side *side)
+{
+    struct core_status s;
+
+    if (side->dead)
+        return true;
+    if (!side_is_up(side) || side->in_turn || side->disk.writing)
+        return false;
+    core_status(side->core, &s);
+    return s.waiting + s.running + s.outbox == 0;
+}
+
+bool check_is_settled(const struct sim *sim)
+{
+    for (uint32_t i = 0; i < sim->schedule.messages; i++)
+        if (!server_is_settled(&sim->server.messages[i]) ||
+            !is_acked(sim, &sim->server.messages[i]))
+            return false;
+    for (uint32_t i = 0; i < sim->schedule.sides; i++)
+        if (!is_idle(&sim->sides[i]))
+            return false;
+    return true;
+}
+
+static void check_message(struct sim *sim, const struct server_message *m)
+{
+    uint32_t answers = m->replies + m->given_up + (m->refused && m->replies == 0);
+
+    if (!server_is_settled(m))
+        check_fail(sim, NULL, "1: %s was never answered", m->id);
+    if (answers > 1 && m->replies > 1)
+        check_fail(sim, NULL, "2: %s has %u replies", m->id, answers);
+    if (!is_acked(sim, m))
+        check_fail(sim, NULL, "1: %s was never acknowledged", m->id);
+}
+
+struct open_search {
+    struct sim *sim;
+    const struct side *side;
+};
+
+static void visit_open(const struct task *t, uint64_t started_ms, bool stopping, bool quarantined,
+                       const struct progress *progress, void *ctx)
+{
+    const struct open_search *search = ctx;
+
+    (void)started_ms;
+    (void)stopping;
+    (void)quarantined;
+    (void)progress;
+    check_fail(search->sim, search->side, "1: %s is still %s in the end", t->id,
+               task_state_name(t->state));
+}
+
+/* The server's view and ours agree. */
+static void check_row(struct sim *sim, const struct side *side, uint32_t message)
+{
+    const struct task *row = side->disk.rows[message];
+    const struct server_message *m = &sim->server.messages[message];
+    const struct history *h = &side->disk.history[message];
+
+    if (row && row->state != TASK_ACKED)
+        check_fail(sim, side, "1: the journal has %s as %s in the end", m->id,
+                   task_state_name(row->state));
+    if (m->replies == 0 || m->reply_from != side->number)
+        return;
+    if (row && row->reply_kind != m->kind)
+        check_fail(sim, side, "2: journal and server disagree on the kind of the reply to %s",
+                   m->id);
+    if (h->reply && !str_eq(h->reply, m->reply))
+        check_fail(sim, side, "2: journal and server disagree on the reply to %s", m->id);
+}
+
+static void check_side(struct sim *sim, const struct side *side)
+{
+    struct open_search search = { sim, side };
+
+    for (uint32_t i = 0; i < sim->schedule.messages; i++)
+        check_row(sim, side, i);
+    if (side->core)
+        core_visit(side->core, visit_open, &search);
+    for (size_t i = 0; i < side->children.len; i++)
+        if (!side->children.items[i]->over)
+            check_fail(sim, side, "4: a program for m%02u still runs in the end",
+                       side->children.items[i]->message);
+}
+
+void check_end(struct sim *sim)
+{
+    for (uint32_t i = 0; i < sim->schedule.messages; i++)
+        check_message(sim, &sim->server.messages[i]);
+    for (uint32_t i = 0; i < sim->schedule.sides; i++)
+        if (!sim->sides[i].dead)
+            check_side(sim, &sim->sides[i]);
+}
