@@ -17,6 +17,7 @@
 #include "main/attempts.h"
 #include "main/cmd.h"
 #include "main/exitcode.h"
+#include "main/machine.h"
 #include "main/policy.h"
 #include "main/posts.h"
 #include "main/reload.h"
@@ -89,6 +90,22 @@ static int check_walls(const struct settings *s, struct err *err)
     return EX_OK;
 }
 
+/* A copied state directory, or a cloned machine: two daemons with one id would take each other's
+ * jobs. */
+static int bind_state(struct daemon *d, struct err *err)
+{
+    char machine[MACHINE_ID_MAX];
+    bool moved = false;
+    int r = machine_id(NULL, machine) ? store_bind(d->store, machine, &moved, err) : 0;
+
+    if (moved)
+        log_warning("state_moved", "instance", store_instance_id(d->store), "text",
+                    "the state directory was another machine's, where its copy may be in use: this "
+                    "daemon is a new one to the server, which gives it the old one's jobs once "
+                    "that has been silent for two minutes");
+    return r < 0 ? exitcode_from_errno(r) : EX_OK;
+}
+
 /* And so does a runner's program that isn't there: one task tries. What may pass by itself, such as
  * a machine that is too busy, is no reason to stay down. */
 static int try_task(const struct settings *s, struct err *err)
@@ -111,7 +128,9 @@ static int open_state(struct daemon *d, const struct settings *s, struct err *er
 
     if (r < 0)
         return r == -EWOULDBLOCK ? EX_TEMPFAIL : exitcode_from_errno(r);
-    code = check_walls(s, err);
+    code = bind_state(d, err);
+    if (code == EX_OK)
+        code = check_walls(s, err);
     if (code == EX_OK)
         code = try_task(s, err);
     if (code != EX_OK)

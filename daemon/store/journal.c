@@ -296,6 +296,11 @@ void journal_close(struct journal *j, bool tidy)
     free(j);
 }
 
+int journal_bind(struct journal *j, const char *machine, bool *ret_moved, struct err *err)
+{
+    return instance_bind(j->db, j->path, machine, j->instance_id, ret_moved, err);
+}
+
 const char *journal_instance_id(const struct journal *j)
 {
     return j->instance_id;

@@ -21,6 +21,8 @@ enum {
 /* dir: absolute, without links in it. -EBADMSG: damaged, or not a journal; -ENOTSUP: of a newer
  * nairid; -EBUSY: open elsewhere. On any failure the files are as they were. */
 int journal_open(const char *dir, int dir_fd, struct journal **ret_journal, struct err *err);
+/* See store_bind(). */
+int journal_bind(struct journal *j, const char *machine, bool *ret_moved, struct err *err);
 const char *journal_instance_id(const struct journal *j);
 uint64_t journal_max_seq(const struct journal *j); /* when it was opened */
 int journal_load(struct journal *j, store_row_fn row, store_tombstone_fn tombstone, void *ctx,

@@ -88,6 +88,12 @@ int store_load_sessions(struct store *s, store_session_fn session, void *ctx, st
     return journal_load_sessions(s->journal, session, ctx, err);
 }
 
+int store_bind(struct store *s, const char *machine, bool *ret_moved, struct err *err)
+{
+    assert(!s->worker); /* as above */
+    return journal_bind(s->journal, machine, ret_moved, err);
+}
+
 const char *store_instance_id(const struct store *s)
 {
     return journal_instance_id(s->journal);

@@ -46,7 +46,11 @@ int store_load(struct store *s, store_row_fn row, store_tombstone_fn tombstone, 
                struct err *err);
 /* Every session, the one that was stored longest ago first. Before store_start(). */
 int store_load_sessions(struct store *s, store_session_fn session, void *ctx, struct err *err);
-/* The persistent instance id ("ccaid_" ULID), made at first open. Borrowed. */
+/* Binds the state to this machine: machine is a text that only it has, of which a hash is kept.
+ * What was bound to another one gets a new instance id, as its copy there may be in use, and two
+ * daemons with one id would take each other's jobs; *ret_moved says so. Before store_start(). */
+int store_bind(struct store *s, const char *machine, bool *ret_moved, struct err *err);
+/* The persistent instance id ("ccaid_" ULID), made at first open. Borrowed until store_bind(). */
 const char *store_instance_id(const struct store *s);
 uint64_t store_max_seq(const struct store *s); /* over all rows ever */
 

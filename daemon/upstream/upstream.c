@@ -19,6 +19,8 @@
 enum {
     TIMEOUT_MS = 60 * 1000,
     POLL_GRACE_MS = 30 * 1000, /* past the wait that was asked for, at most */
+    /* Parsed on the loop: that much costs it 1.1 s on a machine of 2026, and the 8 MiB at most that
+     * our own hub lists 0.15 s to 0.45 s. What isn't read can't be answered, so no less. */
     LISTING_MAX_BYTES = 64 * 1024 * 1024,
     ANSWER_MAX_BYTES = 64 * 1024,
     HEADERS_MAX = 9

@@ -265,6 +265,22 @@ def test_no_server_ends_with_69(make_hub, make_daemon):
     daemon.program = None
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root")
+@pytest.mark.skipif(not os.path.exists("/etc/machine-id"), reason="this machine has no id")
+def test_a_copied_state_becomes_a_daemon_of_its_own(make_daemon, me):
+    daemon = make_daemon()
+    assert daemon.answer("echo here")["content"] == "here"
+    daemon.end()
+    other = me.write(os.path.join(me.folder, "machine-id"), "0" * 31 + "1\n", mode=0o444)
+    daemon.wrap = ["unshare", "-m", "sh", "-ec",
+                   f"mount --bind {other} /etc/machine-id\nexec \"$@\"", "sh"]
+    daemon.boot()
+    assert "state_moved" in daemon.log and "instance=ccaid_" in daemon.log
+    assert daemon.answer("echo there")["content"] == "there"
+    daemon.restart()
+    assert "state_moved" not in daemon.log
+
+
 # a full disk
 
 

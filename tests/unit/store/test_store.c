@@ -350,6 +350,33 @@ static void the_highest_seq_outlives_its_row(void **state)
     assert_true(store_max_seq(f->p.store) == 41);
 }
 
+static void a_state_of_another_machine_gets_an_id_of_its_own(void **state)
+{
+    struct fixture *f = *state;
+    char first[64], id[64];
+    bool moved = true;
+
+    journalprobe_begin(&f->p, f->dir); /* of an earlier version: bound to none */
+    journalprobe_end(&f->p);
+    assert_int_equal(journalprobe_open(&f->p, f->dir, NULL), 0);
+    (void)snprintf(first, sizeof first, "%s", store_instance_id(f->p.store));
+    assert_int_equal(store_bind(f->p.store, "machine one", &moved, NULL), 0);
+    assert_false(moved);
+    assert_string_equal(store_instance_id(f->p.store), first);
+    journalprobe_end(&f->p);
+    assert_int_equal(journalprobe_open(&f->p, f->dir, NULL), 0);
+    assert_int_equal(store_bind(f->p.store, "machine two", &moved, NULL), 0);
+    assert_true(moved);
+    (void)snprintf(id, sizeof id, "%s", store_instance_id(f->p.store));
+    assert_true(ulid_has_prefix(id, "ccaid"));
+    assert_string_not_equal(id, first);
+    journalprobe_end(&f->p);
+    assert_int_equal(journalprobe_open(&f->p, f->dir, NULL), 0);
+    assert_int_equal(store_bind(f->p.store, "machine two", &moved, NULL), 0);
+    assert_false(moved);
+    assert_string_equal(store_instance_id(f->p.store), id);
+}
+
 static void the_instance_id_persists(void **state)
 {
     struct fixture *f = *state;
@@ -677,6 +704,7 @@ int main(void)
         TEST(a_purge_takes_old_tombstones_and_only_those),
         TEST(the_highest_seq_outlives_its_row),
         TEST(the_instance_id_persists),
+        TEST(a_state_of_another_machine_gets_an_id_of_its_own),
         TEST(a_batch_with_one_bad_command_leaves_nothing_behind),
         TEST(the_same_message_twice_is_refused),
         TEST(after_a_failure_every_later_batch_fails_with_its_reason),
