@@ -30,13 +30,11 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sysexits.h>
 #include <time.h>
 
 #include "sim/cover.h"
 #include "sim/world.h"
-#include "util/buf.h"
 #include "util/cleanup.h"
 #include "util/mem.h"
 #include "util/str.h"
@@ -147,7 +145,6 @@ static void begin(const struct order *o, struct sim *sim, uint64_t seed, FILE *t
 /* The same once more, for the last lines of its trace. */
 static void print_tail(const struct order *o, uint64_t seed)
 {
-    CLEANUP(buf_done) struct buf lines = { 0 };
     AUTO_FREE struct sim *sim = mem_new(struct sim);
     char *text = NULL, *at;
     size_t len = 0, wanted = TAIL_LINES;
