@@ -3,6 +3,7 @@
 import fcntl
 import http.server
 import os
+import pathlib
 import re
 import tempfile
 import threading
@@ -120,6 +121,66 @@ def test_a_program_outside_of_what_the_sandbox_shows_gives_78_until_it_is_shown(
         assert setup.check().returncode == 78
         done = setup.check("--set", f"sandbox.read=[{folder}]")
     assert lines(done)["runner"][0] == "OK", done.stdout
+
+
+@pytest.fixture
+def home():
+    """A folder in a place that no sandbox has."""
+    base = "/opt" if os.getuid() == 0 else os.path.expanduser("~")
+    with tempfile.TemporaryDirectory(dir=base) as folder:
+        os.chmod(folder, 0o755)
+        yield pathlib.Path(folder)
+
+
+def claude(setup, program):
+    return setup.check("--set", "runner.name=claude", "--set", "runner.argv=[]",
+                       "--set", f"runner.program={program}",
+                       "--set", "sandbox.network.mode=host")
+
+
+def script(path, text):
+    path.parent.mkdir(parents=True)
+    path.write_text("#!/bin/sh\n" + text)
+    path.chmod(0o755)
+
+
+def test_a_program_in_somebodys_home_is_shown_with_its_package_and_nothing_else(setup, home):
+    package = home / "lib/node_modules/@owner/tool"
+    script(package / "bin/tool", f'echo "$(cat {package}/note), $(ls {home} {home}/lib/*)"\n')
+    (package / "note").write_text("version 7")
+    (home / "private").write_text("x")
+    (home / "lib/node_modules/other").mkdir()
+    (home / "bin").mkdir()
+    (home / "bin/tool").symlink_to("../lib/node_modules/@owner/tool/bin/tool")
+    done = claude(setup, home / "bin/tool")
+    assert done.returncode == 0, done.stdout
+    assert f"'{home}/bin/tool' is there, seen from the sandbox: version 7, {home}:" in done.stdout
+    assert "private" not in done.stdout and "other" not in done.stdout
+
+
+def test_a_program_outside_of_a_package_is_shown_alone(setup, home):
+    script(home / "share/versions/7", f'echo "version 7 $(ls {home} | tr "\\n" " ")"\n')
+    (home / "private").write_text("x")
+    (home / "tool").symlink_to("share/versions/7")
+    done = claude(setup, home / "tool")
+    assert "seen from the sandbox: version 7 share \n" in done.stdout
+    assert "no key" in done.stdout  # which nobody gave it
+
+
+def test_a_program_that_does_not_run_in_the_sandbox_gives_78_and_its_words(setup, home):
+    script(home / "bin/tool", "echo 'cannot find libnothing.so'; exit 127\n")
+    done = claude(setup, home / "bin/tool")
+    assert done.returncode == 78
+    assert "doesn't run: cannot find libnothing.so" in done.stdout
+
+
+def test_a_program_that_is_in_our_path_only_is_named(setup, home):
+    script(home / "bin/claude", "true\n")
+    setup.env["PATH"] += f":{home}/bin"
+    done = claude(setup, "")
+    assert done.returncode == 78
+    assert f"name its path in runner.program: {home}/bin/claude" in done.stdout
+    assert "npm install -g @anthropic-ai/claude-code" in done.stdout
 
 
 @pytest.mark.parametrize("key, mode, code, says", [

@@ -29,10 +29,6 @@ def test_a_prompt_is_answered_with_its_cost(account, make_claude, model):
     assert {body["model"] for body in model.requests()} == {"claude-test-1"}
 
 
-def test_a_prompt_that_looks_like_an_option_is_a_prompt(make_claude):
-    assert make_claude().answer("--help -p\n--version")["content"] == "ECHO: --help -p\n--version"
-
-
 def test_tools_run_in_the_sandbox_as_its_user_and_are_told_as_progress(account, make_claude):
     daemon = make_claude()
     job, message = daemon.hub.start("TOOL: echo first > made; id -u; pwd\n"
@@ -55,11 +51,13 @@ def test_several_tools_at_once_and_a_subagent(make_claude):
     assert "ECHO: hello from the parent" in content
 
 
-def test_text_of_every_kind_comes_back_as_it_went(make_claude):
-    prompt = "caf\u00e9 \u4e16\u754c \U0001f680 \"quoted\" back\\slash\nsecond line"
+def test_text_of_every_kind_comes_back_as_it_went_but_for_the_key(make_claude):
     daemon = make_claude()
-    assert daemon.answer(prompt)["content"] == "ECHO: " + prompt
-    assert daemon.answer("TOOL: printf 'a\\0b'")["content"] == "OUTPUT:\na\N{REPLACEMENT CHARACTER}b"
+    for prompt in ("caf\u00e9 \u4e16\u754c \U0001f680 \"quoted\" back\\slash\nsecond line",
+                   "--help -p\n--version"):  # looks like options, and is none
+        assert daemon.answer(prompt)["content"] == "ECHO: " + prompt
+    said = daemon.answer("TOOL: printf 'a\\0b'; echo $ANTHROPIC_API_KEY; env | grep -c nairid; true")
+    assert said["content"] == "OUTPUT:\na\N{REPLACEMENT CHARACTER}b[secret]\n0"
 
 
 def test_the_system_prompt_reaches_the_model_and_no_command_line(make_claude, model):
@@ -70,11 +68,6 @@ def test_the_system_prompt_reaches_the_model_and_no_command_line(make_claude, mo
     reply = daemon.answer("TOOL: cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -c sesam[e]; true")
     assert reply["content"] == "OUTPUT:\n0"
     assert any("Open sesame" in str(body.get("system")) for body in model.requests())
-
-
-def test_the_key_is_masked_in_what_the_model_says(make_claude):
-    reply = make_claude().answer("TOOL: echo $ANTHROPIC_API_KEY; env | grep -c nairid; true")
-    assert reply["content"] == "OUTPUT:\n[secret]\n0"
 
 
 # one conversation
@@ -94,7 +87,7 @@ def test_a_conversation_goes_on_in_the_same_session(account, make_claude, model)
     assert daemon.reply(other_job, other)["content"] == "RECALLED 1:\nRECALL"
 
 
-def test_a_session_that_is_gone_is_begun_anew_with_a_word_about_it(account, make_claude):
+def test_a_session_that_is_gone_is_begun_anew_with_a_word_about_it(make_claude):
     daemon = make_claude()
     job, first = daemon.hub.start("my number is 4711")
     daemon.reply(job, first)
@@ -151,7 +144,7 @@ FAILURES = [
 ]
 
 
-def test_each_failure_has_words_that_a_chat_user_can_act_on(account, make_claude):
+def test_each_failure_has_words_that_a_chat_user_can_act_on(make_claude):
     daemon = make_claude(max_concurrency=claudekit.how_many(5))
     started = [(daemon.hub.start(prompt), prompt, ours, its) for prompt, ours, its in FAILURES]
     for (job, message), prompt, ours, its in started:
