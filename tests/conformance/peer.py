@@ -59,17 +59,31 @@ def reframe(good, how):
     raise CaseError(f"there is no way '{how}' to send the good answer")
 
 
-def unread(connection):
-    """Whether the other end has yet to read what was sent; both ends are on this machine."""
-    host, port = connection.getpeername()
-    there = f":{port:04X}"
-    here = f":{connection.getsockname()[1]:04X}"
-    with open("/proc/net/tcp", encoding="ascii") as file:
-        for line in file:
-            words = line.split()
-            if words[1].endswith(there) and words[2].endswith(here):
-                return int(words[4].split(":")[1], 16) > 0
-    return False
+class Unread:
+    """What the client has yet to read of what was sent to it: its socket is on this machine.
+
+    sock_diag(7): one struct inet_diag_req_v2 asks for one socket, and the answer is a struct
+    inet_diag_msg with its receive queue.
+    """
+
+    def __init__(self, connection):
+        (here, port), (there, client) = connection.getsockname(), connection.getpeername()
+        ends = struct.pack("!HH4s12x4s12x", client, port, socket.inet_aton(there),
+                           socket.inet_aton(here)) + struct.pack("=III", 0, 0xffffffff, 0xffffffff)
+        ask = struct.pack("=BBBxI", socket.AF_INET, socket.IPPROTO_TCP, 0, 0xffffffff) + ends
+        self.ask = struct.pack("=IHHII", 16 + len(ask), 20, 1, 1, 0) + ask
+        self.netlink = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 4)  # NETLINK_SOCK_DIAG
+        self.netlink.bind((0, 0))
+
+    def bytes(self):
+        """0 also where the socket is no more."""
+        self.netlink.send(self.ask)
+        answer = self.netlink.recv(4096)
+        kind = struct.unpack_from("=H", answer, 4)[0]
+        return struct.unpack_from("=I", answer, 16 + 56)[0] if kind == 20 else 0
+
+    def close(self):
+        self.netlink.close()
 
 
 class Talk:
@@ -496,10 +510,14 @@ class Peer:
 
     def _drip(self, connection, data):
         """Byte by byte, each once the client has read the one before."""
-        for i in range(len(data)):
-            connection.sendall(data[i:i + 1])
-            while unread(connection):
-                select.select([], [], [], 0.001)  # poll
+        unread = Unread(connection)
+        try:
+            for i in range(len(data)):
+                connection.sendall(data[i:i + 1])
+                while unread.bytes():
+                    select.select([], [], [], 0.001)  # poll
+        finally:
+            unread.close()
 
     def _wait(self, event, timeout_s=30):
         deadline = time.monotonic() + timeout_s
