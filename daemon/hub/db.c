@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <sqlite3.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -25,9 +26,36 @@ struct db {
     sqlite3 *sqlite;
     struct query queries[QUERY_MAX];
     size_t query_count;
+    char words[160]; /* of db_error() */
 };
 
-static int code_to_errno(int code)
+static int file_errno(sqlite3_file *file)
+{
+    int n = 0;
+
+    if (file && file->pMethods)
+        (void)file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &n); /* n says it */
+    return n;
+}
+
+/* What the machine said, as far as SQLite knows: the log's file and the database's remember what
+ * they met, a failure to open one is remembered by the connection. */
+static int machine_errno(sqlite3 *sqlite)
+{
+    sqlite3_file *log = NULL, *file = NULL;
+    int n;
+
+    (void)sqlite3_file_control(sqlite, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
+    (void)sqlite3_file_control(sqlite, "main", SQLITE_FCNTL_FILE_POINTER, &file);
+    n = file_errno(log);
+    if (n == 0)
+        n = file_errno(file);
+    if (n == 0)
+        n = sqlite3_system_errno(sqlite);
+    return n > 0 ? -n : -EIO;
+}
+
+static int code_to_errno(sqlite3 *sqlite, int code)
 {
     switch (code & 0xff) {
     case SQLITE_OK:
@@ -47,8 +75,11 @@ static int code_to_errno(int code)
     case SQLITE_READONLY:
     case SQLITE_PERM:
         return -EROFS;
+    case SQLITE_NOMEM:
+        return -ENOMEM;
     case SQLITE_CANTOPEN:
-        return -ENOENT;
+    case SQLITE_IOERR:
+        return machine_errno(sqlite);
     default:
         return -EIO;
     }
@@ -76,7 +107,9 @@ static int make_private(const char *path, bool create, struct err *err)
 
     if (fd < 0)
         return err_set(err, -errno, "open the database '%s': %s", path, strerror(errno));
-    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+    if (fstat(fd, &st) < 0)
+        return err_set(err, -errno, "stat the database '%s': %s", path, strerror(errno));
+    if (!S_ISREG(st.st_mode))
         return err_set(err, -EINVAL, "the database '%s' is no regular file", path);
     if ((st.st_mode & 077) != 0 && fchmod(fd, st.st_mode & 0700) < 0)
         return err_set(err, -errno, "others may read the database '%s', and chmod 0600 fails: %s",
@@ -93,7 +126,7 @@ int db_open(const char *path, bool create, struct db **ret_db, struct err *err)
         return rc;
     rc = sqlite3_open_v2(path, &db->sqlite, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
     if (rc != SQLITE_OK)
-        return describe_open(err, code_to_errno(rc), path, db_error(db));
+        return describe_open(err, code_to_errno(db->sqlite, rc), path, db_error(db));
     (void)sqlite3_busy_timeout(db->sqlite, BUSY_MS); /* fails only without a connection */
     rc = db_script(db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; "
                        "PRAGMA foreign_keys=ON; PRAGMA trusted_schema=OFF; "
@@ -156,7 +189,7 @@ static struct query *prepare(struct db *db, const char *sql, const char *types, 
         rc = sqlite3_prepare_v3(db->sqlite, sql, -1, SQLITE_PREPARE_PERSISTENT, &q->stmt, NULL);
     for (int i = 0; rc == SQLITE_OK && types[i]; i++)
         rc = bind(q, i + 1, types[i], ap);
-    q->failed = code_to_errno(rc);
+    q->failed = code_to_errno(q->db->sqlite, rc);
     return q;
 }
 
@@ -180,7 +213,7 @@ int query_next(struct query *q)
     rc = sqlite3_step(q->stmt);
     if (rc == SQLITE_ROW)
         return 1;
-    q->failed = code_to_errno(rc);
+    q->failed = code_to_errno(q->db->sqlite, rc);
     return q->failed;
 }
 
@@ -256,7 +289,7 @@ int64_t db_last_id(const struct db *db)
 
 int db_script(struct db *db, const char *sql)
 {
-    return code_to_errno(sqlite3_exec(db->sqlite, sql, NULL, NULL, NULL));
+    return code_to_errno(db->sqlite, sqlite3_exec(db->sqlite, sql, NULL, NULL, NULL));
 }
 
 bool db_in_transaction(const struct db *db)
@@ -264,7 +297,14 @@ bool db_in_transaction(const struct db *db)
     return sqlite3_get_autocommit(db->sqlite) == 0;
 }
 
-const char *db_error(const struct db *db)
+const char *db_error(struct db *db)
 {
-    return sqlite3_errmsg(db->sqlite);
+    int code = sqlite3_errcode(db->sqlite) & 0xff;
+    const char *words = sqlite3_errmsg(db->sqlite);
+
+    if (code != SQLITE_IOERR && code != SQLITE_CANTOPEN)
+        return words;
+    (void)snprintf(db->words, sizeof db->words, "%s: %s", words,
+                   strerror(-machine_errno(db->sqlite)));
+    return db->words;
 }

@@ -46,4 +46,4 @@ int db_script(struct db *db, const char *sql);
 /* False once SQLite has ended the transaction by itself, as it does on a full disk. */
 bool db_in_transaction(const struct db *db);
 /* SQLite's words for the last failure. */
-const char *db_error(const struct db *db);
+const char *db_error(struct db *db);

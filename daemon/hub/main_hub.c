@@ -137,7 +137,7 @@ static int code_for(int error)
     case EBADMSG:
         return EX_IOERR;
     default:
-        return EX_SOFTWARE;
+        return err_is_shortage(error) ? EX_TEMPFAIL : EX_SOFTWARE;
     }
 }
 

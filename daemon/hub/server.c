@@ -472,6 +472,7 @@ int server_new(struct loop *loop, int listen_fd, const struct server_limits *lim
     int epoll_fd;
 
     *s = (struct server){ .loop = loop, .limits = *limits, .ops = *ops, .ctx = ctx };
+    errno = 0;
     s->mhd = MHD_start_daemon(
         MHD_FLAGS, 0, NULL, NULL, on_access, s, MHD_OPTION_LISTEN_SOCKET, fd,
         MHD_OPTION_NOTIFY_COMPLETED, on_completed, s, MHD_OPTION_NOTIFY_CONNECTION, on_connection,
@@ -480,8 +481,10 @@ int server_new(struct loop *loop, int listen_fd, const struct server_limits *lim
         MHD_OPTION_CONNECTION_TIMEOUT, 0U, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
         MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
     if (!s->mhd) {
+        int code = errno > 0 ? -errno : -EIO; /* it has no other way to tell */
+
         free(s);
-        return err_set(err, -EIO, "start the HTTP server: libmicrohttpd gives no reason");
+        return err_set(err, code, "start the HTTP server: %s", strerror(-code));
     }
     (void)TAKE_FD(fd); /* libmicrohttpd closes it */
     epoll_fd = MHD_get_daemon_info(s->mhd, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
