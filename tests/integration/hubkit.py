@@ -61,7 +61,9 @@ class Answer:
 class Hub:
     """A hub program with its database, an organisation key, and one agent with its key."""
 
-    def __init__(self, state, slug="test-agent", listen="127.0.0.1:0", wrap=(), extra=()):
+    def __init__(self, state, slug="test-agent", listen="127.0.0.1:0", wrap=(), extra=(),
+                 env=None):
+        self.env = env
         self.state = os.fspath(state)
         os.makedirs(self.state, mode=0o700, exist_ok=True)
         self.db = os.path.join(self.state, "hub.db")
@@ -80,7 +82,8 @@ class Hub:
     def command(self, *args, **kwargs):
         """Runs `nairi-hub ARGS --db DB` to its end."""
         return subprocess.run([program("nairi-hub"), *args, "--db", self.db], timeout=60,
-                              stdin=subprocess.DEVNULL, capture_output=True, text=True, **kwargs)
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              env=self.env, **kwargs)
 
     def key_create(self, *args):
         done = self.command("key", "create", *args)
@@ -92,7 +95,7 @@ class Hub:
         self.proc = subprocess.Popen(
             [*self.wrap, program("nairi-hub"), "serve", "--listen", self.listen, "--db", self.db,
              *self.extra],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=self.env)
         self._reader = threading.Thread(target=self._read_stderr, args=(self.proc,), daemon=True)
         self._reader.start()
         line = self.proc.stdout.readline().decode()

@@ -1,0 +1,296 @@
+"""What errno_test.py has the daemon do: everything that a daemon does in its life, in a second.
+
+A scenario is played with one call failing. Whatever that does, the daemon is then started without
+the fault, if it has ended or owes an answer, and must make good what it owes.
+"""
+
+import copy
+import os
+import shutil
+import signal
+import subprocess
+import time
+
+from daemonkit import ERROR, Daemon, files_below
+from peer import Fault, Peer, answer
+from processes import Process, descendants
+
+STEP_S = 30  # nothing may take longer
+POOL = 16  # connections that the daemon may keep to its server
+MINE = {"journal.db", "journal.db-wal", "journal.db-shm", "nairid.lock", "reserve"}
+EXITS = {0, 69, 70, 73, 74, 75, 77, 78}
+
+HELD = "[ ! -e held ] || exit 0\ntouch held\nexec sleep 600"
+
+
+class Ended(Exception):
+    """The program has ended, unasked."""
+
+
+class Life:
+    """One daemon, its peer, and the messages that it owes answers to."""
+
+    EXITS = EXITS
+
+    def __init__(self, account, name, has_failed=lambda: False):
+        self.account = account
+        self.has_failed = has_failed  # whether the call that was to fail has
+        self.peer = Peer()
+        self.daemon = Daemon(account, self.peer, name, drain_timeout="10s")
+        self.owed = {}  # message -> the text of its answer; None: it is stopped
+        self.codes = []  # with which it ended
+        self.log = ""
+        self.fds = None
+        self.more_fds = {}
+        self.refused = 0
+
+    def done(self):
+        if self.daemon.program:
+            self.daemon.program.kill()
+            self.daemon.program = None
+        self.peer.end()
+        shutil.rmtree(self.daemon.folder, ignore_errors=True)
+
+    # steps
+
+    def give(self, prompt, text, job=None, mode="execute"):
+        with self.peer.lock:
+            message = self.peer.give(prompt, job)
+            job = next(j for j in self.peer.jobs.values()
+                       if any(m["id"] == message for m in j["messages"]))
+            job["mode"] = mode
+        self.owed[message] = text
+        return message, job["id"]
+
+    def is_running(self):
+        return self.daemon.program.is_running()
+
+    def until(self, condition, what):
+        deadline = time.monotonic() + STEP_S
+        while True:
+            with self.peer.lock:
+                value = condition()
+                if value:
+                    return value
+                if not self.is_running():
+                    raise Ended(what)
+                left = deadline - time.monotonic()
+                if left < 0:
+                    self.daemon.program.send(signal.SIGKILL)
+                    raise AssertionError(f"waited {STEP_S} s for {what}\n{self.daemon.log}")
+                self.peer.lock.wait(0.02)
+
+    def answered(self, message):
+        self.until(lambda: message in self.peer.acked, f"the answer to {message}")
+
+    def logged(self, *words):
+        self.until(lambda: any(word in self.daemon.log for word in words), f"{words} in the log")
+
+    def has_made(self, job, name):
+        return os.path.exists(os.path.join(self.daemon.state, "jobs", job, "workspace", name))
+
+    def control(self, **request):
+        """On the admin socket; a fault may cost the answer, not the next one."""
+        try:
+            return self.daemon.control(**request) or self.daemon.control(**request)
+        except OSError:
+            return self.daemon.control(**request)
+
+    def stop(self, signo=signal.SIGTERM):
+        self.daemon.program.send(signo)
+        self.wait()
+
+    def wait(self):
+        self.codes.append(self.daemon.program.wait(STEP_S))
+        self.log += self.daemon.log
+        self.daemon.program = None
+
+    # the whole
+
+    def play(self, env, usual=None):
+        """With the fault. What the daemon says is in self.log, its exit code in self.codes."""
+        self.prepare()
+        self.daemon.env = env
+        self.daemon.start()
+        try:
+            self.live()
+        except Ended:
+            self.wait()
+            return False
+        self.until(lambda: len(descendants(self.daemon.pid)) <= 1, "the tasks to be reaped")
+        self.more_fds = self.leaked(usual)
+        try:
+            self.stop_midway()
+        except Ended:
+            self.wait()
+        return True
+
+    def mend(self):
+        """Without the fault: what is owed is answered."""
+        self.daemon.env = {}
+        if not self.outstanding():
+            return False
+        self.daemon.start()
+        for message in self.outstanding():
+            if self.owed[message] is None:
+                self.cancel(message)
+            self.answered(message)
+        self.stop()
+        assert self.codes[-1] == 0, f"exit {self.codes} of the daemon that mends\n{self.log}"
+        return True
+
+    def cancel(self, message):
+        with self.peer.lock:
+            for job in self.peer.jobs.values():
+                if any(m["id"] == message for m in job["messages"]):
+                    job["cancel_requested"] = True
+            self.peer.kick()
+
+    def is_done(self):
+        return not self.outstanding()
+
+    def outstanding(self):
+        return [message for message in self.owed if message not in self.peer.acked]
+
+    def count_fds(self):
+        """By kind, of the daemon and its spawner; None where we aren't allowed to look."""
+        found = {}
+        for process in descendants(self.daemon.pid) + [Process(self.daemon.pid)]:
+            if process.name not in ("nairid", "nairid-spawner"):
+                continue
+            try:
+                names = os.listdir(f"/proc/{process.pid}/fd")
+            except PermissionError:
+                return None
+            for fd in names:
+                try:
+                    to = os.readlink(f"/proc/{process.pid}/fd/{fd}")
+                except FileNotFoundError:
+                    continue  # it has just been closed
+                if not to.startswith("anon_inode"):
+                    to = os.path.basename(to.partition("[")[0])
+                kind = f"{process.name} {to}"
+                found[kind] = found.get(kind, 0) + 1
+        return found
+
+    def leaked(self, usual):
+        """What it has more of than a day without a fault leaves, a moment after its last task."""
+        deadline = time.monotonic() + 2
+        while True:
+            self.fds = self.count_fds()
+            if not usual or not self.fds:
+                return {}
+            more = {kind: (usual.get(kind, 0), n) for kind, n in self.fds.items()
+                    if n > usual.get(kind, 0) + (POOL if kind == "nairid socket:" else 0)}
+            if not more or time.monotonic() > deadline or not self.is_running():
+                return more
+            time.sleep(0.01)  # poll
+
+    # judgement
+
+    def left(self):
+        return set(os.listdir(self.daemon.state)) - MINE - {"jobs"}
+
+    def check(self):
+        """The invariants; returns the texts of the errors that messages ended in."""
+        errors = []
+        for message, text in self.owed.items():
+            replies = self.peer.terminal(message)
+            assert len(replies) == 1, f"{len(replies)} replies to {message}: {replies}"
+            said, kind = replies[0]["payload"]["message"], replies[0]["type"]
+            if text is None:
+                # unless it began twice: then it ends by itself, and has nothing to say
+                assert said.startswith(ERROR), said
+            elif kind == "system_message_v1":
+                assert said.startswith(ERROR), said
+                errors.append(said)
+            else:
+                assert said == text, (said, text)
+            acks = [ack for ack in self.peer.acked if ack == message]
+            assert acks, f"no ack of {message}"
+        if self.left():  # where the removal failed, or it had no time for it
+            self.daemon.start()
+            self.logged("notice ready")
+            self.stop()
+        assert not self.left(), f"left in the state directory: {self.left()}"
+        jobs = os.path.join(self.daemon.state, "jobs")
+        for name in files_below(jobs):
+            parts = name.split("/")
+            assert len(parts) < 2 or parts[1] in ("workspace", "home", ".used"), f"left: {name}"
+        return errors
+
+
+class Day(Life):
+    """From an empty state directory: messages, reload, cancel, drain."""
+
+    def prepare(self):
+        self.first, self.job = self.give("echo one", "one")
+
+    def live(self):
+        self.answered(self.first)
+        self.control(verb="status")
+        message, _ = self.give("echo two; echo words >&2", "two", self.job)
+        self.answered(message)
+        self.daemon.program.send(signal.SIGHUP)
+        self.until(lambda: "reload" in self.daemon.log or self.has_failed(), "the reload")
+        message, _ = self.give("echo three", "three", mode="ask")
+        self.answered(message)
+        message, job = self.give(HELD, None)
+        self.until(lambda: self.has_made(job, "held") or message in self.peer.acked,
+                   "the held task to start")
+        self.control(verb="cancel", job=job)
+        self.cancel(message)  # should the word on the socket be lost
+        self.answered(message)
+
+    def stop_midway(self):
+        message, job = self.give("touch here; sleep 0.1; echo last", "last")
+        self.until(lambda: self.has_made(job, "here") or message in self.peer.acked,
+                   "the last task to start")
+        self.stop()
+
+
+class Morning(Life):
+    """From what a daemon left that was killed: a reply to send, a message to run again, and one
+    that waits behind it."""
+
+    yesterday = None  # what each of them begins with
+
+    @classmethod
+    def make(cls, account, name):
+        """Has a daemon killed, and keeps what it left."""
+        life = cls(account, name)
+        life.daemon.start()
+        message, _ = life.give("echo one", "one")
+        life.answered(message)
+        life.peer.fault("reply", *[Fault(answer(503, {"error": "later"}))] * 100)
+        message, _ = life.give("echo two", "two")
+        life.logged("reply_failed", "post_failed")
+        message, job = life.give("[ ! -e held ] || { echo three; exit; }\n" + HELD, "three")
+        life.until(lambda: life.has_made(job, "held"), "the held task to start")
+        message, _ = life.give("echo four", "four", job)
+        life.until(lambda: message in life.peer.given, "the last message to be taken")
+        life.control(verb="status")  # behind the commit of that message
+        life.daemon.program.kill()
+        life.peer.end()
+        cls.yesterday = life
+
+    def prepare(self):
+        then = self.yesterday
+        subprocess.run(["cp", "-a", then.daemon.state, self.daemon.state], check=True)
+        with self.peer.lock:
+            self.peer.jobs = copy.deepcopy(then.peer.jobs)
+            self.peer.accepted = list(then.peer.accepted)
+            self.peer.acked = list(then.peer.acked)
+            self.peer.counter = then.peer.counter
+        self.owed = dict(then.owed)
+
+    def live(self):
+        for message in self.outstanding():
+            self.answered(message)
+
+    def stop_midway(self):
+        self.stop(signal.SIGQUIT)
+
+
+PROGRAM = "nairid"
+SCENARIOS = (Day, Morning)

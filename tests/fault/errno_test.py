@@ -1,0 +1,261 @@
+"""Makes each call of each call site fail once, with what the machine may make it fail with.
+
+    errno_test.py daemon|hub [--all] [--only PATTERN] [--jobs N] [--report FILE]
+
+First the scenarios are played without a fault, and every call site is listed: a function that can
+fail, called from a line of ours or, for us, by a library (errno_shim.c). Then they are played once
+more for each call site, in which one call fails. Passes if, each time: no sanitizer said a word,
+nothing died by a signal or hung, a program that ended did so with an exit code that is documented
+and a line that names the cause, no descriptor leaked where it went on, and in the end, the fault
+being over, the invariants hold and nothing is left. Where a call is made often, one in the middle
+fails, too.
+
+--all: with each errno that the call can fail with, and every place that asks for memory; otherwise
+with one of them, which depends on the call site only, and a sample of those places. What is left
+out, and why, is in errno_exempt.txt.
+"""
+
+import argparse
+import collections
+import ctypes
+import errno
+import fnmatch
+import json
+import multiprocessing
+import os
+import queue
+import sys
+import time
+import traceback
+import zlib
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(HERE), "integration"))
+
+import errno_daemon  # noqa: E402
+import errno_hub  # noqa: E402
+from daemonkit import Account, assert_nothing_left  # noqa: E402
+from errnokit import Shim, Symbols  # noqa: E402
+from errnotable import Exemptions, errnos_of  # noqa: E402
+from hubkit import program  # noqa: E402
+from processes import PR_SET_CHILD_SUBREAPER  # noqa: E402
+
+OFTEN = 8          # calls of a site: then one in the middle fails, too
+SAMPLE = 12        # of the places that ask for memory, one in so many
+ABORTS = "out of memory, aborting"  # mem.c: by design, as a restart recovers
+MEMORY = {"malloc", "calloc", "realloc", "strdup", "vasprintf"}
+WORDS = {  # what a line that names the cause may say, besides strerror(3)
+    errno.ENOSPC: ["full", "no space left"],
+    errno.EIO: ["I/O error", "Input/output error"],
+    errno.ENOMEM: ["out of memory", "Out of memory"],
+    errno.EMFILE: ["open files"],
+}
+LIBRARY_PATH = os.path.join(os.environ.get("NAIRID_BUILD", "."), "tests", "liberrno_shim.so")
+KIND = {"daemon": errno_daemon, "hub": errno_hub}
+
+
+def digest(site):
+    return zlib.crc32(str(site).encode())
+
+
+class Run:
+    """One call that is to fail."""
+
+    def __init__(self, scenario, site, error, nth):
+        self.scenario = scenario
+        self.site = site
+        self.error = error
+        self.nth = nth
+
+    def __str__(self):
+        nth = f" (call {self.nth})" if self.nth > 1 else ""
+        name = errno.errorcode.get(self.error, str(self.error))
+        return f"{self.scenario.__name__} {self.site} {name}{nth}"
+
+
+class Player:
+    """Plays scenarios, each in a folder of its own."""
+
+    def __init__(self, number, kind, exemptions):
+        self.exemptions = exemptions
+        self.account = Account("root" if os.getuid() == 0 else "user")
+        self.kind = kind
+        self.number = number
+        self.played = 0
+        self.shim = Shim(self.account.folder, kind.PROGRAM, LIBRARY_PATH, self.account.uid)
+        self.env = dict(self.shim.environ(), ASAN_OPTIONS="exitcode=99:verify_asan_link_order=0")
+        for scenario in kind.SCENARIOS:
+            if hasattr(scenario, "make"):
+                scenario.make(self.account, f"{scenario.__name__}-{number}")
+
+    def life(self, scenario):
+        self.played += 1
+        return scenario(self.account, f"run-{self.number}-{self.played}", self.shim.fired)
+
+    def list(self, scenario):
+        """Without a fault; returns (sites, sites without a place, descriptors in the end)."""
+        self.shim.list()
+        life = self.life(scenario)
+        try:
+            life.play(self.env)
+            assert set(life.codes) == {0} and life.is_done(), f"exit {life.codes}\n{life.log}"
+            assert not life.check(), life.check()
+        finally:
+            life.done()
+        symbols = Symbols(program(self.kind.PROGRAM), os.path.dirname(os.path.dirname(HERE)))
+        return *self.shim.sites(symbols), life.fds
+
+    def run(self, run, fds):
+        """Returns what happened: a dictionary, whose "fault" is what is wrong, or None."""
+        self.shim.order(run.site, run.error, run.nth)
+        life = self.life(run.scenario)
+        began = time.monotonic()
+        result = {"run": str(run), "fired": False, "fault": None, "exit": None, "mended": False}
+        try:
+            went_on = life.play(self.env, fds)
+            log, codes = life.log, list(life.codes)
+            result.update(exit=codes, went_on=went_on, fired=bool(self.shim.fired()))
+            result["mended"] = life.mend()
+            result["errors"] = life.check()
+            result["refused"] = life.refused
+            assert_nothing_left()
+            self.judge(run, life, log, result)
+        except Exception as failure:  # whatever it is, it is this run's result
+            result["fired"] = bool(self.shim.fired())
+            result["fault"] = "".join(traceback.format_exception_only(failure)) + \
+                "".join(traceback.format_tb(failure.__traceback__)[-2:])
+        finally:
+            result["log"] = life.log
+            result["took_s"] = round(time.monotonic() - began, 2)
+            life.done()
+            assert_nothing_left()
+        return result
+
+    def judge(self, run, life, log, result):
+        for code in result["exit"]:
+            if code < 0:
+                assert run.site.name in MEMORY and ABORTS in log, f"signal {-code}\n{log}"
+            else:
+                assert code in life.EXITS, f"exit {code}\n{log}"
+        if (any(code > 0 for code in result["exit"]) or result.get("refused")) and not self.exemptions.is_mute(run.site):
+            words = [os.strerror(abs(run.error)), *WORDS.get(run.error, [])]
+            assert any(word in log for word in words), f"no line says {words}\n{log}"
+        # libev takes a pipe instead; and a server that is told EAGAIN at the end of a connection,
+        # which no kernel does, hears of that end only by its deadline
+        if run.site.name != "eventfd" and run.error != errno.EAGAIN:
+            assert not life.more_fds, f"descriptors leaked: {life.more_fds}\n{log}"
+
+
+# what there is to run
+
+
+def plan(listed, everything, exemptions):
+    """The runs for the sites of each scenario, and how many sites were left out by reason."""
+    runs, left_out, seen = [], collections.Counter(), set()
+    for scenario, sites in listed.items():
+        for site in sites:
+            key = str(site)
+            if key in seen:
+                continue
+            seen.add(key)
+            errnos = errnos_of(site)
+            reason = exemptions.reason(site) if errnos else "can't fail so"
+            if not reason and site.name in MEMORY and not everything and digest(site) % SAMPLE:
+                reason = "a place that asks for memory, not in the sample"
+            if reason:
+                left_out[reason] += 1
+                continue
+            if not everything:
+                errnos = [errnos[digest(site) % len(errnos)]]
+            for error in errnos:
+                runs.append(Run(scenario, site, error, 1))
+                if site.count >= OFTEN and (everything or site.name not in MEMORY):
+                    runs.append(Run(scenario, site, error, site.count // 2))
+    return runs, left_out, len(seen)
+
+
+def work(number, kind, exemptions, scenarios, runs, todo, done):
+    """One of several processes that play; each has its own orphans."""
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    player = Player(number, kind, exemptions)
+    try:
+        while True:
+            try:
+                i = todo.get_nowait()
+            except queue.Empty:
+                return
+            result = player.run(runs[i], scenarios[runs[i].scenario])
+            if not result["fired"] and result["fault"] is None:
+                again = player.run(runs[i], scenarios[runs[i].scenario])  # it may hang on timing
+                result = again
+            done.put((i, result))
+    finally:
+        player.account.done()
+        done.put(None)
+
+
+def play_all(kind, exemptions, scenarios, runs, jobs):
+    todo, done = multiprocessing.Queue(), multiprocessing.Queue()
+    for i in range(len(runs)):
+        todo.put(i)
+    workers = [multiprocessing.Process(target=work,
+                                       args=(n, kind, exemptions, scenarios, runs, todo,
+                                             done))
+               for n in range(jobs)]
+    for worker in workers:
+        worker.start()
+    results, ended = {}, 0
+    while ended < jobs:
+        item = done.get()
+        if item is None:
+            ended += 1
+            continue
+        results[item[0]] = item[1]
+        if item[1]["fault"]:
+            print(f"FAULT {item[1]['run']}\n{item[1]['fault']}", flush=True)
+    for worker in workers:
+        worker.join()
+    return results
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("kind", choices=sorted(KIND))
+    parser.add_argument("--all", action="store_true")
+    parser.add_argument("--only", default="*")
+    parser.add_argument("--jobs", type=int, default=2 * os.cpu_count())
+    parser.add_argument("--report")
+    args = parser.parse_args()
+    kind = KIND[args.kind]
+    began = time.monotonic()
+
+    exemptions = Exemptions(os.path.join(HERE, "errno_exempt.txt"))
+    player = Player(0, kind, exemptions)
+    listed, homeless, fds = {}, [], {}
+    try:
+        for scenario in kind.SCENARIOS:
+            listed[scenario], more, fds[scenario] = player.list(scenario)
+            homeless += more
+    finally:
+        player.account.done()
+    runs, left_out, count = plan(listed, args.all, exemptions)
+    runs = [run for run in runs if fnmatch.fnmatchcase(str(run), args.only)]
+    print(f"{count} call sites, {len(runs)} runs; {dict(left_out)}", flush=True)
+    results = play_all(kind, exemptions, fds, runs, args.jobs)
+    if args.report:
+        with open(args.report, "w") as file:
+            json.dump([results[i] for i in sorted(results)], file, indent=1)
+
+    faults = [result for result in results.values() if result["fault"]]
+    missed = [result["run"] for result in results.values() if not result["fired"]]
+    ended = sum(1 for result in results.values() if result.get("went_on") is False)
+    for name in missed:
+        print(f"not met: {name}")
+    print(f"report: errno injection, {args.kind}: {count} call sites, {len(results)} runs, "
+          f"{len(missed)} not met, {ended} ended the program, {len(faults)} faults; "
+          f"{time.monotonic() - began:.0f} s")
+    return 1 if faults or len(results) < len(runs) or len(missed) * 50 > len(runs) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,152 @@
+"""Which errno a call can fail with that means: the machine is short of something, or broken.
+
+From the ERRORS sections of the manual pages, as far as ENOSPC, EIO, EMFILE, ENOMEM, EAGAIN and
+their kin (ENOBUFS, ENOLCK) go. What a caller's mistake or a hostile file can bring about is tested
+elsewhere. None here: no such failure is possible, so there is nothing to inject.
+"""
+
+import fnmatch
+from errno import (EAGAIN, EIO, EMFILE, EINTR, ENOBUFS, ENOLCK, ENOMEM, ENOSPC)
+
+from errnokit import CREATES, EAI_AGAIN, EAI_MEMORY, NONBLOCK, PIPE, REGULAR, SOCKET
+
+F_DUPFD, F_SETLK, F_SETLKW, F_OFD_SETLK, F_DUPFD_CLOEXEC = 0, 6, 7, 37, 1030
+EPOLL_CTL_ADD, EPOLL_CTL_MOD = 1, 3
+PR_CAPBSET_DROP, PR_CAP_AMBIENT, PR_SET_SECCOMP = 24, 47, 22
+
+# name -> errnos, whatever the arguments are
+ALWAYS = {
+    # memory
+    "malloc calloc realloc reallocarray aligned_alloc posix_memalign strdup strndup vasprintf":
+        [ENOMEM],
+    "mmap mprotect madvise mlock": [ENOMEM, EAGAIN],
+    # new descriptors
+    "fopen fdopen opendir fdopendir openat2 open_tree fsopen fsmount":
+        [EMFILE, ENOMEM],
+    "mkostemp": [EMFILE, ENOSPC, EIO],
+    "socket socketpair eventfd signalfd timerfd_create memfd_create pidfd_open epoll_create "
+    "epoll_create1 landlock_create_ruleset": [EMFILE, ENOMEM],
+    "accept accept4": [EMFILE, ENOMEM, EAGAIN],
+    "pipe pipe2 dup dup2 dup3": [EMFILE],
+    # what hangs on a descriptor
+    "fsync fdatasync": [EIO, ENOSPC],
+    "ftruncate": [EIO],
+    "fallocate posix_fallocate": [ENOSPC, EIO],
+    "connect": [EAGAIN, ENOMEM],
+    "bind listen": [ENOMEM],
+    "getsockname getpeername getsockopt setsockopt": [ENOBUFS],
+    "epoll_wait": [EINTR],
+    "poll ppoll": [ENOMEM, EINTR],
+    "timerfd_settime": [ENOMEM],
+    "flock": [ENOLCK],
+    "sendfile": [ENOMEM, EIO, EAGAIN],
+    "ioctl": [ENOMEM],
+    "readdir": [EIO],
+    # files
+    "rename renameat renameat2 link linkat symlink symlinkat mkdir mkdirat mkdtemp":
+        [ENOSPC, EIO, ENOMEM],
+    "unlink unlinkat rmdir chmod fchmod fchmodat chown fchown fchownat futimens utimensat":
+        [EIO, ENOMEM],
+    "stat lstat fstat fstatat statx statfs fstatvfs access faccessat readlink readlinkat realpath "
+    "chdir fchdir getxattr chroot": [EIO, ENOMEM],
+    "getcwd": [ENOMEM],
+    "fflush": [ENOSPC, EIO],
+    # mounts, and the walls of a sandbox
+    "mount umount2 pivot_root move_mount mount_setattr fsconfig landlock_add_rule "
+    "landlock_restrict_self seccomp capset setgroups": [ENOMEM],
+    "setresuid setresgid": [ENOMEM, EAGAIN],
+    "keyctl": [ENOMEM],
+    # processes
+    "fork _Fork": [EAGAIN, ENOMEM],
+    "clone3 unshare": [EAGAIN, ENOMEM, ENOSPC],
+    "execve execvpe": [ENOMEM, EIO, EMFILE, EAGAIN],
+    "pthread_create": [EAGAIN],
+    "getaddrinfo": [EAI_AGAIN, EAI_MEMORY],
+    "getrandom": [EAGAIN],
+}
+ALWAYS = {name: errnos for names, errnos in ALWAYS.items() for name in names.split()}
+
+# These fail for a caller's mistake only, or are waits that nothing interrupts here.
+NEVER = set("waitpid wait4 waitid getrlimit setrlimit sethostname capget pidfd_send_signal gettid "
+            "getpid fstatfs".split())
+
+
+def of_read(kinds):
+    if kinds & REGULAR or not kinds & (PIPE | SOCKET):
+        found = [EIO]
+    else:
+        found = [ENOMEM] if kinds & SOCKET else []
+    return found + ([EAGAIN] if kinds & NONBLOCK and not kinds & REGULAR else [])
+
+
+def of_write(kinds):
+    if kinds & SOCKET:
+        found = [ENOBUFS, ENOMEM]
+    else:
+        found = [] if kinds & PIPE or kinds & NONBLOCK and not kinds & REGULAR else [ENOSPC, EIO]
+    return found + ([EAGAIN] if kinds & NONBLOCK and not kinds & REGULAR else [])
+
+
+def of_epoll_ctl(what):
+    return {EPOLL_CTL_ADD: [ENOMEM, ENOSPC], EPOLL_CTL_MOD: [ENOMEM]}.get(what, [])
+
+
+def of_fcntl(command):
+    if command in (F_DUPFD, F_DUPFD_CLOEXEC):
+        return [EMFILE]
+    return [ENOLCK] if command in (F_SETLK, F_SETLKW, F_OFD_SETLK) else []
+
+
+def errnos_of(site):
+    """What the site's call can fail with; an empty list: with nothing of that kind."""
+    name = site.name
+    if name in ("read", "pread", "readv", "recv", "recvfrom", "recvmsg"):
+        return of_read(site.kinds)
+    if name in ("write", "pwrite", "writev", "send", "sendto", "sendmsg"):
+        return of_write(site.kinds)
+    if name in ("open", "openat"):
+        return [EMFILE, EIO, ENOMEM] + ([ENOSPC] if site.kinds & CREATES else [])
+    if name == "fcntl":
+        return of_fcntl(site.argument)
+    if name == "epoll_ctl":
+        return of_epoll_ctl(site.argument)
+    if name == "prctl":
+        return [ENOMEM] if site.argument in (PR_CAPBSET_DROP, PR_CAP_AMBIENT,
+                                             PR_SET_SECCOMP) else []
+    if name in NEVER:
+        return []
+    assert name in ALWAYS, f"errnotable.py doesn't know what {name} can fail with ({site})"
+    return ALWAYS[name]
+
+
+class Exemptions:
+    """From a file: FUNCTION ROLE LIBRARY!PLACE, as patterns, # the reason. Call sites that are left
+    out; and, after "mute", those whose failure reaches us without its cause."""
+
+    def __init__(self, path):
+        self.out, self.mute = [], []
+        with open(path) as file:
+            for line in file:
+                words, _, reason = line.partition(" # ")
+                if line.startswith("#") or not line.strip():
+                    continue
+                words = words.split()
+                rows = self.mute if words[0] == "mute" else self.out
+                function, role, where = words[-3:]
+                assert reason.strip(), line
+                rows.append((function, role, where, reason.strip()))
+
+    @staticmethod
+    def _find(rows, site):
+        where = f"{site.library or ''}!{site.place}"
+        for function, role, pattern, reason in rows:
+            if fnmatch.fnmatchcase(site.name, function) and fnmatch.fnmatchcase(site.role, role) \
+                    and fnmatch.fnmatchcase(where, pattern):
+                return reason
+        return None
+
+    def reason(self, site):
+        return self._find(self.out, site)
+
+    def is_mute(self, site):
+        return self._find(self.mute, site) is not None
