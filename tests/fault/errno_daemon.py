@@ -12,7 +12,7 @@ import subprocess
 import time
 
 from daemonkit import ERROR, Daemon, files_below
-from peer import Fault, Peer, answer
+from peer import Peer, answer
 from processes import Process, descendants
 
 STEP_S = 30  # nothing may take longer
@@ -27,6 +27,17 @@ class Ended(Exception):
     """The program has ended, unasked."""
 
 
+class Server(Peer):
+    """A control plane that may be told to take no replies for now."""
+
+    refuses = False
+
+    def _carry_out(self, request, talk):
+        if self.refuses and request.endpoint == "reply":
+            return answer(503, {"error": "later"})
+        return super()._carry_out(request, talk)
+
+
 class Life:
     """One daemon, its peer, and the messages that it owes answers to."""
 
@@ -35,7 +46,7 @@ class Life:
     def __init__(self, account, name, has_failed=lambda: False):
         self.account = account
         self.has_failed = has_failed  # whether the call that was to fail has
-        self.peer = Peer()
+        self.peer = Server()
         self.daemon = Daemon(account, self.peer, name, drain_timeout="10s")
         self.owed = {}  # message -> the text of its answer; None: it is stopped
         self.codes = []  # with which it ended
@@ -55,12 +66,9 @@ class Life:
 
     def give(self, prompt, text, job=None, mode="execute"):
         with self.peer.lock:
-            message = self.peer.give(prompt, job)
-            job = next(j for j in self.peer.jobs.values()
-                       if any(m["id"] == message for m in j["messages"]))
-            job["mode"] = mode
+            message = self.peer.give(prompt, job, fields={"mode": mode})
         self.owed[message] = text
-        return message, job["id"]
+        return message, self.peer.job_of[message]
 
     def is_running(self):
         return self.daemon.program.is_running()
@@ -141,10 +149,8 @@ class Life:
 
     def cancel(self, message):
         with self.peer.lock:
-            for job in self.peer.jobs.values():
-                if any(m["id"] == message for m in job["messages"]):
-                    job["cancel_requested"] = True
-            self.peer.kick()
+            if message not in self.peer.acked:
+                self.peer.change(message, {"cancel_requested": True})
 
     def is_done(self):
         return not self.outstanding()
@@ -195,7 +201,7 @@ class Life:
         """The invariants; returns the texts of the errors that messages ended in."""
         errors = []
         for message, text in self.owed.items():
-            replies = self.peer.terminal(message)
+            replies = self.peer.replies.get(message, [])
             assert len(replies) == 1, f"{len(replies)} replies to {message}: {replies}"
             said, kind = replies[0]["payload"]["message"], replies[0]["type"]
             if text is None:
@@ -206,8 +212,7 @@ class Life:
                 errors.append(said)
             else:
                 assert said == text, (said, text)
-            acks = [ack for ack in self.peer.acked if ack == message]
-            assert acks, f"no ack of {message}"
+            assert message in self.peer.acked, f"no ack of {message}"
         if self.left():  # where the removal failed, or it had no time for it
             self.daemon.start()
             self.logged("notice ready")
@@ -262,13 +267,13 @@ class Morning(Life):
         life.daemon.start()
         message, _ = life.give("echo one", "one")
         life.answered(message)
-        life.peer.fault("reply", *[Fault(answer(503, {"error": "later"}))] * 100)
+        life.peer.refuses = True
         message, _ = life.give("echo two", "two")
         life.logged("reply_failed", "post_failed")
         message, job = life.give("[ ! -e held ] || { echo three; exit; }\n" + HELD, "three")
         life.until(lambda: life.has_made(job, "held"), "the held task to start")
         message, _ = life.give("echo four", "four", job)
-        life.until(lambda: message in life.peer.given, "the last message to be taken")
+        life.until(lambda: message not in life.peer.fresh, "the last message to be taken")
         life.control(verb="status")  # behind the commit of that message
         life.daemon.program.kill()
         life.peer.end()
@@ -279,8 +284,10 @@ class Morning(Life):
         subprocess.run(["cp", "-a", then.daemon.state, self.daemon.state], check=True)
         with self.peer.lock:
             self.peer.jobs = copy.deepcopy(then.peer.jobs)
-            self.peer.accepted = list(then.peer.accepted)
-            self.peer.acked = list(then.peer.acked)
+            self.peer.job_of = dict(then.peer.job_of)
+            self.peer.replies = copy.deepcopy(then.peer.replies)
+            self.peer.envelopes = set(then.peer.envelopes)
+            self.peer.acked = dict(then.peer.acked)
             self.peer.counter = then.peer.counter
         self.owed = dict(then.owed)
 

@@ -30,7 +30,8 @@ import traceback
 import zlib
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(os.path.dirname(HERE), "integration"))
+sys.path[:0] = [os.path.join(os.path.dirname(HERE), name) for name in ("integration",
+                                                                       "conformance")]
 
 import errno_daemon  # noqa: E402
 import errno_hub  # noqa: E402
