@@ -156,6 +156,8 @@ static void a_migrated_journal_takes_what_the_new_version_writes(void **state)
     journalprobe_begin(&f->p, f->dir);
     t = f->p.rows[0];
     assert_int_equal(task_step(t, TASK_EV_FINISH), 0);
+    t->reply_kind = TASK_REPLY_ASSISTANT;
+    t->reply = mem_strdup("done");
     t->anew = true;
     t->has_usage = true;
     t->usage = (struct usage){ .input_tokens = 5, .cost_nano_usd = 6, .model = "m" };
