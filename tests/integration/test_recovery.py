@@ -214,7 +214,9 @@ SHELL = "runner: {name: command, argv: [sh]}\n"
     ("runner: {name: comand}\n", ["nairid.yaml:1:10:", "command"]),
     ("sandbox: {network: {mode: allowlist}}\n" + SHELL, ["sandbox.network.mode", "allowlist"]),
     ("sandbox: {network: {mode: none}, write: [/proc/x]}\n" + SHELL, ["sandbox.write", "/proc"]),
-    ("sandbox: {network: {mode: none}}\n", ["runner.name", "command"]),
+    ("sandbox: {network: {mode: none}}\n", ["nairid.yaml:1:21:", "sandbox.network.mode", "host"]),
+    ("runner: {name: codex}\nsandbox: {network: {mode: host}}\n",
+     ["runner.name", "codex", "command"]),
 ])
 def test_wrong_settings_are_named_by_place(make_daemon, text, words):
     daemon = make_daemon(start=False)
