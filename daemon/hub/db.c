@@ -11,6 +11,7 @@
 
 #include "util/err.h"
 #include "util/mem.h"
+#include "util/utf8.h"
 
 enum { QUERY_MAX = 96, BUSY_MS = 10000 };
 
@@ -26,7 +27,7 @@ struct db {
     sqlite3 *sqlite;
     struct query queries[QUERY_MAX];
     size_t query_count;
-    char words[160]; /* of db_error() */
+    char words[161]; /* of db_error() */
 };
 
 static int file_errno(sqlite3_file *file)
@@ -300,11 +301,12 @@ bool db_in_transaction(const struct db *db)
 const char *db_error(struct db *db)
 {
     int code = sqlite3_errcode(db->sqlite) & 0xff;
-    const char *words = sqlite3_errmsg(db->sqlite);
+    AUTO_FREE char *words = NULL;
 
-    if (code != SQLITE_IOERR && code != SQLITE_CANTOPEN)
-        return words;
-    (void)snprintf(db->words, sizeof db->words, "%s: %s", words,
-                   strerror(-machine_errno(db->sqlite)));
-    return db->words;
+    if (code == SQLITE_IOERR || code == SQLITE_CANTOPEN)
+        words =
+            mem_printf("%s: %s", sqlite3_errmsg(db->sqlite), strerror(-machine_errno(db->sqlite)));
+    else
+        words = mem_strdup(sqlite3_errmsg(db->sqlite));
+    return utf8_line(db->words, sizeof db->words, words); /* they quote what is in the file */
 }

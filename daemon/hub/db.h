@@ -45,5 +45,5 @@ int64_t db_last_id(const struct db *db); /* rowid of the last insert */
 int db_script(struct db *db, const char *sql);
 /* False once SQLite has ended the transaction by itself, as it does on a full disk. */
 bool db_in_transaction(const struct db *db);
-/* SQLite's words for the last failure. */
+/* SQLite's words for the last failure, on one line. Valid until the next call. */
 const char *db_error(struct db *db);

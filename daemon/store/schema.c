@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "store/journal.h"
-#include "util/buf.h"
 #include "util/cleanup.h"
 #include "util/err.h"
 #include "util/log.h"
@@ -62,32 +61,18 @@ static_assert(ARRAY_SIZE(migrations) == JOURNAL_SCHEMA, "one step for each versi
 
 /* ---- what went wrong ---- */
 
-enum { WORDS_MAX = 120 };
-
-/* SQLite quotes what is in the file, which a foreign hand may have written. Returns buffer. */
-static const char *clean_words(char buffer[WORDS_MAX + 1], const char *words)
-{
-    CLEANUP(buf_done) struct buf clean = { 0 };
-    size_t len;
-
-    utf8_clean(&clean, words, strlen(words));
-    len = utf8_cut(buf_str(&clean), clean.len, WORDS_MAX);
-    for (size_t i = 0; i < len; i++)
-        buffer[i] = clean.data[i] == '\n' || clean.data[i] == '\t' ? ' ' : clean.data[i];
-    buffer[len] = '\0';
-    return buffer;
-}
+enum { WORDS_SIZE = 121 }; /* of SQLite's own, which quote what is in the file */
 
 int schema_damaged(const char *path, const char *detail, struct err *err)
 {
-    char words[WORDS_MAX + 1];
+    char words[WORDS_SIZE];
 
     return err_set(err, -EBADMSG,
                    "the journal '%s' can't be used: %s. It is left as it is; move it and its "
                    "-wal file aside to start with a new one. The server sends again what was not "
                    "acknowledged, but replies not yet delivered are lost, and messages that were "
                    "answered may run once more",
-                   path, clean_words(words, detail));
+                   path, utf8_line(words, sizeof words, detail));
 }
 
 static int last_errno_of(sqlite3_file *file)
@@ -147,8 +132,8 @@ static int fail_io(const char *path, const char *what, int os, const char *words
 int schema_fail(sqlite3 *db, const char *path, const char *what, struct err *err)
 {
     int rc = sqlite3_extended_errcode(db), os = find_errno(db);
-    char buffer[WORDS_MAX + 1];
-    const char *words = clean_words(buffer, sqlite3_errmsg(db));
+    char buffer[WORDS_SIZE];
+    const char *words = utf8_line(buffer, sizeof buffer, sqlite3_errmsg(db));
 
     if (is_full(rc, (rc & 0xff) == SQLITE_IOERR ? os : 0))
         return err_set(err, -ENOSPC,

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "util/buf.h"
+#include "util/cleanup.h"
 
 /* Unicode 15 table 3-7: what the second byte may be after each lead byte, and how many follow. */
 struct lead {
@@ -176,4 +177,17 @@ size_t utf8_tail(const char *s, size_t len, size_t max)
     for (i = len - max; i < len && is_continuation(s[i]); i++)
         ;
     return i;
+}
+
+const char *utf8_line(char *line, size_t size, const char *text)
+{
+    CLEANUP(buf_done) struct buf clean = { 0 };
+    size_t len;
+
+    utf8_clean(&clean, text, strlen(text));
+    len = utf8_cut(buf_str(&clean), clean.len, size - 1);
+    for (size_t i = 0; i < len; i++)
+        line[i] = clean.data[i] == '\n' || clean.data[i] == '\t' ? ' ' : clean.data[i];
+    line[len] = '\0';
+    return line;
 }

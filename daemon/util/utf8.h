@@ -14,6 +14,9 @@ size_t utf8_prefix(const char *s, size_t len);
  * sequences (CSI, OSC and their kin) are dropped whole; one that is never closed ends with its
  * line. */
 void utf8_clean(struct buf *b, const char *s, size_t len);
+/* text on one line: cleaned as by utf8_clean(), with spaces for tabs and newlines, and cut to
+ * size - 1 bytes at a character. For foreign words in a sentence of ours. Returns line. */
+const char *utf8_line(char *line, size_t size, const char *text);
 /* The largest n <= max such that the first n bytes of valid UTF-8 s end on a character boundary. */
 size_t utf8_cut(const char *s, size_t len, size_t max);
 /* The smallest offset >= len - max (0 if len <= max) that is a character boundary: for tails. */

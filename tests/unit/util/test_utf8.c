@@ -163,6 +163,18 @@ static void cutting_keeps_whole_characters(void **state)
     assert_int_equal(utf8_tail("\x80\x80\x80", 3, 2), 3);
 }
 
+static void foreign_words_become_one_line(void **state)
+{
+    char line[8];
+
+    (void)state;
+    assert_string_equal(utf8_line(line, sizeof line, "a\tb\r\n\x1b[2Jc\xff"), "a b c");
+    assert_string_equal(utf8_line(line, sizeof line, "\xff"), "\xef\xbf\xbd");
+    assert_string_equal(utf8_line(line, sizeof line, "abcde\xe2\x82\xac"), "abcde");
+    assert_string_equal(utf8_line(line, sizeof line, "abcdefgh"), "abcdefg");
+    assert_string_equal(utf8_line(line, sizeof line, ""), "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -173,6 +185,7 @@ int main(void)
         cmocka_unit_test(escape_sequences_are_dropped_whole),
         cmocka_unit_test(an_unclosed_string_sequence_hides_no_more_than_its_line),
         cmocka_unit_test(cutting_keeps_whole_characters),
+        cmocka_unit_test(foreign_words_become_one_line),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
