@@ -15,6 +15,7 @@ struct address {
     socklen_t len;
 };
 
+/* -EINVAL with a sentence for what is no such address. */
 int address_parse(const char *text, struct address *ret_address, struct err *err);
 bool address_is_loopback(const struct address *a);
 /* "127.0.0.1:8420", "[::1]:8420". Returns buffer. */

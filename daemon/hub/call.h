@@ -66,6 +66,7 @@ struct call {
     bool lost;    /* the client had left before the answer */
 };
 
+/* Zeroed. What it points to is its own, but for route and request. */
 struct call *call_new(void);
 void call_free(struct call *c);
 /* Forgets everything answered: before each run. */

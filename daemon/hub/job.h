@@ -28,6 +28,8 @@ int job_find(struct db *db, const char *id, struct job *ret_job);
 int job_load(struct db *db, int64_t seq, struct job *ret_job);
 void job_done(struct job *j);
 
+/* Steps its standing and stores what changed. 0, -EPROTO where standing_step() has no such move, or
+ * a negative errno of the database. */
 int job_move(struct model *m, struct job *j, enum standing_event event);
 /* Whether an instance that is alive holds it. */
 bool job_is_held(const struct model *m, const struct job *j);

@@ -20,6 +20,8 @@ enum {
 struct lease_table;
 struct lease;
 
+/* All times are of one monotonic clock. Made with the time of grace running, in which instances of
+ * before a restart may call again. */
 struct lease_table *lease_table_new(uint64_t now_ms);
 void lease_table_free(struct lease_table *t);
 DEFINE_CLEANUP(struct lease_table *, lease_table_free);

@@ -30,4 +30,7 @@ struct route_match {
     char allow[ROUTE_ALLOW_MAX]; /* ROUTE_NO_METHOD: "GET, PATCH" */
 };
 
+/* path: undecoded, without the query. *ret_match is set in any case, its target only for
+ * ROUTE_FOUND.
+ */
 enum route_result route_find(const char *method, const char *path, struct route_match *ret_match);

@@ -56,6 +56,7 @@ size_t server_requests(const struct server *s); /* arrived, and not yet ended */
 void server_free(struct server *s);
 DEFINE_CLEANUP(struct server *, server_free);
 
+/* Borrowed from the request, as the next. */
 const char *server_request_method(const struct server_request *r);
 /* The path as it came, undecoded, without the query. */
 const char *server_request_path(const struct server_request *r);

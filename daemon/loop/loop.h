@@ -22,6 +22,7 @@ typedef void (*loop_signal_fn)(struct loop_signal *watcher, int signo, void *ctx
 typedef void (*loop_wake_fn)(struct loop_wake *wake, void *ctx);
 typedef void (*loop_turn_fn)(struct loop_turn *turn, void *ctx);
 
+/* Negative errno with a sentence where there is no epoll or no memory. */
 int loop_new(struct loop **ret_loop, struct err *err);
 void loop_free(struct loop *loop); /* all watchers must be gone */
 void loop_run(struct loop *loop);  /* until loop_stop() */
@@ -42,6 +43,7 @@ void loop_timer_arm(struct loop_timer *timer, uint64_t delay_ms);
 void loop_timer_stop(struct loop_timer *timer);
 void loop_timer_free(struct loop_timer *timer);
 
+/* Until it is freed, signo comes as a call on the loop's thread and has no other effect. */
 struct loop_signal *loop_signal_new(struct loop *loop, int signo, loop_signal_fn fn, void *ctx);
 void loop_signal_free(struct loop_signal *watcher);
 

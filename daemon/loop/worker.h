@@ -20,8 +20,10 @@ struct worker_ops {
     void (*done)(void *job, int result, void *ctx); /* loop */
 };
 
+/* ops is borrowed. Negative errno with a sentence if the thread can't be made. */
 int worker_new(struct loop *loop, const struct worker_ops *ops, void *ctx, size_t max_batch,
                struct worker **ret_worker, struct err *err);
+/* On the loop's thread. The queue has no bound: who gives jobs bounds what waits. */
 void worker_give(struct worker *w, void *job);
 size_t worker_pending(const struct worker *w); /* given, and done not yet called */
 /* Finishes what was given (calling done for it), then ends the thread. */

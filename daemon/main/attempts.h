@@ -8,6 +8,7 @@
 struct attempts;
 struct daemon;
 
+/* d outlives it. */
 struct attempts *attempts_new(struct daemon *d);
 void attempts_free(struct attempts *a);
 extern const struct spawner_ops attempts_ops; /* ctx: struct attempts */

@@ -1,3 +1,4 @@
+#include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -37,15 +38,18 @@ static const struct options_spec spec = {
     .base = &args_spec,
 };
 
-enum grade { GRADE_OK, GRADE_WARN, GRADE_FAIL };
+enum grade { GRADE_OK, GRADE_WARN, GRADE_FAIL, GRADE_COUNT };
 
 /* One line on standard output. */
 __attribute__((format(printf, 3, 4))) static void tell(enum grade grade, const char *what,
                                                        const char *fmt, ...)
 {
-    static const char *const names[] = { "OK", "WARN", "FAIL" };
+    static const char *const names[] = {
+        [GRADE_OK] = "OK", [GRADE_WARN] = "WARN", [GRADE_FAIL] = "FAIL"
+    };
     va_list ap;
 
+    static_assert(ARRAY_SIZE(names) == GRADE_COUNT, "every grade has a name");
     printf("%-4s  %-8s  ", names[grade], what);
     va_start(ap, fmt);
     vprintf(fmt, ap);
@@ -220,6 +224,7 @@ static int check_server(const struct settings *s, const struct secret *key)
                                 "agent ('nairi-hub key create --agent SLUG')" },
         [REACH_DOWN] = { GRADE_FAIL, EX_UNAVAILABLE, "" },
     };
+    static_assert(ARRAY_SIZE(verdicts) == REACH_VERDICT_COUNT, "what each verdict means");
     struct reach reach;
 
     reach_ask(s, key, &reach);

@@ -1,5 +1,6 @@
 #include "main/dialogue.h"
 
+#include <assert.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -77,6 +78,7 @@ static void draw(struct dialogue *d)
         [TRANSCRIPT_PENDING] = "working", [TRANSCRIPT_COMPLETED] = "done",
         [TRANSCRIPT_FAILED] = "failed",
     };
+    static_assert(ARRAY_SIZE(words) == TRANSCRIPT_STATUS_COUNT, "a word for each status");
     CLEANUP(buf_done) struct buf text = { 0 }, line = { 0 };
     uint64_t so_far_ms = loop_now_ms(d->loop) - d->began_ms;
     size_t columns = terminal_columns(STDERR_FILENO);
@@ -197,6 +199,7 @@ static bool failed(struct dialogue *d, const struct publicapi_answer *answer, bo
         [PUBLICAPI_KEY_REFUSED] = EX_NOPERM,      [PUBLICAPI_BUSY] = EX_UNAVAILABLE,
         [PUBLICAPI_DOWN] = EX_UNAVAILABLE,
     };
+    static_assert(ARRAY_SIZE(codes) == PUBLICAPI_VERDICT_COUNT, "a code for each verdict");
     uint64_t now_ms = loop_now_ms(d->loop);
     uint32_t wait_ms = 0; /* 0: it makes no sense to ask again */
     AUTO_FREE char *text = NULL;

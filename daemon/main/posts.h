@@ -6,6 +6,7 @@
 struct daemon;
 struct posts;
 
+/* d outlives it. */
 struct posts *posts_new(struct daemon *d);
 void posts_free(struct posts *p);
 /* seq: the number of the poll; wait_ms 0: a plain one. */

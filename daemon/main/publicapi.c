@@ -119,6 +119,7 @@ static void describe(struct publicapi_answer *a, const struct publicapi *api,
 
     switch (a->verdict) {
     case PUBLICAPI_OK:
+    case PUBLICAPI_VERDICT_COUNT:
         text[0] = '\0';
         break;
     case PUBLICAPI_KEY_REFUSED:

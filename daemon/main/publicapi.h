@@ -16,7 +16,8 @@ enum publicapi_verdict {
     PUBLICAPI_REFUSED,     /* another 4xx: the same request will never pass */
     PUBLICAPI_KEY_REFUSED, /* 401, 403 with a JSON body */
     PUBLICAPI_BUSY,        /* 429, 503: not done; later */
-    PUBLICAPI_DOWN         /* no answer, or none of the server: whether it was done is unknown */
+    PUBLICAPI_DOWN,        /* no answer, or none of the server: whether it was done is unknown */
+    PUBLICAPI_VERDICT_COUNT
 };
 
 struct publicapi_answer {

@@ -13,7 +13,8 @@ enum reach_verdict {
     REACH_UNVERIFIED,  /* a server answers, but not this question: the key may be right or wrong */
     REACH_BUSY,        /* 429, 503: it is there, and that is all it says */
     REACH_KEY_REFUSED, /* 401, 403 with a JSON body */
-    REACH_DOWN         /* not reached, or what answers is no such server */
+    REACH_DOWN,        /* not reached, or what answers is no such server */
+    REACH_VERDICT_COUNT
 };
 
 struct reach {

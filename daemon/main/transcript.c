@@ -1,5 +1,6 @@
 #include "main/transcript.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "util/cleanup.h"
@@ -35,6 +36,7 @@ enum transcript_status transcript_status_of(const struct json *message)
         [TRANSCRIPT_COMPLETED] = "completed",
         [TRANSCRIPT_FAILED] = "failed",
     };
+    static_assert(ARRAY_SIZE(names) == TRANSCRIPT_STATUS_COUNT, "every status has a name");
     const char *status = json_get_str(message, "status");
 
     for (size_t i = TRANSCRIPT_QUEUED; status && i < ARRAY_SIZE(names); i++)

@@ -12,7 +12,8 @@ enum transcript_status {
     TRANSCRIPT_QUEUED,
     TRANSCRIPT_PENDING,
     TRANSCRIPT_COMPLETED,
-    TRANSCRIPT_FAILED
+    TRANSCRIPT_FAILED,
+    TRANSCRIPT_STATUS_COUNT
 };
 
 struct transcript {

@@ -7,6 +7,7 @@
 struct daemon;
 struct err;
 
+/* One event to the core, now; what it commands waits for the end of the turn. */
 void wire_run(struct daemon *d, const struct core_event *ev);
 void wire_flush(struct daemon *d);               /* at the end of a turn */
 void wire_stop(struct daemon *d, int exit_code); /* crash only: leave the loop at once */

@@ -19,6 +19,8 @@ enum filter_kind {
     FILTER_KIND_COUNT
 };
 
+/* The program of a kind, ready to be installed; negative errno with a sentence where libseccomp
+ * can't make it for this machine. */
 int filter_new(enum filter_kind kind, struct filter **ret_filter, struct err *err);
 void filter_free(struct filter *f);
 DEFINE_CLEANUP(struct filter *, filter_free);

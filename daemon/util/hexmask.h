@@ -15,6 +15,7 @@ struct hexmask;
 enum { HEXMASK_WINDOW = 8 };
 
 struct hexmask *hexmask_new(void);
+/* Shorter than a window: nothing is added. The same value twice is kept once. */
 void hexmask_add(struct hexmask *h, const char *value, size_t len);
 /* The first hit in text that begins at or after from: its end, and where it starts in *ret_start;
  * 0 if there is none. Windows that overlap are one hit. */

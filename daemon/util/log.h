@@ -29,5 +29,6 @@ void log_event(enum log_level level, const char *event, ...) __attribute__((sent
 #define LOG_N(n)         LOG_N_IF(true, n)
 #define LOG_N_IF(is, n)                                                                            \
     log_is_number, ((is) ? log_number((char[24]){ 0 }, (long long)(n)) : (const char *)NULL)
+/* For LOG_N() alone. Returns buffer. */
 const char *log_number(char buffer[24], long long n);
 extern const char log_is_number[]; /* says that what follows is from log_number() */
