@@ -271,8 +271,8 @@ _Noreturn void init_run(const struct plan *plan, const int stdio[3], int control
     signals = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
     if (signals < 0 || pipe2(result, O_CLOEXEC) < 0)
         init_fail(control, APPLY_INIT, 0, -errno);
-    if (plan->stdout_file)
-        r = relay_open(&relay, "/tmp", stdio[1]);
+    if (plan->stdout_file) /* not in /tmp, which tasks fill now and then */
+        r = relay_open(&relay, "/dev/shm", stdio[1]);
     if (r < 0)
         init_fail(control, APPLY_STDIO, 0, r);
     if (plan->stdout_file)

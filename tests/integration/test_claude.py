@@ -1,6 +1,7 @@
 """Claude Code itself, the one that npm gives, in the sandbox, against a model of ours on loopback."""
 
 import os
+import re
 import shutil
 import time
 
@@ -45,7 +46,8 @@ def test_tools_run_in_the_sandbox_as_its_user_and_are_told_as_progress(account, 
 
 def test_several_tools_at_once_and_a_subagent(make_claude):
     daemon = make_claude()
-    assert daemon.answer("PAR: echo one ;; echo two")["content"] == "OUTPUT:\none\n---\ntwo"
+    both = daemon.answer("PAR: echo one ;; echo two")["content"]
+    assert both in ("OUTPUT:\none\n---\ntwo", "OUTPUT:\ntwo\n---\none")
     content = daemon.answer('CALL Agent {"description":"small job","prompt":"hello from the parent",'
                             '"subagent_type":"general-purpose"}')["content"]
     assert "ECHO: hello from the parent" in content
@@ -230,22 +232,26 @@ def wrap(make_claude, program, account, **script):
     return make_claude(runner={"program": path}, sandbox={"read": [folder]})
 
 
+def ends(daemon):
+    """How the daemon says that tasks ended: ["status=0", "signal=SIGTERM"]"""
+    return re.findall(r"task_ended .*?(status=\d+|signal=\w+)", daemon.log)
+
+
 def test_a_program_that_hangs_after_its_result_is_ended(me, make_claude, program):
     program = claudekit.for_account(program, me)
     daemon = wrap(make_claude, program, me, before="", after="exec sleep 1000")
     began = time.monotonic()
     reply = daemon.answer("hello")
     assert (reply["role"], reply["content"]) == ("assistant", "ECHO: hello")
-    assert 9 < time.monotonic() - began < 25
+    assert time.monotonic() - began > 9 and ends(daemon) == ["signal=SIGTERM"]
     wait_until(lambda: not daemon.tasks(), 5, "the sandbox to be empty")
 
 
 def test_a_grandchild_that_holds_the_pipes_holds_up_nothing(me, make_claude, program):
     program = claudekit.for_account(program, me)
     daemon = wrap(make_claude, program, me, before="setsid sleep 1000 &", after="")
-    began = time.monotonic()
     assert daemon.answer("hello")["content"] == "ECHO: hello"
-    assert time.monotonic() - began < 9
+    assert ends(daemon) == ["status=0"]  # by itself, not after the grace
     wait_until(lambda: not daemon.tasks(), 5, "the sandbox to be empty")
 
 
