@@ -280,9 +280,9 @@ static void mask_result(const struct mask *mask, struct capture_result *c)
     struct runner_result *r = &c->result;
     AUTO_FREE char *model = mask_text(mask, mem_strdup(r->usage.model));
 
-    r->text = r->dropped_bytes > 0 ? mask_text_cut(mask, r->text) : mask_text(mask, r->text);
+    r->text = mask_text_cut(mask, r->text); /* some runner may have cut it, and within a secret */
     if (r->error)
-        r->error = mask_text(mask, r->error);
+        r->error = mask_text_cut(mask, r->error);
     c->stderr_tail = mask_text(mask, c->stderr_tail);
     (void)snprintf(r->usage.model, sizeof r->usage.model, "%s", model); /* a cut one is no loss */
 }

@@ -138,6 +138,17 @@ static bool fits(const struct row *row, const struct claude_failure *f)
            (!row->says || says(f->words, row->says));
 }
 
+/* How much of words is shown: whole ones if there are several, as the beginning of a secret would
+ * pass for text. */
+static size_t shown_length(const char *words, size_t len)
+{
+    size_t cut = utf8_cut(words, len, WORDS_MAX), keep = cut;
+
+    while (keep > 0 && keep < len && !strchr(" \t\n", words[keep]))
+        keep--;
+    return keep > 0 ? keep : cut;
+}
+
 /* The text, and in the end the program's own words, which may say more than ours. */
 static char *speak(const struct row *row, const char *words)
 {
@@ -147,7 +158,7 @@ static char *speak(const struct row *row, const char *words)
     buf_append_str(&b, row->text);
     while (len > 0 && strchr(" \t\n", words[len - 1]))
         len--;
-    keep = len > 0 ? utf8_cut(words, len, WORDS_MAX) : 0;
+    keep = len > 0 ? shown_length(words, len) : 0;
     if (keep > 0) {
         buf_append_str(&b, ". Claude Code said: ");
         buf_append(&b, words, keep);

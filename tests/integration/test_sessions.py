@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from daemonkit import Meeting
+from daemonkit import Meeting, assert_nothing_left
 from hubkit import wait_until
 
 # What prompts can say: `turn` begins one (in the session that was asked for, or a new one),
@@ -71,9 +71,10 @@ def make(me, make_daemon, meeting):
 
 
 def crash(daemon):
-    """Kills daemon and spawner at once, and starts again."""
+    """Kills the daemon, waits until its tasks are gone too, and starts again."""
     daemon.program.kill()
     daemon.program = None
+    assert_nothing_left(but=[daemon.hub.proc.pid], timeout_s=20)
     daemon.boot()
 
 
@@ -102,8 +103,10 @@ def test_a_conversation_goes_on_in_its_session_also_after_a_restart(make):
 
 def test_an_attempt_after_a_crash_goes_on_in_the_session(make, meeting):
     daemon = make()
-    job, message = daemon.hub.start("turn\n" + meeting.hold("a", 'result "$session"'))
+    job, message = daemon.hub.start("turn; tool x\n" + meeting.hold("a", 'result "$session"'))
     meeting.wait("a")
+    # posts go out once what came before is stored, so the session is
+    wait_until(lambda: [m for m in daemon.hub.messages(job) if m["role"] == "progress"])
     os.unlink(meeting.path("a.here"))
     crash(daemon)
     meeting.wait("a")
@@ -157,7 +160,7 @@ def test_a_result_is_the_answer_though_the_program_goes_on(make, meeting):
     began = time.monotonic()
     reply = daemon.answer("turn; result done; sleep 1000 & trap '' TERM; sleep 1000; sleep 1000")
     assert (reply["role"], reply["content"]) == ("assistant", "done")
-    assert 10 <= time.monotonic() - began < 25  # grace, TERM, 5 s, KILL
+    assert 10 <= time.monotonic() - began < 60  # grace, TERM, 5 s, KILL, on a slow machine
     assert daemon.tasks() == []
 
 

@@ -121,6 +121,19 @@ static void its_own_words_are_bounded_and_whole_characters(void **state)
     assert_string_equal(text + strlen(text) - 3, "...");
 }
 
+static void a_cut_leaves_no_part_of_a_word(void **state)
+{
+    AUTO_FREE char *words = mem_alloc(1001), *text = NULL;
+    const struct claude_failure failure = { .words = words };
+    bool gone;
+
+    (void)state;
+    memset(words, 'x', 1000);
+    memcpy(words, "the key is ", 11);
+    text = claude_words(&failure, &gone);
+    assert_string_equal(text + strlen(text) - 14, " the key is...");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -128,6 +141,7 @@ int main(void)
         cmocka_unit_test(a_conversation_that_is_gone_is_known),
         cmocka_unit_test(standard_error_tells_what_keeps_it_from_starting),
         cmocka_unit_test(its_own_words_are_bounded_and_whole_characters),
+        cmocka_unit_test(a_cut_leaves_no_part_of_a_word),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
