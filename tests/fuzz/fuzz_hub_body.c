@@ -1,5 +1,7 @@
 /* Bodies of requests to the hub, carried out on a real database: the first byte chooses the
  * handler. MESSAGE and JOB in the input stand for ids that exist. */
+#include "support/replay.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -17,15 +19,6 @@
 #include "util/mem.h"
 #include "util/ulid.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-/* assert() isn't there in an optimised build. */
-static void must(bool holds)
-{
-    if (!holds)
-        abort();
-}
-
 /* Made by the first input, for all. */
 static struct {
     void *state;
@@ -40,9 +33,9 @@ static void end_world(void)
 static struct hubmodel *model(void)
 {
     if (!world.state) {
-        must(hubmodel_setup(&world.state) == 0);
+        FUZZ_CHECK(hubmodel_setup(&world.state) == 0);
         hubmodel_start(world.state, "hello", world.job, world.message);
-        must(atexit(end_world) == 0);
+        FUZZ_CHECK(atexit(end_world) == 0);
     }
     return world.state;
 }
@@ -85,12 +78,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     c->agent = (struct call_agent){ f->agent, mem_strdup("tester") };
     c->instance = mem_strdup("fuzzer");
     (void)submission_is_progress(c->body, c->body_len);
-    must(db_script(f->model.db, "BEGIN") == 0);
-    must(handlers[choice](c, &f->model) == 0); /* no input makes the database fail */
-    must(db_script(f->model.db, "ROLLBACK") == 0);
-    must(c->status >= 200 && c->status < 500);
-    must(json_parse(c->reply, strlen(c->reply), &reply, NULL) == 0);
-    must(c->status < 400 || json_get_str(reply, "error"));
+    FUZZ_CHECK(db_script(f->model.db, "BEGIN") == 0);
+    FUZZ_CHECK(handlers[choice](c, &f->model) == 0); /* no input makes the database fail */
+    FUZZ_CHECK(db_script(f->model.db, "ROLLBACK") == 0);
+    FUZZ_CHECK(c->status >= 200 && c->status < 500);
+    FUZZ_CHECK(json_parse(c->reply, strlen(c->reply), &reply, NULL) == 0);
+    FUZZ_CHECK(c->status < 400 || json_get_str(reply, "error"));
     call_free(c);
     return 0;
 }

@@ -1,5 +1,7 @@
 /* What the hub reads besides bodies: the first byte chooses among paths, the headers Prefer and
  * Authorization, and addresses to listen on. */
+#include "support/replay.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -15,15 +17,6 @@
 #include "util/mem.h"
 #include "util/utf8.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-/* assert() isn't there in an optimised build. */
-static void must(bool holds)
-{
-    if (!holds)
-        abort();
-}
-
 static void try_path(const char *text)
 {
     static const char *const methods[] = { "GET", "POST", "PATCH", "DELETE" };
@@ -33,11 +26,11 @@ static void try_path(const char *text)
 
         switch (route_find(methods[i], text, &m)) {
         case ROUTE_FOUND:
-            must(m.route && (!m.target || utf8_is_valid(m.target, strlen(m.target))));
+            FUZZ_CHECK(m.route && (!m.target || utf8_is_valid(m.target, strlen(m.target))));
             free(m.target);
             break;
         case ROUTE_NO_METHOD:
-            must(m.allow[0] != '\0' && strlen(m.allow) < sizeof m.allow - 1);
+            FUZZ_CHECK(m.allow[0] != '\0' && strlen(m.allow) < sizeof m.allow - 1);
             break;
         case ROUTE_NO_PATH:
         case ROUTE_BAD_PATH:
@@ -54,8 +47,8 @@ static void try_address(const char *text)
     if (address_parse(text, &a, NULL) < 0)
         return;
     address_text(&a, shown);
-    must(address_parse(shown, &a, NULL) == 0);
-    must(strcmp(address_text(&a, again), shown) == 0);
+    FUZZ_CHECK(address_parse(shown, &a, NULL) == 0);
+    FUZZ_CHECK(strcmp(address_text(&a, again), shown) == 0);
 }
 
 static void try_header(const char *text)
@@ -63,12 +56,12 @@ static void try_header(const char *text)
     struct key_claim claim;
     const char *why = NULL;
 
-    must(inbox_parse_prefer(text) <= INBOX_WAIT_MAX_S);
+    FUZZ_CHECK(inbox_parse_prefer(text) <= INBOX_WAIT_MAX_S);
     for (int k = 0; k < KEY_KIND_COUNT; k++) {
         if (access_parse(text, (enum key_kind)k, &claim, &why))
-            must(claim.kind == (enum key_kind)k);
+            FUZZ_CHECK(claim.kind == (enum key_kind)k);
         else
-            must(why != NULL);
+            FUZZ_CHECK(why != NULL);
     }
 }
 
@@ -77,7 +70,7 @@ static void try_name(const char *text)
     char slug[AGENT_SLUG_MAX + 1];
 
     agent_slug_from_name(text, slug);
-    must(agent_slug_is_valid(slug));
+    FUZZ_CHECK(agent_slug_is_valid(slug));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -1,4 +1,6 @@
 /* The values of the headers Retry-After and Date. */
+#include "support/replay.h"
+
 #include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -10,15 +12,6 @@
 #include "util/cleanup.h"
 #include "util/mem.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-/* assert() isn't there in an optimised build. */
-static void must(bool holds)
-{
-    if (!holds)
-        abort();
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const int64_t now_ms[] = { 0, 784111777000, 1767225600000, 253402300799000 };
@@ -29,11 +22,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         uint32_t ms = retry_after_parse(text, now_ms[i]);
         int r = http_date_parse(text, now_ms[i], &at_ms);
 
-        must(ms <= RETRY_AFTER_MAX_MS);
-        must(r == 0 || (r == -EINVAL && at_ms == 0));
-        must(r < 0 || (at_ms >= -62135596800000 && at_ms <= 253402300800000));
-        must(r < 0 || at_ms <= now_ms[i] || at_ms - now_ms[i] >= RETRY_AFTER_MAX_MS ||
-             ms == at_ms - now_ms[i]);
+        FUZZ_CHECK(ms <= RETRY_AFTER_MAX_MS);
+        FUZZ_CHECK(r == 0 || (r == -EINVAL && at_ms == 0));
+        FUZZ_CHECK(r < 0 || (at_ms >= -62135596800000 && at_ms <= 253402300800000));
+        FUZZ_CHECK(r < 0 || at_ms <= now_ms[i] || at_ms - now_ms[i] >= RETRY_AFTER_MAX_MS ||
+                   ms == at_ms - now_ms[i]);
     }
     return 0;
 }
