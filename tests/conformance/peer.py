@@ -82,6 +82,10 @@ class Unread:
         kind = struct.unpack_from("=H", answer, 4)[0]
         return struct.unpack_from("=I", answer, 16 + 56)[0] if kind == 20 else 0
 
+    def wait(self):
+        while self.bytes():
+            select.select([], [], [], 0.001)  # poll
+
     def close(self):
         self.netlink.close()
 
@@ -480,6 +484,10 @@ class Peer:
             self._check(request, self._text(detail.rest), detail)
         elif detail.word == "wait":
             self._wait(self._text(detail.rest))
+        elif detail.word == "drained":
+            unread = Unread(connection)
+            unread.wait()
+            unread.close()
         elif detail.word == "hold":
             connection.settimeout(120)
             while connection.recv(65536):
@@ -514,8 +522,7 @@ class Peer:
         try:
             for i in range(len(data)):
                 connection.sendall(data[i:i + 1])
-                while unread.bytes():
-                    select.select([], [], [], 0.001)  # poll
+                unread.wait()
         finally:
             unread.close()
 
