@@ -448,6 +448,48 @@ static void a_string_that_is_no_utf8_does_not_spoil_the_document(void **state)
     assert_string_equal(json_get_str(back, "s"), "a\xef\xbf\xbd\xef\xbf\xbd");
 }
 
+static void what_a_program_prints_is_read_lightly(void **state)
+{
+    static const char text[] =
+        "{\"a\":\"x\\u0000y\",\"b\":\"\\\\u0000\",\"c\":[1,2,3],\"d\":\"[,{\\\"\"}";
+    CLEANUP_PTR(json_free) struct json *root = NULL;
+    struct err err = { 0 };
+
+    (void)state;
+    assert_int_equal(json_parse(text, sizeof text - 1, &root, &err), -EBADMSG); /* the NUL */
+    assert_int_equal(json_parse_light(text, sizeof text - 1, 9, &root, &err), 0);
+    assert_string_equal(json_get_str(root, "a"), "x\xef\xbf\xbdy");
+    assert_string_equal(json_get_str(root, "b"), "\\u0000"); /* a backslash, and no escape */
+    assert_string_equal(json_get_str(root, "d"), "[,{\"");
+    json_free(root);
+    root = NULL;
+    assert_int_equal(json_parse_light(text, sizeof text - 1, 7, &root, &err), -EMSGSIZE);
+    assert_non_null(strstr(err.text, "at most 7"));
+    assert_int_equal(json_parse_light("{\"a\":\"\\", 7, 9, &root, &err), -EBADMSG);
+    assert_null(root);
+}
+
+static void a_double_is_any_finite_number(void **state)
+{
+    static const char text[] = "{\"a\":0.25,\"b\":-7,\"c\":\"1\",\"d\":null,"
+                               "\"f\":0.00014000000000000001}";
+    CLEANUP_PTR(json_free) struct json *root = NULL;
+    double d = 9;
+
+    (void)state;
+    assert_int_equal(json_parse(text, sizeof text - 1, &root, NULL), 0);
+    assert_int_equal(json_get_double(root, "c", &d), -EINVAL);
+    assert_int_equal(json_get_double(root, "d", &d), -ENOENT);
+    assert_int_equal(json_get_double(root, "x", &d), -ENOENT);
+    assert_true(d == 9);
+    assert_int_equal(json_get_double(root, "a", &d), 0);
+    assert_true(d == 0.25);
+    assert_int_equal(json_get_double(root, "b", &d), 0);
+    assert_true(d == -7);
+    assert_int_equal(json_get_double(root, "f", &d), 0);
+    assert_true(d == 0.00014000000000000001);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -466,6 +508,8 @@ int main(void)
         cmocka_unit_test(round_numbers_survive_printing),
         cmocka_unit_test(large_numbers_keep_their_digits_on_the_way_through),
         cmocka_unit_test(a_string_that_is_no_utf8_does_not_spoil_the_document),
+        cmocka_unit_test(what_a_program_prints_is_read_lightly),
+        cmocka_unit_test(a_double_is_any_finite_number),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
