@@ -135,7 +135,7 @@ static int make_plan(const struct settings *s, const char *program, struct plan 
 int policy_check(const struct settings *s, struct err *err)
 {
     CLEANUP_PTR(plan_free) struct plan *plan = NULL;
-    int r = make_plan(s, NULL, &plan, err);
+    int r = make_plan(s, s->runner_program, &plan, err);
 
     if (r == 0)
         r = check_shown(s, "sandbox.read", &s->sandbox_read, false, err);

@@ -66,10 +66,12 @@ static void on_output(uint64_t task, enum spawner_stream stream, const char *byt
 static void keep_said(struct session *session)
 {
     CLEANUP(buf_done) struct buf clean = { 0 };
+    size_t len;
 
     utf8_clean(&clean, buf_str(&session->said), session->said.len);
-    (void)snprintf(session->trial->said, sizeof session->trial->said, "%.*s",
-                   (int)strcspn(buf_str(&clean), "\n"), buf_str(&clean));
+    len = utf8_cut(buf_str(&clean), strcspn(buf_str(&clean), "\n"), TRIAL_SAID_MAX);
+    (void)snprintf(session->trial->said, sizeof session->trial->said, "%.*s", (int)len,
+                   buf_str(&clean));
 }
 
 static void on_exited(uint64_t task, const struct spawner_exit *ended, void *ctx)

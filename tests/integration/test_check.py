@@ -174,6 +174,15 @@ def test_a_program_that_does_not_run_in_the_sandbox_gives_78_and_its_words(setup
     assert "doesn't run: cannot find libnothing.so" in done.stdout
 
 
+def test_a_package_that_would_show_the_daemons_state_is_refused(setup, home):
+    setup.state = home / "node_modules/tool/state"
+    script(home / "node_modules/tool/bin/tool", "true\n")
+    setup.state.mkdir()
+    done = claude(setup, home / "node_modules/tool/bin/tool")
+    assert done.returncode == 78
+    assert f"runner.program: '{home}/node_modules/tool' would show every task" in done.stdout
+
+
 def test_a_program_that_is_in_our_path_only_is_named(setup, home):
     script(home / "bin/claude", "true\n")
     setup.env["PATH"] += f":{home}/bin"
