@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "settings/assignment.h"
 #include "settings/document.h"
 #include "settings/field.h"
 #include "settings/table.h"
@@ -32,7 +33,7 @@ static void set_defaults(struct settings *s)
     const struct table_row *row;
 
     for (size_t i = 0; (row = table_row(i)); i++) {
-        int r = field_set_text(s, row, "default", row->standard, NULL);
+        int r = assignment_text(s, row, "default", row->standard, NULL);
 
         assert(r == 0);
         (void)r; /* with NDEBUG; a test sets every default */
@@ -107,7 +108,7 @@ static int read_entry(struct load *l, const struct document_node *node, const ch
                        file, node->line, node->column, path);
     if (!row)
         return read_section(l, node, path);
-    r = field_set(&l->fresh, row, file, node, l->err);
+    r = assignment_node(&l->fresh, row, file, node, l->err);
     if (r < 0)
         return r;
     origin = mem_printf("%s:%u:%u", file, node->line, node->column);
@@ -222,7 +223,7 @@ static int set_from(struct load *l, size_t index, const char *value, char *origi
 {
     AUTO_FREE char *owned = origin;
     const struct table_row *row = table_row(index);
-    int r = field_set_text(&l->fresh, row, origin, value, l->err);
+    int r = assignment_text(&l->fresh, row, origin, value, l->err);
 
     if (r == 0)
         r = check_fixed(l, row, origin);

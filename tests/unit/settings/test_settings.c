@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "settings/assignment.h"
 #include "settings/field.h"
 #include "settings/settings.h"
 #include "settings/table.h"
@@ -125,7 +126,7 @@ static void every_default_is_in_its_own_range(void **state)
         struct settings s = { 0 };
         struct err err = { 0 };
 
-        if (field_set_text(&s, row, "default", row->standard, &err) < 0)
+        if (assignment_text(&s, row, "default", row->standard, &err) < 0)
             fail_msg("%s", err.text);
         field_done(&s, row);
     }
