@@ -4,15 +4,22 @@
 #include <errno.h>
 #include <ev.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
 
 #include "util/clock.h"
 #include "util/err.h"
 #include "util/mem.h"
 
 static const double AGAIN_S = 0.1;
+enum { SIGNALS_A_TURN = 16 };
 
 struct loop {
     struct ev_loop *ev;
@@ -21,6 +28,12 @@ struct loop {
     uint64_t turns;
     ev_prepare count;
     size_t watchers; /* alive, to find a forgotten one in loop_free() */
+    /* Not libev's own: where the kernel doesn't take those, it forgets them without a word. */
+    int wake_fd, signal_fd;
+    struct loop_fd *wake_watcher, *signal_watcher;
+    struct loop_wake *wakes;
+    struct loop_signal *signals;
+    sigset_t mask; /* of signal_fd */
 };
 
 struct loop_fd {
@@ -42,14 +55,17 @@ struct loop_timer {
 
 struct loop_signal {
     struct loop *loop;
-    ev_signal ev;
+    struct loop_signal *next;
+    int signo;
+    bool was_blocked;
     loop_signal_fn fn;
     void *ctx;
 };
 
 struct loop_wake {
     struct loop *loop;
-    ev_async ev;
+    struct loop_wake *next;
+    atomic_bool sent;
     loop_wake_fn fn;
     void *ctx;
 };
@@ -79,16 +95,41 @@ static void *allocate(void *old, long size)
     return NULL;
 }
 
+static void on_signals(struct loop_fd *watcher, unsigned events, void *ctx);
+static void on_wakes(struct loop_fd *watcher, unsigned events, void *ctx);
+
+/* Also a loop that is half made. */
+static void destroy(struct loop *loop)
+{
+    loop_fd_free(loop->wake_watcher);
+    loop_fd_free(loop->signal_watcher);
+    assert(!loop->running && loop->watchers == 0);
+    if (loop->wake_fd >= 0)
+        (void)close(loop->wake_fd); /* nothing can be lost with it, nor with the next */
+    if (loop->signal_fd >= 0)
+        (void)close(loop->signal_fd);
+    if (loop->ev) {
+        ev_prepare_stop(loop->ev, &loop->count);
+        ev_loop_destroy(loop->ev);
+    }
+    free(loop);
+}
+
 int loop_new(struct loop **ret_loop, struct err *err)
 {
     struct loop *loop = mem_new(struct loop);
 
+    errno = 0;
     ev_set_allocator(allocate);
-    loop->ev = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
+    (void)sigemptyset(&loop->mask);
+    loop->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    loop->signal_fd = signalfd(-1, &loop->mask, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (loop->wake_fd >= 0 && loop->signal_fd >= 0)
+        loop->ev = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
     if (!loop->ev) {
         int code = errno ? -errno : -EMFILE;
 
-        free(loop);
+        destroy(loop);
         return err_set(err, code,
                        "no event loop over epoll could be made: %s; is the limit on open files "
                        "(ulimit -n) used up?",
@@ -97,18 +138,16 @@ int loop_new(struct loop **ret_loop, struct err *err)
     ev_prepare_init(&loop->count, on_count);
     loop->count.data = loop;
     ev_prepare_start(loop->ev, &loop->count); /* also keeps ev_run() from ending by itself */
+    loop->wake_watcher = loop_fd_new(loop, loop->wake_fd, LOOP_READ, on_wakes, loop);
+    loop->signal_watcher = loop_fd_new(loop, loop->signal_fd, LOOP_READ, on_signals, loop);
     *ret_loop = loop;
     return 0;
 }
 
 void loop_free(struct loop *loop)
 {
-    if (!loop)
-        return;
-    assert(!loop->running && loop->watchers == 0);
-    ev_prepare_stop(loop->ev, &loop->count);
-    ev_loop_destroy(loop->ev);
-    free(loop);
+    if (loop)
+        destroy(loop);
 }
 
 void loop_run(struct loop *loop)
@@ -284,69 +323,119 @@ void loop_timer_free(struct loop_timer *timer)
 
 /* ---- signals ---- */
 
-static void on_signal(struct ev_loop *ev, ev_signal *w, int revents)
+static void on_signals(struct loop_fd *watcher, unsigned events, void *ctx)
 {
-    struct loop_signal *watcher = w->data;
+    struct loop *loop = ctx;
+    struct signalfd_siginfo info;
 
-    (void)ev;
-    (void)revents;
-    watcher->fn(watcher, w->signum, watcher->ctx);
+    (void)watcher;
+    (void)events;
+    for (int i = 0; i < SIGNALS_A_TURN; i++) {
+        struct loop_signal *next;
+
+        if (read(loop->signal_fd, &info, sizeof info) != sizeof info)
+            return;
+        for (struct loop_signal *s = loop->signals; s; s = next) {
+            next = s->next;
+            if (s->signo == (int)info.ssi_signo)
+                s->fn(s, s->signo, s->ctx);
+        }
+    }
+}
+
+/* Changing the mask of a descriptor that is there needs nothing that could be missing. */
+static void set_mask(struct loop *loop)
+{
+    int fd = signalfd(loop->signal_fd, &loop->mask, 0);
+
+    assert(fd == loop->signal_fd);
+    (void)fd; /* unused where assertions are off */
 }
 
 struct loop_signal *loop_signal_new(struct loop *loop, int signo, loop_signal_fn fn, void *ctx)
 {
     struct loop_signal *watcher = mem_new(struct loop_signal);
+    sigset_t one, old;
 
-    *watcher = (struct loop_signal){ .loop = loop, .fn = fn, .ctx = ctx };
-    ev_signal_init(&watcher->ev, on_signal, signo);
-    watcher->ev.data = watcher;
-    ev_signal_start(loop->ev, &watcher->ev);
+    *watcher = (struct loop_signal){
+        .loop = loop, .next = loop->signals, .signo = signo, .fn = fn, .ctx = ctx
+    };
+    (void)sigemptyset(&one); /* none of these fails for a signal that there is */
+    (void)sigaddset(&one, signo);
+    (void)pthread_sigmask(SIG_BLOCK, &one, &old);
+    watcher->was_blocked = sigismember(&old, signo) == 1;
+    (void)sigaddset(&loop->mask, signo);
+    set_mask(loop);
+    loop->signals = watcher;
     loop->watchers++;
     return watcher;
 }
 
 void loop_signal_free(struct loop_signal *watcher)
 {
+    struct loop_signal **at;
+    sigset_t one;
+
     if (!watcher)
         return;
-    ev_signal_stop(watcher->loop->ev, &watcher->ev);
+    for (at = &watcher->loop->signals; *at != watcher;)
+        at = &(*at)->next;
+    *at = watcher->next;
+    (void)sigemptyset(&one);
+    (void)sigaddset(&one, watcher->signo);
+    (void)sigdelset(&watcher->loop->mask, watcher->signo);
+    set_mask(watcher->loop);
+    if (!watcher->was_blocked)
+        (void)pthread_sigmask(SIG_UNBLOCK, &one, NULL);
     watcher->loop->watchers--;
     free(watcher);
 }
 
 /* ---- wake-ups from other threads ---- */
 
-static void on_wake(struct ev_loop *ev, ev_async *w, int revents)
+static void on_wakes(struct loop_fd *watcher, unsigned events, void *ctx)
 {
-    struct loop_wake *wake = w->data;
+    struct loop *loop = ctx;
+    struct loop_wake *next;
+    uint64_t count;
 
-    (void)ev;
-    (void)revents;
-    wake->fn(wake, wake->ctx);
+    (void)watcher;
+    (void)events;
+    (void)!read(loop->wake_fd, &count, sizeof count); /* what was sent is in the wakes */
+    for (struct loop_wake *wake = loop->wakes; wake; wake = next) {
+        next = wake->next;
+        if (atomic_exchange(&wake->sent, false))
+            wake->fn(wake, wake->ctx);
+    }
 }
 
 struct loop_wake *loop_wake_new(struct loop *loop, loop_wake_fn fn, void *ctx)
 {
     struct loop_wake *wake = mem_new(struct loop_wake);
 
-    *wake = (struct loop_wake){ .loop = loop, .fn = fn, .ctx = ctx };
-    ev_async_init(&wake->ev, on_wake);
-    wake->ev.data = wake;
-    ev_async_start(loop->ev, &wake->ev);
+    *wake = (struct loop_wake){ .loop = loop, .next = loop->wakes, .fn = fn, .ctx = ctx };
+    loop->wakes = wake;
     loop->watchers++;
     return wake;
 }
 
 void loop_wake_send(struct loop_wake *wake)
 {
-    ev_async_send(wake->loop->ev, &wake->ev);
+    const uint64_t one = 1;
+
+    atomic_store(&wake->sent, true);
+    (void)!write(wake->loop->wake_fd, &one, sizeof one); /* fails if it is full, and so readable */
 }
 
 void loop_wake_free(struct loop_wake *wake)
 {
+    struct loop_wake **at;
+
     if (!wake)
         return;
-    ev_async_stop(wake->loop->ev, &wake->ev);
+    for (at = &wake->loop->wakes; *at != wake;)
+        at = &(*at)->next;
+    *at = wake->next;
     wake->loop->watchers--;
     free(wake);
 }

@@ -43,7 +43,9 @@ void loop_timer_arm(struct loop_timer *timer, uint64_t delay_ms);
 void loop_timer_stop(struct loop_timer *timer);
 void loop_timer_free(struct loop_timer *timer);
 
-/* Until it is freed, signo comes as a call on the loop's thread and has no other effect. */
+/* Until it is freed, signo comes as a call on the loop's thread and has no other effect; one
+ * watcher each. It is blocked for that: a program that is executed meanwhile must have its mask
+ * reset. */
 struct loop_signal *loop_signal_new(struct loop *loop, int signo, loop_signal_fn fn, void *ctx);
 void loop_signal_free(struct loop_signal *watcher);
 
