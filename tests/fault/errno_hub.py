@@ -99,7 +99,7 @@ class Shift(Hub):
 
     def until(self, call, *args, **kwargs):
         """The result of a call that may have to be made more than once."""
-        for _ in range(TRIES):
+        for i in range(TRIES):
             self.up()
             try:
                 answer = call(*args, timeout=STEP_S, **kwargs)
@@ -108,7 +108,7 @@ class Shift(Hub):
                 self.refused += 1
             except self.FAILURES:
                 pass
-            time.sleep(0.02)  # nap: between tries
+            time.sleep(0.02 * 4 ** i)  # nap: between tries; it may be about to end
         raise AssertionError(f"{args} fails again and again\n{self.log}")
 
     # the calls

@@ -37,7 +37,7 @@ import errno_daemon  # noqa: E402
 import errno_hub  # noqa: E402
 from daemonkit import Account, assert_nothing_left  # noqa: E402
 from errnokit import Shim, Symbols  # noqa: E402
-from errnotable import Exemptions, errnos_of  # noqa: E402
+from errnotable import Exemptions, errnos_of, unknown_functions  # noqa: E402
 from hubkit import program  # noqa: E402
 from processes import PR_SET_CHILD_SUBREAPER  # noqa: E402
 
@@ -230,6 +230,8 @@ def main():
     kind = KIND[args.kind]
     began = time.monotonic()
 
+    unknown = unknown_functions(program(kind.PROGRAM), LIBRARY_PATH)
+    assert not unknown, f"neither in errno_shim.c nor harmless in errnotable.py: {unknown}"
     exemptions = Exemptions(os.path.join(HERE, "errno_exempt.txt"))
     player = Player(0, kind, exemptions)
     listed, homeless, fds = {}, [], {}
