@@ -3,7 +3,9 @@
  * database. All that our program answers is JSON, and no request makes it fail. */
 #include "support/replay.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -157,12 +159,25 @@ static void on_client(struct loop_fd *watcher, unsigned events, void *ctx)
     loop_stop(world.loop);
 }
 
+static bool wait_writable(int fd)
+{
+    struct pollfd p = { .fd = fd, .events = POLLOUT };
+    int r;
+
+    do
+        r = poll(&p, 1, GUARD_MS);
+    while (r < 0 && errno == EINTR);
+    return r == 1 && p.revents == POLLOUT;
+}
+
 static void talk(const struct address *a, const struct buf *request, struct client *c)
 {
     struct loop_fd *watcher;
 
     c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    FUZZ_CHECK(connect(c->fd, (const struct sockaddr *)&a->sa, a->len) == 0);
+    /* libFuzzer's alarm may interrupt it, and then it goes on by itself */
+    FUZZ_CHECK(connect(c->fd, (const struct sockaddr *)&a->sa, a->len) == 0 ||
+               (errno == EINTR && wait_writable(c->fd)));
     FUZZ_CHECK(request->len == 0 || fd_write_all(c->fd, request->data, request->len) == 0);
     FUZZ_CHECK(shutdown(c->fd, SHUT_WR) == 0);
     watcher = loop_fd_new(world.loop, c->fd, LOOP_READ, on_client, c);
