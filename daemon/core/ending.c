@@ -175,6 +175,9 @@ static void describe_status(struct buf *b, const struct ending *e,
             append_size(b, limits->memory_bytes);
             buf_append_char(b, ')');
         }
+    } else if (e->egress_lost) {
+        buf_printf(b, "%s was ended because the process that serves its network had died",
+                   limits->program);
     } else if (WIFSIGNALED(e->status)) {
         int signo = WTERMSIG(e->status);
         const char *meaning = sigdescr_np(signo);
@@ -255,6 +258,8 @@ static char *failure_text(const struct ending *e, enum ending_stop stop, bool an
             describe_stop(&b, stop, limits);
         append_last_words(&b, e);
     }
+    if (!str_is_empty(e->refused))
+        buf_printf(&b, "\n\n[%s]", e->refused);
     if (anew)
         buf_printf(&b, "\n\n%s", anew_note);
     if (e->stuck)

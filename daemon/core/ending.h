@@ -27,7 +27,9 @@ struct ending {
     const char *start_error; /* the failed step and its errno */
     bool stuck;              /* some process survives in the kernel */
     bool oom;
-    int status;              /* as from waitpid(2) */
+    bool egress_lost;    /* killed, as the process that serves its network had died */
+    const char *refused; /* what its network was refused, a sentence a line, masked; NULL none */
+    int status;          /* as from waitpid(2) */
     const char *stderr_tail; /* valid UTF-8, masked; "" when empty */
     /* what the runner read; texts are valid UTF-8, masked, NULL where there are none */
     bool ok;                /* a final answer */

@@ -13,6 +13,7 @@
 #include "main/wire.h"
 #include "runner/capture.h"
 #include "sandbox/plan.h"
+#include "util/buf.h"
 #include "util/err.h"
 #include "util/hash.h"
 #include "util/log.h"
@@ -22,10 +23,14 @@
 #include "util/strv.h"
 #include "workspace/workspace.h"
 
+enum { REFUSALS_TOLD = 5 }; /* in one reply */
+
 struct attempt_io {
     uint64_t seq;
     struct attempts *owner;
     struct capture *capture;
+    struct buf refused; /* sentences, a line each */
+    size_t refusals;
     UT_hash_handle hh;
 };
 
@@ -46,6 +51,7 @@ static void io_free(struct attempts *a, struct attempt_io *io)
 {
     HASH_DEL(a->by_seq, io);
     capture_free(io->capture);
+    buf_done(&io->refused);
     free(io);
 }
 
@@ -111,7 +117,8 @@ static int make_plan(const struct settings *s, const struct task *t, struct runn
 {
     AUTO_FREE char *workspace = NULL, *home = NULL;
     CLEANUP(strv_done) struct strv read = { 0 };
-    struct plan_policy policy = policy_of(s);
+    CLEANUP(strv_done) struct strv needs = { 0 };
+    struct plan_policy policy = policy_of(s, &needs);
     int r;
 
     r = policy_read(s, &start->argv.items[0], &start->read, &read, err);
@@ -303,7 +310,7 @@ static void log_usage(const struct daemon *d, uint64_t seq, const struct usage *
 
 /* What the spawner and the runner have to say about the end, as one event. */
 static void report_end(struct daemon *d, uint64_t seq, const struct spawner_exit *e,
-                       const struct capture_result *c)
+                       const struct capture_result *c, const char *refused)
 {
     const struct runner_result *r = &c->result;
     const struct ending ending = { .failed_to_start = e->failed_to_start,
@@ -311,6 +318,8 @@ static void report_end(struct daemon *d, uint64_t seq, const struct spawner_exit
                                    .start_error = e->error,
                                    .stuck = e->stuck,
                                    .oom = e->oom,
+                                   .egress_lost = e->egress_lost,
+                                   .refused = refused,
                                    .status = e->status,
                                    .stderr_tail = c->stderr_tail,
                                    .ok = r->ok,
@@ -326,11 +335,31 @@ static void report_end(struct daemon *d, uint64_t seq, const struct spawner_exit
     wire_run(d, &ev);
 }
 
+/* Once a place and reason. A task that tries many gets the first few named in its reply. */
+static void on_refused(uint64_t seq, const struct gateway_word *refusal, void *ctx)
+{
+    struct attempts *a = ctx;
+    struct attempt_io *io = io_find(a, seq);
+    const struct task *t = core_task(a->daemon->core, seq);
+    char text[ERR_TEXT_MAX];
+
+    if (!io)
+        return;
+    gateway_describe(refusal, text, sizeof text);
+    log_warning("host_refused", "job", t ? t->job_id : NULL, "message", t ? t->id : NULL, "host",
+                refusal->place, "text", text);
+    if (io->refusals++ < REFUSALS_TOLD)
+        buf_printf(&io->refused, "%s%s", io->refused.len > 0 ? "\n" : "", text);
+    else if (io->refusals == REFUSALS_TOLD + 1)
+        buf_append_str(&io->refused, "\nand more, which the daemon's log names");
+}
+
 static void on_exited(uint64_t seq, const struct spawner_exit *e, void *ctx)
 {
     struct attempts *a = ctx;
     struct attempt_io *io = io_find(a, seq);
     struct capture_result result = { 0 };
+    AUTO_FREE char *refused = NULL;
 
     if (!io)
         return;
@@ -338,11 +367,12 @@ static void on_exited(uint64_t seq, const struct spawner_exit *e, void *ctx)
     capture_finish(io->capture,
                    !e->failed_to_start && WIFEXITED(e->status) && WEXITSTATUS(e->status) == 0,
                    &result);
+    refused = mask_text(a->daemon->mask, buf_steal(&io->refused));
     io_free(a, io);
     mask_result(a->daemon->mask, &result);
     if (result.result.has_usage)
         log_usage(a->daemon, seq, &result.result.usage);
-    report_end(a->daemon, seq, e, &result);
+    report_end(a->daemon, seq, e, &result, refused);
     capture_result_done(&result);
 }
 
@@ -358,6 +388,7 @@ static void on_gone(const char *why, void *ctx)
 const struct spawner_ops attempts_ops = {
     .started = on_started,
     .output = on_output,
+    .refused = on_refused,
     .exited = on_exited,
     .gone = on_gone,
 };

@@ -16,6 +16,7 @@
 #include "sandbox/rung.h"
 #include "settings/agentkey.h"
 #include "store/store.h"
+#include "util/buf.h"
 #include "util/clock.h"
 #include "util/err.h"
 #include "util/mem.h"
@@ -176,6 +177,23 @@ static int check_walls(const struct settings *s)
     return EX_OK;
 }
 
+static void tell_network(const struct settings *s)
+{
+    CLEANUP(buf_done) struct buf hosts = { 0 };
+
+    if (!policy_print_hosts(s, &hosts))
+        return;
+    if (hosts.len > 0)
+        tell(GRADE_OK, "network", "tasks reach %s; nothing else", buf_str(&hosts));
+    else
+        tell(GRADE_WARN, "network",
+             "tasks reach nothing: name what they may in sandbox.network.allow, or set "
+             "sandbox.network.mode to none, which says so");
+    if (s->server_proxy)
+        tell(GRADE_WARN, "network",
+             "server.proxy is the daemon's own: what tasks reach is connected to directly");
+}
+
 static int check_sandbox(const struct settings *s)
 {
     const char *tmp = getenv("TMPDIR");
@@ -193,6 +211,7 @@ static int check_sandbox(const struct settings *s)
     }
     tell(GRADE_OK, "sandbox", "profile %s, network %s; a command ran in it in %llu ms",
          s->sandbox_profile, s->sandbox_network_mode, (unsigned long long)t.wall_ms);
+    tell_network(s);
     return check_program(s, &t);
 }
 

@@ -121,6 +121,25 @@ static int take_pair(const struct options_spec *spec, const struct options_row *
     return 0;
 }
 
+/* All of a list so far is one value, in the form in which settings take lists. */
+static int take_item(const struct options_spec *spec, const struct options_row *row,
+                     const char *item, struct options *o)
+{
+    if (strpbrk(item, "'\r\n"))
+        return options_refuse(spec, "'--%s': want %s", row->name, row->argument);
+    for (size_t i = 0; i < o->flag_count; i++) {
+        struct settings_flag *flag = &o->flags[i];
+
+        if (strcmp(flag->key, row->key) == 0 && strcmp(flag->flag + 2, row->name) == 0) {
+            flag->value =
+                own(o, mem_printf("%.*s, '%s']", (int)strlen(flag->value) - 1, flag->value, item));
+            return 0;
+        }
+    }
+    flags_add(o, row->key, own(o, mem_printf("['%s']", item)), row);
+    return 0;
+}
+
 static int take(const struct options_spec *spec, const struct options_row *row, void *values,
                 struct options *o)
 {
@@ -136,6 +155,8 @@ static int take(const struct options_spec *spec, const struct options_row *row, 
     case OPTIONS_SETTING:
         flags_add(o, row->key, row->argument ? optarg : row->value, row);
         return 0;
+    case OPTIONS_LIST:
+        return take_item(spec, row, optarg, o);
     case OPTIONS_PAIR:
         return take_pair(spec, row, optarg, o);
     }

@@ -8,6 +8,8 @@
 #include "main/package.h"
 #include "runner/runner.h"
 #include "settings/settings.h"
+#include "settings/table.h"
+#include "util/buf.h"
 #include "util/cleanup.h"
 #include "util/err.h"
 #include "util/mem.h"
@@ -15,11 +17,37 @@
 #include "util/strv.h"
 #include "workspace/workspace.h"
 
-struct plan_policy policy_of(const struct settings *s)
+static enum plan_network network_of(const struct settings *s)
 {
+    if (str_eq(s->sandbox_network_mode, "host"))
+        return PLAN_NETWORK_HOST;
+    return str_eq(s->sandbox_network_mode, "allowlist") ? PLAN_NETWORK_ALLOWLIST
+                                                        : PLAN_NETWORK_NONE;
+}
+
+/* Where the allowed hosts were written; NULL: nowhere. */
+static const char *allow_origin(const struct settings *s)
+{
+    size_t index = 0;
+
+    (void)table_find("sandbox.network.allow", &index); /* a row of ours: always there */
+    return s->origin ? s->origin[index] : NULL;
+}
+
+struct plan_policy policy_of(const struct settings *s, struct strv *needs)
+{
+    const struct runner *runner = runner_find(s->runner_name);
+
+    if (runner && runner->hosts)
+        runner->hosts(s, needs);
     return (struct plan_policy){
         .profile = s->sandbox_profile,
-        .network = str_eq(s->sandbox_network_mode, "host") ? PLAN_NETWORK_HOST : PLAN_NETWORK_NONE,
+        .network = network_of(s),
+        .allow = &s->sandbox_network_allow,
+        .needs = needs,
+        .allow_origin = allow_origin(s),
+        .runner = s->runner_name,
+        .egress_uid = WORKSPACE_UID_BASE - 2, /* no task has it */
         .read = &s->sandbox_read,
         .write = &s->sandbox_write,
         .memory_bytes = s->sandbox_limits_memory_bytes,
@@ -117,7 +145,8 @@ static int make_plan(const struct settings *s, const char *program, struct plan 
                      struct err *err)
 {
     CLEANUP(strv_done) struct strv argv = { 0 }, env = { 0 }, read = { 0 };
-    struct plan_policy policy = policy_of(s);
+    CLEANUP(strv_done) struct strv needs = { 0 };
+    struct plan_policy policy = policy_of(s, &needs);
     int r;
 
     strv_add(&argv, program ? program : "sh");
@@ -228,4 +257,15 @@ int policy_find_program(const struct settings *s, struct err *err)
         if (may_be_there(plan, plan->programs.items[i]))
             return 0;
     return policy_program_missing(s, err);
+}
+
+bool policy_print_hosts(const struct settings *s, struct buf *b)
+{
+    CLEANUP_PTR(plan_free) struct plan *plan = NULL;
+
+    if (make_plan(s, NULL, &plan, NULL) < 0 || plan->network != PLAN_NETWORK_ALLOWLIST)
+        return false;
+    for (size_t i = 0; i < plan->host_count; i++)
+        buf_printf(b, "%s%s", i > 0 ? ", " : "", plan->hosts[i].text);
+    return true;
 }

@@ -2,12 +2,14 @@
 #pragma once
 #include "sandbox/plan.h"
 
+struct buf;
 struct err;
 struct settings;
 
 /* All that doesn't depend on the task: its directories, program and user (task_uid) are left. What
- * is in it is borrowed from the settings. */
-struct plan_policy policy_of(const struct settings *s);
+ * is in it is borrowed from the settings and from needs, an empty list that is filled with what the
+ * runner has to reach. */
+struct plan_policy policy_of(const struct settings *s, struct strv *needs);
 /* Whether tasks can be planned with these settings, so that a wrong path stops the start and not
  * each task, nor show tasks what is the daemon's own (state, key, settings): -EINVAL with a
  * sentence. */
@@ -28,3 +30,6 @@ int policy_program_missing(const struct settings *s, struct err *err);
  * path that would show what is the daemon's own. */
 int policy_read(const struct settings *s, char **word, const struct strv *needs,
                 struct strv *ret_read, struct err *err);
+/* The places that tasks may reach in network mode allowlist, with commas between; false in other
+ * modes, or where nothing can be planned. */
+bool policy_print_hosts(const struct settings *s, struct buf *b);

@@ -12,6 +12,7 @@
 #include "control/control.h"
 #include "core/core.h"
 #include "core/turn.h"
+#include "egress/egress.h"
 #include "loop/loop.h"
 #include "main/admin.h"
 #include "main/attempts.h"
@@ -135,7 +136,7 @@ static int open_state(struct daemon *d, const struct settings *s, struct err *er
         code = try_task(s, err);
     if (code != EX_OK)
         return code;
-    r = spawner_fork(store_lock_fd(d->store), &d->spawner, err);
+    r = spawner_fork(store_lock_fd(d->store), egress_run, &d->spawner, err);
     return r < 0 ? EX_TEMPFAIL : EX_OK;
 }
 

@@ -8,6 +8,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "egress/egress.h"
 #include "loop/loop.h"
 #include "main/args.h"
 #include "main/cmd.h"
@@ -40,7 +41,9 @@ static const struct options_row rows[] = {
     { .name = "profile", .type = OPTIONS_SETTING, .argument = "PROFILE", .key = "sandbox.profile",
       .help = "strict, agent or host" },
     { .name = "network", .type = OPTIONS_SETTING, .argument = "MODE",
-      .key = "sandbox.network.mode", .help = "none (unless set to host) or host" },
+      .key = "sandbox.network.mode", .help = "none, allowlist or host" },
+    { .name = "allow", .type = OPTIONS_LIST, .argument = "HOST:PORT", .key = "sandbox.network.allow",
+      .help = "a place to reach with allowlist; may be repeated" },
     { .name = "workspace", .type = OPTIONS_TEXT, .argument = "DIR",
       .offset = offsetof(struct sandbox_args, workspace),
       .help = "shown as " PLAN_WORKSPACE "; the current directory unless named" },
@@ -51,7 +54,8 @@ static const struct options_row rows[] = {
 
 static const struct options_spec spec = {
     .verb = "sandbox",
-    .usage = "[--profile PROFILE] [--network MODE] [--workspace DIR] [--explain] -- COMMAND...",
+    .usage = "[--profile PROFILE] [--network MODE] [--allow HOST:PORT]... [--workspace DIR]\n"
+             "                      [--explain] -- COMMAND...",
     .summary = "Runs a command in a sandbox like a task's, with this terminal as its input and\n"
                "output. Only the workspace persists.",
     .notes = "Exits with the command's status, 128 and the signal's number if one ended it,\n"
@@ -118,9 +122,9 @@ static uid_t find_task_uid(const char *workspace)
 static int make_plan(const struct settings *s, const char *workspace, const struct options *o,
                      struct plan **ret_plan)
 {
-    CLEANUP(strv_done) struct strv argv = { 0 }, env = { 0 };
+    CLEANUP(strv_done) struct strv argv = { 0 }, env = { 0 }, needs = { 0 };
     const char *term = getenv("TERM");
-    struct plan_policy policy = policy_of(s);
+    struct plan_policy policy = policy_of(s, &needs);
     struct err err = { 0 };
 
     policy.workspace = workspace;
@@ -159,6 +163,16 @@ static void on_output(uint64_t task, enum spawner_stream stream, const char *byt
     (void)ctx; /* never called: the task writes to our own descriptors */
 }
 
+static void on_refused(uint64_t task, const struct gateway_word *refusal, void *ctx)
+{
+    char text[ERR_TEXT_MAX];
+
+    (void)task;
+    (void)ctx;
+    gateway_describe(refusal, text, sizeof text);
+    fprintf(stderr, "nairid sandbox: %s\n", text);
+}
+
 static void on_exited(uint64_t task, const struct spawner_exit *ended, void *ctx)
 {
     struct session *session = ctx;
@@ -171,6 +185,8 @@ static void on_exited(uint64_t task, const struct spawner_exit *ended, void *ctx
         session->code =
             WIFSIGNALED(ended->status) ? 128 + WTERMSIG(ended->status) : WEXITSTATUS(ended->status);
     }
+    if (ended->egress_lost)
+        fputs("nairid sandbox: it was ended because its proxy had died\n", stderr);
     if (ended->oom)
         fputs(
             "nairid sandbox: the kernel killed it for want of memory: see sandbox.limits.memory\n",
@@ -201,7 +217,11 @@ static void on_signal(struct loop_signal *watcher, int signo, void *ctx)
 static int run_in(struct session *session, const struct plan *plan)
 {
     static const struct spawner_ops ops = {
-        .started = on_started, .output = on_output, .exited = on_exited, .gone = on_gone
+        .started = on_started,
+        .output = on_output,
+        .refused = on_refused,
+        .exited = on_exited,
+        .gone = on_gone,
     };
     static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
     static const int stdio[3] = { STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO };
@@ -229,7 +249,7 @@ static int run(const struct plan *plan)
     struct err err = { 0 };
     int code;
 
-    if (spawner_fork(-1, &session.spawner, &err) < 0) {
+    if (spawner_fork(-1, egress_run, &session.spawner, &err) < 0) {
         fprintf(stderr, "nairid sandbox: %s\n", err.text);
         return EX_CONFIG;
     }
@@ -279,15 +299,6 @@ static int with_settings(const struct sandbox_args *args, const struct options *
     CLEANUP_PTR(plan_free) struct plan *plan = NULL;
     int code = check_stdio();
 
-    for (size_t i = 0; i < o->flag_count; i++) {
-        if (strcmp(o->flags[i].key, "sandbox.network.mode") == 0 &&
-            strcmp(s->sandbox_network_mode, "allowlist") == 0) {
-            fputs("nairid sandbox: network mode allowlist is not available in this version; want "
-                  "none or host\n",
-                  stderr);
-            return EX_CONFIG;
-        }
-    }
     if (code == EX_OK)
         code = find_workspace(args->workspace, &workspace);
     if (code == EX_OK)

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "egress/egress.h"
 #include "loop/loop.h"
 #include "main/policy.h"
 #include "runner/runner.h"
@@ -118,7 +119,7 @@ static int start(struct session *session, const struct plan *plan, struct err *e
     static const struct spawner_ops ops = {
         .started = on_started, .output = on_output, .exited = on_exited, .gone = on_gone
     };
-    int r = spawner_fork(-1, &session->spawner, err);
+    int r = spawner_fork(-1, egress_run, &session->spawner, err);
 
     if (r == 0)
         r = loop_new(&session->loop, err);
@@ -138,7 +139,8 @@ static int make_plan(const struct settings *s, const struct trial *t, const char
 {
     const char *const words[] = { "/bin/sh", "-c", PROBE, "sh" };
     CLEANUP(strv_done) struct strv argv = { 0 }, env = { 0 }, read = { 0 }, program = { 0 };
-    struct plan_policy policy = policy_of(s);
+    CLEANUP(strv_done) struct strv needs = { 0 };
+    struct plan_policy policy = policy_of(s, &needs);
     int r;
 
     strv_add(&program, t->program ? t->program : "sh");

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "runner/claude_stream.h"
+#include "settings/allow.h"
 #include "util/buf.h"
 #include "util/cleanup.h"
 #include "util/err.h"
@@ -65,7 +66,7 @@ static int check(const struct settings *settings, struct err *err)
     if (str_eq(settings->sandbox_network_mode, "none"))
         return err_set(err, -EINVAL,
                        "%ssandbox.network.mode none leaves Claude Code no way to its model; set it "
-                       "to host (all of this machine's network)",
+                       "to allowlist (its model's host and what sandbox.network.allow names)",
                        settings_place(settings, "sandbox.network.mode", place));
     return 0;
 }
@@ -151,6 +152,17 @@ static int prepare(const struct settings *settings, const struct runner_turn *tu
     return 0;
 }
 
+/* Source: Claude Code's documentation, "Network access requirements" and ANTHROPIC_BASE_URL. */
+static void hosts(const struct settings *settings, struct strv *list)
+{
+    CLEANUP(buf_done) struct buf b = { 0 };
+
+    for (size_t i = 0; i < settings->runner_env.len; i++)
+        if (str_eq(settings->runner_env.items[i].name, "ANTHROPIC_BASE_URL"))
+            (void)allow_print_url(settings->runner_env.items[i].value, &b); /* else as without */
+    strv_add(list, b.len > 0 ? buf_str(&b) : "api.anthropic.com:443");
+}
+
 const struct runner runner_claude = {
     .name = "claude",
     .remedy = "npm install -g @anthropic-ai/claude-code",
@@ -158,6 +170,7 @@ const struct runner runner_claude = {
     .program = program,
     .check = check,
     .advice = advice,
+    .hosts = hosts,
     .prepare = prepare,
     .parser_new = claude_stream_new,
     .feed = claude_stream_feed,

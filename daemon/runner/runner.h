@@ -78,6 +78,8 @@ struct runner {
     int (*check)(const struct settings *settings, struct err *err);
     /* What is unwise in them or probably missing; static, NULL: nothing. */
     const char *(*advice)(const struct settings *settings);
+    /* Places that it can't do without, as entries of settings/allow.h, appended; NULL: none. */
+    void (*hosts)(const struct settings *settings, struct strv *hosts);
     int (*prepare)(const struct settings *settings, const struct runner_turn *turn,
                    struct runner_start *ret_start, struct err *err);
     struct runner_parser *(*parser_new)(const struct settings *settings);

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/sched.h>
 #include <net/if.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -18,6 +19,7 @@
 
 #include "sandbox/caps.h"
 #include "sandbox/filter.h"
+#include "sandbox/gateway.h"
 #include "sandbox/init.h"
 #include "sandbox/landlock.h"
 #include "sandbox/plan.h"
@@ -26,14 +28,18 @@
 #include "util/fd.h"
 #include "util/mem.h"
 
+enum { LISTENER_BACKLOG = 128 };
+
 struct apply {
     struct filter *filters[PLAN_PROFILE_COUNT];
+    struct filter *egress;
     int landlock_abi;
 };
 
 int apply_new(struct apply **ret_apply, struct err *err)
 {
     CLEANUP_PTR(apply_free) struct apply *a = mem_new(struct apply);
+    int r;
 
     a->landlock_abi = landlock_abi();
     if (a->landlock_abi < LANDLOCK_ABI_NEEDED)
@@ -43,14 +49,14 @@ int apply_new(struct apply **ret_apply, struct err *err)
             "'landlock' in the lsm= list, or use Linux 5.19 or later",
             LANDLOCK_ABI_NEEDED, a->landlock_abi < 0 ? 0 : a->landlock_abi);
     for (int i = 0; i < PLAN_PROFILE_COUNT; i++) {
-        int r =
-            filter_new(i == PLAN_STRICT ? FILTER_TASK_STRICT : FILTER_TASK, &a->filters[i], err);
-
+        r = filter_new(i == PLAN_STRICT ? FILTER_TASK_STRICT : FILTER_TASK, &a->filters[i], err);
         if (r < 0)
             return r;
     }
-    *ret_apply = TAKE_PTR(a);
-    return 0;
+    r = filter_new(FILTER_EGRESS, &a->egress, err);
+    if (r == 0)
+        *ret_apply = TAKE_PTR(a);
+    return r;
 }
 
 void apply_free(struct apply *a)
@@ -59,7 +65,13 @@ void apply_free(struct apply *a)
         return;
     for (int i = 0; i < PLAN_PROFILE_COUNT; i++)
         filter_free(a->filters[i]);
+    filter_free(a->egress);
     free(a);
+}
+
+const struct filter *apply_egress_filter(const struct apply *a)
+{
+    return a->egress;
 }
 
 /* ---- the new process ---- */
@@ -89,16 +101,11 @@ static void close_rest(const struct birth *b)
     (void)close_range((unsigned)from, ~0u, 0);
 }
 
-/* Dumpable from here until the maps are written, which the caller does meanwhile. */
-static void await_maps(int control)
+static void await_go(int control)
 {
-    const struct apply_report ready = { .kind = APPLY_READY };
     char word;
     ssize_t n;
 
-    (void)prctl(PR_SET_DUMPABLE, 1); /* where it fails, writing the maps does, and says so */
-    if (send(control, &ready, sizeof ready, MSG_NOSIGNAL) < 0)
-        _exit(1);
     do
         n = recv(control, &word, sizeof word, 0);
     while (n < 0 && errno == EINTR);
@@ -106,6 +113,17 @@ static void await_maps(int control)
         init_fail(control, APPLY_INIT, 0, -errno);
     if (n == 0 || word != APPLY_GO)
         _exit(1); /* the caller is gone, or changed its mind */
+}
+
+/* Dumpable from here until the maps are written, which the caller does meanwhile. */
+static void await_maps(int control)
+{
+    const struct apply_report ready = { .kind = APPLY_READY };
+
+    (void)prctl(PR_SET_DUMPABLE, 1); /* where it fails, writing the maps does, and says so */
+    if (send(control, &ready, sizeof ready, MSG_NOSIGNAL) < 0)
+        _exit(1);
+    await_go(control);
     (void)prctl(PR_SET_DUMPABLE, 0);
 }
 
@@ -130,6 +148,32 @@ static int raise_loopback(void)
     return fd < 0 || ioctl(fd, SIOCSIFFLAGS, &lo) < 0 ? -errno : 0;
 }
 
+/* A socket stays in the network namespace in which it was made, whoever holds it. */
+static int open_listener(void)
+{
+    const struct sockaddr_in at = { .sin_family = AF_INET,
+                                    .sin_port = htons(GATEWAY_PORT),
+                                    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    AUTO_CLOSE int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    if (fd < 0 || bind(fd, (const struct sockaddr *)&at, sizeof at) < 0 ||
+        listen(fd, LISTENER_BACKLOG) < 0)
+        return -errno;
+    return TAKE_FD(fd);
+}
+
+/* Hands the listener out, and waits until somebody serves it. */
+static int offer_listener(int control)
+{
+    const struct apply_report listening = { .kind = APPLY_LISTENING };
+    AUTO_CLOSE int fd = open_listener();
+    int r = fd < 0 ? fd : fd_send(control, &listening, sizeof listening, &fd, 1);
+
+    if (r == 0)
+        await_go(control);
+    return r;
+}
+
 _Noreturn static void be_task(const struct birth *b)
 {
     const struct plan *plan = b->plan;
@@ -152,9 +196,12 @@ _Noreturn static void be_task(const struct birth *b)
     for (size_t i = 0; i < plan->step_count; i++)
         if (b->trees[i] >= 0)
             (void)close(b->trees[i]); /* attached now */
-    r = plan->network == PLAN_NETWORK_NONE ? raise_loopback() : 0;
+    r = plan->network != PLAN_NETWORK_HOST ? raise_loopback() : 0;
     if (r < 0)
         init_fail(b->control, APPLY_LOOPBACK, 0, r);
+    r = plan->network == PLAN_NETWORK_ALLOWLIST ? offer_listener(b->control) : 0;
+    if (r < 0)
+        init_fail(b->control, APPLY_LISTENER, 0, r);
     if (sethostname(PLAN_HOSTNAME, strlen(PLAN_HOSTNAME)) < 0)
         init_fail(b->control, APPLY_HOSTNAME, 0, -errno);
     /* 1, because with 0 a core would still go to a core_pattern that is a pipe, which is a root
@@ -206,7 +253,7 @@ static int clone_task(const struct birth *b, int cgroup, pid_t *ret_pid, int *re
     };
     long pid;
 
-    if (b->plan->network == PLAN_NETWORK_NONE)
+    if (b->plan->network != PLAN_NETWORK_HOST)
         args.flags |= CLONE_NEWNET;
     if (cgroup >= 0) {
         args.flags |= CLONE_INTO_CGROUP;

@@ -4,6 +4,8 @@
  * caller over a SOCK_SEQPACKET pair, its control socket:
  *   it sends APPLY_READY, then waits: the caller writes its id maps (apply_map_ids()) and says
  *     APPLY_GO. Until then it is dumpable, because a process that isn't can't have maps written.
+ *   in network mode allowlist it sends APPLY_LISTENING with a descriptor, a listener on its own
+ *     loopback (sandbox/gateway.h), then waits for another APPLY_GO.
  *   it sends APPLY_STARTED when the program runs, APPLY_FAILED if anything on the way failed,
  *     and APPLY_ENDED when the program ended; then it exits, and the kernel kills all below it.
  *   APPLY_TERM asks it to send TERM to the program's process group, or before APPLY_GO to end
@@ -18,9 +20,10 @@
 
 struct apply;
 struct err;
+struct filter;
 struct plan;
 
-enum apply_kind { APPLY_READY = 1, APPLY_STARTED, APPLY_FAILED, APPLY_ENDED };
+enum apply_kind { APPLY_READY = 1, APPLY_LISTENING, APPLY_STARTED, APPLY_FAILED, APPLY_ENDED };
 enum apply_word { APPLY_GO = 'g', APPLY_TERM = 't' };
 
 enum apply_stage {
@@ -29,6 +32,7 @@ enum apply_stage {
     APPLY_IDS,
     APPLY_TREE, /* index: the plan's step, or as tree_build() says */
     APPLY_LOOPBACK,
+    APPLY_LISTENER,
     APPLY_HOSTNAME,
     APPLY_CAPABILITIES,
     APPLY_LANDLOCK, /* index: the plan's rule */
@@ -60,6 +64,9 @@ struct apply_task {
 int apply_new(struct apply **ret_apply, struct err *err);
 void apply_free(struct apply *a);
 DEFINE_CLEANUP(struct apply *, apply_free);
+
+/* FILTER_EGRESS, for those who serve a listener; borrowed. */
+const struct filter *apply_egress_filter(const struct apply *a);
 
 /* Starts a task with stdio as its descriptors 0 to 2, which stay the caller's. cgroup: a
  * directory's descriptor to start it in, -1 for none. On failure *ret_report says what failed, and

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "sandbox/apply.h"
+#include "sandbox/gateway.h"
 #include "sandbox/plan.h"
 
 static const char *const stage_texts[] = {
@@ -12,6 +13,7 @@ static const char *const stage_texts[] = {
     [APPLY_IDS] = "become the task's user",
     [APPLY_TREE] = "mount",
     [APPLY_LOOPBACK] = "bring up the loopback interface",
+    [APPLY_LISTENER] = "listen on " GATEWAY_URL " for the task's connections",
     [APPLY_HOSTNAME] = "set the host name",
     [APPLY_CAPABILITIES] = "drop all capabilities",
     [APPLY_LANDLOCK] = "restrict files with Landlock",

@@ -3,8 +3,10 @@
 #include <errno.h>
 #include <linux/capability.h>
 #include <linux/keyctl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -130,4 +132,61 @@ int confine_spawner(struct err *err)
         return err_set(err, r, "restrict signals and abstract sockets with Landlock: %s",
                        strerror(-r));
     return load_filter(FILTER_SPAWNER, err);
+}
+
+static int become(uid_t uid, struct err *err)
+{
+    if (syscall(SYS_setgroups, 0, NULL) < 0 || syscall(SYS_setresgid, uid, uid, uid) < 0 ||
+        syscall(SYS_setresuid, uid, uid, uid) < 0)
+        return err_set(err, -errno,
+                       "become user %u: %s: does the container have that id, and the rights to "
+                       "SETUID and SETGID?",
+                       (unsigned)uid, strerror(errno));
+    return 0;
+}
+
+/* So many, and no more: connections have two descriptors each. */
+static int limit_resources(struct err *err)
+{
+    static const struct {
+        int resource;
+        rlim_t most;
+    } limits[] = { { RLIMIT_NOFILE, 1024 }, { RLIMIT_FSIZE, 0 }, { RLIMIT_MSGQUEUE, 0 } };
+
+    for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {
+        struct rlimit limit;
+
+        if (getrlimit((unsigned)limits[i].resource, &limit) < 0)
+            return err_set(err, -errno, "read a resource limit: %s", strerror(errno));
+        if (limit.rlim_max > limits[i].most)
+            limit.rlim_max = limits[i].most;
+        if (limit.rlim_cur > limit.rlim_max || limits[i].most > 0)
+            limit.rlim_cur = limit.rlim_max;
+        if (setrlimit((unsigned)limits[i].resource, &limit) < 0)
+            return err_set(err, -errno, "set a resource limit: %s", strerror(errno));
+    }
+    return 0;
+}
+
+int confine_egress(const struct filter *filter, uid_t uid, struct err *err)
+{
+    const struct plan_rule hosts = { .path = (char[]){ "/etc/hosts" }, .rights = PLAN_MAY_READ };
+    int abi = landlock_abi(), r = uid != 0 ? become(uid, err) : 0;
+
+    if (r == 0)
+        r = limit_resources(err);
+    if (r == 0)
+        r = keep_caps(0, err);
+    if (r == 0)
+        r = close_to_others(err);
+    if (r < 0)
+        return r;
+    /* After the last change of ids, which would undo it. */
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+        return err_set(err, -errno, "tie the process to the spawner: %s", strerror(errno));
+    r = abi < 0 ? abi : landlock_enter(&hosts, 1, abi, true, NULL);
+    if (r < 0)
+        return err_set(err, r, "restrict files with Landlock: %s", strerror(-r));
+    r = filter_load(filter);
+    return r < 0 ? err_set(err, r, "load its system call filter: %s", strerror(-r)) : 0;
 }

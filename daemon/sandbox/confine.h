@@ -1,10 +1,12 @@
 /* confine.h - our own processes behind walls: what a bug in one of them can still reach.
- * Both set no_new_privs and make the process non-dumpable: no core, no ptrace, no reading of its
+ * All set no_new_privs and make the process non-dumpable: no core, no ptrace, no reading of its
  * /proc entries by the same user. Not to be undone. */
 #pragma once
 #include <stddef.h>
+#include <sys/types.h>
 
 struct err;
+struct filter;
 
 /* What the daemon needs besides the system's libraries, names and certificates. Directories rather
  * than files: a rule on a file stays with the old file when another is renamed over it. */
@@ -19,3 +21,7 @@ int confine_daemon(const struct confine_paths *paths, struct err *err);
 /* The spawner. What it starts inherits this, so file rules can't be among it: they would forbid
  * every mount. */
 int confine_spawner(struct err *err);
+/* A task's egress process: sockets, and of files only /etc/hosts. filter: FILTER_EGRESS, compiled
+ * before. uid: to become first, with the group of the same number and no other, if not 0. It dies
+ * with its parent. */
+int confine_egress(const struct filter *filter, uid_t uid, struct err *err);

@@ -5,6 +5,7 @@
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <seccomp.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -21,14 +22,16 @@ enum {
     STRICT = 1 << FILTER_TASK_STRICT,
     TASK = 1 << FILTER_TASK,
     DAEMON = 1 << FILTER_DAEMON,
+    EGRESS = 1 << FILTER_EGRESS,
     SPAWNER = 1 << FILTER_SPAWNER,
     TASKS = STRICT | TASK | SPAWNER, /* tasks run within the spawner's filter */
-    ALL = TASKS | DAEMON,
 #ifdef NAIRID_SANITIZED
+    ALL = TASKS | DAEMON | EGRESS, /* a sanitizer's own needs are many */
     /* LeakSanitizer stops the process by ptrace from a clone of it, at its end */
     DEBUGS_NOBODY = STRICT,
-    DEBUGS_ITSELF = DAEMON,
+    DEBUGS_ITSELF = DAEMON | EGRESS,
 #else
+    ALL = TASKS | DAEMON,
     DEBUGS_NOBODY = STRICT | DAEMON,
     DEBUGS_ITSELF = 0,
 #endif
@@ -91,6 +94,14 @@ static const struct group allowed[] = {
     { SPAWNER, "chroot clone3 fsconfig fsmount fsopen mount mount_setattr move_mount open_tree "
                "openat2 pivot_root sethostname umount umount2" },
     { DAEMON, "openat2 seccomp" },
+    /* what a proxy of TCP takes, and looking a name up */
+    { EGRESS, "accept4 brk clock_gettime clock_nanosleep close connect epoll_create1 epoll_ctl "
+              "epoll_pwait epoll_wait eventfd2 exit exit_group fcntl fstat futex getpeername "
+              "getpid getrandom getsockname getsockopt gettimeofday ioctl lseek madvise mmap "
+              "mprotect mremap munmap newfstatat open openat poll ppoll read readv recv recvfrom "
+              "recvmsg restart_syscall rt_sigaction rt_sigprocmask rt_sigreturn sched_yield send "
+              "sendmmsg sendmsg sendto setsockopt shutdown sigaltstack socket time timerfd_settime "
+              "write writev fcntl64 fstat64 _llseek" },
     { DEBUGS_ITSELF, "clone kcmp pidfd_getfd process_vm_readv process_vm_writev ptrace" },
 };
 
@@ -104,7 +115,7 @@ static const struct group refused[] = {
            "quotactl quotactl_fd reboot request_key setdomainname setns settimeofday stime swapoff "
            "swapon syslog unshare userfaultfd vhangup" },
     { DEBUGS_NOBODY, "kcmp pidfd_getfd process_vm_readv process_vm_writev ptrace" },
-    { DAEMON, "execve execveat fork vfork setgroups setresgid setresuid setgid setuid" },
+    { DAEMON | EGRESS, "execve execveat fork vfork setgroups setresgid setresuid setgid setuid" },
 };
 /* clang-format on */
 
@@ -214,10 +225,17 @@ static int deny_namespaces(scmp_filter_ctx ctx)
     return r;
 }
 
+static bool is_allowed_family(enum filter_kind kind, uint32_t family)
+{
+    if (family == AF_INET || family == AF_INET6)
+        return true;
+    return kind != FILTER_EGRESS && (family == AF_UNIX || family == AF_NETLINK);
+}
+
 /* socket(2): local, internet and route netlink (getaddrinfo asks it for addresses) are left. The
  * families that reach the machine's other parts (vsock, packet, bluetooth, kernel crypto) aren't.
  */
-static int deny_sockets(scmp_filter_ctx ctx)
+static int deny_sockets(scmp_filter_ctx ctx, enum filter_kind kind)
 {
     const uint32_t action = SCMP_ACT_ERRNO(EAFNOSUPPORT);
     const struct scmp_arg_cmp beyond = SCMP_A0_32(SCMP_CMP_GE, AF_MAX);
@@ -228,7 +246,7 @@ static int deny_sockets(scmp_filter_ctx ctx)
     for (uint32_t family = 0; r == 0 && family < AF_MAX; family++) {
         const struct scmp_arg_cmp cmp = SCMP_A0_32(SCMP_CMP_EQ, family);
 
-        if (family != AF_UNIX && family != AF_INET && family != AF_INET6 && family != AF_NETLINK)
+        if (!is_allowed_family(kind, family))
             r = add(ctx, action, call, 1, &cmp);
     }
     return r < 0 ? r : add(ctx, action, call, ARRAY_SIZE(netlink), netlink);
@@ -280,7 +298,7 @@ static int fill_arguments(scmp_filter_ctx ctx, enum filter_kind kind)
     if (r == 0 && (kind == FILTER_TASK || kind == FILTER_TASK_STRICT))
         r = keep_core_limit(ctx);
     if (r == 0)
-        r = deny_sockets(ctx);
+        r = deny_sockets(ctx, kind);
     return r < 0 ? r : deny_set_id(ctx);
 }
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sandbox/plan_network.h"
 #include "sandbox/profile.h"
 #include "util/buf.h"
 #include "util/err.h"
@@ -42,6 +43,14 @@ void plan_free(struct plan *p)
     for (size_t i = 0; i < p->rule_count; i++)
         free(p->rules[i].path);
     free(p->rules);
+    for (size_t i = 0; i < p->host_count; i++) {
+        free(p->hosts[i].text);
+        free(p->hosts[i].origin);
+    }
+    free(p->hosts);
+    if (p->proxy)
+        secret_wipe(p->proxy, strlen(p->proxy)); /* a password may be in it */
+    free(p->proxy);
     strv_done(&p->programs);
     strv_done(&p->argv);
     for (size_t i = 0; i < p->env.len; i++)
@@ -356,8 +365,13 @@ static void set_env(struct strv *env, const char *pair)
 
 static int add_env(struct plan *p, const struct strv *env, struct err *err)
 {
+    CLEANUP(strv_done) struct strv proxy = { 0 };
+
     for (size_t i = 0; i < ARRAY_SIZE(base_env); i++)
         set_env(&p->env, base_env[i]);
+    plan_network_env(p, &proxy);
+    for (size_t i = 0; i < proxy.len; i++)
+        set_env(&p->env, proxy.items[i]);
     if (env && env->len > PLAN_STRINGS_MAX / 2)
         return err_set(err, -EINVAL, "the environment has %zu variables, at most %d are possible",
                        env->len, PLAN_STRINGS_MAX / 2);
@@ -468,7 +482,6 @@ static int fill(struct plan *p, const struct plan_policy *policy, struct err *er
         r = check_directory("home", policy->home, err);
     if (r < 0)
         return r;
-    p->network = policy->network;
     p->stdout_file = policy->stdout_file;
     p->as_root = policy->uid == 0;
     p->outer_uid = p->as_root ? policy->task_uid : policy->uid;
@@ -477,6 +490,9 @@ static int fill(struct plan *p, const struct plan_policy *policy, struct err *er
     p->pids = policy->pids;
     p->files = policy->files;
     p->cpu_percent = policy->cpu_percent;
+    r = plan_network_add(p, policy, err);
+    if (r < 0)
+        return r;
     add_profile(p);
     add_private_places(p);
     r = add_extra(p, policy, err);

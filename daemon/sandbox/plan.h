@@ -26,18 +26,30 @@ enum {
     PLAN_EXTRA_MAX = 64,  /* paths of sandbox.read and sandbox.write together */
     PLAN_PATH_MAX = 4096, /* limits.h: PATH_MAX */
     PLAN_RULES_MAX = 256,
+    PLAN_HOSTS_MAX = 2048,
     PLAN_BRIEF_MAX = 120 * 1024,
     PLAN_STRINGS_MAX = 4096,          /* of argv, env and programs, each */
     PLAN_STRING_MAX = 128 * 1024,     /* execve(2): MAX_ARG_STRLEN */
     PLAN_BYTES_MAX = 2 * 1024 * 1024, /* the whole plan, encoded */
 };
 
-enum plan_network { PLAN_NETWORK_NONE, PLAN_NETWORK_HOST };
+enum plan_network {
+    PLAN_NETWORK_NONE,      /* a loopback of its own */
+    PLAN_NETWORK_HOST,      /* all of the machine's */
+    PLAN_NETWORK_ALLOWLIST, /* a loopback of its own, and a proxy on it (sandbox/gateway.h) */
+    PLAN_NETWORK_COUNT
+};
 enum plan_profile { PLAN_STRICT, PLAN_AGENT, PLAN_HOST, PLAN_PROFILE_COUNT };
 
 struct plan_policy {
     const char *profile; /* "strict", "agent", "host" */
     enum plan_network network;
+    /* ALLOWLIST: entries of settings/allow.h; NULL for none */
+    const struct strv *allow, *needs; /* the operator's and the runner's */
+    const char *allow_origin;         /* where the former were written, for plan_explain() */
+    const char *runner;               /* the latter's name */
+    const char *proxy; /* http://[USER:PASSWORD@]HOST[:PORT] on the way out, or NULL */
+    uid_t egress_uid;  /* as root: who the proxy runs as, its gid, too; never 0 */
     const struct strv *read, *write; /* extra host paths, besides the profile's; NULL for none */
     const char
         *workspace; /* host directory shown at /workspace, writable unless workspace_read_only */
@@ -104,6 +116,12 @@ struct plan_rule {
     char *path; /* one that isn't there is left out */
 };
 
+/* A place that may be reached. */
+struct plan_host {
+    char *text;   /* in the form of allow_print() */
+    char *origin; /* who allows it */
+};
+
 struct plan {
     enum plan_profile profile;
     enum plan_network network;
@@ -116,6 +134,10 @@ struct plan {
     size_t step_count;
     struct plan_rule *rules;
     size_t rule_count;
+    struct plan_host *hosts; /* ALLOWLIST only, as the next two */
+    size_t host_count;
+    char *proxy;          /* "" for none */
+    uid_t egress_uid;     /* 0: as the spawner */
     struct strv programs; /* paths to try in order; the first that execve(2) takes wins */
     struct strv argv;
     struct strv env;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "sandbox/plan.h"
+#include "settings/allow.h"
 #include "util/buf.h"
 #include "util/err.h"
 #include "util/mem.h"
@@ -64,6 +65,13 @@ void plan_encode(const struct plan *p, struct buf *b)
         put_u32(b, p->rules[i].rights);
         put_str(b, p->rules[i].path);
     }
+    put_u32(b, (uint32_t)p->host_count);
+    for (size_t i = 0; i < p->host_count; i++) {
+        put_str(b, p->hosts[i].text);
+        put_str(b, p->hosts[i].origin);
+    }
+    put_str(b, p->proxy);
+    put_u32(b, p->egress_uid);
     put_strv(b, &p->programs);
     put_strv(b, &p->argv);
     put_strv(b, &p->env);
@@ -181,12 +189,35 @@ static void get_rules(struct reader *r, struct plan *p)
     }
 }
 
+/* Only with a network that needs them, and as a root's plan a user to serve them. */
+static void get_hosts(struct reader *r, struct plan *p)
+{
+    uint32_t count = get_u32(r, PLAN_HOSTS_MAX);
+    bool wanted = p->network == PLAN_NETWORK_ALLOWLIST;
+    struct allow allow;
+
+    p->hosts = mem_calloc(count + 1, sizeof p->hosts[0]);
+    for (uint32_t i = 0; i < count && !r->bad; i++) {
+        struct plan_host *host = &p->hosts[p->host_count++];
+
+        host->text = get_str(r, ALLOW_TEXT_MAX);
+        host->origin = get_str(r, PLAN_PATH_MAX);
+        if (!wanted || allow_parse(host->text, &allow, NULL) < 0)
+            r->bad = true;
+    }
+    p->proxy = get_str(r, PLAN_PATH_MAX);
+    p->egress_uid = get_u32(r, UINT32_MAX);
+    if ((!wanted && (*p->proxy || p->egress_uid != 0)) ||
+        (wanted && p->as_root != (p->egress_uid != 0)) || p->egress_uid == (uid_t)-1)
+        r->bad = true;
+}
+
 static void get_plan(struct reader *r, struct plan *p)
 {
     if (get_u32(r, UINT32_MAX) != magic)
         r->bad = true;
     p->profile = get_u32(r, PLAN_PROFILE_COUNT - 1);
-    p->network = get_u32(r, PLAN_NETWORK_HOST);
+    p->network = get_u32(r, PLAN_NETWORK_COUNT - 1);
     p->stdout_file = get_u32(r, 1);
     p->as_root = get_u32(r, 1);
     p->outer_uid = get_u32(r, UINT32_MAX);
@@ -197,6 +228,7 @@ static void get_plan(struct reader *r, struct plan *p)
     p->cpu_percent = get_u32(r, UINT32_MAX);
     get_steps(r, p);
     get_rules(r, p);
+    get_hosts(r, p);
     get_strv(r, &p->programs);
     get_strv(r, &p->argv);
     get_strv(r, &p->env);

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "sandbox/gateway.h"
 #include "sandbox/plan.h"
 #include "util/buf.h"
 
@@ -81,6 +82,32 @@ static void explain_limit(struct buf *b, const char *name, uint64_t n, const cha
         buf_printf(b, "limit      %s: none\n", name);
 }
 
+static void explain_network(const struct plan *p, struct buf *b)
+{
+    switch (p->network) {
+    case PLAN_NETWORK_NONE:
+        buf_append_str(b, "network    none: a loopback of its own\n");
+        return;
+    case PLAN_NETWORK_HOST:
+        buf_append_str(b, "network    the host's, without any restriction\n");
+        return;
+    case PLAN_NETWORK_ALLOWLIST:
+        buf_append_str(b, "network    a loopback of its own, and a proxy on it, " GATEWAY_URL
+                          ", that lets through what is listed here\n");
+        break;
+    case PLAN_NETWORK_COUNT:
+        return;
+    }
+    for (size_t i = 0; i < p->host_count; i++)
+        buf_printf(b, "reachable  %s, from %s\n", p->hosts[i].text, p->hosts[i].origin);
+    if (p->host_count == 0)
+        buf_append_str(b, "reachable  nothing: no host is allowed\n");
+    if (*p->proxy)
+        buf_append_str(b,
+                       "through    another proxy, which resolves the names: where they lead can't "
+                       "be checked here\n");
+}
+
 void plan_explain(const struct plan *p, struct buf *b)
 {
     buf_printf(b, "profile    %s\n", plan_profile_name(p->profile));
@@ -90,10 +117,8 @@ void plan_explain(const struct plan *p, struct buf *b)
     buf_printf(b, "\nuser       %d inside, %u on the host; no capability, no way to gain any\n",
                PLAN_INNER_ID, (unsigned)p->outer_uid);
     buf_printf(b, "namespaces user, mount, pid, ipc, uts, cgroup%s\n",
-               p->network == PLAN_NETWORK_NONE ? ", network" : "");
-    buf_append_str(b, p->network == PLAN_NETWORK_NONE
-                          ? "network    none: a loopback of its own\n"
-                          : "network    the host's, without any restriction\n");
+               p->network != PLAN_NETWORK_HOST ? ", network" : "");
+    explain_network(p, b);
     for (size_t i = 0; i < p->step_count; i++)
         explain_step(&p->steps[i], b);
     explain_limit(b, "memory", p->memory_bytes >> 20, " MiB");

@@ -131,6 +131,7 @@ static enum rung_wall wall_of(const struct plan *plan, const struct apply_report
     case APPLY_SOURCES:
         return RUNG_ROOT;
     case APPLY_LOOPBACK:
+    case APPLY_LISTENER:
         return RUNG_NETWORK_NAMESPACE;
     case APPLY_HOSTNAME:
         return RUNG_UTS_NAMESPACE;

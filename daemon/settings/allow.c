@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "settings/url.h"
 #include "util/buf.h"
 #include "util/cleanup.h"
 #include "util/err.h"
@@ -119,4 +120,31 @@ void allow_print(const struct allow *a, struct buf *b)
     for (size_t i = 0; i < ARRAY_SIZE(words); i++)
         if (a->grants & words[i].grant)
             buf_printf(b, " %s", words[i].word);
+}
+
+int allow_print_url(const char *url, struct buf *b)
+{
+    AUTO_FREE char *normal = url_check(url) ? NULL : url_normal(url);
+    struct allow a = { .port = 443 };
+    const char *host, *colon;
+    size_t len;
+
+    if (!normal)
+        return -EINVAL;
+    if (str_starts_with(normal, "http://"))
+        a.port = 80;
+    host = strstr(normal, "://") + strlen("://");
+    len = strcspn(host, "/");
+    colon = memrchr(host, ':', len);
+    if (colon && (host[0] != '[' || colon[-1] == ']')) {
+        if (hostname_parse_port(colon + 1, len - (size_t)(colon + 1 - host), &a.port) < 0)
+            return -EINVAL;
+        len = (size_t)(colon - host);
+    }
+    if (hostname_parse(host, len, &a.host, NULL) < 0)
+        return -EINVAL;
+    if (a.host.kind == HOSTNAME_NAME)
+        a.grants = ALLOW_PRIVATE | ALLOW_LOOPBACK;
+    allow_print(&a, b);
+    return 0;
 }

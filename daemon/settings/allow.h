@@ -32,5 +32,8 @@ struct allow {
 /* -EINVAL with a sentence that doesn't name the setting. */
 int allow_parse(const char *text, struct allow *ret_allow, struct err *err);
 bool allow_matches(const struct allow *a, const struct hostname *host, uint16_t port);
+/* The entry for the host of an http or https URL that the operator gave: at whatever address. Added
+ * to b; -EINVAL if that is no such URL. */
+int allow_print_url(const char *url, struct buf *b);
 /* In its one normal form; allow_parse() reads it back. */
 void allow_print(const struct allow *a, struct buf *b);

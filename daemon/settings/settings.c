@@ -426,25 +426,6 @@ static int check_variables(const struct settings *s, struct err *err)
     return 0;
 }
 
-static int check_network(const struct settings *s, struct err *err)
-{
-    char place[SETTINGS_PLACE_MAX];
-
-    if (!str_eq(s->sandbox_network_mode, "allowlist"))
-        return 0;
-    settings_place(s, "sandbox.network.mode", place);
-    if (*place)
-        return err_set(err, -EINVAL,
-                       "%ssandbox.network.mode allowlist is not available in this version; set it "
-                       "to none (no network) or host (all of this machine's network)",
-                       place);
-    return err_set(err, -EINVAL,
-                   "sandbox.network.mode is not set, and what sandbox.profile %s stands for "
-                   "(allowlist) is not available in this version; set sandbox.network.mode to none "
-                   "(no network) or host (all of this machine's network)",
-                   s->sandbox_profile);
-}
-
 int settings_check(const struct settings *s, struct err *err)
 {
     int r = 0;
@@ -458,7 +439,7 @@ int settings_check(const struct settings *s, struct err *err)
         r = check_command(s, err);
     if (r == 0)
         r = check_variables(s, err);
-    return r == 0 ? check_network(s, err) : r;
+    return r;
 }
 
 void settings_done(struct settings *s)

@@ -104,7 +104,7 @@ static const struct table_row rows[] = {
       .standard = "", .off = "", .choices = "none allowlist host", RELOAD,
       .help = "a task's network; empty: from the profile" },
     { .key = "sandbox.network.allow", .type = TABLE_HOSTS, .offset = AT(sandbox_network_allow),
-      .standard = "[]", FIXED, RELOAD,
+      .standard = "[]", RELOAD,
       .help = "HOST:PORT that a task may reach in mode allowlist" },
     { .key = "sandbox.limits.memory", .type = TABLE_SIZE,
       .offset = AT(sandbox_limits_memory_bytes),

@@ -12,6 +12,7 @@ static bool bools_are_sound(const unsigned char *news)
         offsetof(struct ipc_news, exit.failed_to_start),
         offsetof(struct ipc_news, exit.not_found),
         offsetof(struct ipc_news, exit.stuck),
+        offsetof(struct ipc_news, exit.egress_lost),
         offsetof(struct ipc_news, exit.oom),
     };
 
@@ -21,17 +22,44 @@ static bool bools_are_sound(const unsigned char *news)
     return true;
 }
 
-int ipc_read_news(const void *bytes, size_t len, struct ipc_news *ret_news)
+static bool exit_is_sound(const unsigned char *news)
 {
     static const size_t error = offsetof(struct ipc_news, exit.error);
+
+    return bools_are_sound(news) &&
+           memchr(news + error, '\0', sizeof((struct spawner_exit){ 0 }).error) != NULL;
+}
+
+static bool refusal_is_sound(const unsigned char *news)
+{
+    struct gateway_word word;
+
+    memcpy(&word, news + offsetof(struct ipc_news, refusal), sizeof word);
+    return word.kind == GATEWAY_REFUSED && gateway_word_is_sound(&word);
+}
+
+int ipc_read_news(const void *bytes, size_t len, struct ipc_news *ret_news)
+{
     const unsigned char *news = bytes;
     uint32_t type;
+    bool sound;
 
-    if (len != sizeof *ret_news || !bools_are_sound(news) ||
-        !memchr(news + error, '\0', sizeof ret_news->exit.error))
+    if (len != sizeof *ret_news)
         return -EBADMSG;
     memcpy(&type, news + offsetof(struct ipc_news, type), sizeof type);
-    if (type != IPC_READY && type != IPC_STARTED && type != IPC_EXITED)
+    switch (type) {
+    case IPC_READY:
+    case IPC_STARTED:
+    case IPC_EXITED:
+        sound = exit_is_sound(news);
+        break;
+    case IPC_REFUSED:
+        sound = refusal_is_sound(news);
+        break;
+    default:
+        sound = false;
+    }
+    if (!sound)
         return -EBADMSG;
     memcpy(ret_news, bytes, len);
     return 0;

@@ -1,6 +1,7 @@
 /* ipc.h - what daemon and spawner say to each other, a datagram each over SOCK_SEQPACKET.
  * Both ends are one binary, so structs go as they are. */
 #pragma once
+#include "sandbox/gateway.h"
 #include "spawner/spawner.h"
 #include <stdint.h>
 
@@ -9,6 +10,7 @@ enum ipc_type {
     IPC_START,     /* daemon: order, with IPC_FDS descriptors */
     IPC_KILL,      /* daemon: order */
     IPC_STARTED,   /* spawner: news */
+    IPC_REFUSED,   /* spawner: news, before the task's EXITED */
     IPC_EXITED,    /* spawner: news */
 };
 
@@ -25,7 +27,10 @@ struct ipc_news {
     uint32_t type;
     int32_t pid; /* STARTED */
     uint64_t task;
-    struct spawner_exit exit; /* EXITED */
+    union {
+        struct spawner_exit exit;    /* READY, EXITED */
+        struct gateway_word refusal; /* REFUSED */
+    };
 };
 
 /* One datagram of the spawner's, which is less trusted than the daemon: -EBADMSG for what it can't

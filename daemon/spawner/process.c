@@ -15,6 +15,7 @@
 #include "sandbox/confine.h"
 #include "sandbox/plan.h"
 #include "sandbox/reroot.h"
+#include "spawner/escort.h"
 #include "spawner/ipc.h"
 #include "spawner/title.h"
 #include "spawner/ward.h"
@@ -30,8 +31,7 @@ enum {
 };
 
 struct process {
-    const struct apply *apply;
-    const struct cgroup *cgroup;
+    struct ward_means means;
     int sock; /* -1: the daemon is gone */
     struct ward *wards;
     size_t count;
@@ -91,8 +91,7 @@ static void start_ward(struct process *p, struct ward *w, const int *fds)
         (void)err_set(&err, -EINVAL, "the order to start a task came without its descriptors");
     else if (p->count > WARDS_MAX)
         (void)err_set(&err, -EAGAIN, "there are already %d tasks", WARDS_MAX);
-    else if (read_plan(fds[0], &w->plan, &err) == 0 &&
-             ward_place(w, p->apply, p->cgroup, fds + 1, &err) == 0)
+    else if (read_plan(fds[0], &w->plan, &err) == 0 && ward_place(w, &p->means, fds + 1, &err) == 0)
         return;
     ward_fail(w, err.text);
     w->exited_due = true;
@@ -151,8 +150,9 @@ static void read_orders(struct process *p)
 
 /* ---- news ---- */
 
-/* False: the socket is full, or gone. */
-static bool send_news(struct process *p, const struct ward *w, enum ipc_type type)
+/* False: the socket is full, or gone. refusal: of REFUSED. */
+static bool send_news(struct process *p, const struct ward *w, enum ipc_type type,
+                      const struct gateway_word *refusal)
 {
     struct ipc_news news;
 
@@ -162,19 +162,30 @@ static bool send_news(struct process *p, const struct ward *w, enum ipc_type typ
     news.task = w->task;
     if (type == IPC_EXITED)
         news.exit = w->exit;
+    if (type == IPC_REFUSED)
+        news.refusal = *refusal;
     if (p->sock < 0)
         return true; /* nobody to tell */
     p->blocked = err_is_shortage(fd_send(p->sock, &news, sizeof news, NULL, 0));
     return !p->blocked; /* any other failure shows as EOF with the next poll */
 }
 
+static void tell_refusals(struct process *p, struct ward *w)
+{
+    while (w->refusals_told < w->refusal_count &&
+           send_news(p, w, IPC_REFUSED, &w->refusals[w->refusals_told]))
+        w->refusals_told++;
+}
+
 static void tell(struct process *p)
 {
     p->blocked = false;
     for (struct ward *w = p->wards; w && !p->blocked; w = w->next) {
-        if (w->started_due && send_news(p, w, IPC_STARTED))
+        if (w->started_due && send_news(p, w, IPC_STARTED, NULL))
             w->started_due = false;
-        if (w->exited_due && !w->started_due && send_news(p, w, IPC_EXITED)) {
+        if (!w->started_due && !w->exited_sent)
+            tell_refusals(p, w);
+        if (w->exited_due && !p->blocked && send_news(p, w, IPC_EXITED, NULL)) {
             w->exited_due = false;
             w->exited_sent = true;
         }
@@ -188,7 +199,7 @@ static void drop_finished(struct process *p)
     while (*at) {
         struct ward *w = *at;
 
-        if (w->at.pid != 0 || !w->exited_sent) {
+        if (!ward_is_reaped(w) || !w->exited_sent) {
             at = &w->next;
             continue;
         }
@@ -221,34 +232,82 @@ static int timeout_ms(const struct process *p)
     return next_ms - now_ms > 60000 ? 60000 : (int)(next_ms - now_ms);
 }
 
-/* fds: room for two a task and one. A descriptor of -1 is passed over by poll(2). */
-static nfds_t list_fds(const struct process *p, struct pollfd *fds)
+/* What a descriptor of a task's is for. */
+enum source { SOURCE_WORDS, SOURCE_EGRESS, SOURCE_CONTROL, SOURCE_TASK };
+
+struct watch {
+    struct ward *ward;
+    enum source source;
+};
+
+enum { FDS_A_TASK = 4 };
+
+static int fd_of(const struct ward *w, enum source source)
+{
+    switch (source) {
+    case SOURCE_WORDS:
+        return w->escort ? escort_words(w->escort) : -1;
+    case SOURCE_EGRESS:
+        return w->escort ? escort_pidfd(w->escort) : -1;
+    case SOURCE_CONTROL:
+        return w->at.control;
+    case SOURCE_TASK:
+        return w->at.pid ? w->at.pidfd : -1;
+    }
+    return -1;
+}
+
+/* fds and watches: room for FDS_A_TASK and one. Only what is open: poll(2) refuses more entries
+ * than there may be open files. */
+static nfds_t list_fds(const struct process *p, struct pollfd *fds, struct watch *watches)
 {
     nfds_t n = 0;
 
     fds[n++] =
         (struct pollfd){ .fd = p->sock, .events = (short)(p->blocked ? POLLIN | POLLOUT : POLLIN) };
-    for (const struct ward *w = p->wards; w; w = w->next) {
-        fds[n++] = (struct pollfd){ .fd = w->at.control, .events = POLLIN };
-        fds[n++] = (struct pollfd){ .fd = w->at.pid ? w->at.pidfd : -1, .events = POLLIN };
+    for (struct ward *w = p->wards; w; w = w->next) {
+        for (enum source source = SOURCE_WORDS; source <= SOURCE_TASK; source++) {
+            int fd = fd_of(w, source);
+
+            if (fd < 0)
+                continue;
+            watches[n] = (struct watch){ w, source };
+            fds[n++] = (struct pollfd){ .fd = fd, .events = POLLIN };
+        }
     }
     return n;
 }
 
+static void look(const struct watch *watch)
+{
+    switch (watch->source) {
+    case SOURCE_WORDS:
+        escort_read(watch->ward->escort);
+        return;
+    case SOURCE_EGRESS:
+        escort_reap(watch->ward->escort);
+        return;
+    case SOURCE_CONTROL:
+        ward_read(watch->ward);
+        return;
+    case SOURCE_TASK:
+        ward_reap(watch->ward);
+        return;
+    }
+}
+
 static void turn(struct process *p)
 {
-    AUTO_FREE struct pollfd *fds = mem_calloc(2 * p->count + 1, sizeof fds[0]);
-    nfds_t n = list_fds(p, fds), i = 1;
+    AUTO_FREE struct pollfd *fds = mem_calloc(FDS_A_TASK * p->count + 1, sizeof fds[0]);
+    AUTO_FREE struct watch *watches = mem_calloc(FDS_A_TASK * p->count + 1, sizeof watches[0]);
+    nfds_t n = list_fds(p, fds, watches);
     uint64_t now_ms;
 
     if (poll(fds, n, timeout_ms(p)) < 0)
         return; /* EINTR; ENOMEM passes */
-    for (struct ward *w = p->wards; w; w = w->next, i += 2) {
+    for (nfds_t i = 1; i < n; i++)
         if (fds[i].revents)
-            ward_read(w);
-        if (fds[i + 1].revents)
-            ward_reap(w);
-    }
+            look(&watches[i]);
     now_ms = clock_mono_ms();
     for (struct ward *w = p->wards; w; w = w->next)
         ward_check(w, now_ms);
@@ -273,7 +332,8 @@ static void ignore_signals(void)
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* Two descriptors a task, and many while one is made. What tasks get is set for each. */
+/* Two descriptors a task, four with an egress process, and many while one is made. What tasks get
+ * is set for each. */
 static void raise_file_limit(void)
 {
     struct rlimit limit;
@@ -303,14 +363,29 @@ static int settle(int *sock, int lock_fd, struct err *err)
     return 0;
 }
 
-_Noreturn void process_run(const struct apply *apply, const struct cgroup *cgroup, int sock,
-                           int lock_fd)
+/* Plans hold the secrets of tasks that aren't running yet. */
+static void forget_plans(void *ctx)
 {
-    struct process p = { .apply = apply, .cgroup = cgroup, .sock = sock };
+    const struct process *p = ctx;
+
+    for (struct ward *w = p->wards; w; w = w->next) {
+        plan_free(w->plan);
+        w->plan = NULL;
+    }
+}
+
+_Noreturn void process_run(const struct process_means *means, int sock, int lock_fd)
+{
+    struct process p = { .sock = sock };
     struct ipc_news ready;
     struct err err = { 0 };
     int r;
 
+    p.means = (struct ward_means){ .apply = means->apply,
+                                   .cgroup = means->cgroup,
+                                   .egress = means->egress,
+                                   .forget = forget_plans,
+                                   .ctx = &p };
     memset(&ready, 0, sizeof ready);
     ready.type = IPC_READY;
     title_set("nairid: spawner");

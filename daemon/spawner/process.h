@@ -3,12 +3,17 @@
  * descriptors and the next deadline. It ends when the daemon's end of the socket is closed and its
  * last task is reaped. */
 #pragma once
+#include "sandbox/gateway.h"
 #include "util/cleanup.h"
 
 struct apply;
 struct cgroup;
 
-/* cgroup: where tasks get theirs; NULL for none. sock: its end of the socket to the daemon.
- * lock_fd: kept open until the end, -1 for none. */
-_Noreturn void process_run(const struct apply *apply, const struct cgroup *cgroup, int sock,
-                           int lock_fd);
+struct process_means {
+    const struct apply *apply;
+    const struct cgroup *cgroup; /* where tasks get theirs; NULL for none */
+    gateway_fn egress;           /* NULL: network mode allowlist is refused */
+};
+
+/* sock: its end of the socket to the daemon. lock_fd: kept open until the end, -1 for none. */
+_Noreturn void process_run(const struct process_means *means, int sock, int lock_fd);

@@ -79,8 +79,8 @@ static int await_ready(struct spawner *s, struct err *err)
     return fd_set_nonblock(s->sock);
 }
 
-static int fork_it(const struct apply *apply, const struct cgroup *cgroup, int lock_fd,
-                   struct spawner *s, struct err *err)
+static int fork_it(const struct process_means *means, int lock_fd, struct spawner *s,
+                   struct err *err)
 {
     int pair[2];
 
@@ -94,7 +94,7 @@ static int fork_it(const struct apply *apply, const struct cgroup *cgroup, int l
         return err_set(err, -errno, "fork the spawner: %s", strerror(errno));
     }
     if (s->pid == 0)
-        process_run(apply, cgroup, pair[1], lock_fd);
+        process_run(means, pair[1], lock_fd);
     (void)close(pair[1]); /* the spawner's; ours would hide its end */
     s->pidfd = (int)syscall(SYS_pidfd_open, s->pid, 0);
     if (s->pidfd < 0)
@@ -102,7 +102,7 @@ static int fork_it(const struct apply *apply, const struct cgroup *cgroup, int l
     return 0;
 }
 
-int spawner_fork(int lock_fd, struct spawner **ret_spawner, struct err *err)
+int spawner_fork(int lock_fd, gateway_fn egress, struct spawner **ret_spawner, struct err *err)
 {
     CLEANUP_PTR(apply_free) struct apply *apply = NULL;
     CLEANUP_PTR(cgroup_free) struct cgroup *cgroup = NULL;
@@ -118,7 +118,8 @@ int spawner_fork(int lock_fd, struct spawner **ret_spawner, struct err *err)
         return r;
     s = mem_new(struct spawner);
     s->sock = s->pidfd = -1;
-    r = fork_it(apply, cgroup, lock_fd, s, err);
+    r = fork_it(&(struct process_means){ .apply = apply, .cgroup = cgroup, .egress = egress },
+                lock_fd, s, err);
     if (r == 0)
         r = await_ready(s, err);
     if (r < 0) {
@@ -209,6 +210,8 @@ static void on_news(struct spawner *s, const struct ipc_news *news)
         return; /* given up meanwhile */
     if (news->type == IPC_STARTED)
         s->outlets.ops->started(o->task, news->pid, s->outlets.ctx);
+    else if (news->type == IPC_REFUSED && s->outlets.ops->refused)
+        s->outlets.ops->refused(o->task, &news->refusal, s->outlets.ctx);
     else if (news->type == IPC_EXITED)
         outlet_end(o, &news->exit);
 }

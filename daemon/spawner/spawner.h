@@ -6,6 +6,7 @@
  * grace, KILL of everything in the task's pid namespace) is the spawner's, so that it also works
  * when the daemon hangs. */
 #pragma once
+#include "sandbox/gateway.h"
 #include "util/cleanup.h"
 #include "util/err.h"
 #include <stdbool.h>
@@ -24,9 +25,10 @@ struct spawner_exit {
     bool failed_to_start; /* error then names the step and the errno; the rest is unset */
     bool not_found;       /* failed_to_start because the program isn't there or can't be executed */
     char error[ERR_TEXT_MAX];
-    bool stuck; /* some process could not be killed within 2 s (it sits in the kernel) */
-    int status; /* wait status of the runner, as from waitpid(2) */
-    bool oom;   /* the kernel's OOM killer struck inside, where that can be known */
+    bool stuck;       /* some process could not be killed within 2 s (it sits in the kernel) */
+    int status;       /* wait status of the runner, as from waitpid(2) */
+    bool egress_lost; /* it was killed because its egress process had died */
+    bool oom;         /* the kernel's OOM killer struck inside, where that can be known */
     uint64_t wall_ms, cpu_ms;
     uint64_t peak_rss_bytes;
 };
@@ -38,14 +40,18 @@ struct spawner_ops {
     /* Bytes as they came, at most 64 KiB a call, a bounded number of calls a turn. */
     void (*output)(uint64_t task, enum spawner_stream stream, const char *bytes, size_t len,
                    void *ctx);
+    /* Its egress process refused it something: at most GATEWAY_REFUSALS_MAX times a task, each
+     * place with each reason once, and before exited(). May be NULL. */
+    void (*refused)(uint64_t task, const struct gateway_word *refusal, void *ctx);
     /* Last word about a task; comes after all of its output, or 2 s after its end at the latest. */
     void (*exited)(uint64_t task, const struct spawner_exit *exit, void *ctx);
     void (*gone)(const char *why, void *ctx); /* the spawner itself died */
 };
 
 /* Forks it. lock_fd: the state directory's lock, which the spawner keeps open until its last task
- * is reaped; -1 for none. Call before any thread exists. */
-int spawner_fork(int lock_fd, struct spawner **ret_spawner, struct err *err);
+ * is reaped; -1 for none. egress: what the egress processes of tasks run; NULL: network mode
+ * allowlist is refused. Call before any thread exists. */
+int spawner_fork(int lock_fd, gateway_fn egress, struct spawner **ret_spawner, struct err *err);
 /* Joins it to the loop. */
 int spawner_attach(struct spawner *s, struct loop *loop, const struct spawner_ops *ops, void *ctx,
                    struct err *err);

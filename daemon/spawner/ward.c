@@ -13,6 +13,7 @@
 
 #include "sandbox/cgroup.h"
 #include "sandbox/plan.h"
+#include "spawner/escort.h"
 #include "util/clock.h"
 #include "util/err.h"
 #include "util/fd.h"
@@ -43,7 +44,14 @@ void ward_free(struct ward *w)
     if (w->at.pidfd >= 0)
         (void)close(w->at.pidfd); /* it is reaped */
     plan_free(w->plan);
+    escort_free(w->escort);
+    free(w->refusals);
     free(w);
+}
+
+bool ward_is_reaped(const struct ward *w)
+{
+    return w->at.pid == 0 && (!w->escort || escort_is_reaped(w->escort));
 }
 
 void ward_fail(struct ward *w, const char *why)
@@ -56,6 +64,8 @@ void ward_kill(struct ward *w)
 {
     if (w->at.pid == 0)
         return;
+    if (w->escort)
+        escort_kill(w->escort);
     /* Its process 1: the kernel kills all that is in the namespace with it. */
     (void)syscall(SYS_pidfd_send_signal, w->at.pidfd, SIGKILL, NULL, 0); /* ended already: fine */
     w->kill_at_ms = WARD_NEVER;
@@ -101,8 +111,69 @@ void ward_end(struct ward *w, uint32_t grace_ms)
     (void)say(w, APPLY_TERM); /* where it fails, it is killed */
 }
 
-static void on_report(struct ward *w, const struct apply_report *report)
+/* ---- its egress process ---- */
+
+static void on_ready(void *ctx)
 {
+    say(ctx, APPLY_GO);
+}
+
+static void on_egress_failed(const char *why, void *ctx)
+{
+    ward_fail(ctx, why);
+    ward_kill(ctx);
+}
+
+static void on_refused(const struct gateway_word *word, void *ctx)
+{
+    struct ward *w = ctx;
+
+    if (!w->refusals)
+        w->refusals = mem_calloc(GATEWAY_REFUSALS_MAX, sizeof w->refusals[0]);
+    if (w->refusal_count < GATEWAY_REFUSALS_MAX)
+        w->refusals[w->refusal_count++] = *word;
+}
+
+static void on_egress_gone(const char *why, void *ctx)
+{
+    struct ward *w = ctx;
+
+    (void)why; /* the task's end is what counts */
+    if (w->at.pid == 0 || w->ended)
+        return;
+    w->exit.egress_lost = true;
+    ward_kill(w);
+}
+
+static void forget(void *ctx)
+{
+    const struct ward *w = ctx;
+
+    w->means->forget(w->means->ctx);
+}
+
+static void start_escort(struct ward *w, int listener)
+{
+    static const struct escort_ops ops = { .ready = on_ready,
+                                           .failed = on_egress_failed,
+                                           .refused = on_refused,
+                                           .gone = on_egress_gone,
+                                           .forget = forget };
+    struct err err = { 0 };
+
+    if (escort_new(w->plan, apply_egress_filter(w->means->apply), w->means->egress, listener, &ops,
+                   w, &w->escort, &err) == 0)
+        return;
+    ward_fail(w, err.text);
+    ward_kill(w);
+}
+
+/* ---- its process 1 ---- */
+
+/* fd: came with it, -1 for none; taken over. */
+static void on_report(struct ward *w, const struct apply_report *report, int fd)
+{
+    AUTO_CLOSE int owned = fd;
     struct err err;
 
     if (!w->plan && report->kind != APPLY_ENDED)
@@ -113,6 +184,10 @@ static void on_report(struct ward *w, const struct apply_report *report)
             ward_fail(w, err.text);
             ward_kill(w);
         }
+        return;
+    case APPLY_LISTENING:
+        if (w->plan->network == PLAN_NETWORK_ALLOWLIST && !w->escort && owned >= 0)
+            start_escort(w, TAKE_FD(owned));
         return;
     case APPLY_STARTED:
         w->started_due = true;
@@ -139,14 +214,17 @@ void ward_read(struct ward *w)
 {
     while (w->at.control >= 0) {
         struct apply_report report;
-        ssize_t n = fd_recv(w->at.control, &report, sizeof report, NULL, 0);
+        int fd = -1;
+        ssize_t n = fd_recv(w->at.control, &report, sizeof report, &fd, 1);
 
         if (err_is_shortage((int)n))
             return; /* there is none, or it waits for us */
         if (n == 0 || (n < 0 && n != -EMSGSIZE))
             close_control(w);
         else if (n == sizeof report)
-            on_report(w, &report);
+            on_report(w, &report, TAKE_FD(fd));
+        if (fd >= 0)
+            (void)close(fd); /* came with something else */
     }
 }
 
@@ -178,19 +256,21 @@ static void leave_cgroup(struct ward *w)
     w->cgroup = NULL;
 }
 
-int ward_place(struct ward *w, const struct apply *apply, const struct cgroup *cgroup,
-               const int stdio[3], struct err *err)
+int ward_place(struct ward *w, const struct ward_means *means, const int stdio[3], struct err *err)
 {
     AUTO_CLOSE int fd = -1;
     struct apply_report report;
 
-    if (cgroup) {
-        fd = cgroup_make(cgroup, w->task, w->plan, err);
+    w->means = means;
+    if (w->plan->network == PLAN_NETWORK_ALLOWLIST && !means->egress)
+        return err_set(err, -EOPNOTSUPP, "network mode allowlist can't be served here");
+    if (means->cgroup) {
+        fd = cgroup_make(means->cgroup, w->task, w->plan, err);
         if (fd < 0)
             return fd;
-        w->cgroup = cgroup;
+        w->cgroup = means->cgroup;
     }
-    if (apply_start(apply, w->plan, stdio, fd, &w->at, &report) == 0)
+    if (apply_start(means->apply, w->plan, stdio, fd, &w->at, &report) == 0)
         return 0;
     w->at.pid = 0;
     leave_cgroup(w);
@@ -214,6 +294,8 @@ void ward_reap(struct ward *w)
     if (w->exit.peak_rss_bytes == 0)
         w->exit.peak_rss_bytes = (uint64_t)usage.ru_maxrss * 1024;
     leave_cgroup(w);
+    if (w->escort)
+        escort_kill(w->escort);
     w->at.pid = 0;
     w->kill_at_ms = w->stuck_at_ms = WARD_NEVER;
     close_control(w);

@@ -2,13 +2,24 @@
  * reaping. It never waits; the spawner's loop calls when a descriptor or a deadline is due. */
 #pragma once
 #include "sandbox/apply.h"
+#include "sandbox/gateway.h"
 #include "spawner/spawner.h"
 #include <stdbool.h>
 #include <stdint.h>
 
 struct cgroup;
 struct err;
+struct escort;
 struct plan;
+
+/* What tasks are made with. */
+struct ward_means {
+    const struct apply *apply;
+    const struct cgroup *cgroup; /* in which each has one of its own; NULL: none */
+    gateway_fn egress;           /* NULL: none */
+    void (*forget)(void *ctx);   /* in a new egress process: frees what belongs to any task */
+    void *ctx;
+};
 
 enum { WARD_NEVER = 0 };
 
@@ -16,9 +27,13 @@ enum { WARD_NEVER = 0 };
 struct ward {
     struct ward *next;
     uint64_t task;
-    struct plan *plan;           /* owned; NULL before there is one, and once it runs */
-    const struct cgroup *cgroup; /* in which it has one of its own; NULL: none */
-    struct apply_task at;        /* pid 0: there is no process (any more) */
+    struct plan *plan; /* owned; NULL before there is one, and once it runs */
+    const struct ward_means *means;
+    const struct cgroup *cgroup;   /* in which it has one of its own; NULL: none */
+    struct escort *escort;         /* NULL: none, or not yet */
+    struct gateway_word *refusals; /* GATEWAY_REFUSALS_MAX, where there are any */
+    size_t refusal_count, refusals_told;
+    struct apply_task at; /* pid 0: there is no process (any more) */
     uint64_t started_ms;
     uint64_t kill_at_ms;  /* the end of the grace, or WARD_NEVER */
     uint64_t stuck_at_ms; /* when waiting for the reaping has been enough, or WARD_NEVER */
@@ -31,9 +46,10 @@ struct ward {
 
 struct ward *ward_new(uint64_t task);
 void ward_free(struct ward *w); /* there is no process any more */
+/* Neither the task nor its egress process. */
+bool ward_is_reaped(const struct ward *w);
 /* Starts its plan. On failure there is no process, and err says why. */
-int ward_place(struct ward *w, const struct apply *apply, const struct cgroup *cgroup,
-               const int stdio[3], struct err *err);
+int ward_place(struct ward *w, const struct ward_means *means, const int stdio[3], struct err *err);
 /* Sets its exit to failed_to_start, for that reason. */
 void ward_fail(struct ward *w, const char *why);
 /* SIGKILL for all of it. */

@@ -89,9 +89,9 @@ def test_wrong_settings_give_78_and_the_place(setup):
 
 
 def test_what_this_version_cannot_do_gives_78(setup):
-    done = setup.check("--set", "sandbox.network.mode=allowlist")
+    done = setup.check("--set", "sandbox.warm=2")
     assert done.returncode == 78
-    assert "allowlist" in done.stdout
+    assert "sandbox.warm" in done.stdout
 
 
 def test_a_missing_program_gives_78(setup):

@@ -159,7 +159,8 @@ def test_explain_tells_the_plan_and_starts_nothing(box):
 
 @pytest.mark.parametrize("flags, code, words", [
     (["--profile", "lax"], 78, "sandbox.profile"),
-    (["--network", "allowlist"], 78, "allowlist"),
+    (["--network", "allowed"], 78, "allowlist"),
+    (["--allow", "example.org"], 78, "HOST:PORT"),
     (["--workspace", "/no/such/place"], 64, "/no/such/place"),
     (["--set", 'sandbox.read=["/no/such/place"]'], 78, "/no/such/place"),
     (["--set", 'sandbox.write=["/etc"]'], 78, "/etc"),

@@ -623,7 +623,7 @@ static void plans_that_no_policy_gives_are_not_decoded(void **state)
             p->rules[0].path[0] = 'x';
             break;
         case 7:
-            p->network = PLAN_NETWORK_HOST + 1;
+            p->network = PLAN_NETWORK_COUNT;
             break;
         default:
             break;

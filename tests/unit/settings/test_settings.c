@@ -342,8 +342,6 @@ static void what_a_later_version_has_is_refused_by_name(void **state)
           "1:20: sandbox.limits.cpu is not available in this version; remove it" },
         { "sandbox: {warm: 2}\n",
           "1:11: sandbox.warm is not available in this version; remove it" },
-        { "sandbox: {network: {allow: ['h:1']}}\n",
-          "1:21: sandbox.network.allow is not available in this version; remove it" },
         { "workspace: {repo: /srv/r}\n",
           "1:13: workspace.repo is not available in this version; remove it" },
         { "attachments: {max: 1M}\n",
@@ -621,17 +619,12 @@ static void check_says_what_keeps_the_daemon_from_running(void **state)
           "runner.argv and remove it" },
         { AGENT "runner: {name: command, argv: [sh], env: {A: 1}, secrets: {A: {file: /a}}}\n",
           true, "2:50: runner.secrets: A is in runner.env too; remove one of the two" },
-        { AGENT COMMAND, false,
-          "sandbox.network.mode is not set, and what sandbox.profile agent stands for (allowlist) "
-          "is not available in this version; set sandbox.network.mode to none (no network) or host "
-          "(all of this machine's network)" },
-        { AGENT COMMAND "sandbox: {network: {mode: allowlist}}\n", true,
-          "3:21: sandbox.network.mode allowlist is not available in this version; set it to none "
-          "(no network) or host (all of this machine's network)" },
     };
     static const char *const good[] = {
         AGENT "sandbox: {network: {mode: host}}\n", /* the runner checks what it needs */
+        AGENT COMMAND,
         AGENT COMMAND "sandbox: {network: {mode: none}}\n",
+        AGENT COMMAND "sandbox: {network: {mode: allowlist, allow: ['example.org:443']}}\n",
         AGENT COMMAND "sandbox: {network: {mode: host}}\n",
         AGENT COMMAND "sandbox: {profile: strict}\n",
         AGENT COMMAND "sandbox: {profile: host}\n",

@@ -74,7 +74,7 @@ static int setup_with(void **state, rlim_t files)
     if (f->pid == 0 && files > 0 && setrlimit(RLIMIT_NOFILE, &limit) < 0)
         _exit(1);
     if (f->pid == 0)
-        process_run(f->apply, NULL, pair[1], -1);
+        process_run(&(struct process_means){ .apply = f->apply }, pair[1], -1);
     (void)close(pair[1]);
     f->sock = pair[0];
     assert_string_equal(expect(f, IPC_READY, 0).exit.error, "");

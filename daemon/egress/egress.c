@@ -1,0 +1,112 @@
+#include "egress/egress.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#include "egress/connection.h"
+#include "egress/herald.h"
+#include "egress/resolver.h"
+#include "egress/rules.h"
+#include "loop/loop.h"
+#include "sandbox/confine.h"
+#include "util/err.h"
+#include "util/fd.h"
+#include "util/mem.h"
+
+enum { ACCEPTED_A_TURN = 16 };
+static const uint64_t bytes_max = UINT64_C(64) << 30; /* of one task, both ways */
+
+struct egress {
+    const struct gateway *gateway;
+    struct herald herald;
+    struct loop *loop;
+    struct resolver *resolver;
+    struct rules *rules;
+    struct connections connections;
+    struct loop_fd *listener, *words;
+};
+
+static void on_listener(struct loop_fd *watcher, unsigned events, void *ctx)
+{
+    struct egress *e = ctx;
+
+    (void)events; /* only LOOP_READ is watched */
+    for (int i = 0; i < ACCEPTED_A_TURN && e->connections.count < CONNECTIONS_MAX; i++) {
+        int fd = accept4(e->gateway->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+        if (fd < 0)
+            break; /* none waits; or one that is gone already */
+        connection_new(&e->connections, fd);
+    }
+    if (e->connections.count >= CONNECTIONS_MAX)
+        loop_fd_set(watcher, 0); /* further ones wait in its queue */
+}
+
+static void on_closed(void *ctx)
+{
+    struct egress *e = ctx;
+
+    if (e->listener)
+        loop_fd_set(e->listener, LOOP_READ);
+}
+
+/* Nothing is ever said to us: it is the end. */
+static void on_words(struct loop_fd *watcher, unsigned events, void *ctx)
+{
+    struct egress *e = ctx;
+
+    (void)watcher;
+    (void)events;
+    loop_stop(e->loop);
+}
+
+static int prepare(struct egress *e, struct err *err)
+{
+    int r = rules_new(e->gateway->hosts, &e->rules, err);
+
+    if (r == 0)
+        r = loop_new(&e->loop, err);
+    if (r == 0)
+        r = resolver_new(e->loop, &e->resolver, err);
+    if (r < 0)
+        return r;
+    r = fd_set_nonblock(e->gateway->listener);
+    if (r < 0)
+        return err_set(err, r, "prepare the task's listener: %s", strerror(-r));
+    return confine_egress(e->gateway->filter, e->gateway->uid, err);
+}
+
+static void serve(struct egress *e)
+{
+    e->connections = (struct connections){ .loop = e->loop,
+                                           .resolver = e->resolver,
+                                           .rules = e->rules,
+                                           .herald = &e->herald,
+                                           .bytes_left = bytes_max,
+                                           .closed = on_closed,
+                                           .ctx = e };
+    e->listener = loop_fd_new(e->loop, e->gateway->listener, LOOP_READ, on_listener, e);
+    e->words = loop_fd_new(e->loop, e->gateway->words, LOOP_READ, on_words, e);
+    herald_ready(&e->herald);
+    loop_run(e->loop);
+    loop_fd_free(e->listener);
+    e->listener = NULL;
+    loop_fd_free(e->words);
+    connection_end_all(&e->connections);
+}
+
+void egress_run(const struct gateway *g)
+{
+    struct egress e = { .gateway = g, .herald = { .words = g->words } };
+    struct err err = { 0 };
+
+    if (prepare(&e, &err) < 0)
+        herald_fail(&e.herald, err.text);
+    else
+        serve(&e);
+    resolver_free(e.resolver);
+    loop_free(e.loop);
+    rules_free(e.rules);
+}

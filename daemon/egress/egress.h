@@ -1,0 +1,9 @@
+/* egress.h - the process that is one task's way out: it accepts what the task sends to its proxy,
+ * and lets through what the policy names. Cloned by the spawner, confined (sandbox/confine.h)
+ * before it accepts anything, and ended with the task. It has that task's policy and nothing else.
+ */
+#pragma once
+#include "sandbox/gateway.h"
+
+/* A gateway_fn; returns when the spawner closed its socket, or when it couldn't begin. */
+void egress_run(const struct gateway *g);
