@@ -167,6 +167,8 @@ void check_spawn(struct sim *sim, struct side *side, uint64_t seq)
 
     if (!sim->blind)
         check_row(sim, side, t);
+    if (h->stopped)
+        check_fail(sim, side, "1: %s runs again, and was stopped at somebody's word", t->id);
     if (h->real_cuts >= side->attempts_most)
         check_fail(sim, side, "9: %s runs for the %u. time, and task.max_attempts is at most %u",
                    t->id, h->real_cuts + 1, side->attempts_most);
@@ -264,6 +266,18 @@ static void check_interrupted(struct sim *sim, const struct side *side, const st
                    side->attempts_least);
 }
 
+/* Only what another daemon has, or the server has closed. */
+static void check_deleted(struct sim *sim, const struct side *side, const struct task *row)
+{
+    const struct server_message *m = &sim->server.messages[server_message_of(row->id)];
+    const struct server_job *job = &sim->server.jobs[m->job];
+
+    if (row->state >= TASK_DELIVERED)
+        check_fail(sim, side, "1: %s is deleted, and is %s", row->id, task_state_name(row->state));
+    if (!m->final && job->holder == side->number && job->fence == row->fence)
+        check_fail(sim, side, "1: %s is deleted, and is still ours", row->id);
+}
+
 void check_stored(struct sim *sim, struct side *side, const struct task *before,
                   const struct task *after)
 {
@@ -272,9 +286,7 @@ void check_stored(struct sim *sim, struct side *side, const struct task *before,
     if (sim->blind)
         return;
     if (!after) {
-        if (before->state >= TASK_DELIVERED)
-            check_fail(sim, side, "1: %s is deleted, and is %s", before->id,
-                       task_state_name(before->state));
+        check_deleted(sim, side, before);
         return;
     }
     h = &side->disk.history[server_message_of(after->id)];
@@ -282,6 +294,9 @@ void check_stored(struct sim *sim, struct side *side, const struct task *before,
         h->spawned = false;
     if (before && before->anew && !after->anew)
         check_fail(sim, side, "the journal forgets that %s was begun anew", after->id);
+    if (after->anew && before && !before->anew &&
+        side->disk.sessions[server_job_of(after->job_id)][0])
+        check_fail(sim, side, "%s is begun anew, and the journal keeps the session", after->id);
     if (after->anew && before && !before->anew && ++h->anew > 1)
         check_fail(sim, side, "2: %s is begun anew for the %u. time", after->id, h->anew);
     if (after->state < TASK_FINISHED) {

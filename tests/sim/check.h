@@ -16,6 +16,7 @@ void check_fail(struct sim *sim, const struct side *side, const char *fmt, ...)
 void check_options(struct side *side); /* at a start and after HUP: it has new ones */
 void check_ordered(struct sim *sim, struct side *side,
                    uint64_t seq); /* the core wants it spawned */
+void check_pace(struct sim *sim, struct side *side, const struct core_command *c);
 void check_spawn(struct sim *sim, struct side *side, uint64_t seq);
 void check_session(struct sim *sim, struct side *side, uint32_t message, const char *session);
 void check_send(struct sim *sim, struct side *side, const struct request *r);

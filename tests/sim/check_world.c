@@ -8,7 +8,12 @@
 #include "sim/trace.h"
 #include "util/str.h"
 
-enum { POLLS_A_MINUTE = 150, WAITING_SLACK = MESSAGES };
+enum {
+    POLLS_A_MINUTE = 150,
+    POSTS_A_MINUTE = 90, /* of one message, where the server is taken to be well each time */
+    PROGRESS_LEAST_MS = 1000,
+    WAITING_SLACK = CONCURRENCY_MAX /* what was running waits again */
+};
 
 /* ---- the server ---- */
 
@@ -34,6 +39,30 @@ void check_acked(struct sim *sim, const struct request *r, unsigned message)
 }
 
 /* ---- bounds ---- */
+
+/* 9: a post is ordered. Progress is held to a pace, and what failed is not repeated at once. */
+void check_pace(struct sim *sim, struct side *side, const struct core_command *c)
+{
+    const struct task *t = core_task(side->core, c->seq);
+    uint32_t i = t ? server_message_of(t->id) : MESSAGES;
+    uint64_t now = side_mono_ms(sim, side);
+
+    if (i == MESSAGES || sim->blind)
+        return;
+    if (c->post == CORE_POST_PROGRESS) {
+        if (side->progress_ms[i] > 0 && now - side->progress_ms[i] < PROGRESS_LEAST_MS)
+            check_fail(sim, side, "9: progress of %s follows at once", t->id);
+        side->progress_ms[i] = now;
+    }
+    if (now / 60000 != side->minute_of_posts) {
+        side->minute_of_posts = now / 60000;
+        for (uint32_t m = 0; m < MESSAGES; m++)
+            side->posts_in_minute[m] = 0;
+    }
+    if ((c->post == CORE_POST_REPLY || c->post == CORE_POST_ACK) &&
+        ++side->posts_in_minute[i] > POSTS_A_MINUTE)
+        check_fail(sim, side, "9: %u posts of %s in a minute", side->posts_in_minute[i], t->id);
+}
 
 void check_bounds(struct sim *sim, struct side *side)
 {

@@ -129,9 +129,13 @@ void children_spawn(struct sim *sim, struct side *side, uint64_t seq)
 
 void children_kill(struct sim *sim, struct side *side, uint64_t seq, uint32_t grace_ms)
 {
+    const struct task *t = core_task(side->core, seq);
     struct children *cs = &side->children;
     struct child *c = NULL;
     uint64_t end_ms;
+
+    if (t && t->cancelled)
+        side->disk.history[server_message_of(t->id)].stopped = true;
 
     for (size_t i = cs->len; i-- > 0 && !c;)
         if (cs->items[i]->seq == seq && !cs->items[i]->over)
@@ -268,6 +272,7 @@ static void end(struct sim *sim, struct side *side, struct child *c)
     char answer[ANSWER_MAX];
     struct ending ending = { .ok = true, .text = answer, .stderr_tail = "last words" };
     const struct core_event ev = { .type = CORE_EV_ENDED, .seq = c->seq, .ending = &ending };
+    const struct task *t;
     bool fails = c->fate == FATE_UNSTARTABLE || c->fate == FATE_NOT_FOUND;
 
     (void)snprintf(answer, sizeof answer, "answer to m%02u, attempt %u, life %u of %c", c->message,
@@ -284,6 +289,10 @@ static void end(struct sim *sim, struct side *side, struct child *c)
     if (!c->told && !fails && draw_below(&sim->draw, 2))
         give(sim, side, c, CORE_EV_STARTED);
     side_give(sim, side, &ev);
+    t = side->core ? core_task(side->core, c->seq) : NULL;
+    if (c->gone && c->started && side->phase == PHASE_SERVING && t && t->state == TASK_RECEIVED &&
+        !t->anew)
+        check_fail(sim, side, "2: %s is to run again, and nothing says that it began anew", t->id);
 }
 
 static void say_final(struct sim *sim, struct side *side, struct child *c)

@@ -19,6 +19,7 @@ struct history {
     uint32_t cuts;      /* how often a crash found it running */
     uint32_t real_cuts; /* and its program had been started */
     bool spawned;       /* by the attempt of its row */
+    bool stopped;       /* it was told to stop, at somebody's word */
     bool answered;      /* a reply of it was on the disk */
     uint32_t anew;      /* how often it was begun anew without its session */
     char *reply;        /* the last one; owned */

@@ -124,7 +124,7 @@ static bool is_turned_away(struct sim *sim, const struct request *r, struct answ
         ret_answer->retry_after_ms = pauses_ms[draw_below(&sim->draw, ARRAY_SIZE(pauses_ms))];
         return true;
     }
-    if (sim_mishap(sim, s->failed)) {
+    if ((!poll && sim->server.failing_until_ms > sim->now_ms) || sim_mishap(sim, s->failed)) {
         ret_answer->what = poll ? CORE_ANSWER_DOWN : CORE_ANSWER_FAILED;
         return true;
     }

@@ -122,7 +122,9 @@ void operator_mishap(struct sim *sim, struct side *side)
     if (sim->healed)
         return;
     sim->tally.mishaps++;
-    switch (draw_below(&sim->draw, 6)) {
+    if (sim->schedule.seesaw) /* long enough for its lease to end */
+        ms = draw_between(&sim->draw, 2 * MINUTE_MS, CUT_MAX_MS);
+    switch (sim->schedule.seesaw ? 3 : draw_below(&sim->draw, 7)) {
     case 0:
         if (side_is_up(side))
             side_stop(sim, side, SIDE_END_CRASH);
@@ -138,6 +140,10 @@ void operator_mishap(struct sim *sim, struct side *side)
         sim->network.cut_until_ms[side->number] = sim->now_ms + ms;
         break;
     case 4:
+        trace(sim, NULL, "server", "fails at each post for %u s", ms / 1000);
+        sim->server.failing_until_ms = sim->now_ms + ms;
+        break;
+    case 5:
         trace(sim, NULL, "server", "is down for %u s", ms / 1000);
         sim->server.down_until_ms = sim->now_ms + ms;
         server_restart(sim);
@@ -169,6 +175,7 @@ void operator_heal(struct sim *sim)
         sim->network.cut_until_ms[i] = 0;
         sim->sides[i].disk.full_until_ms = 0;
     }
+    sim->server.failing_until_ms = 0;
     if (sim->server.down_until_ms > sim->now_ms)
         sim->server.down_until_ms = sim->now_ms;
     if (sim->schedule.sides < 2 || !sim->schedule.first_one_dies)

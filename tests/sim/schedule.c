@@ -44,12 +44,30 @@ void schedule_draw(struct schedule *s, struct draw *d)
     s->leases = s->leases || s->sides > 1; /* else one daemon an agent: design, section 8 */
     s->long_polls = s->long_polls || s->leases;
     s->stale_ms = s->leases ? 0 : s->stale_ms;
-    if (draw_below(d, 16) > 0)
-        return;
-    s->deaf_spawner = true; /* then the end of a daemon meets tasks that go on, and waits for it */
-    s->jobs = JOBS;
-    s->bad_child = 300;
-    s->slow_disk = 500;
+    switch (draw_below(d, 32)) {
+    case 0:
+    case 1:
+        s->deaf_spawner = true; /* then the end of a daemon meets tasks that go on */
+        s->jobs = JOBS;
+        s->bad_child = 300;
+        s->slow_disk = 500;
+        break;
+    case 2:
+    case 3:
+        s->seesaw = s->leases = s->long_polls = true;
+        s->sides = SIDES;
+        s->jobs = draw_between(d, 1, 2);
+        s->messages = MESSAGES;
+        s->mishaps = 12;
+        s->crash_steps = 0;
+        break;
+    case 4:
+        s->heal_ms = draw_between(d, 65 * MINUTE_MS, 130 * MINUTE_MS); /* tombstones grow old */
+        s->mishaps = 10;
+        break;
+    default:
+        break;
+    }
 }
 
 void schedule_draw_options(struct draw *d, struct core_options *ret_options)

@@ -28,6 +28,7 @@ struct schedule {
     uint32_t lost, repeated, slow, busy, failed, refused_key, paged, answer_lost;
     /* per mille of other things */
     uint32_t full_disk, slow_disk, half_synced, bad_child, lost_session, long_turn;
+    bool seesaw;                    /* jobs go from one daemon to the other and back */
     bool deaf_spawner;              /* most bad children end unheard */
     uint32_t crash_steps;           /* one crash in so many steps of a daemon; 0: none */
     uint32_t words, mishaps, stops; /* how many */

@@ -44,7 +44,7 @@ struct server {
     bool lease_known[SIDES];
     uint64_t grace_end_ms;
     uint64_t sweep_ms; /* what the next one is for */
-    uint64_t down_until_ms;
+    uint64_t down_until_ms, failing_until_ms;
 };
 
 void server_init(struct sim *sim);

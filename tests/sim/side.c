@@ -1,6 +1,7 @@
 #include "sim/side.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <sysexits.h>
 
 #include "sim/calls.h"
@@ -77,6 +78,8 @@ static void take_command(struct sim *sim, struct side *side, const struct core_c
     if (c->type == CORE_CMD_SPAWN)
         check_ordered(sim, side, c->seq);
     trace_command(sim, side, storing ? "store" : "decide", c);
+    if (c->type == CORE_CMD_SEND)
+        check_pace(sim, side, c);
     if (c->type == CORE_CMD_EXIT)
         check_exit(sim, side, c->code);
     if (storing)
@@ -317,6 +320,7 @@ void side_start(struct sim *sim, struct side *side)
     side->in_turn = side->was_listed = side->was_connected = side->told_to_stop = false;
     side->silent_child = side->slow_commits = side->keyless = false;
     side->ordered = 0;
+    memset(side->progress_ms, 0, sizeof side->progress_ms);
     side->key_refusals = side->idle_ticks = side->polls_in_minute = 0;
     side->poll = 0;
     side->tick_ms = UINT64_MAX;
