@@ -35,6 +35,13 @@ def pss_kib(pid):
         return int(re.search(r"^Pss:\s+(\d+)", file.read(), re.MULTILINE)[1])
 
 
+def cpu_ms(pid):
+    """Processor time that the process itself has used, in milliseconds."""
+    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) * 1000 / os.sysconf("SC_CLK_TCK")
+
+
 class ByHand:
     def __init__(self, account, program, url):
         self.account, self.program = account, program
@@ -43,7 +50,7 @@ class ByHand:
                     "ANTHROPIC_API_KEY": claudekit.SECRET, **SWITCHES}
 
     def turn(self):
-        """Milliseconds, and the peak of resident memory in MiB."""
+        """Milliseconds, those of a processor, and the peak of resident memory in MiB."""
         folder = tempfile.mkdtemp(dir=self.account.folder)
         os.chown(folder, self.account.uid, -1)
         with open(os.path.join(folder, "out"), "wb") as out:
@@ -58,7 +65,7 @@ class ByHand:
             proc.returncode = status
         assert status == 0, status
         shutil.rmtree(folder)
-        return spent_ms, usage.ru_maxrss / 1024
+        return spent_ms, (usage.ru_utime + usage.ru_stime) * 1000, usage.ru_maxrss / 1024
 
 
 class ThroughNairid:
@@ -75,7 +82,7 @@ class ThroughNairid:
         self.daemon.boot()
 
     def turn(self):
-        """Milliseconds, the task's own, and the peak of resident memory in MiB."""
+        """Milliseconds, the task's own, those of a processor, and the peak of memory in MiB."""
         before = self.daemon.log.count("task_ended")
         began = time.monotonic()
         _, message = self.hub.start(PROMPT)
@@ -83,8 +90,12 @@ class ThroughNairid:
         spent_ms = (time.monotonic() - began) * 1000
         wait_until(lambda: self.daemon.log.count("task_ended") > before)
         line = [line for line in self.daemon.log.splitlines() if "task_ended" in line][-1]
-        wall, peak = (int(re.search(rf"{name}=(\d+)", line)[1]) for name in ("wall_ms", "peak_rss"))
-        return spent_ms, wall, peak / (1 << 20)
+        wall, cpu, peak = (int(re.search(rf"{name}=(\d+)", line)[1])
+                           for name in ("wall_ms", "cpu_ms", "peak_rss"))
+        return spent_ms, wall, cpu, peak / (1 << 20)
+
+    def own_cpu_ms(self):
+        return cpu_ms(self.daemon.pid) + cpu_ms(self.daemon.status()["spawner_pid"])
 
     def own_kib(self):
         return pss_kib(self.daemon.pid) + pss_kib(self.daemon.status()["spawner_pid"])
@@ -111,18 +122,22 @@ def main():
     nairid = ThroughNairid(account, program, model.url)
     by_hand.turn()  # the program comes from the disk but once
     nairid.turn()
-    idle_kib = nairid.own_kib()
+    idle_kib, own_ms = nairid.own_kib(), nairid.own_cpu_ms()
     hand, ours = [], []
     for _ in range(rounds):
         hand.append(by_hand.turn())
         ours.append(nairid.turn())
+    own_ms = (nairid.own_cpu_ms() - own_ms) / rounds
     print(f"medians of {rounds} turns each, in turn; load {os.getloadavg()[0]:.1f}")
-    show("by hand, fork to reaped", [ms for ms, _ in hand], "ms")
-    show("through nairid, request to reply", [ms for ms, _, _ in ours], "ms")
-    show("  of that the task, sandbox included", [wall for _, wall, _ in ours], "ms")
-    show("difference, pair by pair", [o[0] - h[0] for h, o in zip(hand, ours)], "ms")
-    show("by hand, peak memory", [mib for _, mib in hand], "MiB")
-    show("through nairid, peak memory of the task", [mib for _, _, mib in ours], "MiB")
+    show("by hand, fork to reaped", [turn[0] for turn in hand], "ms")
+    show("through nairid, request to reply", [turn[0] for turn in ours], "ms")
+    show("  of that the task, sandbox included", [turn[1] for turn in ours], "ms")
+    show("  of that nairid, hub and asking", [turn[0] - turn[1] for turn in ours], "ms")
+    show("by hand, processor time", [turn[1] for turn in hand], "ms")
+    show("through nairid, the task's processor time", [turn[2] for turn in ours], "ms")
+    print(f"{'daemon and spawner, processor time a turn':<42} {own_ms:8.1f} ms")
+    show("by hand, peak memory", [turn[2] for turn in hand], "MiB")
+    show("through nairid, peak memory of the task", [turn[3] for turn in ours], "MiB")
     print(f"{'daemon and spawner (Pss), before / after':<42} {idle_kib} / {nairid.own_kib()} KiB")
     nairid.end()
     model.end()
