@@ -78,6 +78,7 @@ static void a_conversation_that_is_gone_is_known(void **state)
         AUTO_FREE char *text = claude_words(&failure, &gone);
 
         assert_true(gone);
+        assert_non_null(strstr(text, "not there any more"));
     }
 }
 
