@@ -281,7 +281,7 @@ static void handle_task_event(struct core *core, const struct core_event *ev)
     else if (ev->type == CORE_EV_PROGRESS)
         running_progress(core, e, ev->progress);
     else if (ev->type == CORE_EV_SESSION)
-        session_named(core, e, ev->session);
+        session_named(core, e, ev->runner, ev->session);
     else if (ev->type == CORE_EV_FINAL)
         running_final(core, e);
     else if (ev->type == CORE_EV_OVERFLOW)

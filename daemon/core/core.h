@@ -60,7 +60,7 @@ enum core_event_type {
     CORE_EV_STARTED,  /* the attempt's program runs: seq */
     CORE_EV_OUTPUT,   /* it printed something: seq */
     CORE_EV_PROGRESS, /* it said what it does: seq, progress */
-    CORE_EV_SESSION,  /* it named its session: seq, session, as printed by the task */
+    CORE_EV_SESSION,  /* it named its session: seq, session, as printed by the task, and runner */
     CORE_EV_FINAL,    /* its result was seen: seq; it is in the ending that comes later */
     CORE_EV_OVERFLOW, /* it printed more than task.output_limit: seq */
     CORE_EV_ENDED,    /* the attempt is over: seq, ending */
@@ -89,6 +89,7 @@ struct core_event {
     bool tight;
     const struct progress *progress;
     const char *session;
+    const char *runner; /* that the attempt runs: another one may be in the options by now */
     const struct ending *ending;
 };
 
@@ -148,7 +149,7 @@ struct core_options {
     uint64_t memory_bytes; /* for the words only */
     uint32_t journal_retention_s;
     uint32_t workspace_retention_s; /* sessions unused for longer are forgotten */
-    const char *runner;             /* whose sessions they are; borrowed; NULL: none is kept */
+    const char *runner;             /* whose sessions are gone on with; borrowed */
     const char *program;            /* the runner's, for the words; borrowed */
 };
 

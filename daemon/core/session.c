@@ -110,13 +110,13 @@ void session_forget(struct core *core, const char *job_id)
     bury(core, s);
 }
 
-static void set(struct core *core, const char *job_id, const char *id)
+static void set(struct core *core, const char *job_id, const char *runner, const char *id)
 {
     struct session *old = find(core, job_id), *s;
 
     if (!old && HASH_COUNT(core->sessions) >= SESSIONS_MAX)
         session_forget(core, core->sessions->job_id); /* the table keeps the order of arrival */
-    s = session_new(job_id, core->options.runner, id, core->now.wall_ms);
+    s = session_new(job_id, runner, id, core->now.wall_ms);
     if (old)
         bury(core, old);
     add(core, s);
@@ -128,17 +128,19 @@ void session_touch(struct core *core, const char *job_id)
     const struct session *s = find(core, job_id);
 
     if (s && core->now.wall_ms - s->wall_ms >= SESSION_TOUCH_MS)
-        set(core, job_id, s->id);
+        set(core, job_id, s->runner, s->id);
 }
 
-void session_named(struct core *core, struct entry *e, const char *id)
+void session_named(struct core *core, struct entry *e, const char *runner, const char *id)
 {
-    if (e->task->state != TASK_RUNNING || str_is_empty(core->options.runner) ||
-        str_eq(session_of(core, e->task->job_id), id))
+    const struct session *known = find(core, e->task->job_id);
+
+    if (e->task->state != TASK_RUNNING || str_is_empty(runner) ||
+        (known && str_eq(known->runner, runner) && str_eq(known->id, id)))
         return;
     if (is_valid(id) && e->sessions_named < SESSIONS_NAMED_MAX) {
         e->sessions_named++;
-        set(core, e->task->job_id, id);
+        set(core, e->task->job_id, runner, id);
     } else if (!e->session_refused) {
         e->session_refused = true;
         core_note(core, LOG_WARNING, "session_ignored", e->task->seq,

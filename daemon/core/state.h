@@ -188,8 +188,9 @@ void session_restore(struct core *core, const char *job_id, const char *runner, 
                      int64_t wall_ms);
 const char *session_of(const struct core *core,
                        const char *job_id); /* NULL: none of the runner's */
-void session_named(struct core *core, struct entry *e, const char *id); /* by its attempt */
-void session_touch(struct core *core, const char *job_id);              /* it is being used */
+/* By the entry's attempt, which runs that runner. */
+void session_named(struct core *core, struct entry *e, const char *runner, const char *id);
+void session_touch(struct core *core, const char *job_id); /* it is being used */
 void session_forget(struct core *core, const char *job_id);
 void session_purge(struct core *core);
 void session_empty_graveyard(struct core *core);

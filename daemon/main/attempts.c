@@ -28,6 +28,7 @@ enum { REFUSALS_TOLD = 5 }; /* in one reply */
 struct attempt_io {
     uint64_t seq;
     struct attempts *owner;
+    const struct runner *runner; /* static */
     struct capture *capture;
     struct buf refused; /* sentences, a line each */
     size_t refusals;
@@ -163,6 +164,7 @@ static int start_attempt(struct attempts *a, const struct task *t, struct err *e
     io = mem_new(struct attempt_io);
     io->seq = t->seq;
     io->owner = a;
+    io->runner = runner;
     io->capture = capture_new(runner, &d->settings);
     HASH_ADD(hh, a->by_seq, seq, sizeof io->seq, io);
     spawner_start(d->spawner, t->seq, plan, start.input, start.input_len);
@@ -221,7 +223,9 @@ static void on_session(const struct attempt_io *io, const char *session)
 {
     /* a secret in its place would go to the journal: masked it is no session any more */
     AUTO_FREE char *masked = mask_text(io->owner->daemon->mask, mem_strdup(session));
-    const struct core_event ev = { .type = CORE_EV_SESSION, .seq = io->seq, .session = masked };
+    const struct core_event ev = {
+        .type = CORE_EV_SESSION, .seq = io->seq, .session = masked, .runner = io->runner->name
+    };
 
     wire_run(io->owner->daemon, &ev);
 }

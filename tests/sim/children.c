@@ -188,7 +188,9 @@ static void name_session(struct sim *sim, struct side *side, const struct child 
 {
     static const char *const strange[] = { "", "-x", "a b", "../s" };
     char *home = side->homes[sim->server.messages[c->message].job];
-    struct core_event ev = { .type = CORE_EV_SESSION, .seq = c->seq, .session = home };
+    struct core_event ev = {
+        .type = CORE_EV_SESSION, .seq = c->seq, .session = home, .runner = "worker"
+    };
 
     if (home[0] == '\0' || draw_below(&sim->draw, 3) == 0)
         (void)snprintf(home, SESSION_MAX, "s-%c-%u", side->name, ++side->sessions_made);

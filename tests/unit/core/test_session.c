@@ -104,7 +104,9 @@ static void arrive(struct world *w, const char *job, const char *id)
 
 static void named(struct world *w, uint64_t seq, const char *session)
 {
-    const struct core_event ev = { .type = CORE_EV_SESSION, .seq = seq, .session = session };
+    const struct core_event ev = {
+        .type = CORE_EV_SESSION, .seq = seq, .session = session, .runner = "claude"
+    };
 
     handle(w, &ev);
 }
@@ -309,17 +311,25 @@ static void a_session_of_another_runner_is_not_used_and_gives_way(void **state)
     assert_string_equal(core_session(w->core, 2), "theirs");
 }
 
-static void without_a_runner_no_session_is_kept(void **state)
+static void a_session_is_that_of_the_runner_that_named_it(void **state)
 {
     struct world *w = *state;
     struct core_options options = defaults;
 
-    options.runner = NULL;
-    core_set_options(w->core, &options);
     arrive(w, "j", "m1");
     about(w, CORE_EV_STARTED, 1);
+    options.runner = "codex"; /* a reload */
+    core_set_options(w->core, &options);
     named(w, 1, "one");
-    assert_int_equal(w->commands.len, 0);
+    assert_string_equal(find(w, CORE_CMD_SESSION)->runner, "claude");
+    named(w, 1, "one");
+    assert_null(find(w, CORE_CMD_SESSION));
+    ended(w, 1);
+    deliver(w, 1);
+    arrive(w, "j", "m2");
+    assert_null(core_session(w->core, 2));
+    core_set_options(w->core, &defaults);
+    assert_null(core_session(w->core, 2)); /* it was ordered without */
 }
 
 static void what_is_no_session_is_ignored_with_one_line_an_attempt(void **state)
@@ -825,7 +835,7 @@ int main(void)
         TEST(only_a_changed_session_is_stored),
         TEST(an_attempt_after_a_crash_goes_on_with_the_session),
         TEST(a_session_of_another_runner_is_not_used_and_gives_way),
-        TEST(without_a_runner_no_session_is_kept),
+        TEST(a_session_is_that_of_the_runner_that_named_it),
         TEST(what_is_no_session_is_ignored_with_one_line_an_attempt),
         TEST(a_flood_of_sessions_costs_a_few_commits_only),
         TEST(a_malformed_row_of_the_journal_is_left_out),
