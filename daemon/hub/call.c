@@ -1,5 +1,6 @@
 #include "hub/call.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -85,10 +86,14 @@ int call_parse_body(struct call *c, struct json **ret_root)
 {
     CLEANUP_PTR(json_free) struct json *root = NULL;
     struct err err = { 0 };
+    int r;
 
     if (c->body_len == 0)
         return call_refuse(c, 400, "the request's body is empty, and must be a JSON object");
-    if (json_parse(c->body, c->body_len, &root, &err) < 0)
+    r = json_parse(c->body, c->body_len, &root, &err);
+    if (r == -ENOMEM) /* ours, and not the client's fault: it may try again */
+        return call_refuse(c, 503, "the hub is short of memory: %s", err.text);
+    if (r < 0)
         return call_refuse(c, 400, "the request's body is no JSON: %s", err.text);
     if (!json_is_object(root))
         return call_refuse(c, 400, "the request's body must be a JSON object");

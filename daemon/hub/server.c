@@ -38,7 +38,6 @@ struct server {
     struct server_ops ops;
     void *ctx;
     struct connection *connections;
-    unsigned connection_count;
     size_t requests;
     size_t body_bytes; /* of requests that haven't ended */
 };
@@ -154,14 +153,13 @@ static void on_connection(void *ctx, struct MHD_Connection *mhd, void **socket_c
         if (c->next)
             c->next->pprev = &c->next;
         s->connections = c;
-        s->connection_count++;
         *socket_context = c;
         await_request(s, c);
         return;
     }
-    /* At the limit libmicrohttpd stops listening, and looks whether it may again only when it
-     * runs the next time. */
-    if (s->connection_count-- >= s->limits.connections && s->watcher)
+    /* At the limit, and where accept(2) had no descriptor or memory left, libmicrohttpd stops
+     * listening, and looks whether it may again only when it runs the next time. */
+    if (s->watcher)
         loop_fd_feed(s->watcher, LOOP_READ);
     *c->pprev = c->next;
     if (c->next)
@@ -439,7 +437,9 @@ void server_reply(struct server_request *r, unsigned status, char *body,
     struct MHD_Response *response =
         MHD_create_response_from_buffer(strlen(body), body, MHD_RESPMEM_MUST_FREE);
 
-    assert(response && !r->response);
+    assert(!r->response);
+    if (!response)
+        mem_die();
     (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "application/json");
     (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
     for (const struct server_header *h = headers; h && h->name; h++)
