@@ -88,12 +88,13 @@ void check_ordered(struct sim *sim, struct side *side, uint64_t seq)
     const struct task *t = core_task(side->core, seq);
     struct look look = { .sim = sim, .side = side, .wanted = t };
 
-    if (sim->blind)
-        return;
     if (!t) {
         check_fail(sim, side, "a spawn of what isn't there");
         return;
     }
+    side->fence_then[server_message_of(t->id)] = core_fence(side->core, seq);
+    if (sim->blind)
+        return;
     core_visit(side->core, look_for_older, &look);
     side->ordered |= 1U << server_message_of(t->id);
     side->slots_then[server_message_of(t->id)] = side->options.max_concurrency;
@@ -136,8 +137,8 @@ static void check_parallel(struct sim *sim, struct side *side, uint32_t message)
                    side->slots_then[message]);
 }
 
-/* 2 and 3, as the server sees it: what is ours by its own word is unanswered, and all that came
- * before it is answered (there, or on our disk). */
+/* 2 and 3, as the server sees it, and by the lease under which it was ordered: what is ours by its
+ * own word is unanswered, and all that came before it is answered (there, or on our disk). */
 static void check_turn(struct sim *sim, struct side *side, uint32_t message, uint64_t fence)
 {
     const struct server *s = &sim->server;
@@ -173,7 +174,8 @@ void check_spawn(struct sim *sim, struct side *side, uint64_t seq)
         check_fail(sim, side, "9: %s runs for the %u. time, and task.max_attempts is at most %u",
                    t->id, h->real_cuts + 1, side->attempts_most);
     check_parallel(sim, side, message);
-    check_turn(sim, side, message, core_fence(side->core, seq));
+    check_turn(sim, side, message, side->fence_then[message]);
+    side->progress_ms[message] = 0; /* each attempt has its own pace */
 }
 
 /* What an attempt goes on with is on the disk; and none is begun anew twice, nor goes on again. */

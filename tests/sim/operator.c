@@ -124,7 +124,7 @@ void operator_mishap(struct sim *sim, struct side *side)
     sim->tally.mishaps++;
     if (sim->schedule.seesaw) /* long enough for its lease to end */
         ms = draw_between(&sim->draw, 2 * MINUTE_MS, CUT_MAX_MS);
-    switch (sim->schedule.seesaw ? 3 : draw_below(&sim->draw, 7)) {
+    switch (sim->schedule.seesaw ? 1 + 2 * draw_below(&sim->draw, 2) : draw_below(&sim->draw, 7)) {
     case 0:
         if (side_is_up(side))
             side_stop(sim, side, SIDE_END_CRASH);

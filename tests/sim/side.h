@@ -55,9 +55,10 @@ struct side {
     uint64_t started_ms;
     uint32_t attempts_most, attempts_least, queued_most; /* of what it was ever set to */
     uint32_t slots_then[MESSAGES];                       /* as each was ordered to run */
-    uint32_t disguises;                                  /* for the sabotage */
-    uint64_t progress_ms[MESSAGES];                      /* when the last of it was ordered */
-    uint32_t posts_in_minute[MESSAGES];                  /* replies and acknowledgements */
+    uint64_t fence_then[MESSAGES];
+    uint32_t disguises;                 /* for the sabotage */
+    uint64_t progress_ms[MESSAGES];     /* when the last of it was ordered */
+    uint32_t posts_in_minute[MESSAGES]; /* replies and acknowledgements */
     uint32_t polls_in_minute;
     uint64_t minute, minute_of_posts;
 };
