@@ -13,6 +13,7 @@
 #include "egress/herald.h"
 #include "egress/pump.h"
 #include "egress/rules.h"
+#include "egress/uplink.h"
 #include "loop/loop.h"
 #include "util/buf.h"
 #include "util/err.h"
@@ -20,9 +21,10 @@
 #include "util/str.h"
 
 enum {
-    HEAD_MS = 10 * 1000,  /* for the whole head, from the connection's beginning */
-    HELLO_MS = 30 * 1000, /* for a client's first words in its tunnel */
-    LINGER_MS = 2000,     /* for the client to read our last words */
+    HEAD_MS = 10 * 1000,   /* for the whole head, from the connection's beginning */
+    HELLO_MS = 30 * 1000,  /* for a client's first words in its tunnel */
+    UPLINK_MS = 30 * 1000, /* for the proxy on the way */
+    LINGER_MS = 2000,      /* for the client to read our last words */
     PIECE_BYTES = 16 * 1024,
     METHOD_MAX = 32,
 };
@@ -30,8 +32,9 @@ enum {
 enum state {
     AWAIT_HEAD,
     DIALING,
-    AWAIT_HELLO, /* the first words in a tunnel */
-    AWAIT_INNER, /* they are those of an HTTP request */
+    AWAIT_UPLINK, /* the answer of the proxy on the way */
+    AWAIT_HELLO,  /* the first words in a tunnel */
+    AWAIT_INNER,  /* they are those of an HTTP request */
     RELAYING,
     LINGERING, /* our last words are written; its own are thrown away */
 };
@@ -41,7 +44,10 @@ struct connection {
     struct connections *all;
     enum state state;
     int client, server;
-    struct loop_fd *watcher; /* of the client, except while relaying */
+    bool by_uplink;
+    struct buf answer;              /* of the uplink */
+    struct loop_fd *server_watcher; /* only while we wait for it */
+    struct loop_fd *watcher;        /* of the client, except while relaying */
     struct loop_timer *timer;
     struct buf in;   /* from the client, not yet used */
     size_t seen;     /* of it, at the last look for its end */
@@ -67,11 +73,14 @@ static void connection_free(struct connection *c)
     dial_free(c->dial);
     if (c->watcher)
         loop_fd_free(c->watcher);
+    if (c->server_watcher)
+        loop_fd_free(c->server_watcher);
     loop_timer_free(c->timer);
     (void)close(c->client); /* it is done with */
     if (c->server >= 0)
         (void)close(c->server); /* likewise */
     buf_done(&c->in);
+    buf_done(&c->answer);
     buf_done(&c->head);
     free(c->h);
     free(c);
@@ -94,6 +103,9 @@ static void linger(struct connection *c)
 {
     c->state = LINGERING;
     (void)shutdown(c->client, SHUT_WR); /* it may be gone */
+    if (c->server_watcher)
+        loop_fd_free(c->server_watcher);
+    c->server_watcher = NULL;
     if (c->server >= 0)
         (void)close(c->server); /* nothing more goes there */
     c->server = -1;
@@ -171,8 +183,10 @@ static void pass_on(struct connection *c)
                                 .early = { buf_str(&c->in), c->in.len } };
 
     if (c->h->form != HEAD_CONNECT) {
-        head_print(c->h, false, &b);
-        buf_append_str(&b, "\r\n");
+        bool whole = c->by_uplink && c->h->form == HEAD_ABSOLUTE;
+
+        head_print(c->h, whole, &b);
+        buf_printf(&b, "%s\r\n", whole ? c->all->uplink->field : "");
         order.to_server = (struct head_text){ b.data, b.len };
         order.is_request = true;
         order.body = c->h->body;
@@ -188,6 +202,51 @@ static void pass_on(struct connection *c)
 
 static void begin(struct connection *c);
 
+/* Takes from the uplink's socket no more than the head of its answer. */
+static void on_uplink(struct loop_fd *watcher, unsigned events, void *ctx)
+{
+    struct connection *c = ctx;
+    size_t before = c->answer.len;
+    ssize_t n =
+        recv(c->server, buf_reserve(&c->answer, UPLINK_ANSWER_MAX), UPLINK_ANSWER_MAX, MSG_PEEK);
+    int end = -ECONNREFUSED;
+
+    (void)watcher;
+    (void)events; /* only LOOP_READ is watched */
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n > 0) {
+        c->answer.len += (size_t)n;
+        end = uplink_read_answer(c->answer.data, c->answer.len);
+        if (end > 0)
+            n = end - (ssize_t)before;
+        (void)recv(c->server, c->answer.data + before, (size_t)n, 0); /* it is there */
+    }
+    if (end == 0)
+        return;
+    loop_fd_free(c->server_watcher);
+    c->server_watcher = NULL;
+    if (end > 0)
+        begin(c);
+    else
+        answer(c, "502 Bad Gateway", "the proxy on the way (server.proxy) refuses the connection");
+}
+
+/* By the proxy on the way a tunnel is asked for, as the client did of us. */
+static void ask_uplink(struct connection *c)
+{
+    CLEANUP(buf_done) struct buf b = { 0 };
+
+    uplink_print_connect(c->all->uplink, &c->host, c->port, &b);
+    if (send(c->server, b.data, b.len, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)b.len) {
+        answer(c, "502 Bad Gateway", "the proxy on the way (server.proxy) takes no request");
+        return;
+    }
+    c->state = AWAIT_UPLINK;
+    c->server_watcher = loop_fd_new(c->all->loop, c->server, LOOP_READ, on_uplink, c);
+    loop_timer_arm(c->timer, UPLINK_MS);
+}
+
 static void on_dialed(const struct dial_result *result, void *ctx)
 {
     struct connection *c = ctx;
@@ -198,7 +257,10 @@ static void on_dialed(const struct dial_result *result, void *ctx)
     c->dial = NULL;
     c->server = result->fd;
     if (result->fd >= 0) {
-        begin(c);
+        if (c->by_uplink && c->h->form == HEAD_CONNECT)
+            ask_uplink(c);
+        else
+            begin(c);
         return;
     }
     if (result->error == -EACCES) {
@@ -206,7 +268,8 @@ static void on_dialed(const struct dial_result *result, void *ctx)
         return;
     }
     text =
-        mem_printf("%s can't be reached: %s", hostname_with_port(where, &c->host, c->port),
+        mem_printf("%s can't be reached%s: %s", hostname_with_port(where, &c->host, c->port),
+                   c->by_uplink ? ", as the proxy on the way (server.proxy) can't be" : "",
                    result->error == -ENOENT ? "there is no such name" : strerror(-result->error));
     answer(c, result->error == -ETIMEDOUT ? "504 Gateway Timeout" : "502 Bad Gateway", text);
 }
@@ -244,8 +307,11 @@ static void on_head(struct connection *c, size_t len)
     c->state = DIALING;
     loop_timer_stop(c->timer); /* dial has its own */
     loop_fd_set(c->watcher, 0);
-    order.host = &c->host;
-    order.port = c->port;
+    c->by_uplink = c->all->uplink && c->host.kind == HOSTNAME_NAME &&
+                   !(c->grants & (ALLOW_PRIVATE | ALLOW_LOOPBACK));
+    order.host = c->by_uplink ? &c->all->uplink->host : &c->host;
+    order.port = c->by_uplink ? c->all->uplink->port : c->port;
+    order.anywhere = c->by_uplink;
     order.grants = c->grants;
     c->dial = dial_new(&order, on_dialed, c);
 }
@@ -374,6 +440,7 @@ static void on_client(struct loop_fd *watcher, unsigned events, void *ctx)
         buf_clear(&c->in);
         return;
     case DIALING:
+    case AWAIT_UPLINK:
     case RELAYING:
         return; /* not watched then */
     }
@@ -386,6 +453,8 @@ static void on_timer(struct loop_timer *timer, void *ctx)
     (void)timer; /* one-shot */
     if (c->state == AWAIT_HEAD || c->state == AWAIT_INNER)
         answer_bad(c, "408 Request Timeout", "its head doesn't come to an end");
+    else if (c->state == AWAIT_UPLINK)
+        answer(c, "504 Gateway Timeout", "the proxy on the way (server.proxy) doesn't answer");
     else
         connection_free(c);
 }

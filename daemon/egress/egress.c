@@ -9,6 +9,7 @@
 #include "egress/herald.h"
 #include "egress/resolver.h"
 #include "egress/rules.h"
+#include "egress/uplink.h"
 #include "loop/loop.h"
 #include "sandbox/confine.h"
 #include "util/err.h"
@@ -24,6 +25,7 @@ struct egress {
     struct loop *loop;
     struct resolver *resolver;
     struct rules *rules;
+    struct uplink uplink;
     struct connections connections;
     struct loop_fd *listener, *words;
 };
@@ -66,6 +68,8 @@ static int prepare(struct egress *e, struct err *err)
 {
     int r = rules_new(e->gateway->hosts, &e->rules, err);
 
+    if (r == 0 && *e->gateway->proxy)
+        r = uplink_parse(e->gateway->proxy, &e->uplink, err);
     if (r == 0)
         r = loop_new(&e->loop, err);
     if (r == 0)
@@ -84,6 +88,7 @@ static void serve(struct egress *e)
                                            .resolver = e->resolver,
                                            .rules = e->rules,
                                            .herald = &e->herald,
+                                           .uplink = e->uplink.field ? &e->uplink : NULL,
                                            .bytes_left = bytes_max,
                                            .closed = on_closed,
                                            .ctx = e };
@@ -109,4 +114,5 @@ void egress_run(const struct gateway *g)
     resolver_free(e.resolver);
     loop_free(e.loop);
     rules_free(e.rules);
+    uplink_done(&e.uplink);
 }

@@ -190,8 +190,9 @@ static void tell_network(const struct settings *s)
              "tasks reach nothing: name what they may in sandbox.network.allow, or set "
              "sandbox.network.mode to none, which says so");
     if (s->server_proxy)
-        tell(GRADE_WARN, "network",
-             "server.proxy is the daemon's own: what tasks reach is connected to directly");
+        tell(
+            GRADE_WARN, "network",
+            "server.proxy resolves the names that tasks ask for: where they lead can't be checked");
 }
 
 static int check_sandbox(const struct settings *s)

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "egress/uplink.h"
 #include "main/package.h"
 #include "runner/runner.h"
 #include "settings/settings.h"
@@ -47,6 +48,7 @@ struct plan_policy policy_of(const struct settings *s, struct strv *needs)
         .needs = needs,
         .allow_origin = allow_origin(s),
         .runner = s->runner_name,
+        .proxy = s->server_proxy,
         .egress_uid = WORKSPACE_UID_BASE - 2, /* no task has it */
         .read = &s->sandbox_read,
         .write = &s->sandbox_write,
@@ -161,11 +163,20 @@ static int make_plan(const struct settings *s, const char *program, struct plan 
     return plan_make(&policy, ret_plan, err);
 }
 
+static int check_proxy(const char *proxy, struct err *err)
+{
+    CLEANUP(uplink_done) struct uplink uplink = { 0 };
+
+    return uplink_parse(proxy, &uplink, err);
+}
+
 int policy_check(const struct settings *s, struct err *err)
 {
     CLEANUP_PTR(plan_free) struct plan *plan = NULL;
     int r = make_plan(s, s->runner_program, &plan, err);
 
+    if (r == 0 && *plan->proxy)
+        r = check_proxy(plan->proxy, err);
     if (r == 0)
         r = check_shown(s, "sandbox.read", &s->sandbox_read, false, err);
     if (r == 0)

@@ -596,6 +596,77 @@ def test_the_explanation_names_each_place_and_who_allows_it(box):
     assert done.code == 78 and "want HOST:PORT" in done.err
 
 
+# a proxy on the way
+
+
+class Uplink:
+    """A proxy that resolves every name to this machine, and keeps what it was asked."""
+
+    def __init__(self):
+        self.asked = []
+        self.server = socket.create_server(("127.0.0.1", 0))
+        self.port = self.server.getsockname()[1]
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        while True:
+            try:
+                client, _ = self.server.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._one, args=(client,), daemon=True).start()
+
+    def _one(self, client):
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += client.recv(1)
+        self.asked.append(head.decode())
+        method, target = head.decode().split(" ")[:2]
+        port = int(re.search(r":(\d+)(/|$)", target).group(1))
+        with client, socket.create_connection(("127.0.0.1", port)) as server:
+            if method == "CONNECT":
+                client.sendall(b"HTTP/1.1 200 Granted\r\nX: y\r\n\r\n")
+            else:
+                server.sendall(head.replace(target.encode(), b"/", 1))
+
+            def back():
+                with contextlib.suppress(OSError):
+                    while piece := server.recv(65536):
+                        client.sendall(piece)
+                    client.shutdown(socket.SHUT_WR)
+
+            thread = threading.Thread(target=back)
+            thread.start()
+            with contextlib.suppress(OSError):
+                while piece := client.recv(65536):
+                    server.sendall(piece)
+                server.shutdown(socket.SHUT_WR)
+            thread.join(20)
+
+    def end(self):
+        self.server.shutdown(socket.SHUT_RDWR)
+        self.server.close()
+
+
+def test_a_proxy_on_the_way_is_followed_for_names(box, server, tls_server):
+    uplink = Uplink()
+    flags = ["--set", f"server.proxy=http://user:word@127.0.0.1:{uplink.port}"]
+    allow = [f"site.test:{server.port}", f"site.test:{tls_server.port}",
+             f"127.0.0.1:{server.port}"]
+    done = box.run("curl", "-sS", f"http://site.test:{server.port}/", allow=allow, flags=flags)
+    assert done.out == "hello", done.err
+    done = box.python(tunnel_script(tls_server, ("site.test", "site.test"),
+                                    ("site.test", "other.test"), ("else.test", "else.test")),
+                      allow=allow, flags=flags)
+    assert done.out == "HTTP/1.1 200\nclosed\n403\n", done.err
+    assert [asked.split(" ")[0] for asked in uplink.asked] == ["GET", "CONNECT", "CONNECT"]
+    assert all("Proxy-Authorization: Basic dXNlcjp3b3Jk\r\n" in asked for asked in uplink.asked)
+    done = box.run("curl", "-sS", f"http://127.0.0.1:{server.port}/", allow=allow, flags=flags)
+    assert done.out == "hello" and len(uplink.asked) == 3  # an address is reached without it
+    assert "Proxy-Authorization" not in "".join(map(str, server.seen[-1]))
+    uplink.end()
+
+
 # tasks
 
 

@@ -40,7 +40,7 @@ class Box:
 
     def argv(self, *command, flags=()):
         return [*self.account.wrap, self.account.program("nairid"), "sandbox", "--workspace",
-                self.workspace, *flags, "--", *command]
+                self.workspace, "--network", "none", *flags, "--", *command]
 
     def popen(self, *command, flags=(), **kwargs):
         options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE,
