@@ -172,8 +172,8 @@ HARMLESS = set("""
 """.split())
 # Libraries whose own calls are call sites, and what the compiler puts in.
 LIBRARIES = ("sqlite3_", "curl_", "yaml_", "cJSON_", "MHD_", "seccomp_", "ev_", "sodium_",
-             "crypto_", "randombytes_", "ares_", "sd_", "__asan_", "__ubsan_", "_ITM_", "__gmon_", "__cxa_",
-             "__libc_")
+             "crypto_", "randombytes_", "ares_", "sd_", "__asan_", "__ubsan_", "_ITM_", "__gmon_",
+             "__cxa_", "__libc_")
 
 
 def unknown_functions(program, shim):
