@@ -143,6 +143,30 @@ static void addresses_match_in_any_spelling_and_never_a_name(void **state)
     assert_false(matches("[::1]:80", "127.0.0.1", 80));
 }
 
+static void a_url_of_the_operators_names_its_host_wherever_that_is(void **state)
+{
+    static const struct {
+        const char *url, *want;
+    } cases[] = {
+        { "https://Api.example.org/v1", "api.example.org:443 private loopback" },
+        { "http://gateway", "gateway:80 private loopback" },
+        { "http://127.0.0.1:8080/x", "127.0.0.1:8080" },
+        { "https://[::1]", "[::1]:443" },
+        { "https://[::1]:8443/", "[::1]:8443" },
+        { "ftp://example.org", NULL },
+        { "https://127.1/", NULL },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        CLEANUP(buf_done) struct buf b = { 0 };
+        int r = allow_print_url(cases[i].url, &b);
+
+        assert_int_equal(r, cases[i].want ? 0 : -EINVAL);
+        assert_string_equal(buf_str(&b), cases[i].want ? cases[i].want : "");
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -151,6 +175,7 @@ int main(void)
         cmocka_unit_test(a_name_matches_itself_only),
         cmocka_unit_test(a_wildcard_matches_what_is_below_and_not_the_name_itself),
         cmocka_unit_test(a_star_is_every_port),
+        cmocka_unit_test(a_url_of_the_operators_names_its_host_wherever_that_is),
         cmocka_unit_test(addresses_match_in_any_spelling_and_never_a_name),
     };
 

@@ -1,0 +1,120 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <errno.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "sandbox/plan.h"
+#include "util/buf.h"
+#include "util/cleanup.h"
+#include "util/err.h"
+#include "util/str.h"
+#include "util/strv.h"
+
+/* A policy with these places, to be read back from its encoded plan. */
+static struct plan *plan_with(const char *allow, const char *needs, uid_t uid, struct err *err)
+{
+    CLEANUP(strv_done) struct strv argv = { 0 }, allowed = { 0 }, needed = { 0 };
+    CLEANUP(buf_done) struct buf b = { 0 };
+    CLEANUP_PTR(plan_free) struct plan *plan = NULL;
+    struct plan *back = NULL;
+    const struct plan_policy policy = { .profile = "agent",
+                                        .network = PLAN_NETWORK_ALLOWLIST,
+                                        .allow = &allowed,
+                                        .needs = &needed,
+                                        .allow_origin = "x.yaml:3:1",
+                                        .runner = "claude",
+                                        .egress_uid = 70000,
+                                        .workspace = "/srv/w",
+                                        .argv = &argv,
+                                        .uid = uid,
+                                        .task_uid = 70001 };
+
+    strv_add(&argv, "sh");
+    strv_add(&allowed, allow);
+    strv_add(&needed, needs);
+    if (plan_make(&policy, &plan, err) < 0)
+        return NULL;
+    plan_encode(plan, &b);
+    assert_int_equal(plan_decode(b.data, b.len, &back, err), 0);
+    return back;
+}
+
+static const char *variable(const struct plan *p, const char *name)
+{
+    size_t len = strlen(name);
+
+    for (size_t i = 0; i < p->env.len; i++)
+        if (strncmp(p->env.items[i], name, len) == 0 && p->env.items[i][len] == '=')
+            return p->env.items[i] + len + 1;
+    return "";
+}
+
+static void places_come_in_one_form_with_who_allows_them(void **state)
+{
+    CLEANUP_PTR(plan_free) struct plan *p = plan_with("Example.ORG.:443", "a.test:*", 0, NULL);
+    CLEANUP(buf_done) struct buf b = { 0 };
+
+    (void)state;
+    assert_int_equal(p->host_count, 2);
+    assert_string_equal(p->hosts[0].text, "example.org:443");
+    assert_int_equal(p->egress_uid, 70000);
+    plan_explain(p, &b);
+    assert_non_null(strstr(buf_str(&b), "reachable  example.org:443, from x.yaml:3:1\n"));
+    assert_non_null(strstr(buf_str(&b), "reachable  a.test:*, from the runner claude\n"));
+}
+
+static void one_that_both_want_is_there_once(void **state)
+{
+    CLEANUP_PTR(plan_free) struct plan *p = plan_with("a.test:443", "A.test:443", 1000, NULL);
+
+    (void)state;
+    assert_int_equal(p->host_count, 1);
+    assert_int_equal(p->egress_uid, 0); /* an ordinary user has no other */
+}
+
+static void what_is_no_place_is_refused_with_its_origin(void **state)
+{
+    struct err err = { 0 };
+
+    (void)state;
+    assert_null(plan_with("example.org", "a.test:443", 0, &err));
+    assert_true(str_starts_with(err.text, "x.yaml:3:1: 'example.org'"));
+}
+
+static void programs_are_told_of_the_proxy_and_of_their_own_loopback(void **state)
+{
+    CLEANUP_PTR(plan_free) struct plan *p = plan_with("a.test:443", "b.test:443", 0, NULL);
+
+    (void)state;
+    assert_string_equal(variable(p, "https_proxy"), "http://127.0.0.1:808");
+    assert_string_equal(variable(p, "HTTP_PROXY"), "http://127.0.0.1:808");
+    assert_string_equal(variable(p, "npm_config_https_proxy"), "http://127.0.0.1:808");
+    assert_string_equal(variable(p, "NODE_USE_ENV_PROXY"), "1");
+    assert_string_equal(variable(p, "no_proxy"), "localhost,127.0.0.1,::1");
+    assert_non_null(strstr(variable(p, "JAVA_TOOL_OPTIONS"), "-Dhttps.proxyPort=808"));
+}
+
+static void a_loopback_that_is_named_is_the_hosts(void **state)
+{
+    CLEANUP_PTR(plan_free) struct plan *p = plan_with("127.0.0.1:8080", "[::1]:80", 0, NULL);
+
+    (void)state;
+    assert_string_equal(variable(p, "NO_PROXY"), "localhost");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(places_come_in_one_form_with_who_allows_them),
+        cmocka_unit_test(one_that_both_want_is_there_once),
+        cmocka_unit_test(what_is_no_place_is_refused_with_its_origin),
+        cmocka_unit_test(programs_are_told_of_the_proxy_and_of_their_own_loopback),
+        cmocka_unit_test(a_loopback_that_is_named_is_the_hosts),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
