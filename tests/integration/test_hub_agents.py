@@ -491,7 +491,7 @@ def test_stopping_a_held_job_wakes_its_holder(hub):
     later = parked(hub)
     post(hub, "system_message_v1", message, ERROR + "stopped by the user", instance="i1", fence=1)
     (listed,) = later.result().json["jobs"]
-    assert ids([listed]) == [follow]
+    assert ids([listed]) == [message, follow], "all that it has not acknowledged"
     assert "cancel_requested" not in listed
     assert hub.message(message)["status"] == "failed"
 

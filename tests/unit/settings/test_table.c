@@ -130,7 +130,7 @@ static void the_example_uncommented_names_every_key_with_its_default(void **stat
     assert_string_equal(buf_str(&have), buf_str(&want));
 }
 
-/* The entry of a key: from its .It to the next one. */
+/* The entry of a key: from its .It to the next one of a key. */
 static char *manual_entry(const char *manual, const char *key)
 {
     AUTO_FREE char *head = mem_printf("\n.It Va %s\n", key);
@@ -139,7 +139,7 @@ static char *manual_entry(const char *manual, const char *key)
     if (!start)
         return NULL;
     start += strlen(head);
-    end = strstr(start, "\n.It ");
+    end = strstr(start, "\n.It Va ");
     return end ? mem_strndup(start, (size_t)(end - start)) : mem_strdup(start);
 }
 
