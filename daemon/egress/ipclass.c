@@ -56,9 +56,14 @@ static const struct net6 nets6[] = {
     { .prefix = { 0x20, 0x02 }, .bits = 16, .class = IPCLASS_NEVER },             /* 6to4 */
     { .prefix = { 0x3f, 0xff }, .bits = 20, .class = IPCLASS_NEVER },             /* docs */
     { .prefix = { 0x20 }, .bits = 3, .class = IPCLASS_PUBLIC },                   /* global */
-    { .prefix = { 0xfd, 0x00, 0x0e, 0xc2, [14] = 0x02, 0x54 },
-      .bits = 128,                                               /* a cloud's */
-      .class = IPCLASS_NEVER },                                  /* metadata */
+    /* clouds' metadata and credentials, each among the private ones */
+    { .prefix = { 0xfd, 0x00, 0x0e, 0xc2 }, .bits = 32, .class = IPCLASS_NEVER },
+    { .prefix = { 0xfd, 0x00, 0x00, 0xc1, [12] = 0xa9, 0xfe, 0xa9, 0xfe },
+      .bits = 128,
+      .class = IPCLASS_NEVER },
+    { .prefix = { 0xfd, 0x20, 0x00, 0xce, [14] = 0x02, 0x54 },
+      .bits = 128,
+      .class = IPCLASS_NEVER },
     { .prefix = { 0xfc }, .bits = 7, .class = IPCLASS_PRIVATE }, /* ULA */
 };
 
