@@ -172,6 +172,10 @@ static int parse_request_line(struct head_text line, bool in_tunnel, struct head
         return -EOPNOTSUPP;
     }
     h->minor = line.at[7] == '1';
+    if (is_word(h->method, "trace") || (in_tunnel && is_word(h->method, "connect"))) {
+        *ret_why = "TRACE, and CONNECT in a tunnel, aren't passed on";
+        return -EBADMSG;
+    }
     *ret_why = parse_target(target, in_tunnel, h);
     return *ret_why ? -EBADMSG : 0;
 }
@@ -324,6 +328,7 @@ static bool is_dropped(const struct head *h, struct head_text name)
         "host",
         "http2-settings",
         "keep-alive",
+        "max-forwards",
         "te",
         "trailer",
         "upgrade",

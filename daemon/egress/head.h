@@ -1,7 +1,8 @@
 /* head.h - the head of one HTTP/1 request, read strictly, and as it is sent on. Pure.
  * Everything that two readers could understand in two ways is refused: line ends other than CRLF,
  * folded fields, white space before a colon, control bytes, more than one Host, Content-Length or
- * Transfer-Encoding, both of the last two, codings other than chunked, a user in the URL.
+ * Transfer-Encoding, both of the last two, codings other than chunked, a user in the URL. So is
+ * TRACE, by which a proxy on the way would show the request that it got, our password in it.
  * Sources: RFC 9110 s7.6, RFC 9112 s2 to s7, RFC 3986 s3. */
 #pragma once
 #include "util/hostname.h"

@@ -75,10 +75,12 @@ static void inside_a_tunnel_the_host_field_says_where_to(void **state)
     assert_string_equal(h->host.text, "example.org");
     assert_int_equal(h->port, 8080);
     assert_string_equal(refusal("GET /x HTTP/1.1\r\n\r\n", true, h), "the host is missing");
+    assert_string_equal(refusal("CONNECT /x HTTP/1.1\r\nHost: a\r\n\r\n", true, h),
+                        "TRACE, and CONNECT in a tunnel, aren't passed on");
     assert_string_equal(refusal("GET http://a/x HTTP/1.1\r\nHost: a\r\n\r\n", true, h),
                         "want a path that begins with /");
     assert_string_equal(refusal("CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n", true, h),
-                        "want a path that begins with /");
+                        "TRACE, and CONNECT in a tunnel, aren't passed on");
 }
 
 static void an_ambiguous_request_is_refused(void **state)
@@ -104,6 +106,8 @@ static void an_ambiguous_request_is_refused(void **state)
         { "GETGETGETGETGETGETGETGETGET http://a/ HTTP/1.1\r\n\r\n",
           "the request line isn't METHOD URL HTTP/1.1" },
         { "GET http://a/ http/1.1\r\n\r\n", "the request line isn't METHOD URL HTTP/1.1" },
+        { "TRACE http://a/ HTTP/1.1\r\n\r\n", "TRACE, and CONNECT in a tunnel, aren't passed on" },
+        { "trace http://a/ HTTP/1.1\r\n\r\n", "TRACE, and CONNECT in a tunnel, aren't passed on" },
         { "GET http://a/ HTTP/2.0\r\n\r\n", "only HTTP/1.0 and HTTP/1.1 are spoken here" },
         { "PRI * HTTP/2.0\r\n\r\n", "only HTTP/1.0 and HTTP/1.1 are spoken here" },
         { "GET http://a/ HTTP/1.2\r\n\r\n", "only HTTP/1.0 and HTTP/1.1 are spoken here" },
