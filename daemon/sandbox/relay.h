@@ -15,5 +15,6 @@ struct relay {
 /* Makes the file, without a name, in a directory of the sandbox, and makes out non-blocking. */
 int relay_open(struct relay *r, const char *directory, int out);
 /* Passes on what is there now; frees the file's memory behind it. Returns whether out is full: call
- * it again when it isn't. */
+ * it again when it isn't. So it does too after a while, where the reader is as fast as the file
+ * grows: the caller has others to hear. */
 bool relay_pass(struct relay *r);

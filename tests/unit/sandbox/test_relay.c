@@ -118,6 +118,22 @@ static void a_program_that_cuts_its_file_only_harms_itself(void **state)
     assert_string_equal(buf_str(&b), "lost and found!");
 }
 
+static void a_file_without_end_leaves_turns_to_others(void **state)
+{
+    const off_t size = (off_t)64 << 20; /* a hole, which costs the program nothing */
+    struct fixture *f = *state;
+    int turns = 1;
+
+    (void)close(f->relay.out);
+    f->relay.out = open("/dev/null", O_WRONLY | O_CLOEXEC); /* never full */
+    assert_true(f->relay.out >= 0);
+    assert_int_equal(ftruncate(f->relay.file, size), 0);
+    for (; relay_pass(&f->relay); turns++)
+        assert_true(f->relay.at < size);
+    assert_int_equal(f->relay.at, size);
+    assert_true(turns > 10);
+}
+
 static void without_a_reader_it_gives_up(void **state)
 {
     struct fixture *f = *state;
@@ -139,6 +155,7 @@ int main(void)
         TEST(what_is_written_comes_out),
         TEST(more_than_the_pipe_holds_waits_for_the_reader_and_keeps_its_order),
         TEST(a_program_that_cuts_its_file_only_harms_itself),
+        TEST(a_file_without_end_leaves_turns_to_others),
         TEST(without_a_reader_it_gives_up),
     };
 
