@@ -294,7 +294,9 @@ static bool take_head(struct connection *c, size_t len, bool in_tunnel)
 
 static void on_head(struct connection *c, size_t len)
 {
-    struct dial_order order = { .loop = c->all->loop, .resolver = c->all->resolver };
+    struct dial_order order = { .loop = c->all->loop,
+                                .resolver = c->all->resolver,
+                                .locals = c->all->locals };
 
     if (!take_head(c, len, false))
         return;

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 struct herald;
+struct locals;
 struct loop;
 struct resolver;
 struct rules;
@@ -18,6 +19,7 @@ struct uplink;
 struct connections {
     struct loop *loop;
     struct resolver *resolver;
+    const struct locals *locals;
     const struct rules *rules;
     struct herald *herald;
     const struct uplink *uplink; /* the proxy on the way; NULL: none */

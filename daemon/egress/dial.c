@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "egress/locals.h"
 #include "egress/resolver.h"
 #include "egress/rules.h"
 #include "loop/loop.h"
@@ -21,6 +22,7 @@ enum {
 
 struct dial {
     struct loop *loop;
+    const struct locals *locals;
     struct hostname host;
     uint16_t port;
     unsigned grants;
@@ -136,12 +138,20 @@ static void on_timer(struct loop_timer *timer, void *ctx)
     connect_next(d);
 }
 
+/* The machine's own addresses are loopback, unless they are worse. */
+static enum ipclass class_of(const struct dial *d, const struct sockaddr *address)
+{
+    enum ipclass class = ipclass_of(address);
+
+    return class != IPCLASS_NEVER && locals_have(d->locals, address) ? IPCLASS_LOOPBACK : class;
+}
+
 /* Keeps of the addresses those that may be reached, with the port. */
 static void judge(struct dial *d, const struct resolver_answer *found)
 {
     for (size_t i = 0; i < found->count; i++) {
         union resolver_address *a = &d->answer.addresses[d->answer.count];
-        enum ipclass class = ipclass_of(&found->addresses[i].any);
+        enum ipclass class = class_of(d, &found->addresses[i].any);
 
         if (!d->anywhere && !rules_permit(&d->host, d->grants, class)) {
             if (d->result.error == 0)
@@ -189,6 +199,7 @@ struct dial *dial_new(const struct dial_order *order, dial_fn fn, void *ctx)
     struct dial *d = mem_new(struct dial);
 
     d->loop = order->loop;
+    d->locals = order->locals;
     d->host = *order->host;
     d->port = order->port;
     d->grants = order->grants;

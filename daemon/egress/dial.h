@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 struct dial;
+struct locals;
 struct loop;
 struct resolver;
 
@@ -23,6 +24,7 @@ typedef void (*dial_fn)(const struct dial_result *result, void *ctx);
 struct dial_order {
     struct loop *loop;
     struct resolver *resolver;
+    const struct locals *locals;
     const struct hostname *host;
     uint16_t port;
     unsigned grants;

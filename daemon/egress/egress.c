@@ -7,6 +7,7 @@
 
 #include "egress/connection.h"
 #include "egress/herald.h"
+#include "egress/locals.h"
 #include "egress/resolver.h"
 #include "egress/rules.h"
 #include "egress/uplink.h"
@@ -24,6 +25,7 @@ struct egress {
     struct herald herald;
     struct loop *loop;
     struct resolver *resolver;
+    struct locals *locals;
     struct rules *rules;
     struct uplink uplink;
     struct connections connections;
@@ -74,6 +76,8 @@ static int prepare(struct egress *e, struct err *err)
         r = loop_new(&e->loop, err);
     if (r == 0)
         r = resolver_new(e->loop, &e->resolver, err);
+    if (r == 0)
+        r = locals_new(&e->locals, err);
     if (r < 0)
         return r;
     r = fd_set_nonblock(e->gateway->listener);
@@ -86,6 +90,7 @@ static void serve(struct egress *e)
 {
     e->connections = (struct connections){ .loop = e->loop,
                                            .resolver = e->resolver,
+                                           .locals = e->locals,
                                            .rules = e->rules,
                                            .herald = &e->herald,
                                            .uplink = e->uplink.field ? &e->uplink : NULL,
@@ -112,6 +117,7 @@ void egress_run(const struct gateway *g)
     else
         serve(&e);
     resolver_free(e.resolver);
+    locals_free(e.locals);
     loop_free(e.loop);
     rules_free(e.rules);
     uplink_done(&e.uplink);

@@ -5,7 +5,7 @@
  * A name may only lead to public addresses, and in a tunnel (CONNECT) only TLS may be spoken whose
  * SNI is that name, or HTTP to it. Words widen that:
  *   private   addresses of private networks too: 10/8, 172.16/12, 192.168/16, 100.64/10, fc00::/7
- *   loopback  addresses of this machine too: 127/8, ::1
+ *   loopback  addresses of this machine too: 127/8, ::1, those of its interfaces
  *   raw       anything may be spoken in a tunnel
  * An entry that is an address names it, whatever kind it is of. Link-local addresses (with the
  * clouds' metadata services) can be reached no other way. */

@@ -302,6 +302,22 @@ def test_names_are_resolved_outside_and_lead_to_public_addresses_only(box, serve
                                                                   f"a.wild.test:{port}"]
 
 
+def test_a_name_that_leads_to_the_machine_itself_is_loopback(box, tmp_path):
+    """At an address of the internet, too: what listens on all addresses is behind it."""
+    if os.getuid() != 0:
+        pytest.skip("needs root")
+    (tmp_path / "hosts").write_text("8.8.4.4 own.test\n10.9.8.7 lan.test\n")
+    box.before = ["unshare", "-nm", "sh", "-ec",
+                  "ip link set lo up; ip addr add 8.8.4.4/32 dev lo; ip addr add 10.9.8.7/8 dev lo;"
+                  f"mount --bind '{tmp_path}/hosts' /etc/hosts; exec \"$@\"", "sh"]
+    done = box.talk(*[f"GET http://{place}/ HTTP/1.1\r\n\r\n".encode() for place in (
+        "own.test", "lan.test", "own.test:81", "8.8.4.4")],
+        allow=["own.test:80", "lan.test:80 private", "own.test:81 loopback", "8.8.4.4:80"])
+    assert [status(answer) for answer in done.answers] == ["403", "403", "502", "502"]
+    assert all("a loopback address" in answer for answer in done.answers[:2])
+    assert all("Connection refused" in answer for answer in done.answers[2:])
+
+
 def test_a_name_that_leads_elsewhere_the_next_time_is_judged_again(box, server):
     """The first request is allowed to reach the address, the next answer is loopback: refused.
     Every request has its own question, its own judgement, and is connected to what was judged."""
