@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "util/cleanup.h"
 #include "util/mem.h"
@@ -42,13 +43,14 @@ void package_show(char **word, struct strv *read)
 {
     char *real = (*word)[0] == '/' ? realpath(*word, NULL) : NULL;
     AUTO_FREE char *shown = NULL;
+    struct stat st;
     size_t len;
 
     if (!real)
         return;
     free(*word);
     *word = real;
-    if (is_of_the_system(real))
+    if (is_of_the_system(real) || stat(real, &st) < 0 || !S_ISREG(st.st_mode))
         return;
     len = package_length(real);
     shown = mem_strndup(real, len > 0 ? len : strlen(real));

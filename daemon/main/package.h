@@ -1,7 +1,8 @@
 /* package.h - where runner.program really is, and what of the machine a task must be shown of it.
  * A program that npm, nvm or an installer put into somebody's home is a link to a file of a
  * package: the sandbox gets that package (what is below the last node_modules/), or else that one
- * file, and nothing else of the home. Looks at links only, opens nothing. */
+ * file, and nothing else of the home: of what is no file nothing is shown, least of all a directory
+ * with all that is in it. Opens nothing. */
 #pragma once
 struct strv;
 
