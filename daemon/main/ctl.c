@@ -106,15 +106,18 @@ static int call(const struct ctl_args *args, const struct json *request, struct 
     AUTO_FREE char *up = NULL;
     struct err second = { 0 };
     int r = settings_state_dir(&input, &dir, err);
+    int r2;
 
     if (r < 0)
         return r;
     r = call_in(dir, request, ret_answer, err);
     if (args->state || !is_nobody_there(r) || clientenv_state_dir(NULL, &up, NULL) < 0)
         return r;
-    if (call_in(up, request, ret_answer, &second) == 0)
-        return 0;
-    return r;
+    r2 = call_in(up, request, ret_answer, &second);
+    if (is_nobody_there(r2))
+        return r; /* about the service's place */
+    *err = second;
+    return r2;
 }
 
 /* cancel is refused where there is nothing to cancel. */

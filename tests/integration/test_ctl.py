@@ -134,6 +134,9 @@ def test_the_daemon_of_up_is_found_by_its_directory_and_without(me, make_daemon)
     daemon.env = {"HOME": home, "XDG_STATE_HOME": os.path.join(home, ".local/state")}
     found = daemon.run("status", "--json")
     assert json.loads(found.stdout)["pid"] == daemon.pid
+    refused = daemon.run("cancel", "job_01KA0000000000000000000000")
+    assert refused.returncode == 1
+    assert "has nothing that waits or runs here" in refused.stderr
 
 
 def test_the_directory_is_the_one_that_run_would_take(me, make_daemon):
