@@ -147,8 +147,10 @@ static int take_prompt(const struct options *o, struct buf *prompt)
         return code;
     if (prompt->len > PROMPT_MAX_BYTES)
         return options_refuse(&spec, "the prompt is longer than %d bytes", PROMPT_MAX_BYTES);
-    if (!utf8_is_valid(buf_str(prompt), prompt->len) || strlen(buf_str(prompt)) != prompt->len)
+    if (!utf8_is_valid(buf_str(prompt), prompt->len))
         return options_refuse(&spec, "the prompt isn't text in UTF-8");
+    if (strlen(buf_str(prompt)) != prompt->len)
+        return options_refuse(&spec, "the prompt has a NUL byte in it, which no text has");
     return EX_OK;
 }
 

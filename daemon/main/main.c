@@ -54,6 +54,12 @@ static int refuse_verb(const char *word)
     const char *names[ARRAY_SIZE(verbs)];
     const char *nearest;
 
+    if (str_eq(word, "logs")) {
+        fputs("nairid: 'logs' is not available in this version: the daemon logs to standard error, "
+              "each line with its job ('journalctl -u nairid')\n",
+              stderr);
+        return EX_USAGE;
+    }
     for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
         names[i] = verbs[i].name;
     nearest = str_nearest(word, names, ARRAY_SIZE(verbs));

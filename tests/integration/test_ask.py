@@ -230,6 +230,17 @@ def test_wrong_usage_gives_64(serve, tmp_path, args, says):
     assert says in done.stderr
 
 
+@pytest.mark.parametrize("prompt, says", [
+    (b"a\0b", "has a NUL byte in it"),
+    (b"\xff", "isn't text in UTF-8"),
+])
+def test_a_prompt_that_is_no_text_gives_64(serve, tmp_path, prompt, says):
+    done = subprocess.run([program("nairid"), "ask"], input=prompt, env=serve({}).env(tmp_path),
+                          capture_output=True, timeout=30)
+    assert done.returncode == 64
+    assert says in done.stderr.decode()
+
+
 def test_the_wrong_kind_of_key_gives_78(serve, tmp_path):
     env = serve({}).env(tmp_path)
     env["NAIRI_PUBLIC_API_KEY"] = "nairid_0123456789"
