@@ -85,6 +85,9 @@ static int fail_yaml(const struct reader *r)
     }
     if (byte_at(r, mark) == '\t')
         return fail_mark(r, mark, "a tab where YAML wants spaces; indent with spaces");
+    if (y->context && (str_ends_with(y->context, " alias") || str_ends_with(y->context, " anchor")))
+        return fail_mark(r, &y->context_mark,
+                         "text that begins with '*' or '&' must stand in quotes");
     return err_set(r->err, -EINVAL, "%s:%zu:%zu: not valid YAML: %s%s%s", r->name, mark->line + 1,
                    mark->column + 1, y->problem ? y->problem : "unknown problem",
                    y->context ? " " : "", y->context ? y->context : "");

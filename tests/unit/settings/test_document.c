@@ -139,6 +139,9 @@ static void what_is_no_yaml_has_a_place(void **state)
         { "a: 'x\n",
           "f:2:1: not valid YAML: found unexpected end of stream while scanning a quoted "
           "scalar" },
+        { "a: [*.example.org:443]\n",
+          "f:1:5: text that begins with '*' or '&' must stand in quotes" },
+        { "a: & b\n", "f:1:4: text that begins with '*' or '&' must stand in quotes" },
     };
 
     (void)state;
