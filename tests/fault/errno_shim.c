@@ -17,6 +17,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ifaddrs.h>
 #include <inttypes.h>
 #include <link.h>
 #include <netdb.h>
@@ -498,6 +499,7 @@ PLAIN(listen, (int fd, int n), (fd, n))
 PLAIN(getsockname, (int fd, struct sockaddr *a, socklen_t *n), (fd, a, n))
 PLAIN(getpeername, (int fd, struct sockaddr *a, socklen_t *n), (fd, a, n))
 PLAIN(getsockopt, (int fd, int level, int name, void *value, socklen_t *n), (fd, level, name, value, n))
+PLAIN(getifaddrs, (struct ifaddrs **to), (to))
 PLAIN(setsockopt, (int fd, int level, int name, const void *value, socklen_t n), (fd, level, name, value, n))
 WRAP(ssize_t, -1, send, fd, DONTWAIT(flags), (int fd, const void *from, size_t len, int flags), (fd, from, len, flags))
 WRAP(ssize_t, -1, sendto, fd, DONTWAIT(flags), (int fd, const void *from, size_t len, int flags, const struct sockaddr *a, socklen_t n), (fd, from, len, flags, a, n))

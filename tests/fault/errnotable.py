@@ -33,6 +33,7 @@ ALWAYS = {
     "fsync fdatasync": [EIO, ENOSPC],
     "ftruncate": [EIO],
     "fallocate posix_fallocate": [ENOSPC, EIO],
+    "getifaddrs": [EMFILE, ENOMEM],
     "connect": [EAGAIN, ENOMEM],
     "bind listen": [ENOMEM],
     "getsockname getpeername getsockopt setsockopt": [ENOBUFS],
@@ -157,9 +158,9 @@ class Exemptions:
 # can't fail for want of anything, or what it does goes through one that is in the table above.
 HARMLESS = set("""
     __assert_fail __ctype_b_loc __errno_location __isoc99_sscanf __stack_chk_fail __xpg_basename
-    _exit abort clearenv clearerr clock_gettime dirfd dirname exit ferror fileno free getegid getenv
-    geteuid getgroups getopt_long getpid getppid getrusage gmtime_r inet_ntop inet_pton isatty kill
-    lseek mbrtowc memchr memcmp memcpy memmem memmove memrchr memset nanosleep qsort setlocale
+    _exit abort clearenv clearerr clock_gettime dirfd dirname exit ferror fileno free freeifaddrs getegid
+    getenv geteuid getgroups getopt_long getpid getppid getrusage gmtime_r inet_ntop inet_pton
+    isatty kill lseek mbrtowc memchr memcmp memcpy memmem memmove memrchr memset nanosleep qsort setlocale
     setpgid setsid shutdown sigabbrev_np sigaction sigaddset sigdelset sigdescr_np sigemptyset
     sigfillset sigismember signal sigprocmask snprintf strcasecmp strcasestr strchr strchrnul strcmp
     strcspn strerror strlen strncasecmp strncmp strnlen strpbrk strrchr strsep strsignal strspn

@@ -9,6 +9,7 @@
 #include "spawner/ipc.h"
 #include "spawner/outlet.h"
 #include "util/cleanup.h"
+#include "util/str.h"
 
 static void on_exited(uint64_t task, const struct spawner_exit *end, void *ctx)
 {
@@ -32,6 +33,17 @@ static void tell(const struct spawner_exit *end)
     loop_free(all.loop);
 }
 
+static void check_refusal(const struct gateway_word *w)
+{
+    char text[ERR_TEXT_MAX];
+
+    FUZZ_CHECK(w->kind == GATEWAY_REFUSED);
+    gateway_describe(w, text, sizeof text);
+    FUZZ_CHECK(str_starts_with(text, "the task ") && strstr(text, w->place));
+    for (const char *at = text; *at; at++)
+        FUZZ_CHECK(*at >= ' ' && *at <= '~');
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct ipc_news news;
@@ -43,7 +55,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     FUZZ_CHECK(size == sizeof news &&
                memcmp(&news.task, data + offsetof(struct ipc_news, task), sizeof news.task) == 0);
-    FUZZ_CHECK(news.type == IPC_READY || news.type == IPC_STARTED || news.type == IPC_EXITED);
+    FUZZ_CHECK(news.type == IPC_READY || news.type == IPC_STARTED || news.type == IPC_REFUSED ||
+               news.type == IPC_EXITED);
+    if (news.type == IPC_REFUSED)
+        check_refusal(&news.refusal);
     if (news.type == IPC_EXITED)
         tell(&news.exit);
     return 0;

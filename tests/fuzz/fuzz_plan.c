@@ -7,6 +7,7 @@
 
 #include "sandbox/apply.h"
 #include "sandbox/plan.h"
+#include "settings/allow.h"
 #include "util/buf.h"
 #include "util/cleanup.h"
 #include "util/err.h"
@@ -23,6 +24,12 @@ static void check_steps(const struct plan *p)
         FUZZ_CHECK(s->type != PLAN_STEP_BIND || plan_path_is_plain(s->text));
         plan_step_describe(s, text, sizeof text);
         FUZZ_CHECK(text[0] && strlen(text) < sizeof text);
+    }
+    FUZZ_CHECK(p->host_count <= PLAN_HOSTS_MAX);
+    for (size_t i = 0; i < p->host_count; i++) {
+        struct allow a;
+
+        FUZZ_CHECK(allow_parse(p->hosts[i].text, &a, NULL) == 0);
     }
     for (size_t i = 0; i < p->rule_count; i++)
         FUZZ_CHECK(p->rules[i].path[0] == '/' &&
