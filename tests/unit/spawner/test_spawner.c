@@ -405,6 +405,45 @@ static void a_kill_without_grace_ends_everything_at_once(void **state)
     assert_true(ends_within(life, 2000));
 }
 
+/* As start(), with standard output by way of a file. */
+static const struct spawner_exit *run_relayed(struct fixture *f, const char *script)
+{
+    CLEANUP_PTR(plan_free) struct plan *plan = plan_for(f->dir, "sh", "-c", script);
+
+    plan->stdout_file = true;
+    plan->disk_bytes = 0; /* nor is its size limited */
+    spawner_start(f->spawner, 1, plan, "", 0);
+    run(f, 1);
+    return &f->seen[1].exit;
+}
+
+static void output_by_way_of_a_file_is_whole_and_leaves_nothing_open(void **state)
+{
+    struct fixture *f = *state;
+    const struct spawner_exit *e;
+
+    e = run_relayed(f, "echo /proc/self/fd/*; seq 100000; exit 7");
+    assert_int_equal(WEXITSTATUS(e->status), 7);
+    /* 3 or another is the shell's own, to read the folder */
+    assert_true(strstr(buf_str(&f->seen[1].out), "/proc/self/fd/2 ") != NULL);
+    assert_null(strstr(buf_str(&f->seen[1].out), "/proc/self/fd/4"));
+    assert_true(strstr(buf_str(&f->seen[1].out), "\n99999\n100000\n") != NULL);
+}
+
+static void a_program_whose_file_has_no_end_is_ended_as_others_are(void **state)
+{
+    static const char script[] = "exec python3 -c 'import os, time; os.ftruncate(1, 1 << 40); "
+                                 "time.sleep(1000)'";
+    struct fixture *f = *state;
+    const struct spawner_exit *e;
+
+    f->on_first_output = kill_now;
+    e = run_relayed(f, script);
+    assert_int_equal(e->status, SIGKILL);
+    assert_false(e->stuck);
+    assert_true(f->seen[1].out.len > 0 && f->seen[1].out.data[0] == '\0');
+}
+
 static void what_a_program_leaves_behind_dies_with_it(void **state)
 {
     struct fixture *f = *state;
@@ -678,6 +717,8 @@ int main(void)
         TEST(a_stopped_program_hears_term),
         TEST(whoever_ignores_term_is_killed_after_the_grace),
         TEST(a_kill_without_grace_ends_everything_at_once),
+        TEST(output_by_way_of_a_file_is_whole_and_leaves_nothing_open),
+        TEST(a_program_whose_file_has_no_end_is_ended_as_others_are),
         TEST(what_a_program_leaves_behind_dies_with_it),
         TEST(much_output_arrives_whole),
         TEST(a_paused_task_waits_until_it_is_read_again),
