@@ -208,7 +208,8 @@ static void get_hosts(struct reader *r, struct plan *p)
     p->proxy = get_str(r, PLAN_PATH_MAX);
     p->egress_uid = get_u32(r, UINT32_MAX);
     if ((!wanted && (*p->proxy || p->egress_uid != 0)) ||
-        (wanted && p->as_root != (p->egress_uid != 0)) || p->egress_uid == (uid_t)-1)
+        (wanted && p->as_root != (p->egress_uid != 0)) || p->egress_uid == (uid_t)-1 ||
+        (p->egress_uid != 0 && p->egress_uid == p->outer_uid))
         r->bad = true;
 }
 

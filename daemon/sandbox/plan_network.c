@@ -53,7 +53,8 @@ int plan_network_add(struct plan *p, const struct plan_policy *policy, struct er
     p->proxy = mem_strdup("");
     if (p->network != PLAN_NETWORK_ALLOWLIST)
         return 0;
-    if (p->as_root && (policy->egress_uid == 0 || policy->egress_uid == (uid_t)-1))
+    if (p->as_root && (policy->egress_uid == 0 || policy->egress_uid == (uid_t)-1 ||
+                       policy->egress_uid == policy->task_uid))
         return err_set(err, -EINVAL, "as root a task's proxy needs a user id of its own");
     p->egress_uid = p->as_root ? policy->egress_uid : 0;
     if (policy->proxy) {

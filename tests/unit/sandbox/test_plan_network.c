@@ -106,6 +106,31 @@ static void a_loopback_that_is_named_is_the_hosts(void **state)
     assert_string_equal(variable(p, "NO_PROXY"), "localhost");
 }
 
+/* Or its signals would reach the proxy, and what guards the memory of one user from another is
+ * gone. */
+static void no_proxy_runs_as_its_task(void **state)
+{
+    CLEANUP_PTR(plan_free) struct plan *p = plan_with("a.test:443", "a.test:443", 0, NULL);
+    CLEANUP(strv_done) struct strv argv = { 0 };
+    CLEANUP(buf_done) struct buf b = { 0 };
+    struct plan_policy policy = { .profile = "agent",
+                                  .network = PLAN_NETWORK_ALLOWLIST,
+                                  .workspace = "/srv/w",
+                                  .argv = &argv,
+                                  .egress_uid = 70001,
+                                  .task_uid = 70001 };
+    struct plan *back = NULL;
+    struct err err = { 0 };
+
+    (void)state;
+    strv_add(&argv, "sh");
+    assert_int_equal(plan_make(&policy, &back, &err), -EINVAL);
+    assert_non_null(strstr(err.text, "a user id of its own"));
+    p->egress_uid = p->outer_uid;
+    plan_encode(p, &b);
+    assert_int_equal(plan_decode(b.data, b.len, &back, &err), -EINVAL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -114,6 +139,7 @@ int main(void)
         cmocka_unit_test(what_is_no_place_is_refused_with_its_origin),
         cmocka_unit_test(programs_are_told_of_the_proxy_and_of_their_own_loopback),
         cmocka_unit_test(a_loopback_that_is_named_is_the_hosts),
+        cmocka_unit_test(no_proxy_runs_as_its_task),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
