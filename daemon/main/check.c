@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "main/args.h"
@@ -15,6 +16,7 @@
 #include "runner/runner.h"
 #include "sandbox/rung.h"
 #include "settings/agentkey.h"
+#include "store/statedir.h"
 #include "store/store.h"
 #include "util/buf.h"
 #include "util/clock.h"
@@ -101,6 +103,29 @@ static char *find_parent(const char *path)
     return parent;
 }
 
+/* A state directory that is yet to be made in parent. */
+static int check_parent(const char *state_dir, const char *parent)
+{
+    struct statvfs fs;
+
+    if (access(parent, W_OK | X_OK) < 0) {
+        tell(GRADE_FAIL, "state",
+             "'%s' isn't there and can't be made in '%s': %s; make it yourself (mode 0700), or "
+             "name another one with --state",
+             state_dir, parent, strerror(errno));
+        return EX_CANTCREAT;
+    }
+    if (statvfs(parent, &fs) == 0 &&
+        (uint64_t)fs.f_bavail * fs.f_frsize < 2 * (uint64_t)STATEDIR_RESERVE_BYTES) {
+        tell(GRADE_FAIL, "state",
+             "'%s' isn't there yet, and the file system of '%s' is full: make room, 2 MiB at least",
+             state_dir, parent);
+        return EX_IOERR;
+    }
+    tell(GRADE_OK, "state", "'%s' will be made", state_dir);
+    return EX_OK;
+}
+
 /* Opens the journal as run would, which takes the lock, and lets go of it again. A directory that
  * isn't there yet isn't made: whoever checks may not be who runs. */
 static int check_state(const struct settings *s)
@@ -112,15 +137,7 @@ static int check_state(const struct settings *s)
     if (access(s->state_dir, F_OK) < 0) {
         AUTO_FREE char *parent = find_parent(s->state_dir);
 
-        if (access(parent, W_OK | X_OK) < 0) {
-            tell(GRADE_FAIL, "state",
-                 "'%s' isn't there and can't be made in '%s': %s; make it yourself (mode 0700), or "
-                 "name another one with --state",
-                 s->state_dir, parent, strerror(errno));
-            return EX_CANTCREAT;
-        }
-        tell(GRADE_OK, "state", "'%s' will be made", s->state_dir);
-        return EX_OK;
+        return check_parent(s->state_dir, parent);
     }
     r = store_open(s->state_dir, &store, &err);
     if (r < 0) {

@@ -5,12 +5,14 @@ import http.server
 import os
 import pathlib
 import re
+import subprocess
 import tempfile
 import threading
 
 import pytest
 
-from clikit import environment, nairid
+from clikit import check_reports, environment, nairid
+from hubkit import program
 
 
 class Setup:
@@ -315,6 +317,20 @@ def test_no_task_may_see_what_is_the_daemons(setup, setting, shown):
     assert grade == "FAIL" and f"sandbox.{setting}" in words
     ran = nairid("run", "-c", setup.config, "--state", setup.state, env=setup.env)
     assert ran.returncode == 78 and f"sandbox.{setting}" in ran.stderr
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root")
+@pytest.mark.parametrize("verb", ["check", "run"])
+def test_a_state_on_a_full_disk_that_is_yet_to_be_made_is_74(setup, verb):
+    disk = setup.folder / "disk"
+    disk.mkdir()
+    fill = f"mount -t tmpfs -o size=64k none '{disk}'\ncat /dev/zero >'{disk}/ballast' || true\n"
+    done = subprocess.run(["unshare", "-m", "sh", "-ec", fill + 'exec "$@"', "sh",
+                           program("nairid"), verb, "-c", setup.config, "--state", disk / "state"],
+                          env=setup.env, capture_output=True, text=True, timeout=60)
+    check_reports(done.stderr)
+    assert done.returncode == 74
+    assert "make room" in (done.stdout if verb == "check" else done.stderr)
 
 
 def test_a_neighbour_of_the_state_may_be_seen(setup):
