@@ -192,6 +192,14 @@ static bool start_over(struct http_call *call)
            multi_add(call->http->multi, call->easy) == 0;
 }
 
+/* RFC 9112 section 4: three digits. libcurl reads some other first lines as a number, too. */
+static bool has_status(CURL *easy)
+{
+    long status = info_long(easy, CURLINFO_RESPONSE_CODE);
+
+    return status >= 100 && status <= 999;
+}
+
 static void on_transfer_done(CURL *easy, CURLcode result, void *ctx)
 {
     struct http_call *call = NULL;
@@ -203,6 +211,8 @@ static void on_transfer_done(CURL *easy, CURLcode result, void *ctx)
         return;
     if (result == CURLE_OK && !call->header_whole)
         result = CURLE_PARTIAL_FILE;
+    if (result == CURLE_OK && !has_status(easy))
+        result = CURLE_WEIRD_SERVER_REPLY;
     if (result == CURLE_OK) {
         read_answer(call);
         call_finish(call, HTTP_DONE);
