@@ -106,12 +106,12 @@ static void on_tick(struct loop_timer *timer, void *ctx)
     loop_timer_arm(timer, TICK_MS);
 }
 
-static void print_resume(const struct dialogue *d)
+static void print_resume(const struct dialogue *d, const char *what_is)
 {
     AUTO_FREE char *path = mem_printf("/conversations/%s/stop", d->job_id);
     AUTO_FREE char *curl = publicapi_curl(d->api, "POST", path);
 
-    fputs("nairid ask: the task goes on. To get its answer:\n  ", stderr);
+    fprintf(stderr, "nairid ask: %s. To get its answer:\n  ", what_is);
     print_command(d);
     fputs("\nTo stop it:\n", stderr);
     if (d->options->env_dir) /* else the shell has the key that curl is to use */
@@ -181,7 +181,7 @@ static void on_interrupt(struct loop_signal *watcher, int signo, void *ctx)
     (void)watcher;
     erase(d);
     if (d->job_id)
-        print_resume(d);
+        print_resume(d, "the task goes on");
     else if (d->request)
         fputs("nairid ask: stopped before the server had answered; whether the task was started is "
               "not known\n",
@@ -223,7 +223,7 @@ static bool failed(struct dialogue *d, const struct publicapi_answer *answer, bo
                : mem_strdup(answer->text);
     fail(d, codes[answer->verdict], text);
     if (d->job_id && answer->verdict >= PUBLICAPI_BUSY)
-        print_resume(d);
+        print_resume(d, "whether the task goes on is not known");
     return true;
 }
 

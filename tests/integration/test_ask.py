@@ -213,6 +213,9 @@ def test_an_unreachable_server_gives_69(serve, tmp_path):
     done = nairid("ask", "q", env=env)
     assert done.returncode == 69
     assert "127.0.0.1" in done.stderr
+    done = nairid("ask", "--job", JOB, "q", env=env)  # here is a job to come back to
+    assert done.returncode == 69
+    assert "whether the task goes on is not known. To get its answer:" in done.stderr
 
 
 @pytest.mark.parametrize("args, says", [
