@@ -432,8 +432,8 @@ static void output_by_way_of_a_file_is_whole_and_leaves_nothing_open(void **stat
 
 static void a_program_whose_file_has_no_end_is_ended_as_others_are(void **state)
 {
-    static const char script[] = "exec python3 -c 'import os, time; os.ftruncate(1, 1 << 40); "
-                                 "time.sleep(1000)'";
+    static const char script[] = "exec python3 -c 'import os, signal; os.ftruncate(1, 1 << 40); "
+                                 "signal.pause()'";
     struct fixture *f = *state;
     const struct spawner_exit *e;
 
