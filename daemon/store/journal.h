@@ -19,7 +19,8 @@ enum {
 };
 
 /* dir: absolute, without links in it. -EBADMSG: damaged, or not a journal; -ENOTSUP: of a newer
- * nairid; -EBUSY: open elsewhere. On any failure the files are as they were. */
+ * nairid; -EBUSY: open elsewhere. On any failure the files are as they were; but one of an older
+ * version, or without any, may be in WAL mode afterwards. */
 int journal_open(const char *dir, int dir_fd, struct journal **ret_journal, struct err *err);
 /* See store_bind(). */
 int journal_bind(struct journal *j, const char *machine, bool *ret_moved, struct err *err);

@@ -55,11 +55,12 @@ static void put_file(const struct place *p, const uint8_t *data, size_t size)
     FUZZ_CHECK(fd >= 0 && fd_write_all(fd, data, size) == 0);
 }
 
-/* Before its version is brought up to ours it is put into WAL mode, and that shows in the file. */
+/* Before the version of an older or empty one is brought up to ours it is put into WAL mode, and
+ * that shows in the file. */
 static bool is_old_without_wal(const uint8_t *data, size_t size)
 {
     return size >= 100 && data[18] == 1 && data[60] == 0 && data[61] == 0 && data[62] == 0 &&
-           data[63] > 0 && data[63] < JOURNAL_SCHEMA;
+           data[63] < JOURNAL_SCHEMA;
 }
 
 static void check_untouched(const struct place *p, const uint8_t *data, size_t size)
