@@ -124,8 +124,7 @@ enum http_outcome failure_explain(CURLcode result, const struct failure_facts *f
     case CURLE_PARTIAL_FILE:
         return explain_cut(f, text, size);
     case CURLE_UNSUPPORTED_PROTOCOL:
-    case CURLE_WEIRD_SERVER_REPLY:
-        if (result == CURLE_UNSUPPORTED_PROTOCOL && !f->connected)
+        if (!f->connected)
             return SAY(HTTP_BROKEN, "%s: only http and https are spoken here: check %s", f->peer,
                        f->url_name);
         return SAY(HTTP_BROKEN,

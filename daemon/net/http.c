@@ -212,7 +212,7 @@ static void on_transfer_done(CURL *easy, CURLcode result, void *ctx)
     if (result == CURLE_OK && !call->header_whole)
         result = CURLE_PARTIAL_FILE;
     if (result == CURLE_OK && !has_status(easy))
-        result = CURLE_WEIRD_SERVER_REPLY;
+        result = CURLE_UNSUPPORTED_PROTOCOL;
     if (result == CURLE_OK) {
         read_answer(call);
         call_finish(call, HTTP_DONE);

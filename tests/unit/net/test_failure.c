@@ -51,7 +51,7 @@ static void each_failure_has_its_outcome_and_its_remedy(void **state)
         { CURLE_WRITE_ERROR, HTTP_BROKEN, "header", { .headers_too_large = true } },
         { CURLE_UNSUPPORTED_PROTOCOL, HTTP_BROKEN, "only http and https", { 0 } },
         { CURLE_UNSUPPORTED_PROTOCOL, HTTP_BROKEN, "not HTTP/1", { .connected = true } },
-        { CURLE_WEIRD_SERVER_REPLY, HTTP_BROKEN, "not HTTP/1", { 0 } },
+        { CURLE_WEIRD_SERVER_REPLY, HTTP_BROKEN, "hub.example", { 0 } },
         { CURLE_OUT_OF_MEMORY, HTTP_BROKEN, "header", { 0 } },
     };
 
