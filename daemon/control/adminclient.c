@@ -14,6 +14,7 @@
 #include "util/clock.h"
 #include "util/err.h"
 #include "util/json.h"
+#include "util/str.h"
 
 enum { ANSWER_MAX = 16 * 1024 * 1024, CHUNK = 16 * 1024 };
 
@@ -104,7 +105,8 @@ static int judge(struct json *answer, const char *dir, struct json **ret_answer,
     if (json_get_bool(answer, "ok", &ok) < 0)
         return err_set(err, -EPROTO, "the nairid of '%s' gave an answer that is none", dir);
     if (!ok)
-        return err_set(err, -EREMOTEIO, "%s", words ? words : "the daemon gave no reason");
+        return err_set(err, -EREMOTEIO, "%s",
+                       str_is_empty(words) ? "the daemon gave no reason" : words);
     *ret_answer = TAKE_PTR(held);
     return 0;
 }

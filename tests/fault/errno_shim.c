@@ -553,6 +553,7 @@ PLAIN(fstatat64, (int at, const char *path, struct stat64 *st, int flags), (at, 
 PLAIN(statx, (int at, const char *path, int flags, unsigned mask, struct statx *st), (at, path, flags, mask, st))
 PLAIN(statfs, (const char *path, struct statfs *st), (path, st))
 PLAIN(fstatvfs, (int fd, struct statvfs *st), (fd, st))
+PLAIN(statvfs, (const char *path, struct statvfs *st), (path, st))
 PLAIN(access, (const char *path, int mode), (path, mode))
 PLAIN(faccessat, (int at, const char *path, int mode, int flags), (at, path, mode, flags))
 PLAIN(chdir, (const char *path), (path))

@@ -49,8 +49,8 @@ ALWAYS = {
         [ENOSPC, EIO, ENOMEM],
     "unlink unlinkat rmdir chmod fchmod fchmodat chown fchown fchownat futimens utimensat":
         [EIO, ENOMEM],
-    "stat lstat fstat fstatat statx statfs fstatvfs access faccessat readlink readlinkat realpath "
-    "chdir fchdir getxattr chroot": [EIO, ENOMEM],
+    "stat lstat fstat fstatat statx statfs fstatvfs statvfs access faccessat readlink "
+    "readlinkat realpath chdir fchdir getxattr chroot": [EIO, ENOMEM],
     "getcwd": [ENOMEM],
     "fflush": [ENOSPC, EIO],
     # mounts, and the walls of a sandbox
@@ -165,8 +165,8 @@ HARMLESS = set("""
     sigfillset sigismember signal sigprocmask snprintf strcasecmp strcasestr strchr strchrnul strcmp
     strcspn strerror strlen strncasecmp strncmp strnlen strpbrk strrchr strsep strsignal strspn
     strstr strtod sysconf tcgetattr tcsetattr timegm umask unsetenv vsnprintf wcwidth
-    close close_range closedir
-    fprintf fputc fputs fwrite printf putc puts vfprintf
+    close close_range closedir __cmsg_nxthdr htonl htons ntohl ntohs
+    fprintf fputc fputs fwrite printf putc putchar puts vfprintf vprintf
     pthread_cond_destroy pthread_cond_init pthread_cond_signal pthread_cond_wait pthread_join
     pthread_mutex_destroy pthread_mutex_init pthread_mutex_lock pthread_mutex_unlock
     pthread_rwlock_rdlock pthread_rwlock_unlock pthread_rwlock_wrlock pthread_sigmask
