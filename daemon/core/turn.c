@@ -96,6 +96,11 @@ void turn_committed(struct turn *t)
     fifo_move(&t->ready, &t->writing);
 }
 
+bool turn_is_durable(const struct turn *t)
+{
+    return !t->to_store && !t->in_flight;
+}
+
 bool turn_take(struct turn *t, struct core_command *ret_command)
 {
     return fifo_pop(&t->ready, ret_command);

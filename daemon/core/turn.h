@@ -19,5 +19,7 @@ void turn_add(struct turn *t, const struct core_command *command);
 bool turn_end(struct turn *t);
 /* The batch is durable: what waited for it may be taken. Then call turn_end() again. */
 void turn_committed(struct turn *t);
+/* Everything that was decided so far is on disk: nothing to store waits or is being written. */
+bool turn_is_durable(const struct turn *t);
 /* The next command that may be carried out now; false: none. */
 bool turn_take(struct turn *t, struct core_command *ret_command);

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "core/core.h"
+#include "core/turn.h"
 #include "loop/loop.h"
 #include "main/daemon.h"
 #include "main/notify.h"
@@ -70,6 +71,8 @@ static void answer_status(const struct daemon *d, struct json *answer)
     json_add_str(answer, "agent_id", d->settings.agent_id);
     json_add_bool(answer, "draining", s.draining);
     json_add_bool(answer, "disk_full", s.tight);
+    json_add_bool(answer, "durable",
+                  turn_is_durable(d->turn)); /* what this answer says is on disk */
     json_add(answer, "connection", connection_of(d, &s));
     json_add_i64(queue, "waiting", (int64_t)s.waiting);
     json_add_i64(queue, "running", (int64_t)s.running);

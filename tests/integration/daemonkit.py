@@ -315,6 +315,15 @@ class Daemon:
 
         wait_until(look, timeout_s, f"{message} to run")
 
+    def wait_durable(self, condition, what, timeout_s=30):
+        """Waits until a condition of the status holds and is on disk, too."""
+
+        def look():
+            status = self.status()
+            return status["durable"] and condition(status)
+
+        wait_until(look, timeout_s, what)
+
 
 class Meeting:
     """A folder that tasks and the test share, so that a task can say where it is and be held."""

@@ -77,7 +77,7 @@ def test_a_reply_outlives_the_death_of_hub_and_daemon(make_daemon, meeting):
     meeting.wait("a")
     daemon.hub.end(signal.SIGKILL)
     meeting.release("a")
-    wait_until(lambda: daemon.status()["queue"]["outbox"] == 1, what="the reply to be kept")
+    daemon.wait_durable(lambda status: status["queue"]["outbox"] == 1, "the reply to be kept")
     daemon.program.send(signal.SIGKILL)
     assert_all_ended(daemon)
     daemon.start()

@@ -50,9 +50,12 @@ static void nothing_acts_before_what_it_stored_is_durable(void **state)
     give(t, CORE_CMD_UPDATE, 1);
     give(t, CORE_CMD_SPAWN, 2);
     give(t, CORE_CMD_SEND, 3);
+    assert_false(turn_is_durable(t));
     assert_true(turn_end(t));
     expect_nothing(t);
+    assert_false(turn_is_durable(t));
     turn_committed(t);
+    assert_true(turn_is_durable(t));
     expect(t, 2);
     expect(t, 3);
     expect_nothing(t);
