@@ -50,9 +50,15 @@ class Symbols:
             while i + 1 < len(lines) and not lines[i].startswith("0x"):
                 function, place = lines[i], lines[i + 1].split(" (discr")[0]
                 path, _, line = place.rpartition(":")
-                frames.append((function, os.path.normpath(path).replace(self.source, ""), line))
+                frames.append((function, self._within(path), line))
                 i += 2
             self.known[offset] = frames
+
+    def _within(self, path):
+        """Relative to the source, wherever that lay for the compiler whose work a cache kept."""
+        path = os.path.normpath(path).replace(self.source, "")
+        at = path.rfind("/daemon/")
+        return path[at + 1:] if at >= 0 else path
 
     def frames(self, offset):
         """(function, file, line), innermost first: more than one where calls were inlined."""
