@@ -11,8 +11,8 @@ from hubkit import wait_until
 
 ULID = "01KEQ6963XS96YDP3NF9NKB7QJ"
 ERROR = "nairid encountered error: "
-SOON_S = 2  # an event must show within this on a busy machine; a stall takes the whole wait
-FAST_S = 0.3  # and as a rule within this
+SOON_S = 8  # an event must show within this on a busy machine; a stall takes the whole wait
+FAST_S = 1  # and as a rule within this
 
 
 def post(hub, kind, message_id, text=None, job=None, id=None, fence=None, instance=None, **payload):

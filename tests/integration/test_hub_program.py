@@ -160,7 +160,7 @@ def test_a_signal_answers_pending_polls_and_exits_0(tmp_path, signo):
         time.sleep(0.2)  # nap: so that the poll is held when the signal comes
         began = time.monotonic()
         assert hub.end(signo) == 0
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 10
         client.settimeout(5)
         answer = b""
         while part := client.recv(4096):

@@ -46,7 +46,7 @@ def test_an_interrupted_quickstart_leaves_nothing(environment, tmp_path, signo):
     began = time.monotonic()
     quickstart.send_signal(signo)
     assert quickstart.wait(30) == 128 + signo, path.read_text()
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < 25
     assert_nothing_left()
     assert os.listdir(environment["TMPDIR"]) == []
 

@@ -291,7 +291,7 @@ def test_a_second_signal_ends_all_at_once(up, signals):
     if len(signals) > 1:
         wait_until(lambda: "ending after the running tasks" in up.log, what="its word")
     up.end(signals[-1])
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 30
 
 
 def test_drain_of_the_daemon_ends_it_all(up):
