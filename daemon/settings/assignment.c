@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "settings/allow.h"
+#include "settings/brokerfile.h"
 #include "settings/document.h"
 #include "settings/field.h"
 #include "settings/member.h"
@@ -146,6 +147,8 @@ static int check_text(const struct source *src, const struct document_node *node
     case TABLE_HOSTS:
     case TABLE_ENV:
     case TABLE_FILES:
+    case TABLE_SWITCH:
+    case TABLE_BROKERS:
         break;
     }
     return 0;
@@ -258,9 +261,33 @@ static int set_pairs(struct settings *s, const struct source *src, const struct 
     return 0;
 }
 
+static int set_brokers(struct settings *s, const struct source *src,
+                       const struct document_node *node)
+{
+    CLEANUP(broker_done_all) struct broker_list fresh = { 0 };
+
+    for (const struct document_node *n = node->first; n; n = n->next) {
+        const struct document_node *at = n;
+        struct broker broker = { 0 };
+        struct err err;
+
+        if (brokerfile_read(n, &broker, &at, &err) < 0)
+            return fail(src, at, "%s", err.text);
+        if (broker_find(&fresh, broker.name) || fresh.len == BROKER_MAX) {
+            broker_done(&broker);
+            return fail(src, n, "each name may be there once, and at most %d of them", BROKER_MAX);
+        }
+        broker_add(&fresh, &broker);
+    }
+    field_done(s, src->row);
+    *member_brokers(s, src->row) = fresh;
+    fresh = (struct broker_list){ 0 };
+    return 0;
+}
+
 static enum document_type wanted(enum table_type type)
 {
-    if (type == TABLE_WORDS || type == TABLE_PATHS || type == TABLE_HOSTS)
+    if (type == TABLE_WORDS || type == TABLE_PATHS || type == TABLE_HOSTS || type == TABLE_BROKERS)
         return DOCUMENT_LIST;
     return type == TABLE_ENV || type == TABLE_FILES ? DOCUMENT_MAP : DOCUMENT_TEXT;
 }
@@ -322,6 +349,13 @@ int assignment_node(struct settings *s, const struct table_row *row, const char 
     case TABLE_ENV:
     case TABLE_FILES:
         return set_pairs(s, &src, node);
+    case TABLE_SWITCH:
+        r = read_choice(&src, node, &i);
+        if (r == 0)
+            *member_switch(s, row) = i == 0;
+        return r;
+    case TABLE_BROKERS:
+        return set_brokers(s, &src, node);
     }
     return -EINVAL;
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "settings/brokerfile.h"
 #include "settings/member.h"
 #include "settings/number.h"
 #include "settings/pairs.h"
@@ -57,6 +58,16 @@ static void print_pairs(struct buf *b, const struct settings_pairs *pairs, bool 
     buf_append_char(b, '}');
 }
 
+static void print_brokers(struct buf *b, const struct broker_list *list)
+{
+    buf_append_char(b, '[');
+    for (size_t i = 0; i < list->len; i++) {
+        buf_append_str(b, i > 0 ? ", " : "");
+        brokerfile_print(&list->items[i], b);
+    }
+    buf_append_char(b, ']');
+}
+
 void field_print(const struct settings *s, const struct table_row *row, struct buf *b)
 {
     char buffer[VALUES_TEXT_MAX];
@@ -95,6 +106,12 @@ void field_print(const struct settings *s, const struct table_row *row, struct b
     case TABLE_ENV:
     case TABLE_FILES:
         print_pairs(b, member_pairs(s, row), row->type == TABLE_FILES);
+        return;
+    case TABLE_SWITCH:
+        buf_append_str(b, *member_switch(s, row) ? "on" : "off");
+        return;
+    case TABLE_BROKERS:
+        print_brokers(b, member_brokers(s, row));
         return;
     }
 }
@@ -135,6 +152,10 @@ bool field_equals(const struct settings *a, const struct settings *b, const stru
     case TABLE_ENV:
     case TABLE_FILES:
         return pairs_equal(member_pairs(a, row), member_pairs(b, row));
+    case TABLE_SWITCH:
+        return *member_switch(a, row) == *member_switch(b, row);
+    case TABLE_BROKERS:
+        return brokerfile_equal(member_brokers(a, row), member_brokers(b, row));
     }
     return false;
 }
@@ -160,12 +181,16 @@ void field_done(struct settings *s, const struct table_row *row)
     case TABLE_FILES:
         pairs_done(member_pairs(s, row));
         return;
+    case TABLE_BROKERS:
+        broker_done_all(member_brokers(s, row));
+        return;
     case TABLE_PERMISSIONS:
     case TABLE_NUMBER:
     case TABLE_PERCENT:
     case TABLE_MS:
     case TABLE_S:
     case TABLE_SIZE:
+    case TABLE_SWITCH:
         return;
     }
 }

@@ -32,3 +32,13 @@ struct settings_pairs *member_pairs(const struct settings *s, const struct table
 {
     return (struct settings_pairs *)((uintptr_t)s + row->offset);
 }
+
+bool *member_switch(const struct settings *s, const struct table_row *row)
+{
+    return (bool *)((uintptr_t)s + row->offset);
+}
+
+struct broker_list *member_brokers(const struct settings *s, const struct table_row *row)
+{
+    return (struct broker_list *)((uintptr_t)s + row->offset);
+}

@@ -12,4 +12,6 @@ uint64_t *member_size(const struct settings *s, const struct table_row *row);
 enum settings_permissions *member_permissions(const struct settings *s,
                                               const struct table_row *row);
 struct strv *member_list(const struct settings *s, const struct table_row *row);
+bool *member_switch(const struct settings *s, const struct table_row *row);
+struct broker_list *member_brokers(const struct settings *s, const struct table_row *row);
 struct settings_pairs *member_pairs(const struct settings *s, const struct table_row *row);

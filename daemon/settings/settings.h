@@ -4,6 +4,7 @@
  * file's test and the manual page's test all read that table. A plain value; settings_done() frees
  * what it holds. Parsing fills a fresh one; a reload swaps it whole or not at all. */
 #pragma once
+#include "settings/broker.h"
 #include "util/strv.h"
 #include <stdbool.h>
 #include <stddef.h>
@@ -49,6 +50,8 @@ struct settings {
     enum settings_permissions runner_permissions;
     struct settings_pairs runner_env;
     struct settings_pairs runner_secrets; /* value: a file's path */
+    bool runner_broker;
+    struct broker_list broker;
     char *sandbox_profile;
     struct strv sandbox_read;
     struct strv sandbox_write;

@@ -91,6 +91,12 @@ static const struct table_row rows[] = {
     { .key = "runner.secrets", .type = TABLE_FILES, .offset = AT(runner_secrets),
       .standard = "{}",
       .help = "environment of the task whose values are read from files and masked in replies" },
+    { .key = "runner.broker", .type = TABLE_SWITCH, .offset = AT(runner_broker),
+      .standard = "on", .choices = "on off", RELOAD,
+      .help = "whether API keys that can be kept out of tasks are" },
+    { .key = "broker", .type = TABLE_BROKERS, .offset = AT(broker),
+      .standard = "[]",
+      .help = "APIs that tasks use without having the key: [{name, key: {file: PATH}, ...}]" },
     { .key = "sandbox.profile", .type = TABLE_CHOICE, .offset = AT(sandbox_profile),
       .standard = "agent", .choices = "strict agent host", RELOAD,
       .help = "how much of the machine a task sees" },
@@ -165,7 +171,7 @@ static_assert(7ull * DAY <= UINT32_MAX, "durations are 32 bits of milliseconds")
 
 /* Sections of the design that come with a later version: named so that nobody looks for a typing
  * error. */
-static const char *const planned[] = { "broker", "forge", "nexora", "nomic" };
+static const char *const planned[] = { "forge", "nexora", "nomic" };
 
 const struct table_row *table_row(size_t index)
 {

@@ -24,6 +24,8 @@ enum table_type {
     TABLE_HOSTS,       /* struct strv: entries of settings/allow.h */
     TABLE_ENV,         /* struct settings_pairs: {NAME: value} */
     TABLE_FILES,       /* struct settings_pairs: {NAME: {file: PATH}} */
+    TABLE_SWITCH,      /* bool: on, off */
+    TABLE_BROKERS,     /* struct broker_list: maps, settings/brokerfile.h */
 };
 
 struct table_row {
@@ -50,7 +52,7 @@ bool table_is_section(const char *section);
 /* What a person means who wrote key (full path as far as known): the full name of the nearest key
  * or section, or NULL. */
 const char *table_nearest(const char *key);
-/* Whether key names something that a later version has and this one hasn't ("broker", "nomic.x").
+/* Whether key names something that a later version has and this one hasn't ("forge", "nomic.x").
  */
 bool table_is_planned(const char *key);
 /* "NAIRID_SANDBOX_LIMITS_PIDS". Returns buffer. */

@@ -334,7 +334,6 @@ static void what_a_later_version_has_is_refused_by_name(void **state)
     static const struct {
         const char *yaml, *want;
     } cases[] = {
-        { "broker: [{name: x}]\n", "1:1: broker is not available in this version; remove it" },
         { "nomic: {x: 1}\n", "1:1: nomic is not available in this version; remove it" },
         { "nexora:\n", "1:1: nexora is not available in this version; remove it" },
         { "forge: {token_file: x}\n", "1:1: forge is not available in this version; remove it" },
