@@ -167,7 +167,7 @@ static int start_attempt(struct attempts *a, const struct task *t, struct err *e
     io->runner = runner;
     io->capture = capture_new(runner, &d->settings);
     HASH_ADD(hh, a->by_seq, seq, sizeof io->seq, io);
-    spawner_start(d->spawner, t->seq, plan, start.input, start.input_len);
+    spawner_start(d->spawner, t->seq, plan, -1, start.input, start.input_len);
     return 0;
 }
 

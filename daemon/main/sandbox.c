@@ -234,7 +234,7 @@ static int run_in(struct session *session, const struct plan *plan)
     }
     for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
         watchers[i] = loop_signal_new(session->loop, signals[i], on_signal, session);
-    spawner_start_with(session->spawner, TASK, plan, stdio);
+    spawner_start_with(session->spawner, TASK, plan, -1, stdio);
     loop_run(session->loop);
     for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
         loop_signal_free(watchers[i]);

@@ -129,7 +129,7 @@ static int start(struct session *session, const struct plan *plan, struct err *e
         return r;
     session->timeout = loop_timer_new(session->loop, on_timeout, session);
     loop_timer_arm(session->timeout, TIMEOUT_MS);
-    spawner_start(session->spawner, TASK, plan, "", 0);
+    spawner_start(session->spawner, TASK, plan, -1, "", 0);
     loop_run(session->loop);
     return 0;
 }

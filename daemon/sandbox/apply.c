@@ -199,7 +199,7 @@ _Noreturn static void be_task(const struct birth *b)
     r = plan->network != PLAN_NETWORK_HOST ? raise_loopback() : 0;
     if (r < 0)
         init_fail(b->control, APPLY_LOOPBACK, 0, r);
-    r = plan->network == PLAN_NETWORK_ALLOWLIST ? offer_listener(b->control) : 0;
+    r = plan_has_egress(plan) ? offer_listener(b->control) : 0;
     if (r < 0)
         init_fail(b->control, APPLY_LISTENER, 0, r);
     if (sethostname(PLAN_HOSTNAME, strlen(PLAN_HOSTNAME)) < 0)

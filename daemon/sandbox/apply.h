@@ -4,7 +4,7 @@
  * caller over a SOCK_SEQPACKET pair, its control socket:
  *   it sends APPLY_READY, then waits: the caller writes its id maps (apply_map_ids()) and says
  *     APPLY_GO. Until then it is dumpable, because a process that isn't can't have maps written.
- *   in network mode allowlist it sends APPLY_LISTENING with a descriptor, a listener on its own
+ *   where plan_has_egress() it sends APPLY_LISTENING with a descriptor, a listener on its own
  *     loopback (sandbox/gateway.h), then waits for another APPLY_GO.
  *   it sends APPLY_STARTED when the program runs, APPLY_FAILED if anything on the way failed,
  *     and APPLY_ENDED when the program ended; then it exits, and the kernel kills all below it.

@@ -1,8 +1,13 @@
 #include "sandbox/gateway.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "util/cleanup.h"
+#include "util/fd.h"
+#include "util/mem.h"
+#include "util/secret.h"
 #include "util/str.h"
 
 static bool is_plain(const char *text, size_t size)
@@ -42,6 +47,29 @@ bool gateway_word_is_sound(const struct gateway_word *w)
     }
 }
 
+int gateway_pack_keys(const struct secret *const *keys, size_t count)
+{
+    AUTO_FREE char *bytes = NULL;
+    size_t size = 0, at = 0;
+    int fd;
+
+    for (size_t i = 0; i < count; i++)
+        size += sizeof(uint32_t) + secret_len(keys[i]);
+    if (size > GATEWAY_KEYS_MAX)
+        return -EMSGSIZE;
+    bytes = mem_alloc(size);
+    for (size_t i = 0; i < count; i++) {
+        uint32_t len = (uint32_t)secret_len(keys[i]);
+
+        memcpy(bytes + at, &len, sizeof len);
+        memcpy(bytes + at + sizeof len, secret_text(keys[i]), len);
+        at += sizeof len + len;
+    }
+    fd = fd_memfile("keys", bytes, size);
+    secret_wipe(bytes, size);
+    return fd;
+}
+
 void gateway_describe(const struct gateway_word *w, char *text, size_t size)
 {
     const char *place = w->place;
@@ -75,6 +103,15 @@ void gateway_describe(const struct gateway_word *w, char *text, size_t size)
                        "the task spoke neither TLS nor HTTP in its connection to %s, which the "
                        "policy doesn't allow (the word raw in sandbox.network.allow would)",
                        place);
+        return;
+    case GATEWAY_NOT_LISTED:
+        (void)snprintf(text, size,
+                       "the task asked the broker of %s for %s, which its methods and paths don't "
+                       "list (broker)",
+                       place, w->detail);
+        return;
+    case GATEWAY_NO_ANSWER:
+        (void)snprintf(text, size, "the broker got no answer from %s: %s", place, w->detail);
         return;
     case GATEWAY_REFUSAL_COUNT:
         break;

@@ -1,6 +1,6 @@
-/* gateway.h - a task's way out in network mode allowlist, as its three sides know it: the task gets
+/* gateway.h - a task's way out by proxy and brokers, as its three sides know it: the task gets
  * a listener on its own loopback (apply.h), the spawner clones a process to serve it, and that
- * process (egress/) says over a SOCK_SEQPACKET socket how it goes. Pure. */
+ * process (egress/) says over a SOCK_SEQPACKET socket how it goes. */
 #pragma once
 #include "util/err.h"
 #include "util/hostname.h"
@@ -9,7 +9,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+struct broker_list;
 struct filter;
+struct secret;
 struct strv;
 
 /* Where the listener is. Below 1024, so that nothing in the task can take the port, and none that
@@ -22,13 +24,20 @@ enum { GATEWAY_REFUSALS_MAX = 32 };
 
 /* What the process is given. */
 struct gateway {
-    const struct strv *hosts;    /* settings/allow.h */
+    const struct strv *hosts; /* settings/allow.h */
+    const struct broker_list *brokers;
+    const char *ca_file;         /* for those that have none of their own; "": the system's only */
     const char *proxy;           /* http://[USER:PASSWORD@]HOST[:PORT] on the way; "": none */
     const struct filter *filter; /* FILTER_EGRESS */
     uid_t uid;                   /* to become; 0: it stays who it is */
     int listener;                /* bound in the task's network namespace */
+    int keys;                    /* a memory file, as gateway_pack_keys() has them; -1: none */
     int words;                   /* for struct gateway_word; its end ends the process */
 };
+enum { GATEWAY_KEYS_MAX = 256 * 1024 };
+/* The keys of a task's brokers, in their order, in a sealed memory file: each its length as a
+ * uint32_t and its bytes. Its descriptor, or a negative errno. */
+int gateway_pack_keys(const struct secret *const *keys, size_t count);
 /* Runs it; in egress/, which the spawner doesn't know. */
 typedef void (*gateway_fn)(const struct gateway *g);
 
@@ -38,6 +47,8 @@ enum gateway_refusal {
     GATEWAY_OTHER_NAME,  /* in its tunnel another name was asked for: detail */
     GATEWAY_NO_NAME,     /* in its tunnel no name was asked for */
     GATEWAY_NOT_TLS,     /* in its tunnel something else than TLS was spoken */
+    GATEWAY_NOT_LISTED,  /* the broker of that place isn't for this: detail, METHOD PATH */
+    GATEWAY_NO_ANSWER,   /* the broker got none from that place: detail */
     GATEWAY_REFUSAL_COUNT
 };
 

@@ -48,6 +48,8 @@ void plan_free(struct plan *p)
         free(p->hosts[i].origin);
     }
     free(p->hosts);
+    broker_done_all(&p->brokers);
+    free(p->ca_file);
     if (p->proxy)
         secret_wipe(p->proxy, strlen(p->proxy)); /* a password may be in it */
     free(p->proxy);

@@ -4,6 +4,7 @@
  * Paths in a plan are absolute and plain (no "." or ".." or doubled slash). Host paths are the
  * text of a step, paths inside the sandbox its target. */
 #pragma once
+#include "settings/broker.h"
 #include "util/cleanup.h"
 #include "util/strv.h"
 #include <stdbool.h>
@@ -34,7 +35,7 @@ enum {
 };
 
 enum plan_network {
-    PLAN_NETWORK_NONE,      /* a loopback of its own */
+    PLAN_NETWORK_NONE,      /* a loopback of its own; of brokers on it, their upstreams */
     PLAN_NETWORK_HOST,      /* all of the machine's */
     PLAN_NETWORK_ALLOWLIST, /* a loopback of its own, and a proxy on it (sandbox/gateway.h) */
     PLAN_NETWORK_COUNT
@@ -50,7 +51,9 @@ struct plan_policy {
     const char *runner;               /* the latter's name */
     const char *proxy; /* http://[USER:PASSWORD@]HOST[:PORT] on the way out, or NULL */
     uid_t egress_uid;  /* as root: who the proxy runs as, its gid, too; never 0 */
-    const struct strv *read, *write; /* extra host paths, besides the profile's; NULL for none */
+    const struct broker_list *brokers; /* NULL for none; not with HOST, whose loopback is shared */
+    const char *ca_file;               /* trusted by brokers without their own; NULL: none */
+    const struct strv *read, *write;   /* extra host paths, besides the profile's; NULL for none */
     const char
         *workspace; /* host directory shown at /workspace, writable unless workspace_read_only */
     bool workspace_read_only;
@@ -116,7 +119,7 @@ struct plan_rule {
     char *path; /* one that isn't there is left out */
 };
 
-/* A place that may be reached. */
+/* A place that may be reached by the proxy. */
 struct plan_host {
     char *text;   /* in the form of allow_print() */
     char *origin; /* who allows it */
@@ -134,11 +137,13 @@ struct plan {
     size_t step_count;
     struct plan_rule *rules;
     size_t rule_count;
-    struct plan_host *hosts; /* ALLOWLIST only, as the next two */
+    struct plan_host *hosts; /* ALLOWLIST only */
     size_t host_count;
-    char *proxy;          /* "" for none */
-    uid_t egress_uid;     /* 0: as the spawner */
-    struct strv programs; /* paths to try in order; the first that execve(2) takes wins */
+    struct broker_list brokers; /* never with HOST; their keys go another way */
+    char *ca_file;              /* "" for none */
+    char *proxy;                /* where plan_has_egress(), as the next; "" for none */
+    uid_t egress_uid;           /* 0: as the spawner */
+    struct strv programs;       /* paths to try in order; the first that execve(2) takes wins */
     struct strv argv;
     struct strv env;
 };
@@ -153,6 +158,8 @@ void plan_encode(const struct plan *p, struct buf *b);
 int plan_decode(const void *bytes, size_t len, struct plan **ret_plan, struct err *err);
 /* The plan in plain words, a line a step. */
 void plan_explain(const struct plan *p, struct buf *b);
+/* Whether a process serves its way out (sandbox/gateway.h). */
+bool plan_has_egress(const struct plan *p);
 /* For a plain path of the sandbox, links not followed. */
 enum plan_place plan_place_of(const struct plan *p, const char *path);
 /* Absolute, shorter than PLAN_PATH_MAX, not "/", no empty part, no "." and no "..". */

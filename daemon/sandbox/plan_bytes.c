@@ -11,7 +11,7 @@
 #include "util/mem.h"
 #include "util/strv.h"
 
-static const uint32_t magic = 0x4e504c32; /* "NPL2" */
+static const uint32_t magic = 0x4e504c33; /* "NPL3" */
 
 static void put_u32(struct buf *b, uint32_t n)
 {
@@ -36,6 +36,22 @@ static void put_strv(struct buf *b, const struct strv *v)
     put_u32(b, (uint32_t)v->len);
     for (size_t i = 0; i < v->len; i++)
         put_str(b, v->items[i]);
+}
+
+static void put_broker(struct buf *b, const struct broker *broker)
+{
+    put_str(b, broker->name);
+    put_str(b, broker->upstream);
+    put_str(b, broker->header);
+    put_str(b, broker->scheme);
+    put_str(b, broker->ca_file ? broker->ca_file : "");
+    put_u32(b, broker->grants);
+    put_strv(b, &broker->methods);
+    put_strv(b, &broker->paths);
+    put_u32(b, broker->requests);
+    put_u32(b, broker->timeout_ms);
+    put_u64(b, broker->request_limit_bytes);
+    put_u64(b, broker->response_limit_bytes);
 }
 
 void plan_encode(const struct plan *p, struct buf *b)
@@ -70,6 +86,10 @@ void plan_encode(const struct plan *p, struct buf *b)
         put_str(b, p->hosts[i].text);
         put_str(b, p->hosts[i].origin);
     }
+    put_u32(b, (uint32_t)p->brokers.len);
+    for (size_t i = 0; i < p->brokers.len; i++)
+        put_broker(b, &p->brokers.items[i]);
+    put_str(b, p->ca_file);
     put_str(b, p->proxy);
     put_u32(b, p->egress_uid);
     put_strv(b, &p->programs);
@@ -189,6 +209,33 @@ static void get_rules(struct reader *r, struct plan *p)
     }
 }
 
+static void get_broker(struct reader *r, struct plan *p)
+{
+    CLEANUP(broker_done) struct broker b = { 0 };
+
+    b.name = get_str(r, BROKER_NAME_MAX);
+    b.upstream = get_str(r, BROKER_TEXT_MAX);
+    b.header = get_str(r, BROKER_NAME_MAX);
+    b.scheme = get_str(r, BROKER_NAME_MAX);
+    b.ca_file = get_str(r, PLAN_PATH_MAX);
+    b.grants = get_u32(r, ALLOW_PRIVATE | ALLOW_LOOPBACK);
+    get_strv(r, &b.methods);
+    get_strv(r, &b.paths);
+    b.requests = get_u32(r, UINT32_MAX);
+    b.timeout_ms = get_u32(r, UINT32_MAX);
+    b.request_limit_bytes = get_u64(r);
+    b.response_limit_bytes = get_u64(r);
+    if (!*b.ca_file) {
+        free(b.ca_file);
+        b.ca_file = NULL;
+    }
+    if (r->bad || broker_check(&b, NULL) < 0 || broker_find(&p->brokers, b.name) ||
+        p->network == PLAN_NETWORK_HOST)
+        r->bad = true;
+    else
+        broker_add(&p->brokers, &b);
+}
+
 /* Only with a network that needs them, and as a root's plan a user to serve them. */
 static void get_hosts(struct reader *r, struct plan *p)
 {
@@ -205,6 +252,13 @@ static void get_hosts(struct reader *r, struct plan *p)
         if (!wanted || allow_parse(host->text, &allow, NULL) < 0)
             r->bad = true;
     }
+    count = get_u32(r, BROKER_MAX);
+    for (uint32_t i = 0; i < count && !r->bad; i++)
+        get_broker(r, p);
+    wanted = plan_has_egress(p);
+    p->ca_file = get_str(r, PLAN_PATH_MAX);
+    if (*p->ca_file && p->brokers.len == 0)
+        r->bad = true;
     p->proxy = get_str(r, PLAN_PATH_MAX);
     p->egress_uid = get_u32(r, UINT32_MAX);
     if ((!wanted && (*p->proxy || p->egress_uid != 0)) ||

@@ -44,6 +44,28 @@ static int add_hosts(struct plan *p, const struct strv *hosts, const char *origi
     return 0;
 }
 
+static int add_brokers(struct plan *p, const struct plan_policy *policy, struct err *err)
+{
+    if (!policy->brokers || policy->brokers->len == 0)
+        return 0;
+    if (p->network == PLAN_NETWORK_HOST)
+        return err_set(err, -EINVAL,
+                       "the key of the broker %s can't be kept out of tasks in "
+                       "sandbox.network.mode host, where everybody on this machine could use the "
+                       "broker: set the mode to allowlist or none, or remove the broker "
+                       "(runner.broker: off hands the runner's own keys to every task)",
+                       policy->brokers->items[0].name);
+    broker_copy_all(&p->brokers, policy->brokers);
+    free(p->ca_file);
+    p->ca_file = mem_strdup(policy->ca_file ? policy->ca_file : "");
+    return 0;
+}
+
+bool plan_has_egress(const struct plan *p)
+{
+    return p->network == PLAN_NETWORK_ALLOWLIST || p->brokers.len > 0;
+}
+
 int plan_network_add(struct plan *p, const struct plan_policy *policy, struct err *err)
 {
     AUTO_FREE char *runner = NULL;
@@ -51,8 +73,10 @@ int plan_network_add(struct plan *p, const struct plan_policy *policy, struct er
 
     p->network = policy->network;
     p->proxy = mem_strdup("");
-    if (p->network != PLAN_NETWORK_ALLOWLIST)
-        return 0;
+    p->ca_file = mem_strdup("");
+    r = add_brokers(p, policy, err);
+    if (r < 0 || !plan_has_egress(p))
+        return r;
     if (p->as_root && (policy->egress_uid == 0 || policy->egress_uid == (uid_t)-1 ||
                        policy->egress_uid == policy->task_uid))
         return err_set(err, -EINVAL, "as root a task's proxy needs a user id of its own");
@@ -61,6 +85,8 @@ int plan_network_add(struct plan *p, const struct plan_policy *policy, struct er
         free(p->proxy);
         p->proxy = mem_strdup(policy->proxy);
     }
+    if (p->network != PLAN_NETWORK_ALLOWLIST)
+        return 0;
     runner = mem_printf("the runner %s", policy->runner ? policy->runner : "");
     r = add_hosts(p, policy->allow,
                   policy->allow_origin ? policy->allow_origin : "sandbox.network.allow", err);

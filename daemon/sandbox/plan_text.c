@@ -82,11 +82,29 @@ static void explain_limit(struct buf *b, const char *name, uint64_t n, const cha
         buf_printf(b, "limit      %s: none\n", name);
 }
 
+static void explain_brokers(const struct plan *p, struct buf *b)
+{
+    for (size_t i = 0; i < p->brokers.len; i++) {
+        const struct broker *broker = &p->brokers.items[i];
+
+        buf_printf(b,
+                   "broker     " GATEWAY_URL "/%s, which asks %s with the key%s%s: ", broker->name,
+                   broker->upstream, broker->key_file ? " of " : "",
+                   broker->key_file ? broker->key_file : "");
+        for (size_t k = 0; k < broker->methods.len; k++)
+            buf_printf(b, "%s%s", k > 0 ? ", " : "", broker->methods.items[k]);
+        for (size_t k = 0; k < broker->paths.len; k++)
+            buf_printf(b, "%s%s", k > 0 ? ", " : " of ", broker->paths.items[k]);
+        buf_append_char(b, '\n');
+    }
+}
+
 static void explain_network(const struct plan *p, struct buf *b)
 {
     switch (p->network) {
     case PLAN_NETWORK_NONE:
         buf_append_str(b, "network    none: a loopback of its own\n");
+        explain_brokers(p, b);
         return;
     case PLAN_NETWORK_HOST:
         buf_append_str(b, "network    the host's, without any restriction\n");
@@ -102,6 +120,7 @@ static void explain_network(const struct plan *p, struct buf *b)
         buf_printf(b, "reachable  %s, from %s\n", p->hosts[i].text, p->hosts[i].origin);
     if (p->host_count == 0)
         buf_append_str(b, "reachable  nothing: no host is allowed\n");
+    explain_brokers(p, b);
     if (*p->proxy)
         buf_append_str(b,
                        "through    another proxy, which resolves the names: where they lead can't "

@@ -31,30 +31,37 @@ struct escort {
 
 /* ---- the new process ---- */
 
-enum { LISTENER_AT = 3, WORDS_AT = 4 };
+enum { LISTENER_AT = 3, WORDS_AT = 4, KEYS_AT = 5 };
 
-/* Its two descriptors at their places, nothing else but /dev/null. */
-static int arrange(int listener, int words)
+/* Its descriptors at their places, nothing else but /dev/null. keys: -1 for none. */
+static int arrange(int listener, int words, int keys)
 {
-    int high_listener = fcntl(listener, F_DUPFD_CLOEXEC, WORDS_AT + 1);
-    int high_words = fcntl(words, F_DUPFD_CLOEXEC, WORDS_AT + 1);
+    int high_listener = fcntl(listener, F_DUPFD_CLOEXEC, KEYS_AT + 1);
+    int high_words = fcntl(words, F_DUPFD_CLOEXEC, KEYS_AT + 1);
+    int high_keys = keys < 0 ? -1 : fcntl(keys, F_DUPFD_CLOEXEC, KEYS_AT + 1);
 
-    if (high_listener < 0 || high_words < 0 || dup3(high_listener, LISTENER_AT, O_CLOEXEC) < 0 ||
-        dup3(high_words, WORDS_AT, O_CLOEXEC) < 0)
+    if (high_listener < 0 || high_words < 0 || (keys >= 0 && high_keys < 0) ||
+        dup3(high_listener, LISTENER_AT, O_CLOEXEC) < 0 ||
+        dup3(high_words, WORDS_AT, O_CLOEXEC) < 0 ||
+        (keys >= 0 && dup3(high_keys, KEYS_AT, O_CLOEXEC) < 0))
         return -errno;
 #ifndef NAIRID_SANITIZED /* a sanitizer reports there; the spawner's own 0 and 1 are /dev/null */
     if (dup2(STDIN_FILENO, STDERR_FILENO) < 0)
         return -errno;
 #endif
-    return close_range(WORDS_AT + 1, ~0u, 0) < 0 ? -errno : 0;
+    return close_range(keys < 0 ? KEYS_AT : KEYS_AT + 1, ~0u, 0) < 0 ? -errno : 0;
 }
 
 _Noreturn static void be_escort(const struct escort *e, const struct plan *plan,
                                 const struct filter *filter, gateway_fn run, int listener,
-                                int words)
+                                int words, int keys)
 {
     struct strv hosts = { 0 };
+    struct broker_list brokers = { 0 };
     struct gateway g = { .hosts = &hosts,
+                         .brokers = &brokers,
+                         .ca_file = mem_strdup(plan->ca_file),
+                         .keys = keys < 0 ? -1 : KEYS_AT,
                          .proxy = mem_strdup(plan->proxy),
                          .filter = filter,
                          .uid = plan->egress_uid,
@@ -63,10 +70,11 @@ _Noreturn static void be_escort(const struct escort *e, const struct plan *plan,
 
     for (size_t i = 0; i < plan->host_count; i++)
         strv_add(&hosts, plan->hosts[i].text);
+    broker_copy_all(&brokers, &plan->brokers);
     e->ops->forget(e->ctx); /* plan is gone, too */
     title_set("nairid: egress");
     (void)prctl(PR_SET_NAME, "nairid-egress");
-    if (arrange(listener, words) == 0)
+    if (arrange(listener, words, keys) == 0)
         run(&g);
     _exit(0);
 }
@@ -74,9 +82,10 @@ _Noreturn static void be_escort(const struct escort *e, const struct plan *plan,
 /* ---- the spawner's side ---- */
 
 int escort_new(const struct plan *plan, const struct filter *filter, gateway_fn run, int listener,
-               const struct escort_ops *ops, void *ctx, struct escort **ret_escort, struct err *err)
+               int keys, const struct escort_ops *ops, void *ctx, struct escort **ret_escort,
+               struct err *err)
 {
-    AUTO_CLOSE int owned = listener, ours = -1, theirs = -1;
+    AUTO_CLOSE int owned = listener, owned_keys = keys, ours = -1, theirs = -1;
     AUTO_FREE struct escort *e = mem_new(struct escort);
     int pair[2];
 
@@ -92,7 +101,7 @@ int escort_new(const struct plan *plan, const struct filter *filter, gateway_fn 
     if (e->pid < 0)
         return err_set(err, -errno, "clone the task's egress process: %s", strerror(errno));
     if (e->pid == 0)
-        be_escort(e, plan, filter, run, owned, theirs);
+        be_escort(e, plan, filter, run, owned, theirs, owned_keys);
     e->pidfd = (int)syscall(SYS_pidfd_open, e->pid, 0);
     if (e->pidfd < 0) {
         int error = -errno;

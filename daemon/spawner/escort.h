@@ -1,5 +1,5 @@
-/* escort.h - the egress process of a task in network mode allowlist, in the care of the task's
- * ward: its start, what it says, its end. It never waits, as the ward. */
+/* escort.h - the egress process of a task that has one (plan_has_egress()), in the care of the
+ * task's ward: its start, what it says, its end. It never waits, as the ward. */
 #pragma once
 #include "sandbox/gateway.h"
 #include <stdbool.h>
@@ -18,10 +18,10 @@ struct escort_ops {
     void (*forget)(void *ctx);
 };
 
-/* Clones it. listener: taken over, also on failure. plan: the task's; the new process keeps only
- * what it has to know, and frees it. */
+/* Clones it. listener and keys (-1: none): taken over, also on failure. plan: the task's; the new
+ * process keeps only what it has to know, and frees it. */
 int escort_new(const struct plan *plan, const struct filter *filter, gateway_fn run, int listener,
-               const struct escort_ops *ops, void *ctx, struct escort **ret_escort,
+               int keys, const struct escort_ops *ops, void *ctx, struct escort **ret_escort,
                struct err *err);
 /* SIGKILL; it is to be reaped still. What it has said by now is read. */
 void escort_kill(struct escort *e);

@@ -14,8 +14,9 @@ enum ipc_type {
     IPC_EXITED,    /* spawner: news */
 };
 
-/* Descriptors of a START: the encoded plan in a memory file, then the task's 0 to 2. */
-enum { IPC_FDS = 4 };
+/* Descriptors of a START: the encoded plan in a memory file, the task's 0 to 2, and where the plan
+ * has brokers their keys (sandbox/gateway.h). */
+enum { IPC_KEYS = 4, IPC_FDS = 5 };
 
 struct ipc_order {
     uint32_t type;

@@ -83,10 +83,11 @@ static int read_plan(int fd, struct plan **ret_plan, struct err *err)
     return r;
 }
 
-static void start_ward(struct process *p, struct ward *w, const int *fds)
+static void start_ward(struct process *p, struct ward *w, int *fds)
 {
     struct err err;
 
+    w->keys = TAKE_FD(fds[IPC_KEYS]);
     if (fds[1] < 0 || fds[2] < 0 || fds[3] < 0)
         (void)err_set(&err, -EINVAL, "the order to start a task came without its descriptors");
     else if (p->count > WARDS_MAX)
@@ -109,7 +110,7 @@ static void refuse_cut_order(struct process *p, const struct ipc_order *order)
     w->exited_due = true;
 }
 
-static void obey(struct process *p, const struct ipc_order *order, const int *fds)
+static void obey(struct process *p, const struct ipc_order *order, int *fds)
 {
     struct ward *w = find_ward(p, order->task);
 

@@ -315,7 +315,7 @@ static void send_start(struct spawner *s, struct outlet *o, const struct plan *p
             outlet_fail(o, "make a memory file for the plan", fds[0]);
     }
     if (fds[0] >= 0) {
-        give_order(s, &order, fds, IPC_FDS);
+        give_order(s, &order, fds, fds[IPC_KEYS] >= 0 ? IPC_FDS : IPC_KEYS);
         return;
     }
     for (size_t i = 1; i < IPC_FDS; i++)
@@ -323,16 +323,16 @@ static void send_start(struct spawner *s, struct outlet *o, const struct plan *p
             (void)close(fds[i]); /* not sent */
 }
 
-void spawner_start(struct spawner *s, uint64_t task, const struct plan *plan, const void *input,
-                   size_t input_len)
+void spawner_start(struct spawner *s, uint64_t task, const struct plan *plan, int keys,
+                   const void *input, size_t input_len)
 {
     struct outlet *o = outlet_new(&s->outlets, task);
-    int fds[IPC_FDS] = { -1, -1, -1, -1 };
+    int fds[IPC_FDS] = { -1, -1, -1, -1, keys };
 
     fds[1] = fd_memfile("input", input, input_len);
     fds[2] = outlet_open(o, SPAWNER_STDOUT);
     fds[3] = outlet_open(o, SPAWNER_STDERR);
-    for (size_t i = 1; i < IPC_FDS; i++) {
+    for (size_t i = 1; i < IPC_KEYS; i++) {
         if (fds[i] >= 0)
             continue;
         outlet_fail(o, "make the pipes of a task", fds[i]);
@@ -344,18 +344,19 @@ void spawner_start(struct spawner *s, uint64_t task, const struct plan *plan, co
     send_start(s, o, plan, fds);
 }
 
-void spawner_start_with(struct spawner *s, uint64_t task, const struct plan *plan,
+void spawner_start_with(struct spawner *s, uint64_t task, const struct plan *plan, int keys,
                         const int stdio[3])
 {
     struct outlet *o = outlet_new(&s->outlets, task);
-    int fds[IPC_FDS] = { -1, -1, -1, -1 };
+    int fds[IPC_FDS] = { -1, -1, -1, -1, keys };
 
     for (size_t i = 0; i < 3; i++) {
         fds[i + 1] = fcntl(stdio[i], F_DUPFD_CLOEXEC, 3);
         if (fds[i + 1] < 0) {
             outlet_fail(o, "copy standard input and output", -errno);
-            for (size_t k = 1; k <= i; k++)
-                (void)close(fds[k]); /* not sent */
+            for (size_t k = 1; k < IPC_FDS; k++)
+                if (fds[k] >= 0)
+                    (void)close(fds[k]); /* not sent */
             return;
         }
     }

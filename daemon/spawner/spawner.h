@@ -49,21 +49,22 @@ struct spawner_ops {
 };
 
 /* Forks it. lock_fd: the state directory's lock, which the spawner keeps open until its last task
- * is reaped; -1 for none. egress: what the egress processes of tasks run; NULL: network mode
- * allowlist is refused. Call before any thread exists. */
+ * is reaped; -1 for none. egress: what the egress processes of tasks run; NULL: plans with
+ * plan_has_egress() are refused. Call before any thread exists. */
 int spawner_fork(int lock_fd, gateway_fn egress, struct spawner **ret_spawner, struct err *err);
 /* Joins it to the loop. */
 int spawner_attach(struct spawner *s, struct loop *loop, const struct spawner_ops *ops, void *ctx,
                    struct err *err);
 pid_t spawner_pid(const struct spawner *s);
-/* Starts a task: task is the caller's number for it, never reused while it lives. input: the bytes
+/* Starts a task: task is the caller's number for it, never reused while it lives. keys: of the
+ * plan's brokers, as gateway_pack_keys() has them, taken over; -1: it has none. input: the bytes
  * for standard input, copied into a sealed memory file. Failure comes by exited(); but
  * where the spawner has died only gone() comes: that the task did not run is not its own ending. */
-void spawner_start(struct spawner *s, uint64_t task, const struct plan *plan, const void *input,
-                   size_t input_len);
+void spawner_start(struct spawner *s, uint64_t task, const struct plan *plan, int keys,
+                   const void *input, size_t input_len);
 /* As spawner_start(), with descriptors of the caller's as the task's 0 to 2 (copied; there is then
  * no output()): for a person's own terminal and pipes. */
-void spawner_start_with(struct spawner *s, uint64_t task, const struct plan *plan,
+void spawner_start_with(struct spawner *s, uint64_t task, const struct plan *plan, int keys,
                         const int stdio[3]);
 /* Asks for the end: TERM to the runner, after grace_ms KILL of everything. Idempotent: a shorter
  * grace replaces a longer one. */

@@ -26,6 +26,7 @@ struct ward *ward_new(uint64_t task)
     struct ward *w = mem_new(struct ward);
 
     w->task = task;
+    w->keys = -1;
     w->at = (struct apply_task){ .pid = 0, .pidfd = -1, .control = -1 };
     w->started_ms = clock_mono_ms();
     return w;
@@ -43,6 +44,8 @@ void ward_free(struct ward *w)
     close_control(w);
     if (w->at.pidfd >= 0)
         (void)close(w->at.pidfd); /* it is reaped */
+    if (w->keys >= 0)
+        (void)close(w->keys); /* nobody wanted them */
     plan_free(w->plan);
     escort_free(w->escort);
     free(w->refusals);
@@ -161,8 +164,8 @@ static void start_escort(struct ward *w, int listener)
                                            .forget = forget };
     struct err err = { 0 };
 
-    if (escort_new(w->plan, apply_egress_filter(w->means->apply), w->means->egress, listener, &ops,
-                   w, &w->escort, &err) == 0)
+    if (escort_new(w->plan, apply_egress_filter(w->means->apply), w->means->egress, listener,
+                   TAKE_FD(w->keys), &ops, w, &w->escort, &err) == 0)
         return;
     ward_fail(w, err.text);
     ward_kill(w);
@@ -186,7 +189,7 @@ static void on_report(struct ward *w, const struct apply_report *report, int fd)
         }
         return;
     case APPLY_LISTENING:
-        if (w->plan->network == PLAN_NETWORK_ALLOWLIST && !w->escort && owned >= 0)
+        if (plan_has_egress(w->plan) && !w->escort && owned >= 0)
             start_escort(w, TAKE_FD(owned));
         return;
     case APPLY_STARTED:
@@ -262,8 +265,11 @@ int ward_place(struct ward *w, const struct ward_means *means, const int stdio[3
     struct apply_report report;
 
     w->means = means;
-    if (w->plan->network == PLAN_NETWORK_ALLOWLIST && !means->egress)
-        return err_set(err, -EOPNOTSUPP, "network mode allowlist can't be served here");
+    if ((w->plan->brokers.len > 0) != (w->keys >= 0))
+        return err_set(err, -EINVAL, "the order to start a task has brokers without keys");
+    if (plan_has_egress(w->plan) && !means->egress)
+        return err_set(err, -EOPNOTSUPP,
+                       "neither network mode allowlist nor a broker can be served here");
     if (means->cgroup) {
         fd = cgroup_make(means->cgroup, w->task, w->plan, err);
         if (fd < 0)

@@ -188,7 +188,7 @@ static void start(struct fixture *f, uint64_t task, const char *script, const ch
 {
     CLEANUP_PTR(plan_free) struct plan *plan = plan_for(f->dir, "sh", "-c", script);
 
-    spawner_start(f->spawner, task, plan, input, strlen(input));
+    spawner_start(f->spawner, task, plan, -1, input, strlen(input));
 }
 
 static void run(struct fixture *f, size_t exits)
@@ -298,8 +298,8 @@ static void a_missing_program_is_not_found_by_name(void **state)
     CLEANUP_PTR(plan_free) struct plan *plan = plan_for(f->dir, "no-such-program", NULL, NULL);
     CLEANUP_PTR(plan_free) struct plan *by_path = plan_for(f->dir, "/no/such", NULL, NULL);
 
-    spawner_start(f->spawner, 1, plan, "", 0);
-    spawner_start(f->spawner, 2, by_path, "", 0);
+    spawner_start(f->spawner, 1, plan, -1, "", 0);
+    spawner_start(f->spawner, 2, by_path, -1, "", 0);
     run(f, 2);
     for (int i = 1; i <= 2; i++) {
         assert_true(f->seen[i].exit.failed_to_start);
@@ -317,8 +317,8 @@ static void what_cannot_be_executed_is_not_found_too(void **state)
     CLEANUP_PTR(plan_free) struct plan *directory = plan_for(f->dir, "/usr", NULL, NULL);
     CLEANUP_PTR(plan_free) struct plan *plain = plan_for(f->dir, "/etc/passwd", NULL, NULL);
 
-    spawner_start(f->spawner, 1, directory, "", 0);
-    spawner_start(f->spawner, 2, plain, "", 0);
+    spawner_start(f->spawner, 1, directory, -1, "", 0);
+    spawner_start(f->spawner, 2, plain, -1, "", 0);
     run(f, 2);
     for (int i = 1; i <= 2; i++) {
         assert_true(f->seen[i].exit.not_found);
@@ -332,7 +332,7 @@ static void a_sandbox_that_cannot_be_built_says_which_step_failed(void **state)
     AUTO_FREE char *missing = mem_printf("%s/missing", f->dir);
     CLEANUP_PTR(plan_free) struct plan *plan = plan_for(missing, "true", NULL, NULL);
 
-    spawner_start(f->spawner, 1, plan, "", 0);
+    spawner_start(f->spawner, 1, plan, -1, "", 0);
     run(f, 1);
     assert_true(f->seen[1].exit.failed_to_start);
     assert_false(f->seen[1].exit.not_found);
@@ -412,7 +412,7 @@ static const struct spawner_exit *run_relayed(struct fixture *f, const char *scr
 
     plan->stdout_file = true;
     plan->disk_bytes = 0; /* nor is its size limited */
-    spawner_start(f->spawner, 1, plan, "", 0);
+    spawner_start(f->spawner, 1, plan, -1, "", 0);
     run(f, 1);
     return &f->seen[1].exit;
 }
@@ -646,7 +646,7 @@ static void be_daemon(const char *dir, int lock_fd, int say)
     must(spawner_fork(lock_fd, NULL, &f->spawner, &err), &err);
     must(loop_new(&f->loop, &err), &err);
     must(spawner_attach(f->spawner, f->loop, &ops, f, &err), &err);
-    spawner_start(f->spawner, 1, plan, "", 0);
+    spawner_start(f->spawner, 1, plan, -1, "", 0);
     f->wanted_exits = 99;
     f->guard = loop_timer_new(f->loop, on_guard, f);
     f->tick = loop_timer_new(f->loop, on_tick, f->loop);
