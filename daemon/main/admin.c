@@ -7,6 +7,7 @@
 #include "core/turn.h"
 #include "loop/loop.h"
 #include "main/daemon.h"
+#include "main/joblog.h"
 #include "main/notify.h"
 #include "main/wire.h"
 #include "spawner/spawner.h"
@@ -102,6 +103,31 @@ static int answer_cancel(struct daemon *d, const struct json *request, struct js
     return 0;
 }
 
+static void add_line(const char *line, void *ctx)
+{
+    json_push_str(ctx, line);
+}
+
+static int answer_logs(const struct daemon *d, const struct json *request, struct json *answer,
+                       struct err *err)
+{
+    CLEANUP_PTR(json_free) struct json *lines = json_array();
+    const char *job_id = json_get_str(request, "job");
+    bool forgot;
+
+    if (!job_id)
+        return err_set(err, -EINVAL, "logs wants the id of a job: {\"job\":\"job_...\"}");
+    if (joblog_visit(d->joblog, job_id, add_line, lines, &forgot) == 0)
+        return err_set(
+            err, -ENOENT,
+            "nothing is kept that was logged of job '%.64s'%s; older lines are where the "
+            "daemon's standard error goes ('journalctl -u nairid' for the service)",
+            job_id, forgot ? "" : " since the daemon started");
+    json_add(answer, "lines", TAKE_PTR(lines));
+    json_add_bool(answer, "forgot", forgot);
+    return 0;
+}
+
 int admin_answer(const struct json *request, struct json *answer, struct err *err, void *ctx)
 {
     struct daemon *d = ctx;
@@ -114,11 +140,13 @@ int admin_answer(const struct json *request, struct json *answer, struct err *er
     }
     if (str_eq(verb, "cancel"))
         return answer_cancel(d, request, answer, err);
+    if (str_eq(verb, "logs"))
+        return answer_logs(d, request, answer, err);
     if (str_eq(verb, "drain")) {
         log_notice("drain", "text", "asked for over the admin socket");
         notify_stopping();
         wire_run(d, &drain);
         return 0;
     }
-    return err_set(err, -EINVAL, "unknown verb; known are status, cancel and drain");
+    return err_set(err, -EINVAL, "unknown verb; known are status, cancel, logs and drain");
 }

@@ -12,6 +12,7 @@ int cmd_check(int argc, char **argv);   /* would run work here? */
 int cmd_status(int argc, char **argv);  /* over the admin socket: ctl.c */
 int cmd_drain(int argc, char **argv);   /* over the admin socket: ctl.c */
 int cmd_cancel(int argc, char **argv);  /* over the admin socket: ctl.c */
+int cmd_logs(int argc, char **argv);    /* over the admin socket: ctl.c */
 int cmd_sandbox(int argc, char **argv); /* a command in a task's sandbox */
 int cmd_config(int argc, char **argv);  /* the settings in force */
 int cmd_version(int argc, char **argv);

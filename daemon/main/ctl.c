@@ -1,4 +1,4 @@
-/* status, drain and cancel: what a person asks the running daemon over its admin socket. */
+/* status, drain, cancel and logs: what a person asks the running daemon over its admin socket. */
 #include <errno.h>
 #include <locale.h>
 #include <stdio.h>
@@ -68,6 +68,16 @@ static const struct options_spec cancel_spec = {
     .operands_min = 1,
     .operands_max = 1,
 };
+static const struct options_spec logs_spec = {
+    .verb = "logs",
+    .usage = "[--state DIR] JOB",
+    .summary = "Prints the lines that the running daemon logged of a job, the latest last. It keeps\n"
+               "half a megabyte of such lines of all jobs.",
+    .rows = other_rows,
+    .row_count = ARRAY_SIZE(other_rows),
+    .operands_min = 1,
+    .operands_max = 1,
+};
 /* clang-format on */
 
 /* ---- asking ---- */
@@ -120,7 +130,7 @@ static int call(const struct ctl_args *args, const struct json *request, struct 
     return r2;
 }
 
-/* cancel is refused where there is nothing to cancel. */
+/* cancel and logs are refused where there is nothing of the job. */
 static int exit_code(int r, int when_refused)
 {
     if (r == -EREMOTEIO)
@@ -237,6 +247,54 @@ int cmd_cancel(int argc, char **argv)
     code = tell("cancel", &args, options.operands[0], EXITCODE_FAILED);
     if (code == EX_OK)
         printf("stopping %s\n", options.operands[0]);
+    options_done(&options);
+    return code;
+}
+
+/* ---- logs ---- */
+
+static void print_line(const char *text)
+{
+    CLEANUP(buf_done) struct buf line = { 0 };
+
+    terminal_clean(&line, text, strlen(text));
+    puts(buf_str(&line));
+}
+
+static int show_logs(const struct ctl_args *args, const char *job)
+{
+    CLEANUP_PTR(json_free) struct json *request = json_object();
+    CLEANUP_PTR(json_free) struct json *answer = NULL;
+    const struct json *lines;
+    struct err err = { 0 };
+    bool forgot = false;
+    int r;
+
+    json_add_str(request, "verb", "logs");
+    json_add_str(request, "job", job);
+    r = call(args, request, &answer, &err);
+    if (r < 0)
+        return complain("logs", r, &err, EXITCODE_FAILED);
+    lines = json_get(answer, "lines");
+    (void)json_get_bool(answer, "forgot", &forgot); /* without: it forgot none */
+    if (forgot)
+        fputs("nairid logs: older lines are forgotten; the daemon's standard error had them\n",
+              stderr);
+    for (const struct json *line = json_first(lines); line; line = json_next(line))
+        if (json_is_string(line))
+            print_line(json_str(line));
+    return EX_OK;
+}
+
+int cmd_logs(int argc, char **argv)
+{
+    struct ctl_args args = { 0 };
+    struct options options;
+    int code;
+
+    if (!options_parse(&logs_spec, argc, argv, &args, &options, &code))
+        return code;
+    code = show_logs(&args, options.operands[0]);
     options_done(&options);
     return code;
 }

@@ -10,6 +10,7 @@ struct attempts;
 struct control;
 struct core;
 struct http;
+struct joblog;
 struct loop;
 struct mask;
 struct posts;
@@ -37,6 +38,7 @@ struct daemon {
     struct control *control;
     struct attempts *attempts;
     struct posts *posts;
+    struct joblog *joblog;
     struct loop_signal *signals[6];
     struct loop_timer *tick, *sweep;
     struct loop_turn *turn_end;

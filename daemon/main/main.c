@@ -25,6 +25,7 @@ static const struct verb verbs[] = {
     { "status", cmd_status, "what the running daemon does" },
     { "drain", cmd_drain, "let the running daemon finish its tasks and end" },
     { "cancel", cmd_cancel, "stop a job of the running daemon" },
+    { "logs", cmd_logs, "what the running daemon logged of a job" },
     { "sandbox", cmd_sandbox, "run a command in a sandbox like a task's" },
     { "config", cmd_config, "print the settings in force and where they come from" },
     { "version", cmd_version, "print the version" },
@@ -54,12 +55,6 @@ static int refuse_verb(const char *word)
     const char *names[ARRAY_SIZE(verbs)];
     const char *nearest;
 
-    if (str_eq(word, "logs")) {
-        fputs("nairid: 'logs' is not available in this version: the daemon logs to standard error, "
-              "each line with its job ('journalctl -u nairid')\n",
-              stderr);
-        return EX_USAGE;
-    }
     for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
         names[i] = verbs[i].name;
     nearest = str_nearest(word, names, ARRAY_SIZE(verbs));

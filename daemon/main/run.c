@@ -18,6 +18,7 @@
 #include "main/attempts.h"
 #include "main/cmd.h"
 #include "main/exitcode.h"
+#include "main/joblog.h"
 #include "main/machine.h"
 #include "main/policy.h"
 #include "main/posts.h"
@@ -227,6 +228,8 @@ static int start(struct daemon *d, struct settings *settings, struct err *err)
     code = open_state(d, settings, err);
     if (code != EX_OK)
         return code;
+    d->joblog = joblog_new(); /* the spawner, forked by now, has no use for one */
+    log_set_tap(joblog_add, d->joblog);
     r = reload_first(d, settings, err);
     if (r < 0)
         return exitcode_from_setting(r);
@@ -256,6 +259,8 @@ static void stop(struct daemon *d)
     agentkey_done(&d->key);
     agentkey_done(&d->key_from_env);
     settings_done(&d->settings);
+    log_set_tap(NULL, NULL);
+    joblog_free(d->joblog);
     log_setup(LOG_INFO, LOG_FORMAT_AUTO, NULL);
     mask_free(d->mask);
     free(d->program);

@@ -35,6 +35,8 @@ static struct {
     enum log_level max_level;
     enum log_format format;
     const struct mask *mask;
+    log_tap_fn tap;
+    void *tap_ctx;
 } setup = { .lock = PTHREAD_RWLOCK_INITIALIZER, .max_level = LOG_INFO, .format = LOG_FORMAT_TEXT };
 
 /* systemd.exec(5): JOURNAL_STREAM is "DEVICE:INODE" of the stream to the journal. */
@@ -58,6 +60,14 @@ void log_setup(enum log_level max_level, enum log_format format, const struct ma
     __atomic_store_n(&setup.max_level, max_level, __ATOMIC_RELAXED);
     setup.format = format;
     setup.mask = mask;
+    (void)pthread_rwlock_unlock(&setup.lock);
+}
+
+void log_set_tap(log_tap_fn fn, void *ctx)
+{
+    (void)pthread_rwlock_wrlock(&setup.lock);
+    setup.tap = fn;
+    setup.tap_ctx = ctx;
     (void)pthread_rwlock_unlock(&setup.lock);
 }
 
@@ -151,12 +161,13 @@ static void present(struct buf *shown, const char *value)
     }
 }
 
-static void put_field(struct buf *line, const char *key, const char *value, bool is_number)
+static void put_field(struct buf *line, enum log_format format, const char *key, const char *value,
+                      bool is_number)
 {
     CLEANUP(buf_done) struct buf shown = { 0 };
 
     present(&shown, value);
-    if (setup.format == LOG_FORMAT_JSON) {
+    if (format == LOG_FORMAT_JSON) {
         buf_append_str(line, ",\"");
         put_name(line, key);
         buf_append_str(line, "\":");
@@ -175,11 +186,12 @@ static void put_field(struct buf *line, const char *key, const char *value, bool
         buf_append_str(line, buf_str(&shown));
 }
 
-static void put_head(struct buf *line, enum log_level level, const char *event)
+static void put_head(struct buf *line, enum log_format format, enum log_level level,
+                     const char *event)
 {
     char now[32];
 
-    switch (setup.format) {
+    switch (format) {
     case LOG_FORMAT_JSON:
         buf_printf(line, "{\"time\":\"%s\",\"level\":\"%s\",\"event\":\"",
                    clock_rfc3339(now, clock_wall_ms()), levels[level].name);
@@ -197,6 +209,30 @@ static void put_head(struct buf *line, enum log_level level, const char *event)
     put_name(line, event);
 }
 
+/* A whole line, without its newline. Returns the job that it names, or NULL. */
+static const char *put_line(struct buf *line, enum log_format format, enum log_level level,
+                            const char *event, va_list ap)
+{
+    const char *key, *value, *job_id = NULL;
+    bool is_number;
+
+    put_head(line, format, level, event);
+    while ((key = va_arg(ap, const char *)) != NULL) {
+        value = va_arg(ap, const char *);
+        is_number = value == log_is_number;
+        if (is_number)
+            value = va_arg(ap, const char *);
+        if (value == NULL)
+            continue;
+        put_field(line, format, key, value, is_number);
+        if (str_eq(key, "job"))
+            job_id = value;
+    }
+    if (format == LOG_FORMAT_JSON)
+        buf_append_char(line, '}');
+    return job_id;
+}
+
 static void write_line(const struct buf *line)
 {
     ssize_t n;
@@ -209,27 +245,25 @@ static void write_line(const struct buf *line)
 void log_event(enum log_level level, const char *event, ...)
 {
     CLEANUP(buf_done) struct buf line = { 0 };
+    CLEANUP(buf_done) struct buf text = { 0 };
     int saved_errno = errno;
-    const char *key, *value;
-    bool is_number;
+    const char *job_id;
     va_list ap;
 
     if (!log_is_on(level))
         return;
     (void)pthread_rwlock_rdlock(&setup.lock);
-    put_head(&line, level, event);
     va_start(ap, event);
-    while ((key = va_arg(ap, const char *)) != NULL) {
-        value = va_arg(ap, const char *);
-        is_number = value == log_is_number;
-        if (is_number)
-            value = va_arg(ap, const char *);
-        if (value != NULL)
-            put_field(&line, key, value, is_number);
-    }
+    job_id = put_line(&line, setup.format, level, event, ap);
     va_end(ap);
-    buf_append_str(&line, setup.format == LOG_FORMAT_JSON ? "}\n" : "\n");
+    if (setup.tap && job_id) {
+        va_start(ap, event);
+        (void)put_line(&text, LOG_FORMAT_TEXT, level, event, ap); /* it names the same job */
+        va_end(ap);
+        setup.tap(job_id, buf_str(&text), setup.tap_ctx);
+    }
     (void)pthread_rwlock_unlock(&setup.lock);
+    buf_append_char(&line, '\n');
     write_line(&line);
     errno = saved_errno;
 }

@@ -16,6 +16,11 @@ struct mask;
 /* mask: applied to every value, may be NULL; borrowed until the next call. */
 void log_setup(enum log_level max_level, enum log_format format, const struct mask *mask);
 bool log_is_on(enum log_level level);
+/* Gets each written line that names a job (has a field "job"), in the form text, masked, without
+ * the newline; in the thread that logs. Must not log. */
+typedef void (*log_tap_fn)(const char *job_id, const char *line, void *ctx);
+/* fn NULL: none, as at the start. Before other threads log, and after they have ended. */
+void log_set_tap(log_tap_fn fn, void *ctx);
 /* Fields: key, value, key, value, ..., (char *)NULL; a pair whose value is NULL is left out. */
 void log_event(enum log_level level, const char *event, ...) __attribute__((sentinel));
 

@@ -91,7 +91,6 @@ def test_the_flags_of_the_daemon_that_we_replace_work_without_a_verb(env, args):
 @pytest.mark.parametrize("args, says", [
     (["chek"], "unknown verb 'chek', did you mean 'check'?"),
     (["qqqqqq"], "unknown verb 'qqqqqq'. See 'nairid --help'."),
-    (["logs", "job_1"], "'logs' is not available in this version: the daemon logs to standard"),
     (["version", "--jsn"], "unknown flag '--jsn', did you mean '--json'?"),
     (["check", "--confg=x"], "did you mean '--config'?"),
     (["check", "-c"], "'--config' needs an argument: FILE"),

@@ -1,4 +1,4 @@
-"""status, drain and cancel: what a person asks the running daemon, over its admin socket."""
+"""status, drain, cancel and logs: what a person asks the running daemon, over its admin socket."""
 
 import json
 import os
@@ -148,7 +148,8 @@ def test_the_directory_is_the_one_that_run_would_take(me, make_daemon):
 # no daemon
 
 
-@pytest.mark.parametrize("args", [["status"], ["status", "--json"], ["drain"], ["cancel", "job_1"]])
+@pytest.mark.parametrize("args", [["status"], ["status", "--json"], ["drain"], ["cancel", "job_1"],
+                                  ["logs", "job_1"]])
 def test_without_a_daemon_each_says_so_with_69(env, tmp_path, args):
     state = tmp_path / "state"
     for make in (lambda: None, state.mkdir):  # no directory, and one without a daemon
@@ -165,12 +166,49 @@ def test_without_a_directory_the_default_one_is_named(env, tmp_path):
     assert f"'{tmp_path}/nairid'" in done.stderr
 
 
-@pytest.mark.parametrize("args", [["cancel"], ["cancel", "a", "b"], ["status", "x"],
+@pytest.mark.parametrize("args", [["cancel"], ["cancel", "a", "b"], ["status", "x"], ["logs"],
                                   ["drain", "now"], ["status", "--jsno"]])
 def test_wrong_usage_is_64(env, args):
     done = nairid(*args, env=env)
     assert (done.returncode, done.stdout) == (64, "")
     assert f"nairid {args[0]} --help" in done.stderr
+
+
+def test_logs_prints_what_was_logged_of_that_job_alone(make_daemon, me):
+    secret = me.write(os.path.join(me.mkdir("secrets"), "token"), "correct-horse-battery\n")
+    daemon = make_daemon(runner={"secrets": {"TOKEN": {"file": secret}}})
+    job, message = daemon.hub.start("echo $TOKEN >&2; kill -9 $$")
+    daemon.reply(job, message)
+    other, answered = daemon.hub.start("echo other")
+    daemon.reply(other, answered)
+    done = control(daemon, "logs", job)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert all(f"job={job}" in line for line in lines), done.stdout
+    assert [line for line in lines if line in daemon.log.splitlines()] == lines
+    events = [line.split()[2] for line in lines]
+    assert events.index("task_started") < events.index("task_ended") < events.index(
+        "reply_delivered")
+    assert "correct-horse" not in done.stdout
+    assert "task_started" in control(daemon, "logs", other).stdout
+
+
+@pytest.mark.parametrize("form", ["json", "journal"])
+def test_logs_are_lines_of_text_whatever_the_log_has(make_daemon, form):
+    daemon = make_daemon(log={"format": form})
+    job, message = daemon.hub.start("echo done")
+    daemon.reply(job, message)
+    line = control(daemon, "logs", job).stdout.splitlines()[0]
+    time, level, event, *fields = line.split()
+    assert time.endswith("Z") and (level, event) == ("info", "task_started")
+    assert f"job={job}" in fields
+
+
+def test_logs_of_an_unknown_job_says_where_older_lines_are(make_daemon):
+    daemon = make_daemon()
+    done = control(daemon, "logs", "job_01KA0000000000000000000000")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "job_01KA0000000000000000000000" in done.stderr and "since the daemon" in done.stderr
 
 
 def test_a_daemon_that_hangs_is_given_up(make_daemon, me):

@@ -339,6 +339,32 @@ static void threads_do_not_mix_their_lines(void **state)
 
 #define CAPTURED(test) cmocka_unit_test_setup_teardown(test, capture_start, capture_stop)
 
+static void keep_tapped(const char *job_id, const char *line, void *ctx)
+{
+    struct buf *kept = ctx;
+
+    buf_printf(kept, "%s|%s\n", job_id, line);
+}
+
+static void a_tap_gets_the_lines_that_name_a_job_as_text(void **state)
+{
+    CLEANUP(buf_done) struct buf kept = { 0 };
+    char line[64];
+
+    (void)state;
+    log_setup(LOG_INFO, LOG_FORMAT_JSON, NULL);
+    log_set_tap(keep_tapped, &kept);
+    log_info("mine", "job", "job_1", "n", LOG_N(7), "text", "two words");
+    log_info("nobodys", "jobs", "job_1");
+    log_debug("too_low", "job", "job_1");
+    log_info("none", "job", (const char *)NULL);
+    log_set_tap(NULL, NULL);
+    log_info("later", "job", "job_1");
+    assert_int_equal(strncmp(buf_str(&kept), "job_1|", 6), 0);
+    (void)snprintf(line, sizeof line, "%s", "Z info mine job=job_1 n=7 text=\"two words\"\n");
+    assert_string_equal(strchr(buf_str(&kept), 'Z'), line);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -354,6 +380,7 @@ int main(void)
         CAPTURED(long_values_are_cut_between_characters),
         CAPTURED(a_failed_write_harms_nothing),
         CAPTURED(threads_do_not_mix_their_lines),
+        CAPTURED(a_tap_gets_the_lines_that_name_a_job_as_text),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
