@@ -10,11 +10,13 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <sys/xattr.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "sandbox/cgroupfile.h"
+#include "sandbox/legacy.h"
 #include "sandbox/plan.h"
 #include "util/err.h"
-#include "util/fd.h"
 #include "util/mem.h"
 #include "util/str.h"
 
@@ -22,71 +24,16 @@
 #define TASK_PREFIX "nairid.task-"
 
 enum {
-    TEXT_MAX = 4096,
     CPU_PERIOD_US = 100000,
-    PROCESS_1 = 1, /* ours, which the task's own number doesn't count */
+    PROCESS_1 = 1,   /* ours, which the task's own number doesn't count */
+    END_TRIES = 100, /* 10 ms each: killed processes take a moment to go */
 };
 
 struct cgroup {
-    char *path; /* of the subtree */
+    char *path; /* of the subtree; NULL with cgroup v1 */
     bool memory, pids, cpu;
+    struct legacy *legacy; /* NULL with cgroup v2 */
 };
-
-/* ---- files of the kernel's ---- */
-
-/* A small file's text, NUL-terminated, without its last newline. */
-static int read_text(const char *dir, const char *name, char text[TEXT_MAX])
-{
-    AUTO_FREE char *path = mem_printf("%s/%s", dir, name);
-    AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n;
-
-    if (fd < 0)
-        return -errno;
-    n = fd_read_all(fd, text, TEXT_MAX - 1);
-    if (n < 0)
-        return (int)n;
-    text[n] = '\0';
-    if (n > 0 && text[n - 1] == '\n')
-        text[n - 1] = '\0';
-    return 0;
-}
-
-/* The kernel takes or refuses a value with the one write. */
-static int write_text(const char *dir, const char *name, const char *text)
-{
-    AUTO_FREE char *path = mem_printf("%s/%s", dir, name);
-    AUTO_CLOSE int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-    if (fd < 0)
-        return -errno;
-    return write(fd, text, strlen(text)) < 0 ? -errno : 0;
-}
-
-/* Whether the list, whose words stand apart by a space, has the word. */
-static bool has_word(const char *list, const char *word)
-{
-    size_t len = strlen(word);
-
-    for (const char *at = list; (at = strstr(at, word)); at += len)
-        if ((at == list || at[-1] == ' ') && (at[len] == '\0' || at[len] == ' '))
-            return true;
-    return false;
-}
-
-/* The number behind "NAME " at the beginning of a line; 0 where there is none. */
-static uint64_t number_of(const char *text, const char *name)
-{
-    size_t len = strlen(name);
-    uint64_t n = 0;
-
-    for (const char *line = text; line; line = strchr(line, '\n')) {
-        line += *line == '\n';
-        if (strncmp(line, name, len) == 0 && line[len] == ' ')
-            (void)sscanf(line + len + 1, "%" SCNu64, &n); /* no number: 0 */
-    }
-    return n;
-}
 
 /* ---- the subtree ---- */
 
@@ -106,9 +53,9 @@ static const char *machine_mount(void)
 /* The path behind "0::" in /proc/self/cgroup, allocated; NULL without cgroup v2. */
 static char *machine_own(void)
 {
-    char text[TEXT_MAX];
+    char text[CGROUPFILE_MAX];
 
-    if (read_text("/proc/self", "cgroup", text) < 0)
+    if (cgroupfile_read("/proc/self", "cgroup", text) < 0)
         return NULL;
     for (const char *line = text; line; line = strchr(line, '\n')) {
         line += *line == '\n';
@@ -136,28 +83,28 @@ static bool is_delegated(const char *path)
 static bool is_alone(const char *path)
 {
     AUTO_FREE char *self = mem_printf("%d", (int)getpid());
-    char text[TEXT_MAX];
+    char text[CGROUPFILE_MAX];
 
-    return read_text(path, "cgroup.procs", text) == 0 &&
+    return cgroupfile_read(path, "cgroup.procs", text) == 0 &&
            (text[0] == '\0' || strcmp(text, self) == 0);
 }
 
 static int look(struct cgroup *c, bool vouched, struct err *err)
 {
-    char text[TEXT_MAX];
+    char text[CGROUPFILE_MAX];
     int r;
 
     if (!vouched && !is_delegated(c->path))
         return err_set(err, -EOPNOTSUPP,
                        "the cgroup '%s' wasn't given to this daemon (Delegate=yes in its unit)",
                        c->path);
-    r = read_text(c->path, "cgroup.controllers", text);
+    r = cgroupfile_read(c->path, "cgroup.controllers", text);
     if (r < 0)
         return err_set(err, r, "read the controllers of the cgroup '%s': %s", c->path,
                        strerror(-r));
-    c->memory = has_word(text, "memory");
-    c->pids = has_word(text, "pids");
-    c->cpu = has_word(text, "cpu");
+    c->memory = cgroupfile_has_word(text, ' ', "memory");
+    c->pids = cgroupfile_has_word(text, ' ', "pids");
+    c->cpu = cgroupfile_has_word(text, ' ', "cpu");
     if (!c->memory || !c->pids)
         return err_set(err, -EOPNOTSUPP,
                        "cgroup v2 offers no memory and pids controllers in '%s' (it has: %s)",
@@ -168,7 +115,7 @@ static int look(struct cgroup *c, bool vouched, struct err *err)
     return 0;
 }
 
-int cgroup_find(const char *mount, const char *own, struct cgroup **ret_cgroup, struct err *err)
+static int find_v2(const char *mount, const char *own, struct cgroup **ret_cgroup, struct err *err)
 {
     CLEANUP_PTR(cgroup_free) struct cgroup *c = mem_new(struct cgroup);
     AUTO_FREE char *machine = own ? mem_strdup(own) : machine_own();
@@ -189,12 +136,41 @@ int cgroup_find(const char *mount, const char *own, struct cgroup **ret_cgroup, 
     return 0;
 }
 
+static int find_legacy(struct cgroup **ret_cgroup, struct err *err)
+{
+    CLEANUP_PTR(cgroup_free) struct cgroup *c = mem_new(struct cgroup);
+    int r = legacy_find("/proc/self", &c->legacy, err);
+
+    if (r == 0)
+        *ret_cgroup = TAKE_PTR(c);
+    return r;
+}
+
+int cgroup_find(const char *mount, const char *own, struct cgroup **ret_cgroup, struct err *err)
+{
+    struct err v2 = { 0 }, v1 = { 0 };
+
+    if (find_v2(mount, own, ret_cgroup, &v2) == 0 || (!mount && find_legacy(ret_cgroup, &v1) == 0))
+        return 0;
+    return err_set(err, v2.code, "%s%s%s", v2.text, v1.code < 0 ? "; " : "", v1.text);
+}
+
 void cgroup_free(struct cgroup *c)
 {
     if (!c)
         return;
+    legacy_free(c->legacy);
     free(c->path);
     free(c);
+}
+
+static void remove_waiting(const struct cgroup *c, uint64_t task)
+{
+    const struct timespec pause = { .tv_nsec = 10 * 1000 * 1000 };
+
+    /* one that stays does no harm: the next start tries again */
+    for (int i = 0; cgroup_remove(c, task) == -EBUSY && i < END_TRIES; i++)
+        (void)nanosleep(&pause, NULL); /* cut short it is only shorter */
 }
 
 /* Of a run that was killed: its tasks are dead, or are now. */
@@ -208,13 +184,13 @@ static void remove_old(const struct cgroup *c)
 
         if (str_starts_with(entry->d_name, TASK_PREFIX) &&
             str_to_u64(entry->d_name + strlen(TASK_PREFIX), UINT64_MAX, &task) == 0)
-            (void)cgroup_remove(c, task); /* one that stays does no harm */
+            remove_waiting(c, task);
     }
     if (dir)
         (void)closedir(dir); /* only read */
 }
 
-int cgroup_settle(struct cgroup *c, struct err *err)
+static int settle_v2(const struct cgroup *c, struct err *err)
 {
     AUTO_FREE char *leaf = mem_printf("%s/%s", c->path, LEAF);
     int r;
@@ -222,14 +198,30 @@ int cgroup_settle(struct cgroup *c, struct err *err)
     if (mkdir(leaf, 0755) < 0 && errno != EEXIST)
         return err_set(err, -errno, "make the cgroup '%s': %s", leaf, strerror(errno));
     remove_old(c);
-    r = write_text(leaf, "cgroup.procs", "0");
+    r = cgroupfile_write(leaf, "cgroup.procs", "0");
     if (r == 0)
-        r = write_text(c->path, "cgroup.subtree_control",
-                       c->cpu ? "+memory +pids +cpu" : "+memory +pids");
+        r = cgroupfile_write(c->path, "cgroup.subtree_control",
+                             c->cpu ? "+memory +pids +cpu" : "+memory +pids");
     if (r < 0)
         return err_set(err, r, "hand controllers down from the cgroup '%s': %s%s", c->path,
                        strerror(-r), r == -EBUSY ? ": other processes are in it" : "");
     return 0;
+}
+
+int cgroup_settle(struct cgroup *c, struct err *err)
+{
+    return c->legacy ? legacy_settle(c->legacy, err) : settle_v2(c, err);
+}
+
+int cgroup_hold(struct cgroup *c, struct err *err)
+{
+    return c->legacy ? legacy_hold(c->legacy, err) : 0;
+}
+
+void cgroup_leave(struct cgroup *c)
+{
+    if (c->legacy)
+        legacy_leave(c->legacy);
 }
 
 /* ---- a task's ---- */
@@ -239,33 +231,27 @@ static char *path_of(const struct cgroup *c, uint64_t task)
     return mem_printf("%s/" TASK_PREFIX "%" PRIu64, c->path, task);
 }
 
-static int set_limit(const char *path, const char *name, uint64_t n)
-{
-    AUTO_FREE char *text = mem_printf("%" PRIu64, n);
-
-    return n == 0 ? 0 : write_text(path, name, text);
-}
-
 static int set_limits(const struct cgroup *c, const char *path, const struct plan *plan)
 {
     AUTO_FREE char *cpu = mem_printf(
         "%" PRIu64 " %d", (uint64_t)plan->cpu_percent * CPU_PERIOD_US / 100, CPU_PERIOD_US);
-    int r = set_limit(path, "memory.max", plan->memory_bytes);
+    int r = cgroupfile_limit(path, "memory.max", plan->memory_bytes);
 
     if (r == 0 && plan->memory_bytes) {
         /* Not every kernel accounts swap; where it does, it is no way round the limit. All of a
          * task goes when memory is short: half of one has no answer to give. */
-        (void)write_text(path, "memory.swap.max", "0");
-        (void)write_text(path, "memory.oom.group", "1");
+        (void)cgroupfile_write(path, "memory.swap.max", "0");
+        (void)cgroupfile_write(path, "memory.oom.group", "1");
     }
     if (r == 0)
-        r = set_limit(path, "pids.max", plan->pids ? plan->pids + (uint64_t)PROCESS_1 : 0);
+        r = cgroupfile_limit(path, "pids.max", plan->pids ? plan->pids + (uint64_t)PROCESS_1 : 0);
     if (r == 0 && c->cpu && plan->cpu_percent)
-        r = write_text(path, "cpu.max", cpu);
+        r = cgroupfile_write(path, "cpu.max", cpu);
     return r;
 }
 
-int cgroup_make(const struct cgroup *c, uint64_t task, const struct plan *plan, struct err *err)
+static int make_v2(const struct cgroup *c, uint64_t task, const struct plan *plan, int *ret_fd,
+                   struct err *err)
 {
     AUTO_FREE char *path = path_of(c, task);
     int fd, r = 0;
@@ -280,25 +266,53 @@ int cgroup_make(const struct cgroup *c, uint64_t task, const struct plan *plan, 
         (void)cgroup_remove(c, task); /* the first failure is the one to report */
         return err_set(err, r, "set the limits of the task's cgroup '%s': %s", path, strerror(-r));
     }
-    return fd;
+    *ret_fd = fd;
+    return 0;
+}
+
+int cgroup_make(const struct cgroup *c, uint64_t task, const struct plan *plan, int *ret_fd,
+                struct err *err)
+{
+    if (!c->legacy)
+        return make_v2(c, task, plan, ret_fd, err);
+    *ret_fd = -1;
+    return legacy_make(c->legacy, task, plan, err);
+}
+
+int cgroup_enter(const struct cgroup *c, uint64_t task, pid_t pid, struct err *err)
+{
+    return c->legacy ? legacy_enter(c->legacy, task, pid, err) : 0;
+}
+
+static void read_v2(const struct cgroup *c, uint64_t task, struct cgroup_usage *usage)
+{
+    AUTO_FREE char *path = path_of(c, task);
+    char text[CGROUPFILE_MAX];
+
+    if (cgroupfile_read(path, "memory.events", text) == 0)
+        usage->oom = cgroupfile_number(text, "oom_kill") > 0;
+    if (cgroupfile_read(path, "memory.peak", text) == 0)
+        (void)str_to_u64(text, UINT64_MAX, &usage->peak_bytes); /* else it stays 0 */
+    if (cgroupfile_read(path, "cpu.stat", text) == 0)
+        usage->cpu_ms = cgroupfile_number(text, "usage_usec") / 1000;
 }
 
 void cgroup_read(const struct cgroup *c, uint64_t task, struct cgroup_usage *ret_usage)
 {
-    AUTO_FREE char *path = path_of(c, task);
-    char text[TEXT_MAX];
-
     *ret_usage = (struct cgroup_usage){ 0 };
-    if (read_text(path, "memory.events", text) == 0)
-        ret_usage->oom = number_of(text, "oom_kill") > 0;
-    if (read_text(path, "memory.peak", text) == 0)
-        (void)str_to_u64(text, UINT64_MAX, &ret_usage->peak_bytes); /* else it stays 0 */
+    if (c->legacy)
+        legacy_read(c->legacy, task, ret_usage);
+    else
+        read_v2(c, task, ret_usage);
 }
 
 int cgroup_remove(const struct cgroup *c, uint64_t task)
 {
-    AUTO_FREE char *path = path_of(c, task);
+    AUTO_FREE char *path = NULL;
 
-    (void)write_text(path, "cgroup.kill", "1"); /* normally nothing is there any more */
+    if (c->legacy)
+        return legacy_remove(c->legacy, task);
+    path = path_of(c, task);
+    (void)cgroupfile_write(path, "cgroup.kill", "1"); /* normally nothing is there any more */
     return rmdir(path) < 0 && errno != ENOENT ? -errno : 0;
 }

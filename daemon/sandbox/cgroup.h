@@ -1,12 +1,13 @@
-/* cgroup.h - limits for a task as a whole, where the service manager gave us a cgroup v2 subtree of
- * our own (systemd's Delegate=yes). Sources: cgroups(7), the kernel's admin-guide/cgroup-v2.rst,
- * systemd's CGROUP_DELEGATION document.
- * A cgroup with processes in it can't hand controllers down, so we move into a leaf of the subtree;
- * each task gets another one. Blocking, but of a memory file system. */
+/* cgroup.h - limits for a task as a whole: by a cgroup v2 subtree that the service manager gave us
+ * (systemd's Delegate=yes), or else where cgroup v1 can be written (sandbox/legacy.h). Sources:
+ * cgroups(7), the kernel's admin-guide/cgroup-v2.rst, systemd's CGROUP_DELEGATION document.
+ * A v2 cgroup with processes in it can't hand controllers down, so we move into a leaf of the
+ * subtree; each task gets another one. Blocking, but of a memory file system. */
 #pragma once
 #include "util/cleanup.h"
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct cgroup;
 struct err;
@@ -15,21 +16,31 @@ struct plan;
 struct cgroup_usage {
     bool oom;            /* the kernel killed something in it for want of memory */
     uint64_t peak_bytes; /* 0: not known */
+    uint64_t cpu_ms;     /* of all its processes ever; 0: not known */
 };
 
-/* The subtree, if there is one to use: changes nothing. -ENOENT or -EOPNOTSUPP with the reason if
- * not, which is no failure: limits then are those of setrlimit(2).
+/* What there is to use: changes nothing. A negative errno with the reason if there is nothing,
+ * which is no failure: limits then are those of setrlimit(2) and what is measured.
  * mount, own: the cgroup v2 mount and the path of our cgroup in it, which the caller vouches for as
- * given to us; NULL for the machine's, which must bear systemd's mark. */
+ * given to us; NULL for the machine's, which must bear systemd's mark, and else v1. */
 int cgroup_find(const char *mount, const char *own, struct cgroup **ret_cgroup, struct err *err);
-/* Moves the calling process into the leaf, hands the controllers down, ends and removes what an
- * earlier run left. Needs a subtree in which no other process is. */
+/* Moves the calling process into the leaf and hands the controllers down, or makes a folder for our
+ * tasks with v1; ends and removes what an earlier run left, which takes a second at worst. A v2
+ * subtree must have no other process in it. */
 int cgroup_settle(struct cgroup *c, struct err *err);
+/* In a forked process that has closed its descriptors: keeps others from taking what is ours for
+ * what a dead process left. */
+int cgroup_hold(struct cgroup *c, struct err *err);
+/* Removes what cgroup_settle() made, when the last task is gone. */
+void cgroup_leave(struct cgroup *c);
 void cgroup_free(struct cgroup *c);
 DEFINE_CLEANUP(struct cgroup *, cgroup_free);
 
-/* Makes a task's cgroup with the plan's limits; returns a descriptor for clone3(2). */
-int cgroup_make(const struct cgroup *c, uint64_t task, const struct plan *plan, struct err *err);
+/* Makes a task's cgroup with the plan's limits. *ret_fd: a descriptor for clone3(2); -1 where the
+ * new process has to be moved by cgroup_enter(), before it does anything of weight. */
+int cgroup_make(const struct cgroup *c, uint64_t task, const struct plan *plan, int *ret_fd,
+                struct err *err);
+int cgroup_enter(const struct cgroup *c, uint64_t task, pid_t pid, struct err *err);
 void cgroup_read(const struct cgroup *c, uint64_t task, struct cgroup_usage *ret_usage);
 /* Kills what is still in it and removes it. -EBUSY while something isn't reaped yet. */
 int cgroup_remove(const struct cgroup *c, uint64_t task);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "sandbox/apply.h"
+#include "sandbox/cgroup.h"
 #include "sandbox/confine.h"
 #include "sandbox/plan.h"
 #include "sandbox/reroot.h"
@@ -396,7 +397,8 @@ _Noreturn void process_run(const struct process_means *means, int sock, int lock
     raise_file_limit();
     if (reroot_is_needed())
         (void)reroot(); /* where it fails, the first task says what is refused */
-    if (settle(&p.sock, lock_fd, &err) < 0 || confine_spawner(&err) < 0)
+    if (settle(&p.sock, lock_fd, &err) < 0 ||
+        (means->cgroup && cgroup_hold(means->cgroup, &err) < 0) || confine_spawner(&err) < 0)
         (void)snprintf(ready.exit.error, sizeof ready.exit.error, "%s", err.text);
     r = fd_send(p.sock, &ready, sizeof ready, NULL, 0);
     if (r < 0) /* then the daemon hears of our end only */
@@ -405,5 +407,7 @@ _Noreturn void process_run(const struct process_means *means, int sock, int lock
         _exit(1);
     while (p.sock >= 0 || p.wards)
         turn(&p);
+    if (means->cgroup)
+        cgroup_leave(means->cgroup);
     _exit(0);
 }

@@ -11,8 +11,8 @@ struct cgroup;
 
 struct process_means {
     const struct apply *apply;
-    const struct cgroup *cgroup; /* where tasks get theirs; NULL for none */
-    gateway_fn egress;           /* NULL: network mode allowlist is refused */
+    struct cgroup *cgroup; /* where tasks get theirs; NULL for none */
+    gateway_fn egress;     /* NULL: network mode allowlist is refused */
 };
 
 /* sock: its end of the socket to the daemon. lock_fd: kept open until the end, -1 for none. */

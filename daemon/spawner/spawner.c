@@ -111,7 +111,7 @@ int spawner_fork(int lock_fd, gateway_fn egress, struct spawner **ret_spawner, s
 
     if (r < 0)
         return r;
-    /* Where we were given a subtree, limits by it are demanded; where not, they are setrlimit's. */
+    /* Where there are cgroups for us, limits by them are demanded; else they are setrlimit's. */
     if (cgroup_find(NULL, NULL, &cgroup, NULL) == 0)
         r = cgroup_settle(cgroup, err);
     if (r < 0)

@@ -90,8 +90,10 @@ static int say(struct ward *w, char word)
 
 static int let_go(struct ward *w, struct err *err)
 {
-    int r = apply_map_ids(w->plan, w->at.pid, err);
+    int r = w->cgroup ? cgroup_enter(w->cgroup, w->task, w->at.pid, err) : 0;
 
+    if (r == 0)
+        r = apply_map_ids(w->plan, w->at.pid, err);
     if (r < 0)
         return r;
     r = say(w, APPLY_GO);
@@ -271,9 +273,10 @@ int ward_place(struct ward *w, const struct ward_means *means, const int stdio[3
         return err_set(err, -EOPNOTSUPP,
                        "neither network mode allowlist nor a broker can be served here");
     if (means->cgroup) {
-        fd = cgroup_make(means->cgroup, w->task, w->plan, err);
-        if (fd < 0)
-            return fd;
+        int r = cgroup_make(means->cgroup, w->task, w->plan, &fd, err);
+
+        if (r < 0)
+            return r;
         w->cgroup = means->cgroup;
     }
     if (apply_start(means->apply, w->plan, stdio, fd, &w->at, &report) == 0)

@@ -189,8 +189,7 @@ static void a_task_gets_the_plans_limits(void **state)
     put(f, "unit/nairid.task-3/memory.oom.group", "");
     put(f, "unit/nairid.task-3/pids.max", "");
     put(f, "unit/nairid.task-3/cpu.max", "");
-    fd = cgroup_make(c, 3, &plan, &err);
-    if (fd < 0)
+    if (cgroup_make(c, 3, &plan, &fd, &err) < 0 || fd < 0)
         fail_msg("%s", err.text);
     expect(f, "unit/nairid.task-3/memory.max", "67108864");
     expect(f, "unit/nairid.task-3/memory.oom.group", "1");
@@ -204,8 +203,9 @@ static void what_is_not_limited_is_not_written(void **state)
     CLEANUP_PTR(cgroup_free) struct cgroup *c = must_find(f, "/unit");
     const struct plan plan = { 0 };
     struct err err = { 0 };
-    AUTO_CLOSE int fd = cgroup_make(c, 4, &plan, &err);
+    AUTO_CLOSE int fd = -1;
 
+    assert_int_equal(cgroup_make(c, 4, &plan, &fd, &err), 0);
     assert_true(fd >= 0);
     expect(f, "unit/nairid.task-4/memory.max", "(missing)");
     assert_int_equal(cgroup_remove(c, 4), 0);
@@ -217,8 +217,9 @@ static void a_limit_that_is_refused_fails_the_task(void **state)
     CLEANUP_PTR(cgroup_free) struct cgroup *c = must_find(f, "/unit");
     const struct plan plan = { .memory_bytes = 1 << 20 };
     struct err err = { 0 };
+    int fd = -1;
 
-    assert_int_equal(cgroup_make(c, 5, &plan, &err), -ENOENT); /* no memory.max there */
+    assert_int_equal(cgroup_make(c, 5, &plan, &fd, &err), -ENOENT); /* no memory.max there */
     assert_non_null(strstr(err.text, "nairid.task-5"));
     make_dir(f, "unit/nairid.task-5"); /* nothing of it was left */
 }
