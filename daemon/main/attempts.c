@@ -130,6 +130,7 @@ static int make_plan(const struct settings *s, const struct task *t, struct runn
     r = workspace_open(s->workspace_root, t->job_id, &policy.task_uid, &workspace, &home, err);
     if (r < 0)
         return r;
+    policy.tree_bytes = policy.disk_bytes; /* a job's directories are its own, and kept */
     policy.workspace = workspace;
     policy.workspace_read_only = start->workspace_read_only;
     policy.home = home;

@@ -57,6 +57,7 @@ struct plan_policy policy_of(const struct settings *s, struct strv *needs)
         .pids = s->sandbox_limits_pids,
         .files = s->sandbox_limits_files,
         .cpu_percent = s->sandbox_limits_cpu_percent,
+        .cpu_time_ms = s->sandbox_limits_cpu_time_ms,
         .uid = geteuid(),
     };
 }

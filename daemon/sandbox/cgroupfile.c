@@ -5,7 +5,6 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -13,6 +12,7 @@
 #include "util/cleanup.h"
 #include "util/fd.h"
 #include "util/mem.h"
+#include "util/str.h"
 
 enum { PROCS_MAX = 64 * 1024 }; /* bytes of a list; the rest another time */
 
@@ -79,7 +79,7 @@ bool cgroupfile_kill(const char *dir)
     CLEANUP(buf_done) struct buf b = { 0 };
     AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
     bool any = false;
-    char *at;
+    char *rest, *line;
     ssize_t n;
 
     if (fd < 0)
@@ -89,15 +89,15 @@ bool cgroupfile_kill(const char *dir)
         return false;
     b.len = (size_t)n;
     b.data[n] = '\0';
-    at = b.data;
-    while (*at) {
-        char *end;
-        long pid = strtol(at, &end, 10);
+    rest = b.data;
+    while ((line = strsep(&rest, "\n"))) {
+        uint64_t pid;
 
+        if (*line == '\0' || str_to_u64(line, INT32_MAX, &pid) < 0)
+            continue;
+        any = true;
         if (pid > 1)                         /* 0: in a pid namespace that we don't see */
             (void)kill((pid_t)pid, SIGKILL); /* ended already: fine */
-        any = any || end != at;
-        at = *end && end == at ? end + 1 : end + strspn(end, "\n");
     }
     return any;
 }

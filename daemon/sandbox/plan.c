@@ -492,6 +492,8 @@ static int fill(struct plan *p, const struct plan_policy *policy, struct err *er
     p->pids = policy->pids;
     p->files = policy->files;
     p->cpu_percent = policy->cpu_percent;
+    p->tree_bytes = policy->tree_bytes;
+    p->cpu_time_ms = policy->cpu_time_ms;
     r = plan_network_add(p, policy, err);
     if (r < 0)
         return r;

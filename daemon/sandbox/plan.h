@@ -65,6 +65,8 @@ struct plan_policy {
     const struct strv
         *env; /* NAME=value, beside the made-from-nothing base (PATH HOME USER LANG TMPDIR TERM) */
     uint64_t memory_bytes, disk_bytes; /* 0: no limit, here and below */
+    uint64_t tree_bytes;               /* of workspace and home together */
+    uint64_t cpu_time_ms;
     uint32_t pids, files, cpu_percent;
     uid_t uid;      /* daemon's own uid; 0 chooses the root way */
     uid_t task_uid; /* as root: the host uid that the task runs as, and its gid; never 0 */
@@ -131,7 +133,10 @@ struct plan {
     bool stdout_file; /* the program's standard output is a file, which process 1 passes on */
     bool as_root;     /* the root way: ids are mapped by a spawner that is uid 0 */
     uid_t outer_uid;  /* the host uid behind PLAN_INNER_ID; never 0 */
-    uint64_t memory_bytes, disk_bytes;
+    uint64_t memory_bytes;
+    uint64_t disk_bytes;  /* of one file */
+    uint64_t tree_bytes;  /* of what is in workspace and home together */
+    uint64_t cpu_time_ms; /* of all its processes ever */
     uint32_t pids, files, cpu_percent;
     struct plan_step *steps;
     size_t step_count;

@@ -11,7 +11,7 @@
 #include "util/mem.h"
 #include "util/strv.h"
 
-static const uint32_t magic = 0x4e504c33; /* "NPL3" */
+static const uint32_t magic = 0x4e504c34; /* "NPL4" */
 
 static void put_u32(struct buf *b, uint32_t n)
 {
@@ -67,6 +67,8 @@ void plan_encode(const struct plan *p, struct buf *b)
     put_u32(b, p->pids);
     put_u32(b, p->files);
     put_u32(b, p->cpu_percent);
+    put_u64(b, p->tree_bytes);
+    put_u64(b, p->cpu_time_ms);
     put_u32(b, (uint32_t)p->step_count);
     for (size_t i = 0; i < p->step_count; i++) {
         put_u32(b, p->steps[i].type);
@@ -281,6 +283,8 @@ static void get_plan(struct reader *r, struct plan *p)
     p->pids = get_u32(r, UINT32_MAX);
     p->files = get_u32(r, UINT32_MAX);
     p->cpu_percent = get_u32(r, UINT32_MAX);
+    p->tree_bytes = get_u64(r);
+    p->cpu_time_ms = get_u64(r);
     get_steps(r, p);
     get_rules(r, p);
     get_hosts(r, p);

@@ -145,6 +145,8 @@ void plan_explain(const struct plan *p, struct buf *b)
     explain_limit(b, "processes", p->pids, "");
     explain_limit(b, "open files", p->files, "");
     explain_limit(b, "processor", p->cpu_percent, "%");
+    explain_limit(b, "processor time", p->cpu_time_ms / 1000, " s in all");
+    explain_limit(b, "its files", p->tree_bytes >> 20, " MiB in all");
     for (size_t i = 0; i < p->env.len; i++)
         buf_printf(b, "variable   %.*s\n", (int)strcspn(p->env.items[i], "="), p->env.items[i]);
 }

@@ -60,6 +60,7 @@ struct settings {
     uint64_t sandbox_limits_memory_bytes;
     uint32_t sandbox_limits_pids;
     uint32_t sandbox_limits_cpu_percent;
+    uint32_t sandbox_limits_cpu_time_ms;
     uint64_t sandbox_limits_disk_bytes;
     uint32_t sandbox_limits_files;
     struct strv sandbox_accept;

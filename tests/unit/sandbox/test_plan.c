@@ -58,6 +58,8 @@ static struct plan_policy usual(const struct lists *l)
                                  .pids = 512,
                                  .files = 4096,
                                  .cpu_percent = 200,
+                                 .tree_bytes = 10ull << 30,
+                                 .cpu_time_ms = 7200 * 1000,
                                  .uid = 1001 };
 }
 

@@ -337,8 +337,6 @@ static void what_a_later_version_has_is_refused_by_name(void **state)
         { "nomic: {x: 1}\n", "1:1: nomic is not available in this version; remove it" },
         { "nexora:\n", "1:1: nexora is not available in this version; remove it" },
         { "forge: {token_file: x}\n", "1:1: forge is not available in this version; remove it" },
-        { "sandbox: {limits: {cpu: 50%}}\n",
-          "1:20: sandbox.limits.cpu is not available in this version; remove it" },
         { "sandbox: {warm: 2}\n",
           "1:11: sandbox.warm is not available in this version; remove it" },
         { "workspace: {repo: /srv/r}\n",
