@@ -89,10 +89,13 @@ void tls_trust_free(struct tls_trust *t)
 
 static bool set_host(SSL *ssl, const struct hostname *host)
 {
+    char name[HOSTNAME_SIZE]; /* OpenSSL's macro casts a const away */
+
     if (host->kind != HOSTNAME_NAME)
         return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host->text) == 1;
     SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-    return SSL_set1_host(ssl, host->text) == 1 && SSL_set_tlsext_host_name(ssl, host->text) == 1;
+    strcpy(name, host->text);
+    return SSL_set1_host(ssl, name) == 1 && SSL_set_tlsext_host_name(ssl, name) == 1;
 }
 
 int tls_new(struct tls_trust *trust, int fd, const struct hostname *host, struct tls **ret_tls,
