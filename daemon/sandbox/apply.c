@@ -32,7 +32,7 @@ enum { LISTENER_BACKLOG = 128 };
 
 struct apply {
     struct filter *filters[PLAN_PROFILE_COUNT];
-    struct filter *egress;
+    struct filter *egress, *survey;
     int landlock_abi;
 };
 
@@ -55,6 +55,8 @@ int apply_new(struct apply **ret_apply, struct err *err)
     }
     r = filter_new(FILTER_EGRESS, &a->egress, err);
     if (r == 0)
+        r = filter_new(FILTER_SURVEY, &a->survey, err);
+    if (r == 0)
         *ret_apply = TAKE_PTR(a);
     return r;
 }
@@ -66,6 +68,7 @@ void apply_free(struct apply *a)
     for (int i = 0; i < PLAN_PROFILE_COUNT; i++)
         filter_free(a->filters[i]);
     filter_free(a->egress);
+    filter_free(a->survey);
     free(a);
 }
 
@@ -215,7 +218,7 @@ _Noreturn static void be_task(const struct birth *b)
     r = landlock_enter(plan->rules, plan->rule_count, b->apply->landlock_abi, true, &index);
     if (r < 0)
         init_fail(b->control, APPLY_LANDLOCK, index, r);
-    r = filter_load(b->apply->filters[plan->profile]);
+    r = filter_load(plan->survey ? b->apply->survey : b->apply->filters[plan->profile]);
     if (r < 0)
         init_fail(b->control, APPLY_FILTER, 0, r);
     init_run(plan, b->stdio, b->control);

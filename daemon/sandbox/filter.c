@@ -23,10 +23,11 @@ enum {
     TASK = 1 << FILTER_TASK,
     DAEMON = 1 << FILTER_DAEMON,
     EGRESS = 1 << FILTER_EGRESS,
+    SURVEY = 1 << FILTER_SURVEY,
     SPAWNER = 1 << FILTER_SPAWNER,
     TASKS = STRICT | TASK | SPAWNER, /* tasks run within the spawner's filter */
 #ifdef NAIRID_SANITIZED
-    ALL = TASKS | DAEMON | EGRESS, /* a sanitizer's own needs are many */
+    ALL = TASKS | DAEMON | EGRESS | SURVEY, /* a sanitizer's own needs are many */
     /* LeakSanitizer stops the process by ptrace from a clone of it, at its end */
     DEBUGS_NOBODY = STRICT,
     DEBUGS_ITSELF = DAEMON | EGRESS,
@@ -102,6 +103,13 @@ static const struct group allowed[] = {
               "recvmsg restart_syscall rt_sigaction rt_sigprocmask rt_sigreturn sched_yield send "
               "sendmmsg sendmsg sendto setsockopt shutdown sigaltstack socket time timerfd_settime "
               "write writev fcntl64 fstat64 _llseek" },
+    /* what reading directories and files takes, and being process 1 */
+    { SURVEY, "brk chdir clock_gettime clone close close_range dup2 dup3 exit exit_group faccessat "
+              "faccessat2 fcntl fstat futex getdents64 getpid getrlimit getrusage gettid getuid kill "
+              "lseek madvise mmap mprotect mremap munmap newfstatat openat2 pipe2 poll ppoll pread64 "
+              "prlimit64 read readlinkat recvfrom recvmsg restart_syscall rt_sigaction "
+              "rt_sigprocmask rt_sigreturn sched_yield sendto set_robust_list setrlimit setsid "
+              "signalfd4 statx umask wait4 write fcntl64 fstat64 fstatat64 _llseek" },
     { DEBUGS_ITSELF, "clone kcmp pidfd_getfd process_vm_readv process_vm_writev ptrace" },
 };
 
@@ -293,7 +301,7 @@ static int fill_arguments(scmp_filter_ctx ctx, enum filter_kind kind)
 
     for (size_t i = 0; r == 0 && i < ARRAY_SIZE(ioctls); i++)
         r = deny_arg(ctx, "ioctl", EPERM, 1, 0xffffffff, ioctls[i]);
-    if (r == 0 && (kind == FILTER_TASK || kind == FILTER_TASK_STRICT))
+    if (r == 0 && (kind == FILTER_TASK || kind == FILTER_TASK_STRICT || kind == FILTER_SURVEY))
         r = deny_namespaces(ctx);
     if (r == 0 && (kind == FILTER_TASK || kind == FILTER_TASK_STRICT))
         r = keep_core_limit(ctx);

@@ -15,6 +15,7 @@ enum filter_kind {
     FILTER_TASK_STRICT, /* no debugging of one's own children */
     FILTER_TASK,
     FILTER_DAEMON,  /* threads, files, sockets; no process, no program */
+    FILTER_SURVEY,  /* reads files, and process 1 above that: no program, no socket, no change */
     FILTER_EGRESS,  /* sockets and one file; no process, no thread, no program */
     FILTER_SPAWNER, /* what tasks may and what building their sandbox takes: they inherit it */
     FILTER_KIND_COUNT

@@ -15,6 +15,7 @@
 
 #include "sandbox/plan.h"
 #include "sandbox/relay.h"
+#include "sandbox/survey.h"
 
 enum {
     RELAY_BUSY_MS = 10,  /* how often a file is looked at that grows */
@@ -135,6 +136,10 @@ _Noreturn static void be_program(const struct plan *plan, const int stdio[3], in
         report.error = chdir(PLAN_WORKSPACE) < 0 ? -errno : 0;
     }
     (void)umask(022);
+    if (report.error == 0 && plan->survey) {
+        (void)close(result); /* as an execve(2) would */
+        survey_run();
+    }
     if (report.error == 0) {
         report.stage = APPLY_EXEC;
         report.error = try_programs(plan);

@@ -131,6 +131,7 @@ struct plan {
     enum plan_profile profile;
     enum plan_network network;
     bool stdout_file; /* the program's standard output is a file, which process 1 passes on */
+    bool survey;      /* in place of a program it looks at its files: sandbox/survey.h */
     bool as_root;     /* the root way: ids are mapped by a spawner that is uid 0 */
     uid_t outer_uid;  /* the host uid behind PLAN_INNER_ID; never 0 */
     uint64_t memory_bytes;

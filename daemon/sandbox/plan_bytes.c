@@ -11,6 +11,8 @@
 #include "util/mem.h"
 #include "util/strv.h"
 
+enum { STDOUT_FILE = 1, SURVEY = 2 }; /* switches, in one number */
+
 static const uint32_t magic = 0x4e504c34; /* "NPL4" */
 
 static void put_u32(struct buf *b, uint32_t n)
@@ -59,7 +61,7 @@ void plan_encode(const struct plan *p, struct buf *b)
     put_u32(b, magic);
     put_u32(b, p->profile);
     put_u32(b, p->network);
-    put_u32(b, p->stdout_file);
+    put_u32(b, (p->stdout_file ? STDOUT_FILE : 0) | (p->survey ? SURVEY : 0));
     put_u32(b, p->as_root);
     put_u32(b, p->outer_uid);
     put_u64(b, p->memory_bytes);
@@ -269,13 +271,34 @@ static void get_hosts(struct reader *r, struct plan *p)
         r->bad = true;
 }
 
+/* One that looks at hostile files is given nothing else. */
+static bool survey_is_sound(const struct plan *p)
+{
+    if (!p->survey)
+        return true;
+    for (size_t i = 0; i < p->step_count; i++) {
+        const struct plan_step *s = &p->steps[i];
+
+        if (s->type != PLAN_STEP_DIR && (s->type != PLAN_STEP_BIND || s->flags != PLAN_NOEXEC))
+            return false;
+    }
+    for (size_t i = 0; i < p->rule_count; i++)
+        if (p->rules[i].rights & ~(uint32_t)(PLAN_MAY_LIST | PLAN_MAY_READ))
+            return false;
+    return p->network == PLAN_NETWORK_NONE && !p->stdout_file && p->env.len == 0;
+}
+
 static void get_plan(struct reader *r, struct plan *p)
 {
+    uint32_t switches;
+
     if (get_u32(r, UINT32_MAX) != magic)
         r->bad = true;
     p->profile = get_u32(r, PLAN_PROFILE_COUNT - 1);
     p->network = get_u32(r, PLAN_NETWORK_COUNT - 1);
-    p->stdout_file = get_u32(r, 1);
+    switches = get_u32(r, STDOUT_FILE | SURVEY);
+    p->stdout_file = switches & STDOUT_FILE;
+    p->survey = switches & SURVEY;
     p->as_root = get_u32(r, 1);
     p->outer_uid = get_u32(r, UINT32_MAX);
     p->memory_bytes = get_u64(r);
@@ -291,7 +314,7 @@ static void get_plan(struct reader *r, struct plan *p)
     get_strv(r, &p->programs);
     get_strv(r, &p->argv);
     get_strv(r, &p->env);
-    if (r->left > 0 || p->programs.len == 0 || p->argv.len == 0)
+    if (r->left > 0 || p->programs.len == 0 || p->argv.len == 0 || !survey_is_sound(p))
         r->bad = true;
 }
 

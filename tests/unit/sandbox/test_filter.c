@@ -451,9 +451,38 @@ static void the_spawner_can_still_build_sandboxes(void **state)
     check(FILTER_SPAWNER, attempts, ARRAY_SIZE(attempts));
 }
 
+#ifndef NAIRID_SANITIZED /* which needs more than a survey has */
+static void a_survey_can_read_and_nothing_else(void **state)
+{
+    static const struct attempt attempts[] = {
+        CALL(openat2, EINVAL, -1, (long)"/", 0, 1),
+        CALL(getdents64, EBADF, -1),
+        CALL(readlinkat, ENOENT, -1, (long)"/nothing", (long)"", 1),
+        CALL(openat, ENOSYS, -1, (long)"/", 0),
+        CALL(socket, ENOSYS, AF_UNIX, SOCK_STREAM, 0),
+        CALL(execve, ENOSYS, (long)"/bin/true", 0, 0),
+        CALL(unlinkat, ENOSYS, -1, (long)"/nothing", 0),
+        CALL(fchmodat, ENOSYS, -1, (long)"/nothing", 0),
+        CALL(renameat2, ENOSYS, -1, (long)"/nothing", -1, (long)"/a", 0),
+        CALL(ptrace, ENOSYS, PTRACE_TRACEME),
+        CALL(mount, ENOSYS),
+        CALL(unshare, ENOSYS, 0),
+        CALL(prctl, ENOSYS, 0),
+        CALL(clone, EPERM, CLONE_NEWUSER | SIGCHLD),
+        CALL(bpf, ENOSYS),
+    };
+
+    (void)state;
+    check(FILTER_SURVEY, attempts, ARRAY_SIZE(attempts));
+}
+#endif
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+#ifndef NAIRID_SANITIZED
+        cmocka_unit_test(a_survey_can_read_and_nothing_else),
+#endif
         cmocka_unit_test(a_task_cannot_make_or_join_namespaces),
         cmocka_unit_test(a_task_cannot_touch_mounts_or_the_machine),
         cmocka_unit_test(a_task_does_not_reach_the_kernels_wide_interfaces),

@@ -1,0 +1,64 @@
+#include "sandbox/plan_survey.h"
+
+#include <errno.h>
+
+#include "sandbox/plan.h"
+#include "util/err.h"
+#include "util/mem.h"
+#include "util/strv.h"
+
+/* Of what the survey's own bounds come to. */
+enum { MEMORY_BYTES = 128 << 20, FILES = 32, PIDS = 4, CPU_PERCENT = 100 };
+
+static void add_step(struct plan *p, enum plan_step_type type, const char *target, const char *text)
+{
+    p->steps[p->step_count++] = (struct plan_step){
+        .type = type,
+        .flags = type == PLAN_STEP_BIND ? PLAN_NOEXEC : 0,
+        .mode = type == PLAN_STEP_DIR ? 0755 : 0,
+        .target = mem_strdup(target),
+        .text = mem_strdup(text),
+    };
+}
+
+static void add_rule(struct plan *p, const char *path, uint32_t rights)
+{
+    p->rules[p->rule_count++] = (struct plan_rule){ .rights = rights, .path = mem_strdup(path) };
+}
+
+int plan_survey_make(const char *workspace, const char *home, uid_t uid, uid_t task_uid,
+                     struct plan **ret_plan, struct err *err)
+{
+    CLEANUP_PTR(plan_free) struct plan *p = mem_new(struct plan);
+
+    if (!plan_path_is_plain(workspace) || !plan_path_is_plain(home))
+        return err_set(err, -EINVAL, "'%s' and '%s' can't be looked through: want absolute paths",
+                       workspace, home);
+    if (task_uid == 0 || task_uid == (uid_t)-1)
+        return err_set(err, -EINVAL, "the job's directories must belong to a user of its own");
+    p->profile = PLAN_STRICT;
+    p->network = PLAN_NETWORK_NONE;
+    p->survey = true;
+    p->as_root = uid == 0;
+    p->outer_uid = p->as_root ? task_uid : uid;
+#ifndef NAIRID_SANITIZED /* a sanitizer's shadow is more than this */
+    p->memory_bytes = MEMORY_BYTES;
+#endif
+    p->disk_bytes = 1; /* it writes to a pipe only */
+    p->pids = PIDS;
+    p->files = FILES;
+    p->cpu_percent = CPU_PERCENT;
+    p->proxy = mem_strdup("");
+    p->steps = mem_calloc(3, sizeof p->steps[0]);
+    add_step(p, PLAN_STEP_DIR, "/home", "");
+    add_step(p, PLAN_STEP_BIND, PLAN_HOME, home);
+    add_step(p, PLAN_STEP_BIND, PLAN_WORKSPACE, workspace);
+    p->rules = mem_calloc(3, sizeof p->rules[0]);
+    add_rule(p, "/", PLAN_MAY_LIST);
+    add_rule(p, PLAN_HOME, PLAN_MAY_LIST | PLAN_MAY_READ);
+    add_rule(p, PLAN_WORKSPACE, PLAN_MAY_LIST | PLAN_MAY_READ);
+    strv_add(&p->programs, "survey"); /* for messages: there is none */
+    strv_add(&p->argv, "survey");
+    *ret_plan = TAKE_PTR(p);
+    return 0;
+}

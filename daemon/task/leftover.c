@@ -1,0 +1,336 @@
+#include "task/leftover.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "util/buf.h"
+#include "util/mem.h"
+#include "util/str.h"
+#include "util/utf8.h"
+
+enum { NAMED_MAX = 8, NAMED_PATH_MAX = 120 };
+
+static const char magic[4] = "nlo1";
+
+/* ---- writing ---- */
+
+enum { ITEM = 'f', END = 'e', ITEM_HEAD = 1 + 1 + 1 + LEFTOVER_PRINT_BYTES + 2, END_BYTES = 9 };
+
+static void add_u32(struct buf *b, uint32_t n)
+{
+    for (int i = 0; i < 4; i++)
+        buf_append_char(b, (char)(unsigned char)(n >> 8 * i));
+}
+
+void leftover_begin(struct buf *b)
+{
+    buf_append(b, magic, sizeof magic);
+}
+
+bool leftover_add(struct buf *b, const struct leftover *item, const char *path)
+{
+    size_t len = strlen(path);
+
+    if (len == 0 || len >= LEFTOVER_PATH_MAX ||
+        b->len + ITEM_HEAD + len + END_BYTES > LEFTOVERS_BYTES_MAX)
+        return false;
+    buf_append_char(b, ITEM);
+    buf_append_char(b, (char)item->kind);
+    buf_append_char(b, (char)item->place);
+    buf_append(b, item->print, sizeof item->print);
+    buf_append_char(b, (char)(unsigned char)(len & 0xff));
+    buf_append_char(b, (char)(unsigned char)(len >> 8));
+    buf_append(b, path, len);
+    return true;
+}
+
+void leftover_end(struct buf *b, uint32_t entries, uint32_t gaps)
+{
+    buf_append_char(b, END);
+    add_u32(b, entries);
+    add_u32(b, gaps);
+}
+
+/* ---- reading ---- */
+
+struct reader {
+    const unsigned char *at;
+    size_t left;
+    bool bad;
+};
+
+static uint32_t get(struct reader *r, size_t bytes, uint32_t most)
+{
+    uint32_t n = 0;
+
+    if (r->left < bytes) {
+        r->bad = true;
+        return 0;
+    }
+    for (size_t i = 0; i < bytes; i++)
+        n |= (uint32_t)r->at[i] << 8 * i;
+    r->at += bytes;
+    r->left -= bytes;
+    if (n > most) {
+        r->bad = true;
+        return 0;
+    }
+    return n;
+}
+
+/* Relative, with no empty part, no "." and no "..". */
+static bool is_plain(const char *path)
+{
+    for (;;) {
+        size_t len = strcspn(path, "/");
+
+        if (len == 0 || (len == 1 && path[0] == '.') ||
+            (len == 2 && path[0] == '.' && path[1] == '.'))
+            return false;
+        if (path[len] == '\0')
+            return true;
+        path += len + 1;
+    }
+}
+
+static void get_item(struct reader *r, struct leftovers *l)
+{
+    struct leftover item = { 0 };
+    size_t len;
+
+    item.kind = (enum planted_kind)get(r, 1, PLANTED_KIND_COUNT - 1);
+    item.place = (enum leftover_place)get(r, 1, LEFTOVER_PLACE_COUNT - 1);
+    for (size_t i = 0; i < sizeof item.print; i++)
+        item.print[i] = (unsigned char)get(r, 1, UINT8_MAX);
+    len = get(r, 2, LEFTOVER_PATH_MAX - 1);
+    if (r->bad || r->left < len || memchr(r->at, '\0', len) || l->len == LEFTOVERS_MAX) {
+        r->bad = true;
+        return;
+    }
+    item.path = mem_dup(r->at, len);
+    r->at += len;
+    r->left -= len;
+    l->items[l->len++] = item;
+    r->bad = !is_plain(item.path);
+}
+
+static int by_path(const void *a, const void *b)
+{
+    const struct leftover *x = a, *y = b;
+    int r = (int)x->place - (int)y->place;
+
+    if (r == 0)
+        r = strcmp(x->path, y->path);
+    return r != 0 ? r : (int)x->kind - (int)y->kind;
+}
+
+static void drop_doubles(struct leftovers *l)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < l->len; i++) {
+        if (kept > 0 && by_path(&l->items[kept - 1], &l->items[i]) == 0)
+            free(l->items[i].path);
+        else
+            l->items[kept++] = l->items[i];
+    }
+    l->len = kept;
+}
+
+int leftover_read(const void *bytes, size_t len, struct leftovers *ret)
+{
+    struct reader r = { .at = bytes, .left = len, .bad = len > LEFTOVERS_BYTES_MAX };
+    struct leftovers l = { 0 };
+    uint32_t type = ITEM;
+
+    if (r.bad || len < sizeof magic || memcmp(bytes, magic, sizeof magic) != 0)
+        return -EBADMSG;
+    r.at += sizeof magic;
+    r.left -= sizeof magic;
+    l.items = mem_calloc(LEFTOVERS_MAX, sizeof l.items[0]);
+    while (!r.bad && (type = get(&r, 1, UINT8_MAX)) == ITEM)
+        get_item(&r, &l);
+    l.entries = get(&r, 4, UINT32_MAX);
+    l.gaps = get(&r, 4, LEFTOVERS_GAPS_ALL);
+    if (r.bad || type != END || r.left > 0) {
+        leftover_done(&l);
+        return -EBADMSG;
+    }
+    if (l.len > 0)
+        qsort(l.items, l.len, sizeof l.items[0], by_path);
+    drop_doubles(&l);
+    *ret = l;
+    return 0;
+}
+
+void leftover_done(struct leftovers *l)
+{
+    for (size_t i = 0; i < l->len; i++)
+        free(l->items[i].path);
+    free(l->items);
+    *l = (struct leftovers){ 0 };
+}
+
+/* ---- words ---- */
+
+/* Of a well-formed character of len bytes, 2 or more. */
+static unsigned long code_point(const unsigned char *s, size_t len)
+{
+    unsigned long c = s[0] & (0x7fu >> len);
+
+    for (size_t i = 1; i < len; i++)
+        c = c << 6 | (s[i] & 0x3fu);
+    return c;
+}
+
+/* Those that don't show, or change how others do. */
+static bool is_invisible(unsigned long c)
+{
+    return c < 0xa1 || c == 0xad || c == 0x61c || c == 0x180e || (c >= 0x2000 && c <= 0x200f) ||
+           (c >= 0x2028 && c <= 0x202f) || (c >= 0x205f && c <= 0x206f) || c == 0x3000 ||
+           (c >= 0xe000 && c <= 0xf8ff) || (c >= 0xfe00 && c <= 0xfe0f) || c == 0xfeff ||
+           (c >= 0xfff0 && c <= 0xffff) || c >= 0xe0000;
+}
+
+/* One character of path, shown. Returns how many bytes of path it was. */
+static size_t quote_one(const char *path, size_t left, struct buf *b)
+{
+    unsigned char c = (unsigned char)path[0];
+    size_t len = c >= 0xf0 ? 4 : (c >= 0xe0 ? 3 : 2);
+
+    if (c == '\n' || c == '\t' || c == '\r' || c == '\\') {
+        buf_append_char(b, '\\');
+        buf_append_char(b, c == '\n' ? 'n' : (c == '\t' ? 't' : (c == '\r' ? 'r' : '\\')));
+        return 1;
+    }
+    if (c < 0x20 || c == 0x7f || c == '`') { /* the last one ends the quotation in Markdown */
+        buf_printf(b, "\\x%02x", c);
+        return 1;
+    }
+    if (c < 0x80) {
+        buf_append_char(b, (char)c);
+        return 1;
+    }
+    if (len > left || utf8_prefix(path, len) != len) {
+        buf_printf(b, "\\x%02x", c);
+        return 1;
+    }
+    if (is_invisible(code_point((const unsigned char *)path, len)))
+        buf_printf(b, "\\u{%lx}", code_point((const unsigned char *)path, len));
+    else
+        buf_append(b, path, len);
+    return len;
+}
+
+void leftover_quote(const char *path, size_t max, struct buf *b)
+{
+    CLEANUP(buf_done) struct buf whole = { 0 };
+    size_t left = strlen(path), head, tail;
+
+    while (left > 0) {
+        size_t used = quote_one(path, left, &whole);
+
+        path += used;
+        left -= used;
+    }
+    if (whole.len <= max) {
+        buf_append(b, buf_str(&whole), whole.len);
+        return;
+    }
+    head = utf8_cut(whole.data, whole.len, max / 3);
+    tail = utf8_tail(whole.data, whole.len, max - max / 3 - strlen("..."));
+    buf_append(b, whole.data, head);
+    buf_append_str(b, "...");
+    buf_append(b, whole.data + tail, whole.len - tail);
+}
+
+enum news { NEWS_NONE, NEWS_NEW, NEWS_CHANGED, NEWS_THERE };
+
+static enum news news_of(const struct leftover *item, const struct leftovers *before)
+{
+    const struct leftover *was;
+
+    if (!before)
+        return NEWS_THERE;
+    was = before->len == 0
+              ? NULL
+              : bsearch(item, before->items, before->len, sizeof before->items[0], by_path);
+    if (!was)
+        return NEWS_NEW;
+    return memcmp(was->print, item->print, sizeof item->print) != 0 ? NEWS_CHANGED : NEWS_NONE;
+}
+
+/* What matters more first, and of that what lies less deep. */
+static int by_weight(const void *a, const void *b)
+{
+    const struct leftover *const *x = a, *const *y = b;
+    int r = (int)(*x)->kind - (int)(*y)->kind;
+    size_t x_len = strlen((*x)->path), y_len = strlen((*y)->path);
+
+    if (r == 0)
+        r = (x_len > y_len) - (x_len < y_len);
+    return r != 0 ? r : by_path(*x, *y);
+}
+
+static void describe_item(const struct leftover *item, enum news news, struct buf *b)
+{
+    static const char *const news_words[] = {
+        [NEWS_NONE] = "", [NEWS_NEW] = "new; ", [NEWS_CHANGED] = "changed; ", [NEWS_THERE] = ""
+    };
+
+    buf_append_char(b, '`');
+    if (item->place == LEFTOVER_HOME)
+        buf_append_str(b, "~/");
+    leftover_quote(item->path, NAMED_PATH_MAX, b);
+    buf_printf(b, "` (%s%s)", news_words[news], planted_words(item->kind));
+}
+
+static void describe_gaps(const struct leftovers *now, struct buf *b)
+{
+    if (now->gaps == 0)
+        return;
+    if (b->len > 0)
+        buf_append_char(b, ' ');
+    buf_append_str(b, "nairid looked for files that programs may run or obey later, but not at "
+                      "everything: ");
+    if (now->gaps & (LEFTOVERS_TIME | LEFTOVERS_ENTRIES))
+        buf_printf(b, "the scan stopped after %lu entries%s.", (unsigned long)now->entries,
+                   now->gaps & LEFTOVERS_TIME ? ", when its time was over" : "");
+    else if (now->gaps & LEFTOVERS_FOUND)
+        buf_append_str(b, "there are more of them than it can hold.");
+    else if (now->gaps & LEFTOVERS_DEEP)
+        buf_append_str(b, "some directories lie too deep.");
+    else
+        buf_append_str(b, "something could not be read.");
+}
+
+void leftover_describe(const struct leftovers *now, const struct leftovers *before, struct buf *b)
+{
+    AUTO_FREE const struct leftover **fresh = mem_calloc(now->len + 1, sizeof fresh[0]);
+    CLEANUP(buf_done) struct buf said = { 0 };
+    size_t count = 0;
+
+    for (size_t i = 0; i < now->len; i++)
+        if (news_of(&now->items[i], before) != NEWS_NONE)
+            fresh[count++] = &now->items[i];
+    if (count > 0) {
+        qsort(fresh, count, sizeof fresh[0], by_weight);
+        buf_append_str(&said, before ? "nairid noticed that this task left files that programs may "
+                                       "run or obey later: "
+                                     : "nairid noticed files that programs may run or obey later, "
+                                       "of this task or of an earlier one: ");
+    }
+    for (size_t i = 0; i < count && i < NAMED_MAX; i++) {
+        if (i > 0)
+            buf_append_str(&said, ", ");
+        describe_item(fresh[i], news_of(fresh[i], before), &said);
+    }
+    if (count > NAMED_MAX)
+        buf_printf(&said, " and %zu more", count - NAMED_MAX);
+    if (count > 0)
+        buf_append_char(&said, '.');
+    describe_gaps(now, &said);
+    buf_append(b, buf_str(&said), said.len);
+}
