@@ -49,6 +49,7 @@ int plan_survey_make(const char *workspace, const char *home, uid_t uid, uid_t t
     p->files = FILES;
     p->cpu_percent = CPU_PERCENT;
     p->proxy = mem_strdup("");
+    p->ca_file = mem_strdup("");
     p->steps = mem_calloc(3, sizeof p->steps[0]);
     add_step(p, PLAN_STEP_DIR, "/home", "");
     add_step(p, PLAN_STEP_BIND, PLAN_HOME, home);
