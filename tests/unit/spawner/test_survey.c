@@ -180,7 +180,7 @@ static void run(struct fixture *f)
         fail_msg("%s", err.text);
     buf_clear(&f->out);
     leftover_done(&f->seen);
-    spawner_start(f->spawner, TASK, plan, NULL, "", 0);
+    spawner_start(f->spawner, TASK, plan, -1, "", 0);
     loop_run(f->loop);
     if (f->exit.failed_to_start || f->exit.status != 0)
         fail_msg("the survey failed (wait status %#x): %s%s", (unsigned)f->exit.status,
