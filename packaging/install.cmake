@@ -29,6 +29,9 @@ foreach(file IN LISTS sysusers)
   install(FILES "${file}" DESTINATION lib/sysusers.d RENAME ${name}.conf)
 endforeach()
 
-file(GLOB examples CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/config/*")
+file(GLOB examples CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/config/*.yaml")
 install(FILES ${examples} "${PROJECT_SOURCE_DIR}/README.md" "${PROJECT_SOURCE_DIR}/LICENSE"
   DESTINATION ${CMAKE_INSTALL_DOCDIR})
+# What is built in, to be read.
+install(DIRECTORY "${PROJECT_SOURCE_DIR}/config/profiles" DESTINATION ${CMAKE_INSTALL_DOCDIR}
+  FILES_MATCHING PATTERN "*.yaml")

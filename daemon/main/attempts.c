@@ -125,7 +125,7 @@ static int make_plan(const struct settings *s, const struct task *t, struct runn
     r = policy_read(s, &start->argv.items[0], &start->read, &read, err);
     if (r < 0)
         return r;
-    policy.read = &read;
+    policy.runner_read = &read;
     policy.task_uid = policy.uid == 0 ? workspace_uid(t->job_id) : policy.uid;
     r = workspace_open(s->workspace_root, t->job_id, &policy.task_uid, &workspace, &home, err);
     if (r < 0)

@@ -26,27 +26,25 @@ static enum plan_network network_of(const struct settings *s)
                                                         : PLAN_NETWORK_NONE;
 }
 
-/* Where the allowed hosts were written; NULL: nowhere. */
-static const char *allow_origin(const struct settings *s)
+/* Where the settings that a plan is made from were written. */
+static void add_origins(const struct settings *s, struct plan_policy *policy)
 {
-    size_t index = 0;
+    for (int i = 0; s->origin && i < PLAN_WORD_COUNT; i++) {
+        size_t index = 0;
 
-    (void)table_find("sandbox.network.allow", &index); /* a row of ours: always there */
-    return s->origin ? s->origin[index] : NULL;
+        (void)table_find(plan_word_key(i), &index); /* a row of ours: always there */
+        policy->origins[i] = s->origin[index];
+    }
 }
 
 struct plan_policy policy_of(const struct settings *s, struct strv *needs)
 {
     const struct runner *runner = runner_find(s->runner_name);
-
-    if (runner && runner->hosts)
-        runner->hosts(s, needs);
-    return (struct plan_policy){
-        .profile = s->sandbox_profile,
+    struct plan_policy policy = {
+        .profile = s->profile,
         .network = network_of(s),
         .allow = &s->sandbox_network_allow,
         .needs = needs,
-        .allow_origin = allow_origin(s),
         .runner = s->runner_name,
         .proxy = s->server_proxy,
         .egress_uid = WORKSPACE_UID_BASE - 2, /* no task has it */
@@ -60,6 +58,11 @@ struct plan_policy policy_of(const struct settings *s, struct strv *needs)
         .cpu_time_ms = s->sandbox_limits_cpu_time_ms,
         .uid = geteuid(),
     };
+
+    if (runner && runner->hosts)
+        runner->hosts(s, needs);
+    add_origins(s, &policy);
+    return policy;
 }
 
 /* Where path leads; what isn't there yet leads where its nearest directory does. */
@@ -137,9 +140,7 @@ int policy_read(const struct settings *s, char **word, const struct strv *needs,
     r = check_shown(s, "runner.program", &own, false, err);
     if (r < 0)
         return r;
-    strv_copy(ret_read, &s->sandbox_read);
-    for (size_t i = 0; i < own.len; i++)
-        strv_add(ret_read, own.items[i]);
+    strv_copy(ret_read, &own);
     return 0;
 }
 
@@ -156,7 +157,7 @@ static int make_plan(const struct settings *s, const char *program, struct plan 
     r = policy_read(s, &argv.items[0], NULL, &read, err);
     if (r < 0)
         return r;
-    policy.read = &read;
+    policy.runner_read = &read;
     policy.workspace = s->workspace_root; /* any directory: nothing is done */
     policy.argv = &argv;
     policy.env = &env;

@@ -24,7 +24,7 @@ int policy_find_program(const struct settings *s, struct err *err);
 const char *policy_program(const struct settings *s);
 /* The sentence for a program that no task would find. Returns -ENOENT. */
 int policy_program_missing(const struct settings *s, struct err *err);
-/* The host paths that a task is to see, read-only: sandbox.read, what the runner needs (may be
+/* The host paths that a task is to see, read-only, on the runner's account: what it needs (may be
  * NULL), and where runner.program is. *word: the program's name in the arguments, allocated;
  * becomes the path that the sandbox has. *ret_read must be empty. -EINVAL with a sentence for a
  * path that would show what is the daemon's own. */

@@ -151,7 +151,7 @@ static int make_plan(const struct settings *s, const struct trial *t, const char
         strv_add(&argv, words[i]);
     strv_add(&argv, program.items[0]);
     strv_add(&argv, version_option ? version_option : "");
-    policy.read = &read;
+    policy.runner_read = &read;
     policy.workspace = workspace;
     policy.argv = &argv;
     policy.env = &env;

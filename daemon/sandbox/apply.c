@@ -24,21 +24,55 @@
 #include "sandbox/landlock.h"
 #include "sandbox/plan.h"
 #include "sandbox/tree.h"
+#include "settings/profile.h"
 #include "util/err.h"
 #include "util/fd.h"
 #include "util/mem.h"
 
 enum { LISTENER_BACKLOG = 128 };
 
+/* One for each set of calls that a profile names. */
+struct task_filter {
+    uint32_t calls;
+    struct filter *filter;
+};
+
 struct apply {
-    struct filter *filters[PLAN_PROFILE_COUNT];
+    struct task_filter *filters;
+    size_t filter_count;
     struct filter *egress, *survey;
     int landlock_abi;
 };
 
+/* NULL: no profile has these calls. */
+static const struct filter *find_filter(const struct apply *a, uint32_t calls)
+{
+    for (size_t i = 0; i < a->filter_count; i++)
+        if (a->filters[i].calls == calls)
+            return a->filters[i].filter;
+    return NULL;
+}
+
+static int add_filter(struct apply *a, const char *profile_name, struct err *err)
+{
+    CLEANUP_PTR(profile_free) struct profile *profile = NULL;
+    struct filter *filter = NULL;
+    int r = profile_load(profile_name, &profile, err);
+
+    if (r < 0 || find_filter(a, profile->calls))
+        return r;
+    r = filter_new(FILTER_TASK, profile->calls, &filter, err);
+    if (r < 0)
+        return r;
+    a->filters = mem_realloc(a->filters, (a->filter_count + 1) * sizeof a->filters[0]);
+    a->filters[a->filter_count++] = (struct task_filter){ profile->calls, filter };
+    return 0;
+}
+
 int apply_new(struct apply **ret_apply, struct err *err)
 {
     CLEANUP_PTR(apply_free) struct apply *a = mem_new(struct apply);
+    const char *name;
     int r;
 
     a->landlock_abi = landlock_abi();
@@ -48,14 +82,14 @@ int apply_new(struct apply **ret_apply, struct err *err)
             "the kernel offers no Landlock of version %d or later (it has %d): boot with "
             "'landlock' in the lsm= list, or use Linux 5.19 or later",
             LANDLOCK_ABI_NEEDED, a->landlock_abi < 0 ? 0 : a->landlock_abi);
-    for (int i = 0; i < PLAN_PROFILE_COUNT; i++) {
-        r = filter_new(i == PLAN_STRICT ? FILTER_TASK_STRICT : FILTER_TASK, &a->filters[i], err);
+    for (size_t i = 0; (name = profile_name(i)); i++) {
+        r = add_filter(a, name, err);
         if (r < 0)
             return r;
     }
-    r = filter_new(FILTER_EGRESS, &a->egress, err);
+    r = filter_new(FILTER_EGRESS, 0, &a->egress, err);
     if (r == 0)
-        r = filter_new(FILTER_SURVEY, &a->survey, err);
+        r = filter_new(FILTER_SURVEY, 0, &a->survey, err);
     if (r == 0)
         *ret_apply = TAKE_PTR(a);
     return r;
@@ -65,8 +99,9 @@ void apply_free(struct apply *a)
 {
     if (!a)
         return;
-    for (int i = 0; i < PLAN_PROFILE_COUNT; i++)
-        filter_free(a->filters[i]);
+    for (size_t i = 0; i < a->filter_count; i++)
+        filter_free(a->filters[i].filter);
+    free(a->filters);
     filter_free(a->egress);
     filter_free(a->survey);
     free(a);
@@ -82,6 +117,7 @@ const struct filter *apply_egress_filter(const struct apply *a)
 /* What it needs, prepared before it exists. */
 struct birth {
     const struct apply *apply;
+    const struct filter *filter;
     const struct plan *plan;
     const int *stdio;
     int control; /* its end */
@@ -218,7 +254,7 @@ _Noreturn static void be_task(const struct birth *b)
     r = landlock_enter(plan->rules, plan->rule_count, b->apply->landlock_abi, true, &index);
     if (r < 0)
         init_fail(b->control, APPLY_LANDLOCK, index, r);
-    r = filter_load(plan->survey ? b->apply->survey : b->apply->filters[plan->profile]);
+    r = filter_load(b->filter);
     if (r < 0)
         init_fail(b->control, APPLY_FILTER, 0, r);
     init_run(plan, b->stdio, b->control);
@@ -303,12 +339,19 @@ static void birth_done(struct birth *b)
 int apply_start(const struct apply *a, const struct plan *plan, const int stdio[3], int cgroup,
                 struct apply_task *ret_task, struct apply_report *ret_report)
 {
-    CLEANUP(birth_done) struct birth b = { .apply = a, .plan = plan, .stdio = stdio };
+    CLEANUP(birth_done)
+    struct birth b = { .apply = a,
+                       .plan = plan,
+                       .filter = plan->survey ? a->survey : find_filter(a, plan->calls),
+                       .stdio = stdio };
     AUTO_CLOSE int ours = -1, theirs = -1;
     int pair[2], pidfd = -1, r;
     pid_t pid = -1;
 
-    *ret_report = (struct apply_report){ .kind = APPLY_FAILED, .stage = APPLY_CLONE };
+    *ret_report = (struct apply_report){ .kind = APPLY_FAILED, .stage = APPLY_FILTER };
+    if (!b.filter)
+        return ret_report->error = -EINVAL;
+    ret_report->stage = APPLY_CLONE;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
         return ret_report->error = -errno;
     ours = pair[0];

@@ -86,7 +86,7 @@ static int keep_caps(uint64_t mask, struct err *err)
 static int load_filter(enum filter_kind kind, struct err *err)
 {
     CLEANUP_PTR(filter_free) struct filter *f = NULL;
-    int r = filter_new(kind, &f, err);
+    int r = filter_new(kind, 0, &f, err);
 
     if (r < 0)
         return r;

@@ -1,6 +1,7 @@
 /* plan.h - from policy to a list of steps: everything that is needed to build one sandbox, decided
  * before anything is done. Core: pure, no I/O. sandbox/apply.h carries it out.
- * A policy is what the operator's settings and the runner ask for; a plan is what will be done.
+ * A policy is what the profile, the operator's settings and the runner ask for; a plan is what will
+ * be done, and on whose word.
  * Paths in a plan are absolute and plain (no "." or ".." or doubled slash). Host paths are the
  * text of a step, paths inside the sandbox its target. */
 #pragma once
@@ -14,6 +15,7 @@
 
 struct buf;
 struct err;
+struct profile;
 
 #define PLAN_WORKSPACE "/workspace"
 #define PLAN_HOME      "/home/agent"
@@ -40,20 +42,38 @@ enum plan_network {
     PLAN_NETWORK_ALLOWLIST, /* a loopback of its own, and a proxy on it (sandbox/gateway.h) */
     PLAN_NETWORK_COUNT
 };
-enum plan_profile { PLAN_STRICT, PLAN_AGENT, PLAN_HOST, PLAN_PROFILE_COUNT };
+
+/* The settings that a plan is made from, each with a place where it was written. */
+enum plan_word {
+    PLAN_WORD_PROFILE,
+    PLAN_WORD_NETWORK,
+    PLAN_WORD_ALLOW,
+    PLAN_WORD_BROKER,
+    PLAN_WORD_PROXY,
+    PLAN_WORD_READ,
+    PLAN_WORD_WRITE,
+    PLAN_WORD_MEMORY,
+    PLAN_WORD_DISK,
+    PLAN_WORD_PIDS,
+    PLAN_WORD_FILES,
+    PLAN_WORD_CPU,
+    PLAN_WORD_CPU_TIME,
+    PLAN_WORD_COUNT
+};
 
 struct plan_policy {
-    const char *profile; /* "strict", "agent", "host" */
+    const struct profile *profile;        /* settings/profile.h */
+    const char *origins[PLAN_WORD_COUNT]; /* FILE:LINE:COLUMN and the like; NULL: the default */
     enum plan_network network;
     /* ALLOWLIST: entries of settings/allow.h; NULL for none */
     const struct strv *allow, *needs; /* the operator's and the runner's */
-    const char *allow_origin;         /* where the former were written, for plan_explain() */
     const char *runner;               /* the latter's name */
     const char *proxy; /* http://[USER:PASSWORD@]HOST[:PORT] on the way out, or NULL */
     uid_t egress_uid;  /* as root: who the proxy runs as, its gid, too; never 0 */
     const struct broker_list *brokers; /* NULL for none; not with HOST, whose loopback is shared */
     const char *ca_file;               /* trusted by brokers without their own; NULL: none */
-    const struct strv *read, *write;   /* extra host paths, besides the profile's; NULL for none */
+    /* host paths besides the profile's, NULL for none: the operator's, and to read the runner's */
+    const struct strv *read, *write, *runner_read;
     const char
         *workspace; /* host directory shown at /workspace, writable unless workspace_read_only */
     bool workspace_read_only;
@@ -62,8 +82,8 @@ struct plan_policy {
     const char *brief;       /* text shown as the file PLAN_BRIEF; NULL: none */
     const struct strv *argv; /* the program (a path, or a name looked up in the sandbox's PATH) and
                                 its arguments */
-    const struct strv
-        *env; /* NAME=value, beside the made-from-nothing base (PATH HOME USER LANG TMPDIR TERM) */
+    const struct strv *env;  /* NAME=value, besides the profile's; the last of a name wins */
+    const struct strv *env_origins;    /* an entry each, or NULL: the runner */
     uint64_t memory_bytes, disk_bytes; /* 0: no limit, here and below */
     uint64_t tree_bytes;               /* of workspace and home together */
     uint64_t cpu_time_ms;
@@ -97,7 +117,8 @@ struct plan_step {
     uint32_t mode;
     uint64_t size_bytes;
     char *target;
-    char *text; /* "" where the type has none */
+    char *text;      /* "" where the type has none */
+    uint32_t origin; /* of plan_origin(), here and below */
 };
 
 /* Where what a task sees at a path comes from. */
@@ -119,16 +140,17 @@ enum plan_right {
 struct plan_rule {
     uint32_t rights;
     char *path; /* one that isn't there is left out */
+    uint32_t origin;
 };
 
 /* A place that may be reached by the proxy. */
 struct plan_host {
-    char *text;   /* in the form of allow_print() */
-    char *origin; /* who allows it */
+    char *text; /* in the form of allow_print() */
+    uint32_t origin;
 };
 
 struct plan {
-    enum plan_profile profile;
+    uint32_t calls; /* groups of system calls, of settings/profile.h */
     enum plan_network network;
     bool stdout_file; /* the program's standard output is a file, which process 1 passes on */
     bool survey;      /* in place of a program it looks at its files: sandbox/survey.h */
@@ -152,6 +174,12 @@ struct plan {
     struct strv programs;       /* paths to try in order; the first that execve(2) takes wins */
     struct strv argv;
     struct strv env;
+    /* Only for plan_explain(), and not encoded: */
+    char *profile;                          /* its name */
+    struct strv origins;                    /* sentences; the first one is "" */
+    uint32_t word_origins[PLAN_WORD_COUNT]; /* of what comes from a setting */
+    uint32_t calls_origin;
+    uint32_t *env_origins; /* as many as env has */
 };
 
 /* -EINVAL with a sentence for what can't be planned. */
@@ -162,7 +190,12 @@ DEFINE_CLEANUP(struct plan *, plan_free);
  * refuses with -EINVAL whatever plan_encode() can't have written, and what no plan may ask for. */
 void plan_encode(const struct plan *p, struct buf *b);
 int plan_decode(const void *bytes, size_t len, struct plan **ret_plan, struct err *err);
-/* The plan in plain words, a line a step. */
+/* The setting's key, as in settings/table.h. */
+const char *plan_word_key(enum plan_word word);
+/* On whose word a thing is there: "" where that isn't known, as in a decoded plan. */
+const char *plan_origin(const struct plan *p, uint32_t origin);
+/* The plan in plain words, completely: a line each for every path, host, limit, group of system
+ * calls, variable, each with its origin in brackets. */
 void plan_explain(const struct plan *p, struct buf *b);
 /* Whether a process serves its way out (sandbox/gateway.h). */
 bool plan_has_egress(const struct plan *p);
@@ -170,6 +203,5 @@ bool plan_has_egress(const struct plan *p);
 enum plan_place plan_place_of(const struct plan *p, const char *path);
 /* Absolute, shorter than PLAN_PATH_MAX, not "/", no empty part, no "." and no "..". */
 bool plan_path_is_plain(const char *path);
-const char *plan_profile_name(enum plan_profile profile);
 /* What a step does, for messages: "mount the host's '/usr' at '/usr'", cut at size - 1. */
 void plan_step_describe(const struct plan_step *step, char *text, size_t size);

@@ -1,11 +1,12 @@
 /* plan_encode() and plan_decode() of plan.h. Numbers in the machine's own order: both ends are one
- * binary. A string is its length, its bytes and a NUL. */
+ * binary. A string is its length, its bytes and a NUL. Where things come from isn't told. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "sandbox/plan.h"
 #include "settings/allow.h"
+#include "settings/profile.h"
 #include "util/buf.h"
 #include "util/err.h"
 #include "util/mem.h"
@@ -13,7 +14,7 @@
 
 enum { STDOUT_FILE = 1, SURVEY = 2 }; /* switches, in one number */
 
-static const uint32_t magic = 0x4e504c34; /* "NPL4" */
+static const uint32_t magic = 0x4e504c35; /* "NPL5" */
 
 static void put_u32(struct buf *b, uint32_t n)
 {
@@ -59,7 +60,7 @@ static void put_broker(struct buf *b, const struct broker *broker)
 void plan_encode(const struct plan *p, struct buf *b)
 {
     put_u32(b, magic);
-    put_u32(b, p->profile);
+    put_u32(b, p->calls);
     put_u32(b, p->network);
     put_u32(b, (p->stdout_file ? STDOUT_FILE : 0) | (p->survey ? SURVEY : 0));
     put_u32(b, p->as_root);
@@ -86,10 +87,8 @@ void plan_encode(const struct plan *p, struct buf *b)
         put_str(b, p->rules[i].path);
     }
     put_u32(b, (uint32_t)p->host_count);
-    for (size_t i = 0; i < p->host_count; i++) {
+    for (size_t i = 0; i < p->host_count; i++)
         put_str(b, p->hosts[i].text);
-        put_str(b, p->hosts[i].origin);
-    }
     put_u32(b, (uint32_t)p->brokers.len);
     for (size_t i = 0; i < p->brokers.len; i++)
         put_broker(b, &p->brokers.items[i]);
@@ -252,7 +251,6 @@ static void get_hosts(struct reader *r, struct plan *p)
         struct plan_host *host = &p->hosts[p->host_count++];
 
         host->text = get_str(r, ALLOW_TEXT_MAX);
-        host->origin = get_str(r, PLAN_PATH_MAX);
         if (!wanted || allow_parse(host->text, &allow, NULL) < 0)
             r->bad = true;
     }
@@ -285,7 +283,7 @@ static bool survey_is_sound(const struct plan *p)
     for (size_t i = 0; i < p->rule_count; i++)
         if (p->rules[i].rights & ~(uint32_t)(PLAN_MAY_LIST | PLAN_MAY_READ))
             return false;
-    return p->network == PLAN_NETWORK_NONE && !p->stdout_file && p->env.len == 0;
+    return p->network == PLAN_NETWORK_NONE && !p->stdout_file && p->env.len == 0 && p->calls == 0;
 }
 
 static void get_plan(struct reader *r, struct plan *p)
@@ -294,7 +292,7 @@ static void get_plan(struct reader *r, struct plan *p)
 
     if (get_u32(r, UINT32_MAX) != magic)
         r->bad = true;
-    p->profile = get_u32(r, PLAN_PROFILE_COUNT - 1);
+    p->calls = get_u32(r, PROFILE_CALLS_ALL);
     p->network = get_u32(r, PLAN_NETWORK_COUNT - 1);
     switches = get_u32(r, STDOUT_FILE | SURVEY);
     p->stdout_file = switches & STDOUT_FILE;

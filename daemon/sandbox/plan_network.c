@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "sandbox/gateway.h"
-#include "sandbox/plan.h"
+#include "sandbox/plan_origin.h"
 #include "settings/allow.h"
 #include "util/buf.h"
 #include "util/err.h"
@@ -20,7 +20,7 @@ static bool has_host(const struct plan *p, const char *text)
     return false;
 }
 
-static int add_hosts(struct plan *p, const struct strv *hosts, const char *origin, struct err *err)
+static int add_hosts(struct plan *p, const struct strv *hosts, uint32_t origin, struct err *err)
 {
     for (size_t i = 0; hosts && i < hosts->len; i++) {
         CLEANUP(buf_done) struct buf text = { 0 };
@@ -28,7 +28,7 @@ static int add_hosts(struct plan *p, const struct strv *hosts, const char *origi
         int r = allow_parse(hosts->items[i], &allow, err);
 
         if (r < 0)
-            return (void)err_prefix(err, "%s", origin), r;
+            return (void)err_prefix(err, "%s", plan_origin(p, origin)), r;
         allow_print(&allow, &text);
         if (has_host(p, buf_str(&text)))
             continue;
@@ -39,7 +39,7 @@ static int add_hosts(struct plan *p, const struct strv *hosts, const char *origi
                            PLAN_HOSTS_MAX);
         p->hosts = mem_realloc(p->hosts, (p->host_count + 1) * sizeof p->hosts[0]);
         p->hosts[p->host_count++] =
-            (struct plan_host){ .text = buf_steal(&text), .origin = mem_strdup(origin) };
+            (struct plan_host){ .text = buf_steal(&text), .origin = origin };
     }
     return 0;
 }
@@ -68,7 +68,7 @@ bool plan_has_egress(const struct plan *p)
 
 int plan_network_add(struct plan *p, const struct plan_policy *policy, struct err *err)
 {
-    AUTO_FREE char *runner = NULL;
+    uint32_t runner;
     int r;
 
     p->network = policy->network;
@@ -87,9 +87,8 @@ int plan_network_add(struct plan *p, const struct plan_policy *policy, struct er
     }
     if (p->network != PLAN_NETWORK_ALLOWLIST)
         return 0;
-    runner = mem_printf("the runner %s", policy->runner ? policy->runner : "");
-    r = add_hosts(p, policy->allow,
-                  policy->allow_origin ? policy->allow_origin : "sandbox.network.allow", err);
+    runner = plan_origin_add(p, "the runner %s", policy->runner ? policy->runner : "");
+    r = add_hosts(p, policy->allow, p->word_origins[PLAN_WORD_ALLOW], err);
     return r < 0 ? r : add_hosts(p, policy->needs, runner, err);
 }
 

@@ -36,7 +36,6 @@ int plan_survey_make(const char *workspace, const char *home, uid_t uid, uid_t t
                        workspace, home);
     if (task_uid == 0 || task_uid == (uid_t)-1)
         return err_set(err, -EINVAL, "the job's directories must belong to a user of its own");
-    p->profile = PLAN_STRICT;
     p->network = PLAN_NETWORK_NONE;
     p->survey = true;
     p->as_root = uid == 0;

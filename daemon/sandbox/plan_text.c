@@ -2,16 +2,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "sandbox/filter.h"
 #include "sandbox/gateway.h"
-#include "sandbox/plan.h"
+#include "sandbox/plan_origin.h"
+#include "sandbox/plan_paths.h"
 #include "util/buf.h"
-
-static const char *access_of(const struct plan_step *s)
-{
-    if (s->flags & PLAN_DEVICE)
-        return "device";
-    return s->flags & PLAN_WRITABLE ? "writable" : "read-only";
-}
 
 void plan_step_describe(const struct plan_step *s, char *text, size_t size)
 {
@@ -42,44 +37,161 @@ void plan_step_describe(const struct plan_step *s, char *text, size_t size)
     (void)snprintf(text, size, "do something unknown");
 }
 
-static void explain_step(const struct plan_step *s, struct buf *b)
+/* ---- paths ---- */
+
+static void end_line(const struct plan *p, uint32_t origin, struct buf *b)
+{
+    buf_printf(b, " [%s]\n", plan_origin(p, origin));
+}
+
+static void print_rights(uint32_t rights, struct buf *b)
+{
+    static const struct {
+        uint32_t right;
+        const char *word;
+    } words[] = { { PLAN_MAY_LIST, "list" },
+                  { PLAN_MAY_READ, "read" },
+                  { PLAN_MAY_EXECUTE, "execute" },
+                  { PLAN_MAY_WRITE, "write" },
+                  { PLAN_MAY_CHANGE, "make, rename, remove" } };
+    const char *between = "";
+
+    if (rights & PLAN_MAY_CHANGE)
+        rights |= PLAN_MAY_WRITE;
+    for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+        if (!(rights & words[i].right))
+            continue;
+        buf_printf(b, "%s%s", between, words[i].word);
+        between = ", ";
+    }
+    if (!rights)
+        buf_append_str(b, "nothing");
+}
+
+/* What a mount leaves of the rights. */
+static uint32_t mounted_rights(const struct plan_step *s, uint32_t rights)
+{
+    bool is_read_only = s->type == PLAN_STEP_BIND && !(s->flags & PLAN_WRITABLE);
+
+    if (is_read_only)
+        rights &= ~(uint32_t)(PLAN_MAY_WRITE | PLAN_MAY_CHANGE);
+    if (s->flags & PLAN_NOEXEC || s->type == PLAN_STEP_PROC || s->type == PLAN_STEP_DEVPTS)
+        rights &= ~(uint32_t)PLAN_MAY_EXECUTE;
+    if (s->flags & PLAN_DEVICE)
+        rights &= ~(uint32_t)(PLAN_MAY_LIST | PLAN_MAY_CHANGE);
+    return rights;
+}
+
+/* Both walls: how it is mounted, and what Landlock lets be done there. */
+static void print_walls(const struct plan *p, const struct plan_step *s, struct buf *b)
+{
+    bool is_bind = s->type == PLAN_STEP_BIND;
+
+    buf_printf(b, "; mount: %s, nosuid",
+               is_bind && !(s->flags & PLAN_WRITABLE) ? "read-only" : "writable");
+    if (!(s->flags & PLAN_DEVICE) && s->type != PLAN_STEP_DEVPTS)
+        buf_append_str(b, ", nodev");
+    if (s->flags & PLAN_NOEXEC || s->type == PLAN_STEP_PROC || s->type == PLAN_STEP_DEVPTS)
+        buf_append_str(b, ", noexec");
+    buf_append_str(b, "; Landlock: ");
+    print_rights(plan_paths_rights(p, s->target), b);
+}
+
+static void print_bind(const struct plan_step *s, struct buf *b)
+{
+    buf_append_str(b, "; the host's");
+    if (strcmp(s->text, s->target) != 0)
+        buf_printf(b, " %s", s->text);
+    if (s->flags & PLAN_MIRROR)
+        buf_append_str(b, ", as a link where it is one");
+    if (s->flags & PLAN_OPTIONAL)
+        buf_append_str(b, ", where the host has it");
+}
+
+static const char *access_of(const struct plan_step *s)
+{
+    if (s->type != PLAN_STEP_BIND)
+        return "private";
+    if (s->flags & PLAN_DEVICE)
+        return "device";
+    return s->flags & PLAN_WRITABLE ? "writable" : "read-only";
+}
+
+static void explain_mount(const struct plan *p, const struct plan_step *s, struct buf *b)
+{
+    buf_printf(b, "%-10s %s: ", access_of(s), s->target);
+    print_rights(mounted_rights(s, plan_paths_rights(p, s->target)), b);
+    if (s->type == PLAN_STEP_BIND)
+        print_bind(s, b);
+    else if (s->type == PLAN_STEP_TMPFS)
+        buf_printf(b, "; empty at first, gone at the end, at most %llu MiB",
+                   (unsigned long long)(s->size_bytes >> 20));
+    else
+        buf_append_str(b, s->type == PLAN_STEP_PROC ? "; the task's own processes only"
+                                                    : "; terminals of the task's own");
+    print_walls(p, s, b);
+    end_line(p, s->origin, b);
+}
+
+static void explain_step(const struct plan *p, const struct plan_step *s, struct buf *b)
 {
     switch (s->type) {
     case PLAN_STEP_DIR:
         return; /* only there to hold the others */
     case PLAN_STEP_FILE:
-        buf_printf(b, "file       %s, made for the task\n", s->target);
+        buf_printf(b, "file       %s: read; made for the task, on its read-only root", s->target);
+        end_line(p, s->origin, b);
         return;
     case PLAN_STEP_LINK:
-        buf_printf(b, "link       %s -> %s\n", s->target, s->text);
+        buf_printf(b, "link       %s -> %s", s->target, s->text);
+        end_line(p, s->origin, b);
         return;
     case PLAN_STEP_BIND:
-        buf_printf(b, "%-10s %s", access_of(s), s->target);
-        if (strcmp(s->text, s->target) != 0)
-            buf_printf(b, ", on the host %s", s->text);
-        buf_append_str(b, s->flags & PLAN_OPTIONAL ? ", where the host has it\n" : "\n");
-        return;
     case PLAN_STEP_TMPFS:
-        buf_printf(b, "private    %s, empty at first, gone at the end, at most %llu MiB\n",
-                   s->target, (unsigned long long)(s->size_bytes >> 20));
-        return;
     case PLAN_STEP_PROC:
-        buf_printf(b, "private    %s, the task's own processes only\n", s->target);
-        return;
     case PLAN_STEP_DEVPTS:
-        buf_printf(b, "private    %s, terminals of the task's own\n", s->target);
+        explain_mount(p, s, b);
         return;
     case PLAN_STEP_TYPE_COUNT:
         return;
     }
 }
 
-static void explain_limit(struct buf *b, const char *name, uint64_t n, const char *unit)
+static void explain_paths(const struct plan *p, struct buf *b)
+{
+    buf_append_str(b, "root       /: ");
+    print_rights(plan_paths_rights(p, "/") & ~(uint32_t)(PLAN_MAY_WRITE | PLAN_MAY_CHANGE), b);
+    buf_append_str(b, "; made for the task, nothing is there but what follows and the directories "
+                      "above it; mount: read-only, nosuid, nodev; Landlock: ");
+    print_rights(plan_paths_rights(p, "/"), b);
+    end_line(p, PLAN_ORIGIN_EVERY_TASK, b);
+    for (size_t i = 0; i < p->step_count; i++)
+        explain_step(p, &p->steps[i], b);
+}
+
+/* ---- the rest ---- */
+
+static void explain_limit(const struct plan *p, const char *name, uint64_t n, const char *unit,
+                          enum plan_word word, struct buf *b)
 {
     if (n > 0)
-        buf_printf(b, "limit      %s: %llu%s\n", name, (unsigned long long)n, unit);
+        buf_printf(b, "limit      %s: %llu%s", name, (unsigned long long)n, unit);
     else
-        buf_printf(b, "limit      %s: none\n", name);
+        buf_printf(b, "limit      %s: none", name);
+    end_line(p, p->word_origins[word], b);
+}
+
+static void explain_limits(const struct plan *p, struct buf *b)
+{
+    explain_limit(p, "memory", p->memory_bytes >> 20, " MiB", PLAN_WORD_MEMORY, b);
+    explain_limit(p, "size of a file", p->disk_bytes >> 20, " MiB", PLAN_WORD_DISK, b);
+    explain_limit(p, "processes", p->pids, "", PLAN_WORD_PIDS, b);
+    explain_limit(p, "open files", p->files, "", PLAN_WORD_FILES, b);
+    explain_limit(p, "processor", p->cpu_percent, "%", PLAN_WORD_CPU, b);
+    explain_limit(p, "processor time", p->cpu_time_ms / 1000, " s in all", PLAN_WORD_CPU_TIME, b);
+    explain_limit(p, "its files", p->tree_bytes >> 20, " MiB in all", PLAN_WORD_DISK, b);
+    buf_append_str(b, "limit      core dumps: none is written or handed to a handler");
+    end_line(p, PLAN_ORIGIN_EVERY_TASK, b);
 }
 
 static void explain_brokers(const struct plan *p, struct buf *b)
@@ -95,58 +207,74 @@ static void explain_brokers(const struct plan *p, struct buf *b)
             buf_printf(b, "%s%s", k > 0 ? ", " : "", broker->methods.items[k]);
         for (size_t k = 0; k < broker->paths.len; k++)
             buf_printf(b, "%s%s", k > 0 ? ", " : " of ", broker->paths.items[k]);
-        buf_append_char(b, '\n');
+        end_line(p, p->word_origins[PLAN_WORD_BROKER], b);
     }
 }
 
 static void explain_network(const struct plan *p, struct buf *b)
 {
-    switch (p->network) {
-    case PLAN_NETWORK_NONE:
-        buf_append_str(b, "network    none: a loopback of its own\n");
-        explain_brokers(p, b);
-        return;
-    case PLAN_NETWORK_HOST:
-        buf_append_str(b, "network    the host's, without any restriction\n");
-        return;
-    case PLAN_NETWORK_ALLOWLIST:
-        buf_append_str(b, "network    a loopback of its own, and a proxy on it, " GATEWAY_URL
-                          ", that lets through what is listed here\n");
-        break;
-    case PLAN_NETWORK_COUNT:
-        return;
+    static const char *const words[] = {
+        [PLAN_NETWORK_NONE] = "none: a loopback of its own",
+        [PLAN_NETWORK_HOST] = "the host's, without any restriction",
+        [PLAN_NETWORK_ALLOWLIST] = "a loopback of its own, and a proxy on it, " GATEWAY_URL
+                                   ", that lets through what is listed here",
+    };
+
+    buf_printf(b, "network    %s", words[p->network]);
+    end_line(p, p->word_origins[PLAN_WORD_NETWORK], b);
+    for (size_t i = 0; i < p->host_count; i++) {
+        buf_printf(b, "reachable  %s", p->hosts[i].text);
+        end_line(p, p->hosts[i].origin, b);
     }
-    for (size_t i = 0; i < p->host_count; i++)
-        buf_printf(b, "reachable  %s, from %s\n", p->hosts[i].text, p->hosts[i].origin);
-    if (p->host_count == 0)
-        buf_append_str(b, "reachable  nothing: no host is allowed\n");
+    if (p->network == PLAN_NETWORK_ALLOWLIST && p->host_count == 0) {
+        buf_append_str(b, "reachable  nothing: no host is allowed");
+        end_line(p, p->word_origins[PLAN_WORD_ALLOW], b);
+    }
     explain_brokers(p, b);
-    if (*p->proxy)
+    if (*p->proxy) {
         buf_append_str(b,
                        "through    another proxy, which resolves the names: where they lead can't "
-                       "be checked here\n");
+                       "be checked here");
+        end_line(p, p->word_origins[PLAN_WORD_PROXY], b);
+    }
+}
+
+static void explain_identity(const struct plan *p, struct buf *b)
+{
+    buf_printf(b, "user       %d inside, %u on the host", PLAN_INNER_ID, (unsigned)p->outer_uid);
+    end_line(p, PLAN_ORIGIN_EVERY_TASK, b);
+    if (p->as_root)
+        buf_printf(b, "group      %d inside, %u on the host, and no other", PLAN_INNER_ID,
+                   (unsigned)p->outer_uid);
+    else
+        buf_printf(b,
+                   "group      %d inside, nairid's own on the host; its further groups, which "
+                   "`nairid check` counts, stay",
+                   PLAN_INNER_ID);
+    end_line(p, PLAN_ORIGIN_EVERY_TASK, b);
+    buf_printf(b, "namespaces user, mount, pid, ipc, uts, cgroup%s",
+               p->network != PLAN_NETWORK_HOST ? ", network" : "");
+    end_line(p, PLAN_ORIGIN_EVERY_TASK, b);
+    buf_append_str(b, "privileges no capability, no way to gain any (no_new_privs), no keyring of "
+                      "the caller's, no controlling terminal, no descriptor but 0, 1 and 2");
+    end_line(p, PLAN_ORIGIN_EVERY_TASK, b);
 }
 
 void plan_explain(const struct plan *p, struct buf *b)
 {
-    buf_printf(b, "profile    %s\n", plan_profile_name(p->profile));
+    buf_printf(b, "profile    %s", p->profile ? p->profile : "");
+    end_line(p, p->word_origins[PLAN_WORD_PROFILE], b);
     buf_append_str(b, "program   ");
     for (size_t i = 0; i < p->argv.len; i++)
         buf_printf(b, " %s", p->argv.items[i]);
-    buf_printf(b, "\nuser       %d inside, %u on the host; no capability, no way to gain any\n",
-               PLAN_INNER_ID, (unsigned)p->outer_uid);
-    buf_printf(b, "namespaces user, mount, pid, ipc, uts, cgroup%s\n",
-               p->network != PLAN_NETWORK_HOST ? ", network" : "");
+    buf_append_char(b, '\n');
+    explain_identity(p, b);
     explain_network(p, b);
-    for (size_t i = 0; i < p->step_count; i++)
-        explain_step(&p->steps[i], b);
-    explain_limit(b, "memory", p->memory_bytes >> 20, " MiB");
-    explain_limit(b, "size of a file", p->disk_bytes >> 20, " MiB");
-    explain_limit(b, "processes", p->pids, "");
-    explain_limit(b, "open files", p->files, "");
-    explain_limit(b, "processor", p->cpu_percent, "%");
-    explain_limit(b, "processor time", p->cpu_time_ms / 1000, " s in all");
-    explain_limit(b, "its files", p->tree_bytes >> 20, " MiB in all");
-    for (size_t i = 0; i < p->env.len; i++)
-        buf_printf(b, "variable   %.*s\n", (int)strcspn(p->env.items[i], "="), p->env.items[i]);
+    explain_paths(p, b);
+    explain_limits(p, b);
+    filter_explain(p->calls, plan_origin(p, p->calls_origin), b);
+    for (size_t i = 0; i < p->env.len; i++) {
+        buf_printf(b, "variable   %.*s", (int)strcspn(p->env.items[i], "="), p->env.items[i]);
+        end_line(p, p->env_origins ? p->env_origins[i] : 0, b);
+    }
 }

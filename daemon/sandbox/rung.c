@@ -18,6 +18,7 @@
 #include "sandbox/landlock.h"
 #include "sandbox/plan.h"
 #include "sandbox/reroot.h"
+#include "settings/profile.h"
 #include "util/err.h"
 #include "util/fd.h"
 #include "util/str.h"
@@ -238,7 +239,9 @@ static void try_sandbox(struct rung *r, const struct apply *apply, const struct 
 static int make_plan(uid_t uid, uid_t task_uid, struct plan **ret_plan, struct err *err)
 {
     CLEANUP(strv_done) struct strv argv = { 0 };
-    const struct plan_policy policy = { .profile = "agent",
+    CLEANUP_PTR(profile_free) struct profile *profile = NULL;
+    int r = profile_load("agent", &profile, err);
+    const struct plan_policy policy = { .profile = profile,
                                         .workspace = "/usr",
                                         .workspace_read_only = true,
                                         .argv = &argv,
@@ -246,7 +249,7 @@ static int make_plan(uid_t uid, uid_t task_uid, struct plan **ret_plan, struct e
                                         .task_uid = task_uid };
 
     strv_add(&argv, "/nonexistent/program");
-    return plan_make(&policy, ret_plan, err);
+    return r < 0 ? r : plan_make(&policy, ret_plan, err);
 }
 
 static void weigh(struct rung *r, uid_t uid)

@@ -10,6 +10,7 @@
 #include "settings/assignment.h"
 #include "settings/document.h"
 #include "settings/field.h"
+#include "settings/profile.h"
 #include "settings/table.h"
 #include "settings/url.h"
 #include "settings/variables.h"
@@ -315,13 +316,6 @@ int settings_state_dir(const struct settings_input *in, char **ret_dir, struct e
     return 0;
 }
 
-static const char *profile_network(const char *profile)
-{
-    if (str_eq(profile, "strict"))
-        return "none";
-    return str_eq(profile, "host") ? "host" : "allowlist";
-}
-
 static void warn(struct settings *s)
 {
     if (url_is_exposed(s->server_url)) {
@@ -335,6 +329,17 @@ static void warn(struct settings *s)
         strv_add(&s->warnings, "runner.model has no effect on the runner command");
     if (str_eq(s->runner_name, "command") && s->runner_permissions == SETTINGS_BYPASS)
         strv_add(&s->warnings, "runner.permissions has no effect on the runner command");
+    if (s->sandbox_network_allow.len > 0 && !str_eq(s->sandbox_network_mode, "allowlist")) {
+        char place[SETTINGS_PLACE_MAX];
+        AUTO_FREE char *warning = mem_printf(
+            "%ssandbox.network.allow has no effect with sandbox.network.mode: %s (%s): for these "
+            "hosts and no others set it to allowlist",
+            settings_place(s, "sandbox.network.allow", place), s->sandbox_network_mode,
+            str_eq(s->sandbox_network_mode, "none") ? "a task reaches nothing"
+                                                    : "a task reaches everything");
+
+        strv_add(&s->warnings, warning);
+    }
 }
 
 static int resolve(struct load *l)
@@ -350,8 +355,11 @@ static int resolve(struct load *l)
         s->max_concurrency = 1;
     if (!s->workspace_root)
         s->workspace_root = mem_printf("%s/jobs", s->state_dir);
+    r = profile_load(s->sandbox_profile, &s->profile, l->err);
+    if (r < 0)
+        return r;
     if (!s->sandbox_network_mode)
-        s->sandbox_network_mode = mem_strdup(profile_network(s->sandbox_profile));
+        s->sandbox_network_mode = mem_strdup(s->profile->network);
     warn(s);
     return 0;
 }
@@ -456,6 +464,7 @@ void settings_done(struct settings *s)
     free(s->origin);
     free(s->state_dir);
     free(s->file);
+    profile_free(s->profile);
     strv_done(&s->warnings);
     *s = (struct settings){ 0 };
 }

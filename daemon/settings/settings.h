@@ -13,6 +13,7 @@
 
 struct err;
 struct buf;
+struct profile;
 
 enum settings_permissions { SETTINGS_EDITS, SETTINGS_BYPASS };
 
@@ -74,6 +75,7 @@ struct settings {
     char *log_level;  /* "error" .. "debug" */
     char *log_format; /* "auto", "text", "json", "journal" */
 
+    struct profile *profile; /* that of sandbox.profile; NULL in a struct made by hand */
     /* resolved, absolute: --state, STATE_DIRECTORY, XDG_STATE_HOME/nairid, as root /var/lib/nairid,
      * otherwise HOME/.local/state/nairid */
     char *state_dir;

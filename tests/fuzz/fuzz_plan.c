@@ -8,6 +8,7 @@
 #include "sandbox/apply.h"
 #include "sandbox/plan.h"
 #include "settings/allow.h"
+#include "settings/profile.h"
 #include "util/buf.h"
 #include "util/cleanup.h"
 #include "util/err.h"
@@ -60,7 +61,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         FUZZ_CHECK(r == -EINVAL && !p && err.text[0]);
         return 0;
     }
-    FUZZ_CHECK(p->profile < PLAN_PROFILE_COUNT && p->outer_uid != 0);
+    FUZZ_CHECK(p->calls <= PROFILE_CALLS_ALL && p->outer_uid != 0);
     FUZZ_CHECK(p->programs.len > 0 && p->argv.len > 0);
     check_steps(p);
     check_reports(p);

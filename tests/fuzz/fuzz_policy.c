@@ -8,6 +8,7 @@
 
 #include "sandbox/plan.h"
 #include "support/input.h"
+#include "support/profiles.h"
 #include "util/buf.h"
 #include "util/cleanup.h"
 #include "util/err.h"
@@ -99,7 +100,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
         sort_line(&w, line);
     }
-    policy.profile = profile;
+    policy.profile =
+        profiles_get(str_eq(profile, "strict") || str_eq(profile, "host") ? profile : "agent");
     policy.workspace = workspace;
     policy.home = home[0] ? home : NULL;
     r = plan_make(&policy, &p, &err);

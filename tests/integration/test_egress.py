@@ -605,9 +605,9 @@ def test_many_tasks_at_once_have_their_own(box, server):
 
 def test_the_explanation_names_each_place_and_who_allows_it(box):
     done = box.run("true", allow=["*.Example.org:443", "[FD00::1]:* raw"], flags=["--explain"])
-    assert "reachable  *.example.org:443, from option --allow\n" in done.out
-    assert "reachable  [fd00::1]:* raw, from option --allow\n" in done.out
-    assert "reachable  api.anthropic.com:443, from the runner claude\n" in done.out
+    assert "reachable  *.example.org:443 [sandbox.network.allow, option --allow]\n" in done.out
+    assert "reachable  [fd00::1]:* raw [sandbox.network.allow, option --allow]\n" in done.out
+    assert "reachable  api.anthropic.com:443 [the runner claude]\n" in done.out
     done = box.run("true", allow=["example.org"])
     assert done.code == 78 and "want HOST:PORT" in done.err
 

@@ -8,24 +8,22 @@
 #include <cmocka.h>
 
 #include "sandbox/plan.h"
+#include "support/profiles.h"
 #include "util/buf.h"
 #include "util/cleanup.h"
 #include "util/err.h"
 #include "util/str.h"
 #include "util/strv.h"
 
-/* A policy with these places, to be read back from its encoded plan. */
-static struct plan *plan_with(const char *allow, const char *needs, uid_t uid, struct err *err)
+static struct plan *make_with(const char *allow, const char *needs, uid_t uid, struct err *err)
 {
     CLEANUP(strv_done) struct strv argv = { 0 }, allowed = { 0 }, needed = { 0 };
-    CLEANUP(buf_done) struct buf b = { 0 };
-    CLEANUP_PTR(plan_free) struct plan *plan = NULL;
-    struct plan *back = NULL;
-    const struct plan_policy policy = { .profile = "agent",
+    struct plan *plan = NULL;
+    const struct plan_policy policy = { .profile = profiles_get("agent"),
                                         .network = PLAN_NETWORK_ALLOWLIST,
                                         .allow = &allowed,
                                         .needs = &needed,
-                                        .allow_origin = "x.yaml:3:1",
+                                        .origins = { [PLAN_WORD_ALLOW] = "x.yaml:3:1" },
                                         .runner = "claude",
                                         .egress_uid = 70000,
                                         .workspace = "/srv/w",
@@ -36,7 +34,17 @@ static struct plan *plan_with(const char *allow, const char *needs, uid_t uid, s
     strv_add(&argv, "sh");
     strv_add(&allowed, allow);
     strv_add(&needed, needs);
-    if (plan_make(&policy, &plan, err) < 0)
+    return plan_make(&policy, &plan, err) < 0 ? NULL : plan;
+}
+
+/* A plan with these places, read back from its encoding. */
+static struct plan *plan_with(const char *allow, const char *needs, uid_t uid, struct err *err)
+{
+    CLEANUP_PTR(plan_free) struct plan *plan = make_with(allow, needs, uid, err);
+    CLEANUP(buf_done) struct buf b = { 0 };
+    struct plan *back = NULL;
+
+    if (!plan)
         return NULL;
     plan_encode(plan, &b);
     assert_int_equal(plan_decode(b.data, b.len, &back, err), 0);
@@ -55,7 +63,7 @@ static const char *variable(const struct plan *p, const char *name)
 
 static void places_come_in_one_form_with_who_allows_them(void **state)
 {
-    CLEANUP_PTR(plan_free) struct plan *p = plan_with("Example.ORG.:443", "a.test:*", 0, NULL);
+    CLEANUP_PTR(plan_free) struct plan *p = make_with("Example.ORG.:443", "a.test:*", 0, NULL);
     CLEANUP(buf_done) struct buf b = { 0 };
 
     (void)state;
@@ -63,8 +71,9 @@ static void places_come_in_one_form_with_who_allows_them(void **state)
     assert_string_equal(p->hosts[0].text, "example.org:443");
     assert_int_equal(p->egress_uid, 70000);
     plan_explain(p, &b);
-    assert_non_null(strstr(buf_str(&b), "reachable  example.org:443, from x.yaml:3:1\n"));
-    assert_non_null(strstr(buf_str(&b), "reachable  a.test:*, from the runner claude\n"));
+    assert_non_null(
+        strstr(buf_str(&b), "reachable  example.org:443 [sandbox.network.allow, x.yaml:3:1]\n"));
+    assert_non_null(strstr(buf_str(&b), "reachable  a.test:* [the runner claude]\n"));
 }
 
 static void one_that_both_want_is_there_once(void **state)
@@ -82,7 +91,7 @@ static void what_is_no_place_is_refused_with_its_origin(void **state)
 
     (void)state;
     assert_null(plan_with("example.org", "a.test:443", 0, &err));
-    assert_true(str_starts_with(err.text, "x.yaml:3:1: 'example.org'"));
+    assert_true(str_starts_with(err.text, "sandbox.network.allow, x.yaml:3:1: 'example.org'"));
 }
 
 static void programs_are_told_of_the_proxy_and_of_their_own_loopback(void **state)
@@ -113,7 +122,7 @@ static void no_proxy_runs_as_its_task(void **state)
     CLEANUP_PTR(plan_free) struct plan *p = plan_with("a.test:443", "a.test:443", 0, NULL);
     CLEANUP(strv_done) struct strv argv = { 0 };
     CLEANUP(buf_done) struct buf b = { 0 };
-    struct plan_policy policy = { .profile = "agent",
+    struct plan_policy policy = { .profile = profiles_get("agent"),
                                   .network = PLAN_NETWORK_ALLOWLIST,
                                   .workspace = "/srv/w",
                                   .argv = &argv,

@@ -21,6 +21,7 @@
 #include "sandbox/plan.h"
 #include "spawner/ipc.h"
 #include "spawner/process.h"
+#include "support/profiles.h"
 #include "support/tempdir.h"
 #include "util/buf.h"
 #include "util/err.h"
@@ -115,7 +116,7 @@ static int plan_file(const struct fixture *f, const char *script)
     CLEANUP(buf_done) struct buf b = { 0 };
     CLEANUP_PTR(plan_free) struct plan *plan = NULL;
     struct err err = { 0 };
-    const struct plan_policy policy = { .profile = "strict",
+    const struct plan_policy policy = { .profile = profiles_get("strict"),
                                         .workspace = f->dir,
                                         .argv = &argv,
                                         .pids = 16,

@@ -21,6 +21,7 @@
 #include "loop/loop.h"
 #include "sandbox/plan.h"
 #include "spawner/spawner.h"
+#include "support/profiles.h"
 #include "support/tempdir.h"
 #include "util/buf.h"
 #include "util/clock.h"
@@ -164,7 +165,7 @@ static struct plan *plan_for(const char *dir, const char *program, const char *a
     CLEANUP(strv_done) struct strv argv = { 0 };
     struct plan *plan = NULL;
     struct err err = { 0 };
-    struct plan_policy policy = { .profile = "agent",
+    struct plan_policy policy = { .profile = profiles_get("agent"),
                                   .network = PLAN_NETWORK_NONE,
                                   .workspace = dir,
                                   .argv = &argv,
