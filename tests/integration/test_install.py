@@ -70,8 +70,9 @@ def test_the_account_of_the_unit_is_made(tree):
 
 
 def test_the_example_settings_are_documentation_and_not_in_etc(tree):
-    names = [os.path.basename(path) for path in sources("config/*")]
-    assert "nairid.yaml" in names
+    names = [os.path.relpath(path, os.path.join(SOURCE, "config"))
+             for path in sources("config/*.yaml") + sources("config/profiles/*.yaml")]
+    assert {"nairid.yaml", "profiles/agent.yaml"} <= set(names)
     for name in names:
         assert (tree / "usr/share/doc/nairid" / name).is_file()
     assert not (tree / "etc").exists()

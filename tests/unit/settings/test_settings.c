@@ -717,6 +717,33 @@ static void only_what_needs_a_restart_is_named_after_a_reload(void **state)
     assert_int_equal(keys.len, 0);
 }
 
+/* Who names hosts thinks that these and no others can be reached. */
+static void hosts_that_change_nothing_are_warned_of(void **state)
+{
+    static const struct {
+        const char *text, *want; /* NULL: no warning */
+    } cases[] = {
+        { "sandbox:\n  network: {mode: none, allow: [a.test:443]}\n", "reaches nothing" },
+        { "sandbox:\n  network: {mode: host, allow: [a.test:443]}\n", "reaches everything" },
+        { "sandbox:\n  profile: strict\n  network: {allow: [a.test:443]}\n", "mode: none (" },
+        { "sandbox:\n  profile: host\n  network: {allow: [a.test:443]}\n", "mode: host (" },
+        { "sandbox:\n  network: {allow: [a.test:443]}\n", NULL },
+        { "sandbox:\n  network: {mode: host, allow: []}\n", NULL },
+    };
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        assert_int_equal(load(f, cases[i].text), 0);
+        assert_int_equal(f->s.warnings.len, cases[i].want ? 1 : 0);
+        if (!cases[i].want)
+            continue;
+        assert_non_null(strstr(f->s.warnings.items[0], cases[i].want));
+        assert_non_null(strstr(f->s.warnings.items[0],
+                               i < 2 ? "c.yaml:2:25: sandbox.network.allow has no effect"
+                                     : "c.yaml:3:13: sandbox.network.allow has no effect"));
+    }
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -737,6 +764,7 @@ int main(void)
         CASE(the_old_variables_work_and_the_new_ones_win),
         CASE(errors_in_the_environment_and_in_flags_name_them),
         CASE(unknown_variables_and_open_lines_are_warned_of),
+        CASE(hosts_that_change_nothing_are_warned_of),
         CASE(the_state_directory_is_found_in_order),
         CASE(a_relative_state_directory_becomes_absolute),
         CASE(check_says_what_keeps_the_daemon_from_running),
