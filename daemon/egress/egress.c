@@ -83,7 +83,7 @@ static int prepare(struct egress *e, struct err *err)
     r = fd_set_nonblock(e->gateway->listener);
     if (r < 0)
         return err_set(err, r, "prepare the task's listener: %s", strerror(-r));
-    return confine_egress(e->gateway->filter, e->gateway->uid, err);
+    return confine_egress(e->gateway->filter, e->gateway->uid, e->gateway->without_landlock, err);
 }
 
 static void serve(struct egress *e)

@@ -113,13 +113,14 @@ static int add_secrets(const struct daemon *d, struct strv *env, struct err *err
     return 0;
 }
 
-static int make_plan(const struct settings *s, const struct task *t, struct runner_start *start,
+static int make_plan(const struct daemon *d, const struct task *t, struct runner_start *start,
                      struct plan **ret_plan, struct err *err)
 {
+    const struct settings *s = &d->settings;
     AUTO_FREE char *workspace = NULL, *home = NULL;
     CLEANUP(strv_done) struct strv read = { 0 };
     CLEANUP(strv_done) struct strv needs = { 0 };
-    struct plan_policy policy = policy_of(s, &needs);
+    struct plan_policy policy = policy_of(s, &d->ground, &needs);
     int r;
 
     r = policy_read(s, &start->argv.items[0], &start->read, &read, err);
@@ -159,7 +160,7 @@ static int start_attempt(struct attempts *a, const struct task *t, struct err *e
     r = add_secrets(d, &start.env, err);
     if (r < 0)
         return r;
-    r = make_plan(&d->settings, t, &start, &plan, err);
+    r = make_plan(d, t, &start, &plan, err);
     if (r < 0)
         return r;
     io = mem_new(struct attempt_io);

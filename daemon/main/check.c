@@ -173,8 +173,26 @@ static int check_program(const struct settings *s, const struct trial *t)
     return EX_OK;
 }
 
+/* What it is that is missing, and what a task could then still reach. */
+static void tell_wall(const struct rung *rung, enum rung_wall wall)
+{
+    const char *name = rung_wall_name(wall), *text = rung->walls[wall].text;
+
+    if (rung->walls[wall].state == RUNG_WEAKER)
+        tell(GRADE_WARN, "walls", "%s is weaker: %s", name, text);
+    else if (rung->walls[wall].state == RUNG_MISSING && rung_loss(wall))
+        tell(GRADE_WARN, "walls", "%s is missing (%s): %s", name, text, rung_loss(wall));
+}
+
+static const char *const standing[] = {
+    [PLAN_RUNG_TOP] = "what a sandbox needs stands",
+    [PLAN_RUNG_ROOT] = "all namespaces but that of users: each task has a user of its own",
+    [PLAN_RUNG_BARE] = "no namespaces: Landlock, the filter of system calls and limits hold tasks",
+};
+static_assert(ARRAY_SIZE(standing) == PLAN_RUNG_COUNT, "a sentence for each rung");
+
 /* Each wall of the sandbox, tried by itself, so that what is missing has a name. */
-static int check_walls(const struct settings *s)
+static int check_walls(const struct settings *s, struct plan_ground *ret_ground)
 {
     uid_t uid = geteuid();
     struct rung rung;
@@ -182,15 +200,14 @@ static int check_walls(const struct settings *s)
     int r;
 
     rung_probe(uid, uid == 0 ? workspace_uid("check") : uid, &rung);
-    r = rung_check(&rung, &s->sandbox_accept, &err);
+    r = rung_check(&rung, &s->sandbox_accept, ret_ground, &err);
+    for (enum rung_wall wall = 0; wall < RUNG_WALL_COUNT; wall++)
+        tell_wall(&rung, wall);
     if (r < 0) {
         tell(GRADE_FAIL, "walls", "%s", err.text);
         return exitcode_from_setting(r);
     }
-    for (enum rung_wall wall = 0; wall < RUNG_WALL_COUNT; wall++) /* accepted ones, too */
-        if (rung.walls[wall].state == RUNG_WEAKER || rung.walls[wall].state == RUNG_MISSING)
-            tell(GRADE_WARN, "walls", "%s: %s", rung_wall_name(wall), rung.walls[wall].text);
-    tell(GRADE_OK, "walls", "every wall that a sandbox needs stands");
+    tell(GRADE_OK, "walls", "%s", standing[ret_ground->rung]);
     return EX_OK;
 }
 
@@ -216,12 +233,14 @@ static int check_sandbox(const struct settings *s)
 {
     const char *tmp = getenv("TMPDIR");
     struct trial t;
+    struct plan_ground ground;
     struct err err = { 0 };
-    int code = check_walls(s);
+    int code = check_walls(s, &ground);
 
     if (code != EX_OK) /* so will be every task */
         return code;
-    trial_run(s, str_is_empty(tmp) ? "/tmp" : tmp, runner_find(s->runner_name)->version_option, &t);
+    trial_run(s, &ground, str_is_empty(tmp) ? "/tmp" : tmp,
+              runner_find(s->runner_name)->version_option, &t);
     if (!t.sandbox_works) {
         (void)trial_verdict(s, &t, &err); /* only its words */
         tell(GRADE_FAIL, "sandbox", "%s", err.text);

@@ -2,6 +2,7 @@
  * wire.h joins its parts. */
 #pragma once
 #include "main/args.h"
+#include "sandbox/plan.h"
 #include "settings/agentkey.h"
 #include "settings/settings.h"
 #include <stdint.h>
@@ -28,7 +29,8 @@ struct daemon {
     struct agentkey key_from_env;
     struct agentkey key;
     struct mask *mask;
-    char *program; /* the runner's, for messages */
+    struct plan_ground ground; /* of tasks' plans; found at the start */
+    char *program;             /* the runner's, for messages */
     /* the edge */
     struct loop *loop;
     struct store *store;

@@ -37,11 +37,13 @@ static void add_origins(const struct settings *s, struct plan_policy *policy)
     }
 }
 
-struct plan_policy policy_of(const struct settings *s, struct strv *needs)
+struct plan_policy policy_of(const struct settings *s, const struct plan_ground *ground,
+                             struct strv *needs)
 {
     const struct runner *runner = runner_find(s->runner_name);
     struct plan_policy policy = {
         .profile = s->profile,
+        .ground = ground ? *ground : (struct plan_ground){ 0 },
         .network = network_of(s),
         .allow = &s->sandbox_network_allow,
         .needs = needs,
@@ -150,7 +152,7 @@ static int make_plan(const struct settings *s, const char *program, struct plan 
 {
     CLEANUP(strv_done) struct strv argv = { 0 }, env = { 0 }, read = { 0 };
     CLEANUP(strv_done) struct strv needs = { 0 };
-    struct plan_policy policy = policy_of(s, &needs);
+    struct plan_policy policy = policy_of(s, NULL, &needs);
     int r;
 
     strv_add(&argv, program ? program : "sh");

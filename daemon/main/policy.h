@@ -8,8 +8,9 @@ struct settings;
 
 /* All that doesn't depend on the task: its directories, program and user (task_uid) are left. What
  * is in it is borrowed from the settings and from needs, an empty list that is filled with what the
- * runner has to reach. */
-struct plan_policy policy_of(const struct settings *s, struct strv *needs);
+ * runner has to reach. ground: of rung_check(); NULL where nothing is going to be started. */
+struct plan_policy policy_of(const struct settings *s, const struct plan_ground *ground,
+                             struct strv *needs);
 /* Whether tasks can be planned with these settings, so that a wrong path stops the start and not
  * each task, nor show tasks what is the daemon's own (state, key, settings): -EINVAL with a
  * sentence. */

@@ -76,19 +76,21 @@ static void restore_session(const char *job_id, const char *runner, const char *
 }
 
 /* Fail closed: a wall that the machine can't give stops the start by its name. */
-static int check_walls(const struct settings *s, struct err *err)
+static int check_walls(struct daemon *d, const struct settings *s, struct err *err)
 {
     uid_t uid = geteuid();
     struct rung rung;
     int r;
 
     rung_probe(uid, uid == 0 ? WORKSPACE_UID_BASE : uid, &rung);
-    r = rung_check(&rung, &s->sandbox_accept, err);
+    r = rung_check(&rung, &s->sandbox_accept, &d->ground, err);
     if (r < 0)
         return exitcode_from_setting(r);
     for (enum rung_wall wall = 0; wall < RUNG_WALL_COUNT; wall++)
         if (rung.walls[wall].state == RUNG_WEAKER || rung.walls[wall].state == RUNG_MISSING)
-            log_warning("weak_wall", "wall", rung_wall_name(wall), "text", rung.walls[wall].text);
+            log_warning("weak_wall", "wall", rung_wall_name(wall), "text",
+                        rung.walls[wall].state == RUNG_WEAKER ? rung.walls[wall].text
+                                                              : rung_loss(wall));
     return EX_OK;
 }
 
@@ -110,12 +112,12 @@ static int bind_state(struct daemon *d, struct err *err)
 
 /* And so does a runner's program that isn't there: one task tries. What may pass by itself, such as
  * a machine that is too busy, is no reason to stay down. */
-static int try_task(const struct settings *s, struct err *err)
+static int try_task(const struct daemon *d, const struct settings *s, struct err *err)
 {
     struct trial trial;
 
     trial_tidy(s->state_dir); /* the journal's lock is ours, so are they */
-    trial_run(s, s->state_dir, NULL, &trial);
+    trial_run(s, &d->ground, s->state_dir, NULL, &trial);
     if (trial_verdict(s, &trial, err) == 0)
         return EX_OK;
     if (trial.sandbox_works || trial.err.code == -EPERM)
@@ -132,12 +134,12 @@ static int open_state(struct daemon *d, const struct settings *s, struct err *er
         return r == -EWOULDBLOCK ? EX_TEMPFAIL : exitcode_from_errno(r);
     code = bind_state(d, err);
     if (code == EX_OK)
-        code = check_walls(s, err);
+        code = check_walls(d, s, err);
     if (code == EX_OK)
-        code = try_task(s, err);
+        code = try_task(d, s, err);
     if (code != EX_OK)
         return code;
-    r = spawner_fork(store_lock_fd(d->store), egress_run, &d->spawner, err);
+    r = spawner_fork(&d->ground, store_lock_fd(d->store), egress_run, &d->spawner, err);
     return r < 0 ? EX_TEMPFAIL : EX_OK;
 }
 
@@ -201,7 +203,8 @@ static int confine(const struct daemon *d, struct err *err)
     const char *const writable[] = { s->state_dir, s->workspace_root, NULL };
     const char *credentials = getenv("CREDENTIALS_DIRECTORY");
     CLEANUP(strv_done) struct strv readable = { 0 };
-    struct confine_paths paths = { .writable = writable };
+    struct confine_paths paths = { .writable = writable,
+                                   .without_landlock = d->ground.without_landlock };
     int r = workspace_prepare(s->workspace_root, err);
 
     if (r < 0)

@@ -15,11 +15,13 @@
 #include "main/exitcode.h"
 #include "main/policy.h"
 #include "sandbox/plan.h"
+#include "sandbox/rung.h"
 #include "spawner/spawner.h"
 #include "util/buf.h"
 #include "util/cleanup.h"
 #include "util/err.h"
 #include "util/mem.h"
+#include "util/str.h"
 #include "util/strv.h"
 #include "workspace/workspace.h"
 
@@ -68,6 +70,12 @@ static const struct options_spec spec = {
     .stops_at_operand = true,
 };
 
+/* What to build on, and what lies beside the workspace. */
+struct footing {
+    struct plan_ground ground;
+    char *scratch; /* made for this command; NULL: not needed */
+};
+
 struct session {
     struct loop *loop;
     struct spawner *spawner;
@@ -111,7 +119,7 @@ static uid_t find_task_uid(const char *workspace)
     if (geteuid() != 0)
         return 0;
     if (stat(workspace, &st) == 0 && st.st_uid != 0)
-        return st.st_uid;
+        return st.st_uid; /* where that isn't possible, plan_make() says so */
     fprintf(stderr,
             "nairid sandbox: '%s' belongs to root, so the command can't write it; give the "
             "directory to another user to change that\n",
@@ -119,18 +127,24 @@ static uid_t find_task_uid(const char *workspace)
     return WORKSPACE_UID_BASE; /* no job has it */
 }
 
-static int make_plan(const struct settings *s, const char *workspace, const struct options *o,
-                     struct plan **ret_plan)
+static int make_plan(const struct settings *s, const struct footing *footing, const char *workspace,
+                     const struct options *o, struct plan **ret_plan)
 {
     CLEANUP(strv_done) struct strv argv = { 0 }, env = { 0 }, needs = { 0 };
     const char *term = getenv("TERM");
-    struct plan_policy policy = policy_of(s, &needs);
+    struct plan_policy policy = policy_of(s, &footing->ground, &needs);
     struct err err = { 0 };
 
     policy.workspace = workspace;
     policy.argv = &argv;
     policy.env = &env;
     policy.task_uid = find_task_uid(workspace);
+    policy.scratch = footing->scratch;
+    if (footing->scratch && geteuid() == 0 &&
+        chown(footing->scratch, policy.task_uid, policy.task_uid) < 0) {
+        fprintf(stderr, "nairid sandbox: chown '%s': %s\n", footing->scratch, strerror(errno));
+        return EX_CANTCREAT;
+    }
     for (size_t i = 0; i < o->operand_count; i++)
         strv_add(&argv, o->operands[i]);
     if (term && isatty(STDOUT_FILENO)) {
@@ -241,7 +255,7 @@ static int run_in(struct session *session, const struct plan *plan)
     return session->code;
 }
 
-static int run(const struct plan *plan)
+static int run(const struct footing *footing, const struct plan *plan)
 {
     struct session session = { 0 };
     struct termios before;
@@ -249,7 +263,7 @@ static int run(const struct plan *plan)
     struct err err = { 0 };
     int code;
 
-    if (spawner_fork(-1, egress_run, &session.spawner, &err) < 0) {
+    if (spawner_fork(&footing->ground, -1, egress_run, &session.spawner, &err) < 0) {
         fprintf(stderr, "nairid sandbox: %s\n", err.text);
         return EX_CONFIG;
     }
@@ -292,20 +306,55 @@ static int check_stdio(void)
     return EX_OK;
 }
 
+/* Only where the operator does without some wall: else what is missing shows when it is built. */
+static int find_footing(const struct settings *s, struct footing *ret_footing)
+{
+    const char *tmp = getenv("TMPDIR");
+    struct rung rung;
+    struct err err = { 0 };
+
+    *ret_footing = (struct footing){ 0 };
+    if (s->sandbox_accept.len == 0)
+        return EX_OK;
+    rung_probe(geteuid(), geteuid() == 0 ? WORKSPACE_UID_BASE : geteuid(), &rung);
+    if (rung_check(&rung, &s->sandbox_accept, &ret_footing->ground, &err) < 0) {
+        fprintf(stderr, "nairid sandbox: %s\n", err.text);
+        return EX_CONFIG;
+    }
+    if (ret_footing->ground.rung != PLAN_RUNG_BARE)
+        return EX_OK;
+    ret_footing->scratch = mem_printf("%s/nairid-sandbox-XXXXXX", str_is_empty(tmp) ? "/tmp" : tmp);
+    if (mkdtemp(ret_footing->scratch))
+        return EX_OK;
+    fprintf(stderr, "nairid sandbox: make '%s': %s\n", ret_footing->scratch, strerror(errno));
+    free(TAKE_PTR(ret_footing->scratch));
+    return EX_CANTCREAT;
+}
+
+static void footing_done(struct footing *footing)
+{
+    if (footing->scratch)
+        (void)rmdir(footing->scratch); /* its process 1 has emptied it */
+    free(footing->scratch);
+}
+
 static int with_settings(const struct sandbox_args *args, const struct options *o,
                          const struct settings *s)
 {
     AUTO_FREE char *workspace = NULL;
     CLEANUP_PTR(plan_free) struct plan *plan = NULL;
+    CLEANUP(footing_done) struct footing footing = { 0 };
     int code = check_stdio();
 
     if (code == EX_OK)
         code = find_workspace(args->workspace, &workspace);
     if (code == EX_OK)
-        code = make_plan(s, workspace, o, &plan);
+        code = find_footing(s, &footing);
+    if (code == EX_OK)
+        code = make_plan(s, &footing, workspace, o, &plan);
     if (code != EX_OK)
         return code;
-    return args->explain ? explain(plan) : run(plan);
+    return args->explain ? explain(plan) : run(&footing, plan);
 }
 
 int cmd_sandbox(int argc, char **argv)

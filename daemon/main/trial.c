@@ -114,12 +114,13 @@ static void on_timeout(struct loop_timer *timer, void *ctx)
     loop_stop(session->loop);
 }
 
-static int start(struct session *session, const struct plan *plan, struct err *err)
+static int start(struct session *session, const struct plan_ground *ground, const struct plan *plan,
+                 struct err *err)
 {
     static const struct spawner_ops ops = {
         .started = on_started, .output = on_output, .exited = on_exited, .gone = on_gone
     };
-    int r = spawner_fork(-1, egress_run, &session->spawner, err);
+    int r = spawner_fork(ground, -1, egress_run, &session->spawner, err);
 
     if (r == 0)
         r = loop_new(&session->loop, err);
@@ -134,13 +135,14 @@ static int start(struct session *session, const struct plan *plan, struct err *e
     return 0;
 }
 
-static int make_plan(const struct settings *s, const struct trial *t, const char *version_option,
-                     const char *workspace, struct plan **ret_plan, struct err *err)
+static int make_plan(const struct settings *s, const struct plan_ground *ground,
+                     const struct trial *t, const char *version_option, const char *workspace,
+                     struct plan **ret_plan, struct err *err)
 {
     const char *const words[] = { "/bin/sh", "-c", PROBE, "sh" };
     CLEANUP(strv_done) struct strv argv = { 0 }, env = { 0 }, read = { 0 }, program = { 0 };
     CLEANUP(strv_done) struct strv needs = { 0 };
-    struct plan_policy policy = policy_of(s, &needs);
+    struct plan_policy policy = policy_of(s, ground, &needs);
     int r;
 
     strv_add(&program, t->program ? t->program : "sh");
@@ -152,7 +154,7 @@ static int make_plan(const struct settings *s, const struct trial *t, const char
     strv_add(&argv, program.items[0]);
     strv_add(&argv, version_option ? version_option : "");
     policy.runner_read = &read;
-    policy.workspace = workspace;
+    policy.workspace = policy.scratch = workspace; /* nothing is left there either way */
     policy.argv = &argv;
     policy.env = &env;
     policy.task_uid = policy.uid == 0 ? workspace_uid("check") : policy.uid;
@@ -166,8 +168,8 @@ static bool is_own(const char *program)
     return program && program[0] != '/' && strchr(program, '/');
 }
 
-void trial_run(const struct settings *s, const char *dir, const char *version_option,
-               struct trial *ret_trial)
+void trial_run(const struct settings *s, const struct plan_ground *ground, const char *dir,
+               const char *version_option, struct trial *ret_trial)
 {
     AUTO_FREE char *workspace = mem_printf("%s/" NAME_BEGIN "XXXXXX", dir);
     CLEANUP_PTR(plan_free) struct plan *plan = NULL;
@@ -179,8 +181,8 @@ void trial_run(const struct settings *s, const char *dir, const char *version_op
         (void)err_set(&ret_trial->err, -errno, "make '%s': %s", workspace, strerror(errno));
         return;
     }
-    if (make_plan(s, ret_trial, version_option, workspace, &plan, &ret_trial->err) == 0)
-        (void)start(&session, plan, &ret_trial->err); /* err says it */
+    if (make_plan(s, ground, ret_trial, version_option, workspace, &plan, &ret_trial->err) == 0)
+        (void)start(&session, ground, plan, &ret_trial->err); /* err says it */
     loop_timer_free(session.timeout);
     spawner_free(session.spawner, END_MS);
     loop_free(session.loop);

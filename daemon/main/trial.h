@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct plan_ground;
 struct settings;
 
 enum { TRIAL_SAID_MAX = 400 };
@@ -21,11 +22,12 @@ struct trial {
     struct err err; /* why the sandbox doesn't work */
 };
 
-/* version_option: the argument with which the program says which one it is; NULL: it isn't
- * executed, only looked for. dir: one of ours, in which the task's workspace is made and removed
- * again. Forks a spawner, so call it before any thread, and waits for it to be gone. */
-void trial_run(const struct settings *s, const char *dir, const char *version_option,
-               struct trial *ret_trial);
+/* ground: of rung_check(). version_option: the argument with which the program says which one it
+ * is; NULL: it isn't executed, only looked for. dir: one of ours, in which the task's workspace is
+ * made and removed again. Forks a spawner, so call it before any thread, and waits for it to be
+ * gone. */
+void trial_run(const struct settings *s, const struct plan_ground *ground, const char *dir,
+               const char *version_option, struct trial *ret_trial);
 /* Removes the workspaces of trials in dir that were cut short. Only where nobody else tries. */
 void trial_tidy(const char *dir);
 /* What it came to for the daemon: 0, or a negative errno with a sentence. */

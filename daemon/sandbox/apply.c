@@ -10,11 +10,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/fsuid.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "sandbox/caps.h"
@@ -40,7 +42,8 @@ struct task_filter {
 struct apply {
     struct task_filter *filters;
     size_t filter_count;
-    struct filter *egress, *survey;
+    struct filter *egress, *survey, *bare, *offline;
+    struct plan_ground ground;
     int landlock_abi;
 };
 
@@ -69,14 +72,15 @@ static int add_filter(struct apply *a, const char *profile_name, struct err *err
     return 0;
 }
 
-int apply_new(struct apply **ret_apply, struct err *err)
+int apply_new(const struct plan_ground *ground, struct apply **ret_apply, struct err *err)
 {
     CLEANUP_PTR(apply_free) struct apply *a = mem_new(struct apply);
     const char *name;
     int r;
 
+    a->ground = ground ? *ground : (struct plan_ground){ 0 };
     a->landlock_abi = landlock_abi();
-    if (a->landlock_abi < LANDLOCK_ABI_NEEDED)
+    if (a->landlock_abi < LANDLOCK_ABI_NEEDED && !a->ground.without_landlock)
         return err_set(
             err, a->landlock_abi < 0 ? a->landlock_abi : -EOPNOTSUPP,
             "the kernel offers no Landlock of version %d or later (it has %d): boot with "
@@ -88,6 +92,10 @@ int apply_new(struct apply **ret_apply, struct err *err)
             return r;
     }
     r = filter_new(FILTER_EGRESS, 0, &a->egress, err);
+    if (r == 0 && a->ground.rung == PLAN_RUNG_BARE)
+        r = filter_new(FILTER_BARE, 0, &a->bare, err);
+    if (r == 0 && a->ground.rung == PLAN_RUNG_BARE)
+        r = filter_new(FILTER_OFFLINE, 0, &a->offline, err);
     if (r == 0)
         r = filter_new(FILTER_SURVEY, 0, &a->survey, err);
     if (r == 0)
@@ -104,7 +112,14 @@ void apply_free(struct apply *a)
     free(a->filters);
     filter_free(a->egress);
     filter_free(a->survey);
+    filter_free(a->bare);
+    filter_free(a->offline);
     free(a);
+}
+
+const struct plan_ground *apply_ground(const struct apply *a)
+{
+    return &a->ground;
 }
 
 const struct filter *apply_egress_filter(const struct apply *a)
@@ -155,11 +170,12 @@ static void await_go(int control)
 }
 
 /* Dumpable from here until the maps are written, which the caller does meanwhile. */
-static void await_maps(int control)
+static void await_maps(int control, bool has_maps)
 {
     const struct apply_report ready = { .kind = APPLY_READY };
 
-    (void)prctl(PR_SET_DUMPABLE, 1); /* where it fails, writing the maps does, and says so */
+    if (has_maps)
+        (void)prctl(PR_SET_DUMPABLE, 1); /* where it fails, writing the maps does, and says so */
     if (send(control, &ready, sizeof ready, MSG_NOSIGNAL) < 0)
         _exit(1);
     await_go(control);
@@ -169,14 +185,28 @@ static void await_maps(int control)
 /* As root the process was born as the host's uid 0, which nothing inside maps. */
 static int take_ids(const struct plan *plan)
 {
-    if (plan->as_root && (syscall(SYS_setgroups, 0, NULL) < 0 ||
-                          syscall(SYS_setresgid, PLAN_INNER_ID, PLAN_INNER_ID, PLAN_INNER_ID) < 0 ||
-                          syscall(SYS_setresuid, PLAN_INNER_ID, PLAN_INNER_ID, PLAN_INNER_ID) < 0))
+    bool is_mapped = plan->ground.rung == PLAN_RUNG_TOP;
+    uid_t id = is_mapped ? (uid_t)PLAN_INNER_ID : plan->outer_uid;
+
+    if (plan->as_root &&
+        (syscall(SYS_setgroups, 0, NULL) < 0 || syscall(SYS_setresgid, id, id, id) < 0 ||
+         syscall(SYS_setresuid, id, id, id) < 0))
         return -errno;
-    if (geteuid() != PLAN_INNER_ID || getegid() != PLAN_INNER_ID)
+    if (geteuid() != id || getuid() != id || ((plan->as_root || is_mapped) && getegid() != id))
         return -EPERM;
-    /* After the last change of ids, which would undo it. */
-    return prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 ? -errno : 0;
+    /* After the last change of ids, which would undo it. Where its death doesn't end all others it
+     * has to live on for that: it sees ours by its control socket. */
+    if (plan->ground.rung != PLAN_RUNG_BARE && prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+        return -errno;
+    return 0;
+}
+
+/* Directories and private file systems are made in its name, while mounting is still root's. */
+static int take_file_ids(const struct plan *plan)
+{
+    (void)setfsgid(plan->outer_uid);
+    (void)setfsuid(plan->outer_uid);
+    return (uid_t)setfsuid((uid_t)-1) == plan->outer_uid ? 0 : -EPERM; /* that one only asks */
 }
 
 static int raise_loopback(void)
@@ -213,20 +243,17 @@ static int offer_listener(int control)
     return r;
 }
 
-_Noreturn static void be_task(const struct birth *b)
+/* Its own file system, network and name. */
+static void build_namespaces(const struct birth *b)
 {
     const struct plan *plan = b->plan;
     size_t index = 0;
     int r;
 
-    close_rest(b);
-    (void)prctl(PR_SET_NAME, "nairid-init");
-    (void)signal(SIGCHLD, SIG_DFL); /* ignored, children would vanish unreaped */
-    await_maps(b->control);
     r = plan->as_root ? 0 : tree_open(plan, b->trees, &index);
     if (r < 0)
         init_fail(b->control, APPLY_SOURCES, index, r);
-    r = take_ids(plan);
+    r = plan->ground.rung == PLAN_RUNG_ROOT ? take_file_ids(plan) : take_ids(plan);
     if (r < 0)
         init_fail(b->control, APPLY_IDS, 0, r);
     r = tree_build(plan, b->trees, &index);
@@ -243,18 +270,83 @@ _Noreturn static void be_task(const struct birth *b)
         init_fail(b->control, APPLY_LISTENER, 0, r);
     if (sethostname(PLAN_HOSTNAME, strlen(PLAN_HOSTNAME)) < 0)
         init_fail(b->control, APPLY_HOSTNAME, 0, -errno);
+}
+
+/* In a user namespace of its own it has all capabilities to give up. As root without one it was
+ * born without a bounding set, and becomes another user; as another user it never had any. */
+static int drop_caps(const struct plan *plan)
+{
+    int r = plan->ground.rung == PLAN_RUNG_TOP ? caps_drop_all() : 0;
+
+    if (plan->ground.rung == PLAN_RUNG_TOP)
+        return r;
+    r = plan->as_root ? caps_lock() : 0;
+    if (r < 0 && !(r == -EPERM && plan->ground.rung == PLAN_RUNG_BARE))
+        return r; /* a container may keep SETPCAP from us; without user id 0 the bits are no loss */
+    r = take_ids(plan);
+    return r < 0 ? r : caps_keep(0);
+}
+
+static int enter_landlock(const struct birth *b, size_t *ret_rule)
+{
+    const struct plan *plan = b->plan;
+    unsigned flags = LANDLOCK_SCOPED;
+    bool bare = plan->ground.rung == PLAN_RUNG_BARE;
+    /* as the same user, nothing else keeps it from everybody's processes, ours among them */
+    int needed = bare && !plan->as_root ? LANDLOCK_ABI_SCOPES : LANDLOCK_ABI_NEEDED;
+
+    if (plan->ground.without_landlock)
+        return 0;
+    *ret_rule = plan->rule_count;
+    if (b->apply->landlock_abi < needed)
+        return -EOPNOTSUPP;
+    /* Elsewhere a network that is not the host's has nothing but the task's own servers. */
+    if (bare && plan->network == PLAN_NETWORK_NONE)
+        flags |= LANDLOCK_NO_TCP;
+    return landlock_enter(plan->rules, plan->rule_count, b->apply->landlock_abi, flags, ret_rule);
+}
+
+static int load_filters(const struct birth *b)
+{
+    const struct apply *a = b->apply;
+    bool bare = b->plan->ground.rung == PLAN_RUNG_BARE;
+    int r = 0;
+
+    if (bare && (!a->bare || !a->offline))
+        return -EINVAL; /* a plan of another ground than ours */
+    if (bare)
+        r = filter_load(a->bare);
+    if (r == 0 && bare && b->plan->network != PLAN_NETWORK_HOST)
+        r = filter_load(a->offline);
+    return r < 0 ? r : filter_load(b->filter);
+}
+
+_Noreturn static void be_task(const struct birth *b)
+{
+    const struct plan *plan = b->plan;
+    size_t index = 0;
+    int r;
+
+    close_rest(b);
+    (void)prctl(PR_SET_NAME, "nairid-init");
+    (void)signal(SIGCHLD, SIG_DFL); /* ignored, children would vanish unreaped */
+    await_maps(b->control, plan->ground.rung == PLAN_RUNG_TOP);
+    if (plan->ground.rung != PLAN_RUNG_BARE)
+        build_namespaces(b);
+    else if (prctl(PR_SET_CHILD_SUBREAPER, 1ul) < 0)
+        init_fail(b->control, APPLY_INIT, 0, -errno);
     /* 1, because with 0 a core would still go to a core_pattern that is a pipe, which is a root
      * process outside (core(5)). The filter keeps it so. */
     r = init_limit(RLIMIT_CORE, 1);
     if (r < 0)
         init_fail(b->control, APPLY_LIMITS, RLIMIT_CORE, r);
-    r = caps_drop_all();
+    r = drop_caps(plan);
     if (r < 0)
         init_fail(b->control, APPLY_CAPABILITIES, 0, r);
-    r = landlock_enter(plan->rules, plan->rule_count, b->apply->landlock_abi, true, &index);
+    r = enter_landlock(b, &index);
     if (r < 0)
         init_fail(b->control, APPLY_LANDLOCK, index, r);
-    r = filter_load(b->filter);
+    r = load_filters(b);
     if (r < 0)
         init_fail(b->control, APPLY_FILTER, 0, r);
     init_run(plan, b->stdio, b->control);
@@ -285,13 +377,15 @@ static int clone_task(const struct birth *b, int cgroup, pid_t *ret_pid, int *re
 {
     int pidfd = -1;
     struct clone_args args = {
-        .flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS |
-                 CLONE_NEWCGROUP | CLONE_PIDFD,
+        .flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP |
+                 CLONE_PIDFD,
         .pidfd = (uint64_t)(uintptr_t)&pidfd,
         .exit_signal = SIGCHLD,
     };
     long pid;
 
+    if (b->plan->ground.rung == PLAN_RUNG_TOP)
+        args.flags |= CLONE_NEWUSER;
     if (b->plan->network != PLAN_NETWORK_HOST)
         args.flags |= CLONE_NEWNET;
     if (cgroup >= 0) {
@@ -305,6 +399,42 @@ static int clone_task(const struct birth *b, int cgroup, pid_t *ret_pid, int *re
         be_task(b);
     *ret_pid = (pid_t)pid;
     *ret_pidfd = pidfd;
+    return 0;
+}
+
+/* What a cgroup's descriptor is good for without clone3(2), which some containers refuse. */
+static int join_cgroup(int cgroup, pid_t pid)
+{
+    AUTO_CLOSE int fd = openat(cgroup, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+    char text[24];
+    int len = snprintf(text, sizeof text, "%d", (int)pid);
+
+    return fd < 0 ? -errno : fd_write_all(fd, text, (size_t)len);
+}
+
+/* Without namespaces. It does nothing before our word, so it makes nothing outside its cgroup. */
+static int fork_task(const struct birth *b, int cgroup, pid_t *ret_pid, int *ret_pidfd)
+{
+    pid_t pid = _Fork();
+    int r = 0;
+
+    if (pid < 0)
+        return -errno;
+    if (pid == 0)
+        be_task(b);
+    *ret_pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    if (*ret_pidfd < 0)
+        r = -errno;
+    else if (cgroup >= 0)
+        r = join_cgroup(cgroup, pid);
+    if (r < 0) {
+        (void)kill(pid, SIGKILL); /* ours, and not reaped yet */
+        (void)waitpid(pid, NULL, 0);
+        if (*ret_pidfd >= 0)
+            (void)close(*ret_pidfd); /* of nobody now */
+        return r;
+    }
+    *ret_pid = pid;
     return 0;
 }
 
@@ -361,7 +491,8 @@ int apply_start(const struct apply *a, const struct plan *plan, const int stdio[
     if (r == 0)
         r = prepare(&b, ret_report);
     if (r == 0)
-        r = clone_task(&b, cgroup, &pid, &pidfd);
+        r = plan->ground.rung == PLAN_RUNG_BARE ? fork_task(&b, cgroup, &pid, &pidfd)
+                                                : clone_task(&b, cgroup, &pid, &pidfd);
     if (r < 0)
         return ret_report->error = r;
     *ret_task = (struct apply_task){ .pid = pid, .pidfd = pidfd, .control = TAKE_FD(ours) };
@@ -398,6 +529,8 @@ int apply_map_ids(const struct plan *plan, pid_t pid, struct err *err)
     (void)snprintf(gid_map, sizeof gid_map, "%d %u 1\n", PLAN_INNER_ID,
                    (unsigned)(plan->as_root ? plan->outer_uid : getegid()));
     (void)write_proc(pid, "oom_score_adj", "500"); /* a wish; the limits are what counts */
+    if (plan->ground.rung != PLAN_RUNG_TOP)
+        return 0;
     r = plan->as_root ? 0 : write_proc(pid, "setgroups", "deny");
     if (r < 0)
         return map_failed(plan, "setgroups", r, err);

@@ -22,6 +22,7 @@ struct apply;
 struct err;
 struct filter;
 struct plan;
+struct plan_ground;
 
 enum apply_kind { APPLY_READY = 1, APPLY_LISTENING, APPLY_STARTED, APPLY_FAILED, APPLY_ENDED };
 enum apply_word { APPLY_GO = 'g', APPLY_TERM = 't' };
@@ -40,6 +41,7 @@ enum apply_stage {
     APPLY_INIT,
     APPLY_STDIO,
     APPLY_LIMITS, /* index: RLIMIT_ */
+    APPLY_SCRATCH,
     APPLY_DIRECTORY,
     APPLY_EXEC,
     APPLY_STAGE_COUNT
@@ -60,11 +62,13 @@ struct apply_task {
     int control;
 };
 
-/* What is the same for all tasks: the compiled filters and what the kernel offers. */
-int apply_new(struct apply **ret_apply, struct err *err);
+/* What is the same for all tasks: the compiled filters and what the kernel offers. ground: of all
+ * their plans; NULL where all walls stand. */
+int apply_new(const struct plan_ground *ground, struct apply **ret_apply, struct err *err);
 void apply_free(struct apply *a);
 DEFINE_CLEANUP(struct apply *, apply_free);
 
+const struct plan_ground *apply_ground(const struct apply *a); /* borrowed */
 /* FILTER_EGRESS, for those who serve a listener; borrowed. */
 const struct filter *apply_egress_filter(const struct apply *a);
 
@@ -73,8 +77,8 @@ const struct filter *apply_egress_filter(const struct apply *a);
  * there is no process. */
 int apply_start(const struct apply *a, const struct plan *plan, const int stdio[3], int cgroup,
                 struct apply_task *ret_task, struct apply_report *ret_report);
-/* After APPLY_READY: maps its one id, and makes it the kernel's first choice when memory is short
- * (choom(1)). */
+/* After APPLY_READY: maps its one id where the plan has a user namespace, and makes it the kernel's
+ * first choice when memory is short (choom(1)). */
 int apply_map_ids(const struct plan *plan, pid_t pid, struct err *err);
 /* The sentence for a FAILED report, cut at size - 1: what failed, why, what may help. plan: NULL
  * where there is none yet. */

@@ -21,6 +21,7 @@ static const char *const stage_texts[] = {
     [APPLY_INIT] = "start process 1",
     [APPLY_STDIO] = "place standard input and output",
     [APPLY_LIMITS] = "set a resource limit",
+    [APPLY_SCRATCH] = "make and empty the task's own directory",
     [APPLY_DIRECTORY] = ("enter " PLAN_WORKSPACE),
     [APPLY_EXEC] = "execute",
 };
@@ -38,13 +39,18 @@ static const struct {
     { APPLY_CLONE, -ENOSPC, "too many namespaces: see sysctl user.max_user_namespaces and its "
                             "neighbours" },
     { APPLY_CLONE, -EUSERS, "user namespaces are nested too deep" },
-    { APPLY_CLONE, -ENOSYS, "the kernel has no clone3; Linux 5.19 or later is needed" },
+    { APPLY_CLONE, -ENOSYS, "the kernel has no clone3 (Linux 5.19 or later is needed), or a container's filter "
+                            "forbids it" },
     { APPLY_CLONE, -EAGAIN, "the machine has no room for another process now" },
     { APPLY_CLONE, -ENOMEM, "the machine is out of memory" },
     { APPLY_CLONE, -EMFILE, "too many open files: raise ulimit -n" },
     { APPLY_SOURCES, -ENOENT, "it isn't there" },
     { APPLY_SOURCES, -EACCES, "the daemon's user has no way to it" },
     { APPLY_DIRECTORY, -EACCES, "the task's user may not enter the workspace" },
+    { APPLY_SCRATCH, -EACCES, "the task's user has no way to it: each directory above must let "
+                              "everybody pass (chmod o+x)" },
+    { APPLY_SCRATCH, -ETIMEDOUT, "an earlier task left more there than can be removed in time" },
+    { APPLY_LANDLOCK, -EOPNOTSUPP, "the kernel offers no Landlock of the version that is needed" },
     { APPLY_EXEC, -EACCES, "it can't be executed, or lies where the task may not go" },
     { APPLY_EXEC, -ENOEXEC, "it is neither a program of this machine nor a script that begins "
                             "with #!" },

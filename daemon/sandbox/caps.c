@@ -31,13 +31,18 @@ int caps_keep(uint64_t mask)
     return 0;
 }
 
-int caps_drop_all(void)
+int caps_lock(void)
 {
     const unsigned long secure = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP |
                                  SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_NO_CAP_AMBIENT_RAISE |
                                  SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
 
-    if (prctl(PR_SET_SECUREBITS, secure) < 0)
-        return -errno;
-    return caps_keep(0);
+    return prctl(PR_SET_SECUREBITS, secure) < 0 ? -errno : 0;
+}
+
+int caps_drop_all(void)
+{
+    int r = caps_lock();
+
+    return r < 0 ? r : caps_keep(0);
 }

@@ -8,5 +8,8 @@
  * sets and, where we may, the bounding set; no_new_privs on top, so that no execve(2) can bring one
  * back. Returns 0 or a negative errno. */
 int caps_keep(uint64_t mask);
+/* Locks the bits that would let user id 0 regain any; a change of ids then takes none away, either.
+ * Needs SETPCAP. */
+int caps_lock(void);
 /* As caps_keep(0), and locks the bits that would let user id 0 regain any. Needs SETPCAP. */
 int caps_drop_all(void);

@@ -62,7 +62,7 @@ static int restrict_files(const struct confine_paths *paths, struct err *err)
         add_rule(&rules, paths->writable[i], change);
     /* No scopes: the service manager's socket may be an abstract one, and the spawner, which is
      * outside, must be killed at times. */
-    r = landlock_enter(rules.items, rules.len, abi, false, &bad);
+    r = landlock_enter(rules.items, rules.len, abi, 0, &bad);
     if (r < 0)
         return err_set(err, r, "restrict the daemon's files with Landlock (%s): %s",
                        bad < rules.len ? rules.items[bad].path : "ruleset", strerror(-r));
@@ -103,18 +103,36 @@ int confine_daemon(const struct confine_paths *paths, struct err *err)
 
     if (r == 0)
         r = close_to_others(err);
-    if (r == 0)
+    if (r == 0 && !paths->without_landlock)
         r = restrict_files(paths, err);
     return r < 0 ? r : load_filter(FILTER_DAEMON, err);
 }
 
-int confine_spawner(struct err *err)
+/* As root: copies of the host's mounts, paths that only the task's user can walk, id maps; for
+ * namespaces that are root's own besides what sets up a loopback in one; and where there are none
+ * nothing that mounts. */
+static uint64_t spawner_caps(const struct plan_ground *ground)
 {
-    /* As root: copies of the host's mounts, paths that only the task's user can walk, id maps. */
-    const uint64_t caps = CAPS_BIT(CAP_SYS_ADMIN) | CAPS_BIT(CAP_DAC_READ_SEARCH) |
-                          CAPS_BIT(CAP_DAC_OVERRIDE) | CAPS_BIT(CAP_SETUID) | CAPS_BIT(CAP_SETGID) |
-                          CAPS_BIT(CAP_KILL);
-    int abi = landlock_abi(), r = keep_caps(caps, err);
+    const uint64_t caps = CAPS_BIT(CAP_DAC_READ_SEARCH) | CAPS_BIT(CAP_DAC_OVERRIDE) |
+                          CAPS_BIT(CAP_SETUID) | CAPS_BIT(CAP_SETGID) | CAPS_BIT(CAP_KILL);
+
+    switch (ground->rung) {
+    case PLAN_RUNG_TOP:
+        return caps | CAPS_BIT(CAP_SYS_ADMIN);
+    case PLAN_RUNG_ROOT:
+        return caps | CAPS_BIT(CAP_SYS_ADMIN) | CAPS_BIT(CAP_NET_ADMIN) |
+               CAPS_BIT(CAP_NET_BIND_SERVICE) | CAPS_BIT(CAP_SETPCAP);
+    case PLAN_RUNG_BARE:
+        return caps | CAPS_BIT(CAP_SETPCAP);
+    case PLAN_RUNG_COUNT:
+        break;
+    }
+    return 0;
+}
+
+int confine_spawner(const struct plan_ground *ground, struct err *err)
+{
+    int abi = landlock_abi(), r = keep_caps(spawner_caps(ground), err);
 
     if (r == 0)
         r = close_to_others(err);
@@ -127,7 +145,7 @@ int confine_spawner(struct err *err)
     if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0 && errno != ENOSYS &&
         errno != EPERM)
         return err_set(err, -errno, "leave the session keyring: %s", strerror(errno));
-    r = abi < 0 ? abi : landlock_enter_scopes(abi);
+    r = landlock_enter_scopes(abi); /* whether tasks can do without is their plans' to say */
     if (r < 0)
         return err_set(err, r, "restrict signals and abstract sockets with Landlock: %s",
                        strerror(-r));
@@ -168,7 +186,7 @@ static int limit_resources(struct err *err)
     return 0;
 }
 
-int confine_egress(const struct filter *filter, uid_t uid, struct err *err)
+int confine_egress(const struct filter *filter, uid_t uid, bool without_landlock, struct err *err)
 {
     const struct plan_rule hosts = { .path = (char[]){ "/etc/hosts" }, .rights = PLAN_MAY_READ };
     int abi = landlock_abi(), r = uid != 0 ? become(uid, err) : 0;
@@ -184,7 +202,8 @@ int confine_egress(const struct filter *filter, uid_t uid, struct err *err)
     /* After the last change of ids, which would undo it. */
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
         return err_set(err, -errno, "tie the process to the spawner: %s", strerror(errno));
-    r = abi < 0 ? abi : landlock_enter(&hosts, 1, abi, true, NULL);
+    if (!without_landlock)
+        r = abi < 0 ? abi : landlock_enter(&hosts, 1, abi, LANDLOCK_SCOPED, NULL);
     if (r < 0)
         return err_set(err, r, "restrict files with Landlock: %s", strerror(-r));
     r = filter_load(filter);

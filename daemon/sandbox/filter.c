@@ -117,7 +117,9 @@ static int take_code(scmp_filter_ctx ctx, struct program *ret_program)
 
 static int compile_lists(enum filter_kind kind, uint32_t calls, struct program *ret_program)
 {
-    scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ERRNO(ENOSYS));
+    bool is_extra =
+        kind == FILTER_BARE || kind == FILTER_OFFLINE; /* it allows what it doesn't list */
+    scmp_filter_ctx ctx = seccomp_init(is_extra ? SCMP_ACT_ALLOW : SCMP_ACT_ERRNO(ENOSYS));
     int r;
 
     if (!ctx)

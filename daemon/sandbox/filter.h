@@ -21,6 +21,10 @@ enum filter_kind {
     FILTER_SURVEY,  /* reads files, and process 1 above that: no program, no socket, no change */
     FILTER_EGRESS,  /* sockets and one file; no process, no thread, no program */
     FILTER_SPAWNER, /* what tasks may and what building their sandbox takes: they inherit it */
+    /* On top of a task's, where it has no namespaces. Neither looks at anything else. */
+    FILTER_BARE,    /* no local socket, as none that others listen on may be reached; no IPC object;
+                       no word to the kernel about other processes of the same user */
+    FILTER_OFFLINE, /* no internet socket */
     FILTER_KIND_COUNT
 };
 

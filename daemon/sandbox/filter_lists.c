@@ -17,6 +17,8 @@ enum {
     EGRESS = 1 << FILTER_EGRESS,
     SURVEY = 1 << FILTER_SURVEY,
     SPAWNER = 1 << FILTER_SPAWNER,
+    BARE = 1 << FILTER_BARE, /* where these two are, all else is allowed */
+    OFFLINE = 1 << FILTER_OFFLINE,
     ALL = TASK | DAEMON | EGRESS | SURVEY | SPAWNER,
 #ifdef NAIRID_SANITIZED
     OURS = DAEMON | EGRESS | SURVEY, /* a sanitizer's own needs are many */
@@ -127,6 +129,9 @@ static const struct filter_group refused[] = {
       "lookup_dcookie migrate_pages modify_ldt move_pages open_by_handle_at perf_event_open "
       "quotactl quotactl_fd reboot request_key setdomainname setns settimeofday stime swapoff "
       "swapon syslog unshare userfaultfd vhangup" },
+    { BARE, 0,
+      "mq_open mq_unlink msgctl msgget msgrcv msgsnd semctl semget semop semtimedop shmat shmctl "
+      "shmdt shmget" },
     { DEBUGS_NOBODY, 0, "kcmp pidfd_getfd process_vm_readv process_vm_writev ptrace" },
     { DAEMON | EGRESS, 0, "execve execveat fork vfork setgroups setresgid setresuid setgid setuid" },
 };
@@ -212,6 +217,15 @@ static const uint32_t set_id[] = { S_ISUID | S_ISGID };
  * still lower it to 0, with which it is piped. Programs that try are told that all is well. */
 static const uint32_t core_limit[] = { RLIMIT_CORE };
 
+/* Without namespaces the machine's sockets and processes are there. Landlock knows nothing of
+ * sockets with a path, and of processes only signals and debugging. A pair of datagram sockets can
+ * be told of another peer. */
+static const uint32_t datagrams[] = { SOCK_DGRAM, SOCK_DGRAM | SOCK_CLOEXEC,
+                                      SOCK_DGRAM | SOCK_NONBLOCK,
+                                      SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK };
+static const uint32_t oneself[] = { 0 };
+static const uint32_t process[] = { PRIO_PROCESS }, io_process[] = { 1 /* IOPRIO_WHO_PROCESS */ };
+
 #define VALUES(list) .values = (list), .value_count = ARRAY_SIZE(list)
 #define ALWAYS       .guard = -1
 
@@ -243,6 +257,16 @@ static const struct filter_check checks[] = {
     { ALL, "fchmodat open mknodat", "with a set-id mode", FILTER_ANY_BIT, 2, EPERM, VALUES(set_id),
       ALWAYS },
     { ALL, "openat", "with a set-id mode", FILTER_ANY_BIT, 3, EPERM, VALUES(set_id), ALWAYS },
+    { BARE, "socket", "of the machine's own", FILTER_ANY_OF, 0, EAFNOSUPPORT, VALUES(local), ALWAYS },
+    { BARE, "socketpair", "of datagrams", FILTER_ANY_OF, 1, EAFNOSUPPORT, VALUES(datagrams), ALWAYS },
+    { BARE, "prlimit64 sched_setaffinity sched_setattr sched_setparam sched_setscheduler",
+      "of another process", FILTER_NONE_OF, 0, EPERM, VALUES(oneself), ALWAYS },
+    { BARE, "setpriority", "of more than a process", FILTER_NONE_OF, 0, EPERM, VALUES(process), ALWAYS },
+    { BARE, "ioprio_set", "of more than a process", FILTER_NONE_OF, 0, EPERM, VALUES(io_process),
+      ALWAYS },
+    { BARE, "setpriority ioprio_set", "of another process", FILTER_NONE_OF, 1, EPERM, VALUES(oneself),
+      ALWAYS },
+    { OFFLINE, "socket", "of the internet", FILTER_ANY_OF, 0, EAFNOSUPPORT, VALUES(internet), ALWAYS },
 };
 /* clang-format on */
 

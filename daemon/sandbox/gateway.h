@@ -30,6 +30,7 @@ struct gateway {
     const char *proxy;           /* http://[USER:PASSWORD@]HOST[:PORT] on the way; "": none */
     const struct filter *filter; /* FILTER_EGRESS */
     uid_t uid;                   /* to become; 0: it stays who it is */
+    bool without_landlock;       /* as the operator accepts */
     int listener;                /* bound in the task's network namespace */
     int keys;                    /* a memory file, as gateway_pack_keys() has them; -1: none */
     int words;                   /* for struct gateway_word; its end ends the process */

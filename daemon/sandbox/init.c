@@ -5,6 +5,7 @@
 #include <linux/close_range.h>
 #include <poll.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -13,13 +14,19 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "sandbox/landlock.h"
 #include "sandbox/plan.h"
 #include "sandbox/relay.h"
+#include "sandbox/scratch.h"
 #include "sandbox/survey.h"
 
 enum {
     RELAY_BUSY_MS = 10,  /* how often a file is looked at that grows */
     RELAY_QUIET_MS = 100 /* and one that doesn't */
+};
+enum {
+    WIPE_MS = 1000, /* less than what the spawner takes for being stuck */
+    MAKE_MS = 8000,
 };
 enum { PROCESS_1 = 1 }; /* counts among the user's processes, not among the program's */
 
@@ -54,6 +61,27 @@ int init_limit(unsigned resource, uint64_t most)
     return setrlimit(resource, &have) < 0 ? -errno : 0;
 }
 
+/* Where the limit counts all of our user's, as nothing sets the task's apart: no less than those
+ * that aren't the task's, which is all threads of the machine at the most. */
+static uint64_t others(const struct plan *plan)
+{
+    AUTO_CLOSE int fd = -1;
+    char text[128];
+    const char *slash;
+    ssize_t n;
+    uint64_t count = 0;
+
+    if (plan->ground.rung != PLAN_RUNG_BARE || plan->as_root)
+        return 0;
+    fd = open("/proc/loadavg", O_RDONLY | O_CLOEXEC);
+    n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    text[n < 0 ? 0 : n] = '\0';
+    slash = strchr(text, '/'); /* proc(5): "0.20 0.18 0.12 1/80 11206" */
+    for (; slash && slash[1] >= '0' && slash[1] <= '9'; slash++)
+        count = count * 10 + (uint64_t)(slash[1] - '0');
+    return count;
+}
+
 /* getrlimit(2). RLIMIT_DATA holds
  * for each process by itself; RLIMIT_NPROC counts the processes of this user in this user
  * namespace, which are the task's (kernel 5.14 and later). 0: no limit. */
@@ -65,7 +93,7 @@ static int set_limits(const struct plan *plan, unsigned *ret_resource)
         bool unlimited;
     } limits[] = {
         { RLIMIT_NOFILE, plan->files, plan->files == 0 },
-        { RLIMIT_NPROC, plan->pids + (uint64_t)PROCESS_1, plan->pids == 0 },
+        { RLIMIT_NPROC, plan->pids + (uint64_t)PROCESS_1 + others(plan), plan->pids == 0 },
         { RLIMIT_FSIZE, plan->disk_bytes, plan->disk_bytes == 0 },
         { RLIMIT_DATA, plan->memory_bytes, plan->memory_bytes == 0 },
     };
@@ -118,6 +146,14 @@ static int try_programs(const struct plan *plan)
     return error;
 }
 
+/* A process 1 that is no namespace's first must not be ended or stopped by what it is to end. */
+static int shield_parent(const struct plan *plan)
+{
+    return plan->ground.rung == PLAN_RUNG_BARE && !plan->survey
+               ? landlock_enter_scopes(landlock_abi())
+               : 0;
+}
+
 _Noreturn static void be_program(const struct plan *plan, const int stdio[3], int result)
 {
     struct apply_report report = { .kind = APPLY_FAILED, .stage = APPLY_STDIO };
@@ -132,13 +168,18 @@ _Noreturn static void be_program(const struct plan *plan, const int stdio[3], in
         report.index = resource;
     }
     if (report.error == 0) {
+        report.stage = APPLY_LANDLOCK;
+        report.index = (uint32_t)plan->rule_count;
+        report.error = shield_parent(plan);
+    }
+    if (report.error == 0) {
         report.stage = APPLY_DIRECTORY;
-        report.error = chdir(PLAN_WORKSPACE) < 0 ? -errno : 0;
+        report.error = chdir(plan->directory) < 0 ? -errno : 0;
     }
     (void)umask(022);
     if (report.error == 0 && plan->survey) {
         (void)close(result); /* as an execve(2) would */
-        survey_run();
+        survey_run(plan->argv.items[1], plan->argv.items[2]);
     }
     if (report.error == 0) {
         report.stage = APPLY_EXEC;
@@ -149,6 +190,29 @@ _Noreturn static void be_program(const struct plan *plan, const int stdio[3], in
 }
 
 /* ---- process 1 ---- */
+
+/* Ends what the program left, where the kernel doesn't. As root all of the task's user, which is
+ * nobody else's; else all of its Landlock domain, beyond which no signal of ours goes (the spawner
+ * has refused to build it where that isn't so). New ones can't escape: a process that is killed
+ * can't fork, and whose parent dies becomes our child. */
+static void end_others(const struct plan *plan)
+{
+    if (plan->ground.rung != PLAN_RUNG_BARE)
+        return;
+    if (plan->as_root && getuid() != plan->outer_uid)
+        return; /* it can't be */
+    do
+        (void)kill(-1, SIGKILL); /* nobody left: fine */
+    while (waitpid(-1, NULL, 0) > 0 || errno == EINTR);
+}
+
+_Noreturn static void finish(const struct plan *plan)
+{
+    end_others(plan);
+    if (*plan->scratch)
+        scratch_wipe(plan->scratch, WIPE_MS);
+    _exit(0);
+}
 
 /* Waits for all that ended. Returns whether the program did, and how. */
 static bool reap(pid_t program, int *ret_status)
@@ -220,7 +284,8 @@ static void wait_for_news(struct pollfd fds[3], struct relay *relay)
         fds[0].revents = fds[1].revents = 0; /* every signal is blocked: only a debugger's stop */
 }
 
-_Noreturn static void watch(int control, int signals, pid_t program, struct relay *relay)
+_Noreturn static void watch(const struct plan *plan, int control, int signals, pid_t program,
+                            struct relay *relay)
 {
     struct pollfd fds[] = { { .fd = control, .events = POLLIN },
                             { .fd = signals, .events = POLLIN },
@@ -236,16 +301,16 @@ _Noreturn static void watch(int control, int signals, pid_t program, struct rela
             if (read(signals, &info, sizeof info) > 0 && reap(program, &status)) {
                 relay_rest(relay, control, program);
                 report_end(control, status);
-                _exit(0);
+                finish(plan);
             }
         }
         if (fds[0].revents && !obey(control, program))
-            _exit(0);
+            finish(plan);
     }
 }
 
 /* The result pipe is closed by execve(2): nothing in it says that the program runs. */
-static void await_exec(int result, int control)
+static void await_exec(const struct plan *plan, int result, int control)
 {
     struct apply_report report;
     ssize_t n;
@@ -259,7 +324,7 @@ static void await_exec(int result, int control)
         init_fail(control, APPLY_INIT, 0, -EIO);
     send_report(control, &report);
     if (report.kind != APPLY_STARTED)
-        _exit(1);
+        finish(plan);
     (void)close(result); /* it was only to read from */
 }
 
@@ -276,8 +341,12 @@ _Noreturn void init_run(const struct plan *plan, const int stdio[3], int control
     signals = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
     if (signals < 0 || pipe2(result, O_CLOEXEC) < 0)
         init_fail(control, APPLY_INIT, 0, -errno);
+    if (*plan->scratch)
+        r = scratch_make(plan->scratch, plan->brief, MAKE_MS);
+    if (r < 0)
+        init_fail(control, APPLY_SCRATCH, 0, r);
     if (plan->stdout_file) /* not in /tmp, which tasks fill now and then */
-        r = relay_open(&relay, "/dev/shm", stdio[1]);
+        r = relay_open(&relay, *plan->scratch ? plan->scratch : "/dev/shm", stdio[1]);
     if (r < 0)
         init_fail(control, APPLY_STDIO, 0, r);
     if (plan->stdout_file)
@@ -292,6 +361,6 @@ _Noreturn void init_run(const struct plan *plan, const int stdio[3], int control
         if (stdio[i] != relay.out)
             (void)close(
                 stdio[i]); /* the other end must see EOF when the program is done with them */
-    await_exec(result[0], control);
-    watch(control, signals, program, &relay);
+    await_exec(plan, result[0], control);
+    watch(plan, control, signals, program, &relay);
 }

@@ -1,6 +1,8 @@
 /* init.h - our process 1 in a task's pid namespace: starts the program, reaps whatever the kernel
  * hands it, and ends when the program ended or the control socket closes. What is then still alive
- * in the namespace the kernel kills (pid_namespaces(7)). Async-signal-safe. */
+ * in the namespace the kernel kills (pid_namespaces(7)). Where there is no such namespace (a bare
+ * plan), it is the task's subreaper (prctl(2)), kills all that it may send a signal to, which is
+ * what is the task's, and then empties the task's private directory. Async-signal-safe. */
 #pragma once
 #include "sandbox/apply.h"
 

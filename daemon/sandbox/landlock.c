@@ -12,6 +12,8 @@
 /* linux/landlock.h of newer kernels than the one whose headers we may be built with. */
 #define FS_TRUNCATE           (1ULL << 14) /* ABI 3 */
 #define FS_IOCTL_DEV          (1ULL << 15) /* ABI 5 */
+#define NET_BIND_TCP          (1ULL << 0)  /* ABI 4 */
+#define NET_CONNECT_TCP       (1ULL << 1)  /* ABI 4 */
 #define SCOPE_ABSTRACT_SOCKET (1ULL << 0)  /* ABI 6 */
 #define SCOPE_SIGNAL          (1ULL << 1)  /* ABI 6 */
 
@@ -48,6 +50,11 @@ static uint64_t handled_fs(int abi)
 static uint64_t scopes(int abi)
 {
     return abi >= 6 ? SCOPE_ABSTRACT_SOCKET | SCOPE_SIGNAL : 0;
+}
+
+static uint64_t tcp(int abi)
+{
+    return abi >= 4 ? NET_BIND_TCP | NET_CONNECT_TCP : 0;
 }
 
 static uint64_t rights_to_fs(uint32_t rights)
@@ -92,18 +99,21 @@ static int add_rule(int ruleset, const struct plan_rule *rule, int abi)
 }
 
 /* The kernel takes a longer struct than it knows as long as the rest is zero. */
-static int make_ruleset(uint64_t fs, uint64_t scoped)
+static int make_ruleset(uint64_t fs, uint64_t net, uint64_t scoped)
 {
-    struct ruleset_attr attr = { .handled_access_fs = fs, .scoped = scoped };
+    struct ruleset_attr attr = { .handled_access_fs = fs,
+                                 .handled_access_net = net,
+                                 .scoped = scoped };
     long fd = syscall(SYS_landlock_create_ruleset, &attr, sizeof attr, 0);
 
     return fd < 0 ? -errno : (int)fd;
 }
 
-int landlock_enter(const struct plan_rule *rules, size_t count, int abi, bool scoped,
+int landlock_enter(const struct plan_rule *rules, size_t count, int abi, unsigned flags,
                    size_t *ret_rule)
 {
-    AUTO_CLOSE int ruleset = make_ruleset(handled_fs(abi), scoped ? scopes(abi) : 0);
+    AUTO_CLOSE int ruleset = make_ruleset(handled_fs(abi), flags & LANDLOCK_NO_TCP ? tcp(abi) : 0,
+                                          flags & LANDLOCK_SCOPED ? scopes(abi) : 0);
     size_t i = 0;
     int r = ruleset < 0 ? ruleset : 0;
 
@@ -125,7 +135,7 @@ int landlock_enter_scopes(int abi)
 
     if (scopes(abi) == 0)
         return 0;
-    ruleset = make_ruleset(0, scopes(abi));
+    ruleset = make_ruleset(0, 0, scopes(abi));
     if (ruleset < 0)
         return ruleset;
     return syscall(SYS_landlock_restrict_self, ruleset, 0) < 0 ? -errno : 0;

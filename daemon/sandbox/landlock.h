@@ -10,15 +10,20 @@
 struct plan_rule;
 
 /* ABI 1 forbids every rename across directories; from 2 on it can be allowed. */
-enum { LANDLOCK_ABI_NEEDED = 2 };
+enum { LANDLOCK_ABI_NEEDED = 2, LANDLOCK_ABI_SCOPES = 6 };
 
 /* The kernel's Landlock ABI, or -ENOSYS (not compiled in), -EOPNOTSUPP (disabled at boot). */
 int landlock_abi(void);
+enum landlock_flag {
+    LANDLOCK_SCOPED = 1, /* where the ABI has that (6), signals and abstract sockets reach only what
+                            is inside too */
+    LANDLOCK_NO_TCP = 2, /* where the ABI has that (4), no TCP port can be bound or connected to */
+};
+
 /* Allows what the rules say (sandbox/plan.h) and nothing else, for the calling thread and all that
- * it starts. scoped: where the ABI has that, signals and abstract sockets reach only what is inside
- * too. Needs no_new_privs. Rules whose path isn't there are left out. On failure ret_rule, if not
- * NULL, is the rule's index, or count if it was none of them. */
-int landlock_enter(const struct plan_rule *rules, size_t count, int abi, bool scoped,
+ * it starts. flags: enum landlock_flag. Needs no_new_privs. Rules whose path isn't there are left
+ * out. On failure ret_rule, if not NULL, is the rule's index, or count if it was none of them. */
+int landlock_enter(const struct plan_rule *rules, size_t count, int abi, unsigned flags,
                    size_t *ret_rule);
 /* Only the scopes (signals, abstract sockets); 0 also where the ABI has none. */
 int landlock_enter_scopes(int abi);

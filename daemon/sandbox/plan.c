@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sandbox/plan_bare.h"
 #include "sandbox/plan_env.h"
 #include "sandbox/plan_network.h"
 #include "sandbox/plan_origin.h"
@@ -26,6 +27,9 @@ void plan_free(struct plan *p)
         free(p->steps[i].text);
     }
     free(p->steps);
+    free(p->directory);
+    free(p->scratch);
+    free(p->brief);
     for (size_t i = 0; i < p->rule_count; i++)
         free(p->rules[i].path);
     free(p->rules);
@@ -87,6 +91,8 @@ static int check_ids(const struct plan_policy *policy, struct err *err)
         return err_set(
             err, -EINVAL,
             "as root a task needs a user id of its own, which is never 0; none was given");
+    if (policy->uid != 0 && policy->ground.rung == PLAN_RUNG_ROOT)
+        return err_set(err, -EINVAL, "only root has namespaces without one of users");
     return 0;
 }
 
@@ -102,6 +108,10 @@ static int fill(struct plan *p, const struct plan_policy *policy, struct err *er
         return r;
     p->profile = mem_strdup(policy->profile->name);
     plan_origin_begin(p, policy);
+    p->ground = policy->ground;
+    p->directory = mem_strdup(PLAN_WORKSPACE);
+    p->scratch = mem_strdup("");
+    p->brief = mem_strdup("");
     p->calls = policy->profile->calls;
     p->calls_origin = plan_origin_profile(p, policy, policy->profile->calls_line);
     p->stdout_file = policy->stdout_file;
@@ -117,7 +127,9 @@ static int fill(struct plan *p, const struct plan_policy *policy, struct err *er
     r = plan_network_add(p, policy, err);
     if (r == 0)
         r = plan_paths_add(p, policy, err);
-    return r < 0 ? r : plan_env_add(p, policy, err);
+    if (r == 0)
+        r = plan_env_add(p, policy, err);
+    return r == 0 && p->ground.rung == PLAN_RUNG_BARE ? plan_bare_convert(p, policy, err) : r;
 }
 
 int plan_make(const struct plan_policy *policy, struct plan **ret_plan, struct err *err)

@@ -23,6 +23,9 @@ struct profile;
 #define PLAN_HOSTNAME  "sandbox"
 /* Who the task is inside; the one id that its user namespace maps. */
 enum { PLAN_INNER_ID = 1000 };
+/* As root on the bare rung all processes of a task's user are killed with it: below this there are
+ * accounts (useradd(8), UIDS-GIDS.md of systemd). */
+enum { PLAN_OWN_UID_MIN = 60001 };
 /* Bounds, so that a hostile encoding is refused before it costs memory. */
 enum {
     PLAN_STEPS_MAX = 1024,
@@ -41,6 +44,20 @@ enum plan_network {
     PLAN_NETWORK_HOST,      /* all of the machine's */
     PLAN_NETWORK_ALLOWLIST, /* a loopback of its own, and a proxy on it (sandbox/gateway.h) */
     PLAN_NETWORK_COUNT
+};
+/* How high a sandbox stands here; sandbox/rung.h finds it out. */
+enum plan_rung {
+    PLAN_RUNG_TOP,  /* all namespaces, the user's among them */
+    PLAN_RUNG_ROOT, /* as root: all but the user's */
+    PLAN_RUNG_BARE, /* none of them: the host's files at their own places, no mount; Landlock, the
+                       filter and limits hold a task, as root a user of its own, too */
+    PLAN_RUNG_COUNT
+};
+/* What stands and what the operator does without. Zero is all of it. */
+struct plan_ground {
+    enum plan_rung rung;
+    bool host_proc;        /* /proc is the host's, read-only; always so where the rung is bare */
+    bool without_landlock; /* never where the rung is bare */
 };
 
 /* The settings that a plan is made from, each with a place where it was written. */
@@ -64,6 +81,7 @@ enum plan_word {
 struct plan_policy {
     const struct profile *profile;        /* settings/profile.h */
     const char *origins[PLAN_WORD_COUNT]; /* FILE:LINE:COLUMN and the like; NULL: the default */
+    struct plan_ground ground;
     enum plan_network network;
     /* ALLOWLIST: entries of settings/allow.h; NULL for none */
     const struct strv *allow, *needs; /* the operator's and the runner's */
@@ -78,6 +96,8 @@ struct plan_policy {
         *workspace; /* host directory shown at /workspace, writable unless workspace_read_only */
     bool workspace_read_only;
     const char *home;        /* host directory shown at /home/agent; NULL: a private empty one */
+    const char *scratch;     /* BARE: host directory that the task may write, emptied before and
+                                after it, for what is private elsewhere; NULL: one in home */
     bool stdout_file;        /* see sandbox/relay.h */
     const char *brief;       /* text shown as the file PLAN_BRIEF; NULL: none */
     const struct strv *argv; /* the program (a path, or a name looked up in the sandbox's PATH) and
@@ -150,6 +170,7 @@ struct plan_host {
 };
 
 struct plan {
+    struct plan_ground ground;
     uint32_t calls; /* groups of system calls, of settings/profile.h */
     enum plan_network network;
     bool stdout_file; /* the program's standard output is a file, which process 1 passes on */
@@ -161,6 +182,9 @@ struct plan {
     uint64_t tree_bytes;  /* of what is in workspace and home together */
     uint64_t cpu_time_ms; /* of all its processes ever */
     uint32_t pids, files, cpu_percent;
+    char *directory; /* where the program begins */
+    char *scratch;   /* BARE: see sandbox/scratch.h; else "" */
+    char *brief;     /* BARE: the text for it; else "" */
     struct plan_step *steps;
     size_t step_count;
     struct plan_rule *rules;

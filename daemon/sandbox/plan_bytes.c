@@ -60,6 +60,12 @@ static void put_broker(struct buf *b, const struct broker *broker)
 void plan_encode(const struct plan *p, struct buf *b)
 {
     put_u32(b, magic);
+    put_u32(b, p->ground.rung);
+    put_u32(b, p->ground.host_proc);
+    put_u32(b, p->ground.without_landlock);
+    put_str(b, p->directory);
+    put_str(b, p->scratch);
+    put_str(b, p->brief);
     put_u32(b, p->calls);
     put_u32(b, p->network);
     put_u32(b, (p->stdout_file ? STDOUT_FILE : 0) | (p->survey ? SURVEY : 0));
@@ -283,7 +289,34 @@ static bool survey_is_sound(const struct plan *p)
     for (size_t i = 0; i < p->rule_count; i++)
         if (p->rules[i].rights & ~(uint32_t)(PLAN_MAY_LIST | PLAN_MAY_READ))
             return false;
-    return p->network == PLAN_NETWORK_NONE && !p->stdout_file && p->env.len == 0 && p->calls == 0;
+    return p->network == PLAN_NETWORK_NONE && !p->stdout_file && p->env.len == 0 &&
+           p->argv.len == 3 && p->calls == 0;
+}
+
+static void get_ground(struct reader *r, struct plan *p)
+{
+    p->ground.rung = get_u32(r, PLAN_RUNG_COUNT - 1);
+    p->ground.host_proc = get_u32(r, 1);
+    p->ground.without_landlock = get_u32(r, 1);
+    p->directory = get_str(r, PLAN_PATH_MAX);
+    p->scratch = get_str(r, PLAN_PATH_MAX);
+    p->brief = get_str(r, PLAN_BRIEF_MAX);
+    if (!plan_path_is_plain(p->directory))
+        r->bad = true;
+}
+
+/* What holds a task must be there in some way, and what the rung can't do isn't asked for. */
+static bool ground_is_sound(const struct plan *p)
+{
+    bool bare = p->ground.rung == PLAN_RUNG_BARE;
+
+    if (p->ground.rung == PLAN_RUNG_ROOT && !p->as_root)
+        return false;
+    if (!bare)
+        return !*p->scratch && !*p->brief;
+    return p->step_count == 0 && !p->ground.without_landlock && p->ground.host_proc &&
+           (!p->as_root || p->outer_uid >= PLAN_OWN_UID_MIN) && !plan_has_egress(p) &&
+           (p->survey ? !*p->scratch : plan_path_is_plain(p->scratch));
 }
 
 static void get_plan(struct reader *r, struct plan *p)
@@ -292,6 +325,7 @@ static void get_plan(struct reader *r, struct plan *p)
 
     if (get_u32(r, UINT32_MAX) != magic)
         r->bad = true;
+    get_ground(r, p);
     p->calls = get_u32(r, PROFILE_CALLS_ALL);
     p->network = get_u32(r, PLAN_NETWORK_COUNT - 1);
     switches = get_u32(r, STDOUT_FILE | SURVEY);
@@ -312,7 +346,8 @@ static void get_plan(struct reader *r, struct plan *p)
     get_strv(r, &p->programs);
     get_strv(r, &p->argv);
     get_strv(r, &p->env);
-    if (r->left > 0 || p->programs.len == 0 || p->argv.len == 0 || !survey_is_sound(p))
+    if (r->left > 0 || p->programs.len == 0 || p->argv.len == 0 || !survey_is_sound(p) ||
+        !ground_is_sound(p))
         r->bad = true;
 }
 

@@ -6,6 +6,7 @@
 
 #include "sandbox/plan_origin.h"
 #include "settings/profile.h"
+#include "util/buf.h"
 #include "util/err.h"
 #include "util/mem.h"
 #include "util/str.h"
@@ -60,8 +61,7 @@ uint32_t plan_paths_rights(const struct plan *p, const char *path)
     return rights;
 }
 
-/* Unless what lies above allows as much. */
-static void add_rule(struct plan *p, const char *path, uint32_t rights, uint32_t origin)
+void plan_paths_allow(struct plan *p, const char *path, uint32_t rights, uint32_t origin)
 {
     if ((plan_paths_rights(p, path) & rights) == rights)
         return;
@@ -123,7 +123,7 @@ static void add_path(struct plan *p, const struct profile_entry *entry, uint32_t
                                              .target = entry->name,
                                              .text = entry->name,
                                              .origin = origin });
-    add_rule(p, entry->name, rights, origin);
+    plan_paths_allow(p, entry->name, rights, origin);
 }
 
 static void add_device(struct plan *p, const struct profile_entry *entry, uint32_t origin)
@@ -143,6 +143,26 @@ static void add_link(struct plan *p, const struct profile_entry *entry, uint32_t
                                              .origin = origin });
 }
 
+/* Without a user namespace the task is inside who it is outside. */
+static char *name_user(const char *accounts, uid_t uid)
+{
+    CLEANUP(buf_done) struct buf b = { 0 };
+    const char *inner = "1000", *found;
+
+    while ((found = strstr(accounts, inner))) {
+        buf_append(&b, accounts, (size_t)(found - accounts));
+        buf_printf(&b, "%u", (unsigned)uid);
+        accounts = found + strlen(inner);
+    }
+    buf_append_str(&b, accounts);
+    return buf_steal(&b);
+}
+
+static bool names_users(const char *path)
+{
+    return strcmp(path, "/etc/passwd") == 0 || strcmp(path, "/etc/group") == 0;
+}
+
 static void add_file(struct plan *p, const struct profile_entry *entry, uint32_t origin)
 {
     struct part step = { .type = PLAN_STEP_FILE,
@@ -151,6 +171,10 @@ static void add_file(struct plan *p, const struct profile_entry *entry, uint32_t
                          .text = entry->text,
                          .origin = origin };
 
+    AUTO_FREE char *accounts = NULL;
+
+    if (p->ground.rung == PLAN_RUNG_ROOT && names_users(entry->name))
+        step.text = accounts = name_user(entry->text, p->outer_uid);
     if (p->network == PLAN_NETWORK_HOST && strcmp(entry->name, "/etc/hosts") == 0) {
         /* the host's network has the host's names */
         step.type = PLAN_STEP_BIND;
@@ -184,18 +208,30 @@ static void add_terminals(struct plan *p, const struct plan_policy *policy)
                                              .origin = origin });
 }
 
+static void add_proc(struct plan *p)
+{
+    bool is_host = p->ground.host_proc;
+
+    add_step_with_parents(p, &(struct part){ .type = is_host ? PLAN_STEP_BIND : PLAN_STEP_PROC,
+                                             .flags = is_host ? PLAN_NOEXEC : 0,
+                                             .target = "/proc",
+                                             .text = is_host ? "/proc" : NULL,
+                                             .origin = PLAN_ORIGIN_EVERY_TASK });
+}
+
 static void add_profile(struct plan *p, const struct plan_policy *policy)
 {
     const uint32_t origin = PLAN_ORIGIN_EVERY_TASK;
 
-    add_rule(p, "/", PLAN_MAY_LIST, origin);
-    add_rule(p, "/etc", PLAN_MAY_LIST | PLAN_MAY_READ, origin);
-    add_rule(p, "/proc", PLAN_MAY_LIST | PLAN_MAY_READ | PLAN_MAY_WRITE, origin);
-    add_rule(p, "/dev", PLAN_MAY_LIST | PLAN_MAY_READ | PLAN_MAY_WRITE, origin);
+    plan_paths_allow(p, "/", PLAN_MAY_LIST, origin);
+    plan_paths_allow(p, "/etc", PLAN_MAY_LIST | PLAN_MAY_READ, origin);
+    plan_paths_allow(p, "/proc",
+                     PLAN_MAY_LIST | PLAN_MAY_READ | (p->ground.host_proc ? 0 : PLAN_MAY_WRITE),
+                     origin);
+    plan_paths_allow(p, "/dev", PLAN_MAY_LIST | PLAN_MAY_READ | PLAN_MAY_WRITE, origin);
     add_list(p, policy, &policy->profile->paths, add_path);
     add_list(p, policy, &policy->profile->files, add_file);
-    add_step_with_parents(
-        p, &(struct part){ .type = PLAN_STEP_PROC, .target = "/proc", .origin = origin });
+    add_proc(p);
     add_list(p, policy, &policy->profile->devices, add_device);
     add_list(p, policy, &policy->profile->links, add_link);
     add_terminals(p, policy);
@@ -224,8 +260,8 @@ static void add_private_places(struct plan *p)
                                              .target = "/var/tmp",
                                              .text = "/tmp",
                                              .origin = PLAN_ORIGIN_EVERY_TASK });
-    add_rule(p, "/tmp", PLAN_RIGHTS_ALL, origin);
-    add_rule(p, "/dev/shm", PLAN_RIGHTS_ALL & ~(uint32_t)PLAN_MAY_EXECUTE, origin);
+    plan_paths_allow(p, "/tmp", PLAN_RIGHTS_ALL, origin);
+    plan_paths_allow(p, "/dev/shm", PLAN_RIGHTS_ALL & ~(uint32_t)PLAN_MAY_EXECUTE, origin);
 }
 
 static void add_job_places(struct plan *p, const struct plan_policy *policy)
@@ -247,8 +283,8 @@ static void add_job_places(struct plan *p, const struct plan_policy *policy)
                                           .text = policy->workspace,
                                           .flags = policy->workspace_read_only ? 0 : PLAN_WRITABLE,
                                           .origin = job });
-    add_rule(p, PLAN_HOME, all, job);
-    add_rule(p, PLAN_WORKSPACE, policy->workspace_read_only ? shown : all, job);
+    plan_paths_allow(p, PLAN_HOME, all, job);
+    plan_paths_allow(p, PLAN_WORKSPACE, policy->workspace_read_only ? shown : all, job);
 }
 
 static int add_brief(struct plan *p, const struct plan_policy *policy, struct err *err)
@@ -268,7 +304,7 @@ static int add_brief(struct plan *p, const struct plan_policy *policy, struct er
                                              .text = policy->brief,
                                              .mode = 0444,
                                              .origin = origin });
-    add_rule(p, PLAN_BRIEF, PLAN_MAY_READ, origin);
+    plan_paths_allow(p, PLAN_BRIEF, PLAN_MAY_READ, origin);
     return 0;
 }
 
@@ -349,7 +385,7 @@ static void add_sorted(struct plan *p, const struct extra *extra, size_t count)
                                                  .text = extra[i].path,
                                                  .flags = extra[i].writable ? PLAN_WRITABLE : 0,
                                                  .origin = extra[i].origin });
-        add_rule(p, extra[i].path, rights, extra[i].origin);
+        plan_paths_allow(p, extra[i].path, rights, extra[i].origin);
     }
 }
 

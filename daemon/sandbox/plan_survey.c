@@ -26,8 +26,33 @@ static void add_rule(struct plan *p, const char *path, uint32_t rights)
     p->rules[p->rule_count++] = (struct plan_rule){ .rights = rights, .path = mem_strdup(path) };
 }
 
-int plan_survey_make(const char *workspace, const char *home, uid_t uid, uid_t task_uid,
-                     struct plan **ret_plan, struct err *err)
+/* Where they are seen: argv names them, as a program's would. */
+static void add_places(struct plan *p, const char *workspace, const char *home)
+{
+    bool bare = p->ground.rung == PLAN_RUNG_BARE;
+    const char *const seen[] = { bare ? workspace : PLAN_WORKSPACE, bare ? home : PLAN_HOME };
+
+    p->steps = mem_calloc(3, sizeof p->steps[0]);
+    p->rules = mem_calloc(3, sizeof p->rules[0]);
+    if (!bare) {
+        add_step(p, PLAN_STEP_DIR, "/home", "");
+        add_step(p, PLAN_STEP_BIND, PLAN_HOME, home);
+        add_step(p, PLAN_STEP_BIND, PLAN_WORKSPACE, workspace);
+        add_rule(p, "/", PLAN_MAY_LIST);
+    }
+    strv_add(&p->programs, "survey"); /* for messages: there is none */
+    strv_add(&p->argv, "survey");
+    for (size_t i = 0; i < ARRAY_SIZE(seen); i++) {
+        add_rule(p, seen[i], PLAN_MAY_LIST | PLAN_MAY_READ);
+        strv_add(&p->argv, seen[i]);
+    }
+    p->directory = mem_strdup(seen[0]);
+    p->scratch = mem_strdup("");
+    p->brief = mem_strdup("");
+}
+
+int plan_survey_make(const struct plan_ground *ground, const char *workspace, const char *home,
+                     uid_t uid, uid_t task_uid, struct plan **ret_plan, struct err *err)
 {
     CLEANUP_PTR(plan_free) struct plan *p = mem_new(struct plan);
 
@@ -36,6 +61,8 @@ int plan_survey_make(const char *workspace, const char *home, uid_t uid, uid_t t
                        workspace, home);
     if (task_uid == 0 || task_uid == (uid_t)-1)
         return err_set(err, -EINVAL, "the job's directories must belong to a user of its own");
+    p->ground = *ground;
+    p->ground.host_proc = ground->rung == PLAN_RUNG_BARE; /* elsewhere it has none at all */
     p->network = PLAN_NETWORK_NONE;
     p->survey = true;
     p->as_root = uid == 0;
@@ -49,16 +76,7 @@ int plan_survey_make(const char *workspace, const char *home, uid_t uid, uid_t t
     p->cpu_percent = CPU_PERCENT;
     p->proxy = mem_strdup("");
     p->ca_file = mem_strdup("");
-    p->steps = mem_calloc(3, sizeof p->steps[0]);
-    add_step(p, PLAN_STEP_DIR, "/home", "");
-    add_step(p, PLAN_STEP_BIND, PLAN_HOME, home);
-    add_step(p, PLAN_STEP_BIND, PLAN_WORKSPACE, workspace);
-    p->rules = mem_calloc(3, sizeof p->rules[0]);
-    add_rule(p, "/", PLAN_MAY_LIST);
-    add_rule(p, PLAN_HOME, PLAN_MAY_LIST | PLAN_MAY_READ);
-    add_rule(p, PLAN_WORKSPACE, PLAN_MAY_LIST | PLAN_MAY_READ);
-    strv_add(&p->programs, "survey"); /* for messages: there is none */
-    strv_add(&p->argv, "survey");
+    add_places(p, workspace, home);
     *ret_plan = TAKE_PTR(p);
     return 0;
 }

@@ -157,8 +157,29 @@ static void explain_step(const struct plan *p, const struct plan_step *s, struct
     }
 }
 
+/* Without mounts: the host's paths, by their rules. */
+static void explain_rules(const struct plan *p, struct buf *b)
+{
+    for (size_t i = 0; i < p->rule_count; i++) {
+        const struct plan_rule *rule = &p->rules[i];
+
+        buf_printf(b, "%-10s %s: ", rule->rights & PLAN_MAY_CHANGE ? "writable" : "readable",
+                   rule->path);
+        print_rights(rule->rights, b);
+        buf_append_str(b, "; by Landlock, on the host's own");
+        end_line(p, rule->origin, b);
+    }
+    buf_printf(b, "begins in  %s\n", p->directory);
+    if (*p->scratch)
+        buf_printf(b, "private    %s, emptied before and after\n", p->scratch);
+}
+
 static void explain_paths(const struct plan *p, struct buf *b)
 {
+    if (p->ground.rung == PLAN_RUNG_BARE) {
+        explain_rules(p, b);
+        return;
+    }
     buf_append_str(b, "root       /: ");
     print_rights(plan_paths_rights(p, "/") & ~(uint32_t)(PLAN_MAY_WRITE | PLAN_MAY_CHANGE), b);
     buf_append_str(b, "; made for the task, nothing is there but what follows and the directories "
@@ -220,7 +241,10 @@ static void explain_network(const struct plan *p, struct buf *b)
                                    ", that lets through what is listed here",
     };
 
-    buf_printf(b, "network    %s", words[p->network]);
+    buf_printf(b, "network    %s",
+               p->ground.rung == PLAN_RUNG_BARE && p->network == PLAN_NETWORK_NONE
+                   ? "none: no internet socket at all"
+                   : words[p->network]);
     end_line(p, p->word_origins[PLAN_WORD_NETWORK], b);
     for (size_t i = 0; i < p->host_count; i++) {
         buf_printf(b, "reachable  %s", p->hosts[i].text);
@@ -241,19 +265,30 @@ static void explain_network(const struct plan *p, struct buf *b)
 
 static void explain_identity(const struct plan *p, struct buf *b)
 {
-    buf_printf(b, "user       %d inside, %u on the host", PLAN_INNER_ID, (unsigned)p->outer_uid);
+    bool is_mapped = p->ground.rung == PLAN_RUNG_TOP;
+    unsigned inner = is_mapped ? PLAN_INNER_ID : (unsigned)p->outer_uid;
+
+    buf_printf(b, "user       %u inside, %u on the host", inner, (unsigned)p->outer_uid);
     end_line(p, PLAN_ORIGIN_EVERY_TASK, b);
     if (p->as_root)
-        buf_printf(b, "group      %d inside, %u on the host, and no other", PLAN_INNER_ID,
+        buf_printf(b, "group      %u inside, %u on the host, and no other", inner,
                    (unsigned)p->outer_uid);
+    else if (!is_mapped)
+        buf_append_str(
+            b, "group      nairid's own; its further groups, which `nairid check` names, stay");
     else
         buf_printf(b,
                    "group      %d inside, nairid's own on the host; its further groups, which "
-                   "`nairid check` counts, stay",
+                   "`nairid check` names, stay",
                    PLAN_INNER_ID);
     end_line(p, PLAN_ORIGIN_EVERY_TASK, b);
-    buf_printf(b, "namespaces user, mount, pid, ipc, uts, cgroup%s",
-               p->network != PLAN_NETWORK_HOST ? ", network" : "");
+    if (p->ground.rung == PLAN_RUNG_BARE)
+        buf_append_str(
+            b, "namespaces none: Landlock, the filter and limits are what holds it; the filter "
+               "also refuses local sockets, IPC objects, and a word about other processes");
+    else
+        buf_printf(b, "namespaces %smount, pid, ipc, uts, cgroup%s", is_mapped ? "user, " : "",
+                   p->network != PLAN_NETWORK_HOST ? ", network" : "");
     end_line(p, PLAN_ORIGIN_EVERY_TASK, b);
     buf_append_str(b, "privileges no capability, no way to gain any (no_new_privs), no keyring of "
                       "the caller's, no controlling terminal, no descriptor but 0, 1 and 2");

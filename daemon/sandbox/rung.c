@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/sched.h>
 #include <poll.h>
 #include <sched.h>
@@ -19,6 +20,7 @@
 #include "sandbox/plan.h"
 #include "sandbox/reroot.h"
 #include "settings/profile.h"
+#include "util/buf.h"
 #include "util/err.h"
 #include "util/fd.h"
 #include "util/str.h"
@@ -26,7 +28,6 @@
 
 enum {
     ANSWER_MS = 10000, /* for the whole trial; a machine in need takes long */
-    SCOPES_ABI = 6,
 };
 
 static const char *const names[] = {
@@ -93,23 +94,69 @@ static int try_clone(unsigned long long flags)
     return 0;
 }
 
-static void try_namespaces(struct rung *r)
-{
-    for (size_t i = 0; i < ARRAY_SIZE(namespaces); i++) {
-        int error = try_clone(CLONE_NEWUSER | namespaces[i].flag);
-        const struct apply_report report = { .stage = APPLY_CLONE, .error = error };
+/* What a task could then reach, or what stands in for the wall. */
+static const char *const losses[RUNG_WALL_COUNT] = {
+    [RUNG_USER_NAMESPACE] = "a task is a user of the machine itself, though one without rights",
+    [RUNG_MOUNT_NAMESPACE] =
+        "a task sees names, sizes and times of the machine's files; which of them it may read and "
+        "write is Landlock's to say alone",
+    [RUNG_PID_NAMESPACE] =
+        "a task sees the machine's processes; its own are ended by us and not by "
+        "the kernel",
+    [RUNG_IPC_NAMESPACE] = "a task is refused every IPC object, as it would see the machine's",
+    [RUNG_UTS_NAMESPACE] = "a task sees the machine's name",
+    [RUNG_CGROUP_NAMESPACE] = "a task sees the names of the machine's cgroups",
+    [RUNG_NETWORK_NAMESPACE] = "sandbox.network.mode can't be allowlist; with none a task has no "
+                               "socket at all, not even on loopback",
+    [RUNG_IDS] = "a task runs as the daemon's own user: it can change modes and times of that "
+                 "user's files, and counts among that user's processes",
+    [RUNG_ROOT] = "a task works at its job's own paths, with the machine's /etc/passwd and without "
+                  "/tmp (TMPDIR leads elsewhere), /dev/shm and terminals",
+    [RUNG_PROC] = "a task reads names and command lines of the machine's processes",
+    [RUNG_LANDLOCK] = "there is no second wall behind the mounts, and none around the daemon's and "
+                      "the proxies' own files",
+};
 
-        if (error == 0) {
+static void set_missing(struct rung *r, enum rung_wall wall, int error)
+{
+    const struct apply_report report = { .stage = APPLY_CLONE, .error = error };
+
+    note_shortage(r, error);
+    set(r, wall, RUNG_MISSING, "");
+    apply_describe(NULL, &report, r->walls[wall].text, sizeof r->walls[wall].text);
+}
+
+/* with: what each is tried with. Whether all are there. */
+static bool try_each(struct rung *r, unsigned long long with, size_t first)
+{
+    bool all = true;
+
+    for (size_t i = first; i < ARRAY_SIZE(namespaces); i++) {
+        int error = try_clone(with | namespaces[i].flag);
+
+        if (error == 0)
             set(r, namespaces[i].wall, RUNG_HOLDS, "");
-            continue;
-        }
-        note_shortage(r, error);
-        set(r, namespaces[i].wall, RUNG_MISSING, "");
-        apply_describe(NULL, &report, r->walls[namespaces[i].wall].text,
-                       sizeof r->walls[namespaces[i].wall].text);
-        if (namespaces[i].wall == RUNG_USER_NAMESPACE)
-            return; /* the others come only with it */
+        else
+            set_missing(r, namespaces[i].wall, error);
+        all &= error == 0;
     }
+    return all;
+}
+
+/* An ordinary user has the others only with that of users. */
+static enum plan_rung try_namespaces(struct rung *r, uid_t uid)
+{
+    int error = try_clone(CLONE_NEWUSER);
+
+    if (error == 0 && try_each(r, CLONE_NEWUSER, 0))
+        return PLAN_RUNG_TOP;
+    if (error < 0)
+        set_missing(r, RUNG_USER_NAMESPACE, error);
+    if (uid == 0 && error < 0 && try_each(r, 0, 1))
+        return PLAN_RUNG_ROOT;
+    for (size_t i = 1; uid != 0 && error < 0 && i < ARRAY_SIZE(namespaces); i++)
+        set(r, namespaces[i].wall, RUNG_MISSING, "it comes with a user namespace only");
+    return PLAN_RUNG_BARE;
 }
 
 /* ---- the rest, by a whole sandbox ---- */
@@ -126,7 +173,8 @@ static enum rung_wall wall_of(const struct plan *plan, const struct apply_report
     case APPLY_IDS:
         return RUNG_IDS;
     case APPLY_TREE:
-        if (report->index < plan->step_count && plan->steps[report->index].type == PLAN_STEP_PROC)
+        if (report->index < plan->step_count &&
+            strcmp(plan->steps[report->index].target, "/proc") == 0)
             return RUNG_PROC;
         return RUNG_ROOT;
     case APPLY_SOURCES:
@@ -143,6 +191,7 @@ static enum rung_wall wall_of(const struct plan *plan, const struct apply_report
     case APPLY_FILTER:
         return RUNG_FILTER;
     case APPLY_INIT:
+    case APPLY_SCRATCH:
     case APPLY_STDIO:
     case APPLY_LIMITS:
     case APPLY_DIRECTORY:
@@ -153,22 +202,25 @@ static enum rung_wall wall_of(const struct plan *plan, const struct apply_report
     return RUNG_PID_NAMESPACE;
 }
 
-static void judge(struct rung *r, const struct plan *plan, const struct apply_report *report)
+/* Whether all stood. */
+static bool judge(struct rung *r, const struct plan *plan, const struct apply_report *report)
 {
-    bool all_up = report->stage == APPLY_EXEC;
+    /* the program isn't there, and neither is the private directory of one without mounts */
+    bool all_up = report->stage == APPLY_EXEC || report->stage == APPLY_SCRATCH;
     enum rung_wall failed = wall_of(plan, report);
 
     for (size_t i = 0; i < ARRAY_SIZE(order); i++) {
         if (!all_up && order[i] == failed)
             break;
-        if (all_up || failed != RUNG_USER_NAMESPACE)
+        if (r->walls[order[i]].state == RUNG_UNKNOWN && (all_up || failed != RUNG_USER_NAMESPACE))
             set(r, order[i], RUNG_HOLDS, "");
     }
     if (all_up || r->walls[failed].state == RUNG_MISSING)
-        return;
+        return all_up;
     note_shortage(r, report->error);
     set(r, failed, RUNG_MISSING, "");
     apply_describe(plan, report, r->walls[failed].text, sizeof r->walls[failed].text);
+    return false;
 }
 
 /* The next report, or one that says that none came. */
@@ -213,17 +265,16 @@ static void end_trial(struct apply_task *task)
 }
 
 /* The program that isn't there is the last thing to fail: then all walls were up. */
-static void try_sandbox(struct rung *r, const struct apply *apply, const struct plan *plan)
+static bool try_sandbox(struct rung *r, const struct apply *apply, const struct plan *plan)
 {
     static const int stdio[3] = { STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO };
     struct apply_report report;
     struct apply_task task;
     struct err err;
+    bool all_up = false;
 
-    if (apply_start(apply, plan, stdio, -1, &task, &report) < 0) {
-        judge(r, plan, &report);
-        return;
-    }
+    if (apply_start(apply, plan, stdio, -1, &task, &report) < 0)
+        return judge(r, plan, &report);
     await_report(task.control, &report);
     if (report.kind == APPLY_READY && apply_map_ids(plan, task.pid, &err) < 0) {
         note_shortage(r, err.code);
@@ -231,19 +282,23 @@ static void try_sandbox(struct rung *r, const struct apply *apply, const struct 
     } else {
         if (report.kind == APPLY_READY)
             let_go(task.control, &report);
-        judge(r, plan, &report);
+        all_up = judge(r, plan, &report);
     }
     end_trial(&task);
+    return all_up;
 }
 
-static int make_plan(uid_t uid, uid_t task_uid, struct plan **ret_plan, struct err *err)
+static int make_plan(const struct plan_ground *ground, uid_t uid, uid_t task_uid,
+                     struct plan **ret_plan, struct err *err)
 {
     CLEANUP(strv_done) struct strv argv = { 0 };
     CLEANUP_PTR(profile_free) struct profile *profile = NULL;
     int r = profile_load("agent", &profile, err);
     const struct plan_policy policy = { .profile = profile,
+                                        .ground = *ground,
                                         .workspace = "/usr",
                                         .workspace_read_only = true,
+                                        .scratch = "/nonexistent/scratch",
                                         .argv = &argv,
                                         .uid = uid,
                                         .task_uid = task_uid };
@@ -252,19 +307,126 @@ static int make_plan(uid_t uid, uid_t task_uid, struct plan **ret_plan, struct e
     return r < 0 ? r : plan_make(&policy, ret_plan, err);
 }
 
-static void weigh(struct rung *r, uid_t uid)
+/* Whether a task starts so. */
+static bool try_ground(struct rung *r, const struct plan_ground *ground, uid_t uid, uid_t task_uid)
 {
-    CLEANUP_PTR(cgroup_free) struct cgroup *cgroup = NULL;
-    int groups = getgroups(0, NULL);
+    CLEANUP_PTR(apply_free) struct apply *apply = NULL;
+    CLEANUP_PTR(plan_free) struct plan *plan = NULL;
     struct err err = { 0 };
-    char text[128];
 
-    if (landlock_abi() >= SCOPES_ABI)
+    if (make_plan(ground, uid, task_uid, &plan, &err) < 0) {
+        set(r, RUNG_IDS, RUNG_MISSING, err.text);
+        return false;
+    }
+    if (apply_new(ground, &apply, &err) < 0) {
+        note_shortage(r, err.code);
+        set(r, landlock_abi() < LANDLOCK_ABI_NEEDED ? RUNG_LANDLOCK : RUNG_FILTER, RUNG_MISSING,
+            err.text);
+        return false;
+    }
+    return try_sandbox(r, apply, plan);
+}
+
+/* What only namespaces give. */
+static void set_bare(struct rung *r, uid_t uid)
+{
+    set(r, RUNG_ROOT, RUNG_MISSING, "it takes a mount namespace");
+    set(r, RUNG_PROC, RUNG_MISSING, "it takes a pid namespace");
+    if (uid != 0)
+        set(r, RUNG_IDS, RUNG_MISSING, "it takes a user namespace, or a daemon that runs as root");
+}
+
+/* Downwards, until a task starts. What one step lacks the next one does without, if there is a way
+ * to: /proc of its own, then Landlock. */
+static void try_grounds(struct rung *r, uid_t uid, uid_t task_uid)
+{
+    struct plan_ground *g = &r->ground;
+
+    if (g->rung == PLAN_RUNG_BARE) {
+        set_bare(r, uid);
+        r->stands = try_ground(r, g, uid, task_uid);
+        if (access("/proc/thread-self/children", R_OK) < 0) {
+            set(r, RUNG_PID_NAMESPACE, RUNG_MISSING,
+                "and the kernel doesn't list a process's children either (CONFIG_PROC_CHILDREN)");
+            r->stands = false; /* what a task leaves couldn't be found */
+        }
+        return;
+    }
+    for (int i = 0; i < 3 && !r->stands; i++) {
+        r->stands = try_ground(r, g, uid, task_uid);
+        if (r->walls[RUNG_LANDLOCK].state == RUNG_MISSING && !g->without_landlock)
+            g->without_landlock = true;
+        else if (r->walls[RUNG_PROC].state == RUNG_MISSING && !g->host_proc)
+            g->host_proc = true;
+        else
+            break;
+    }
+}
+
+/* What the daemon's user may as a member of other groups, a task may, too: nobody but root can give
+ * them up. */
+static void weigh_groups(struct rung *r, uid_t uid)
+{
+    CLEANUP(buf_done) struct buf list = { 0 };
+    gid_t groups[1024];
+    int count = uid == 0 ? 0 : getgroups((int)ARRAY_SIZE(groups), groups);
+
+    for (int i = 0; i < count; i++) {
+        const struct group *entry = groups[i] == getegid() ? NULL : getgrgid(groups[i]);
+
+        if (groups[i] == getegid())
+            continue; /* the task's own */
+        buf_append_str(&list, list.len > 0 ? ", " : "");
+        if (entry)
+            buf_append_str(&list, entry->gr_name);
+        else
+            buf_printf(&list, "%u", (unsigned)groups[i]);
+    }
+    set(r, RUNG_GROUPS, RUNG_HOLDS, "");
+    if (list.len == 0)
+        return;
+    r->walls[RUNG_GROUPS].state = RUNG_WEAKER;
+    (void)snprintf(r->walls[RUNG_GROUPS].text, sizeof r->walls[RUNG_GROUPS].text,
+                   "a task keeps what the daemon's user may as a member of %s; run the daemon as a "
+                   "user without further groups",
+                   buf_str(&list));
+}
+
+static void weigh_landlock(struct rung *r, uid_t uid)
+{
+    static const char *const lacks[] = {
+        [2] = "it knows nothing of truncate(2), TCP ports and device commands (Linux 6.2, 6.7 and "
+              "6.10 do)",
+        [3] = "it knows nothing of TCP ports and device commands (Linux 6.7 and 6.10 do)",
+        [4] = "it knows nothing of device commands (Linux 6.10 does)",
+    };
+    int abi = landlock_abi();
+    bool bare = r->ground.rung == PLAN_RUNG_BARE;
+
+    if (r->walls[RUNG_LANDLOCK].state == RUNG_HOLDS && abi > 0 && abi < (int)ARRAY_SIZE(lacks) &&
+        lacks[abi])
+        set(r, RUNG_LANDLOCK, RUNG_WEAKER, lacks[abi]);
+    if (abi >= LANDLOCK_ABI_SCOPES)
         set(r, RUNG_SCOPES, RUNG_HOLDS, "");
+    else if (bare && uid != 0)
+        set(r, RUNG_SCOPES, RUNG_MISSING,
+            "as an ordinary user without namespaces only it keeps a task's signals from all other "
+            "processes of that user; Linux 6.12 has it");
+    else if (bare)
+        set(r, RUNG_SCOPES, RUNG_WEAKER,
+            "a task may send signals to our process that watches it, whose end ends the task "
+            "(Linux 6.12 has more)");
     else
         set(r, RUNG_SCOPES, RUNG_WEAKER,
             "abstract sockets are kept away by the network namespace only (Linux 6.12 has more): "
             "with network mode host a task reaches the host's");
+}
+
+static void weigh(struct rung *r, uid_t uid)
+{
+    CLEANUP_PTR(cgroup_free) struct cgroup *cgroup = NULL;
+    struct err err = { 0 };
+
     if (cgroup_find(NULL, NULL, &cgroup, &err) == 0) {
         set(r, RUNG_CGROUP, RUNG_HOLDS, "");
     } else {
@@ -272,34 +434,16 @@ static void weigh(struct rung *r, uid_t uid)
                                "whole, and processor time isn't limited");
         set(r, RUNG_CGROUP, RUNG_WEAKER, err.text);
     }
-    if (uid == 0 || groups <= 0) {
-        set(r, RUNG_GROUPS, RUNG_HOLDS, "");
-        return;
-    }
-    (void)snprintf(text, sizeof text,
-                   "a task keeps what the daemon's user may as a member of %d group(s); run the "
-                   "daemon as a user without further groups",
-                   groups);
-    set(r, RUNG_GROUPS, RUNG_WEAKER, text);
+    weigh_groups(r, uid);
+    weigh_landlock(r, uid);
 }
 
 static void probe(uid_t uid, uid_t task_uid, struct rung *ret_rung)
 {
-    CLEANUP_PTR(apply_free) struct apply *apply = NULL;
-    CLEANUP_PTR(plan_free) struct plan *plan = NULL;
-    struct err err = { 0 };
-
     *ret_rung = (struct rung){ 0 };
-    try_namespaces(ret_rung);
+    ret_rung->ground.rung = try_namespaces(ret_rung, uid);
+    try_grounds(ret_rung, uid, task_uid);
     weigh(ret_rung, uid);
-    if (make_plan(uid, task_uid, &plan, &err) < 0)
-        set(ret_rung, RUNG_IDS, RUNG_MISSING, err.text);
-    else if (apply_new(&apply, &err) < 0) {
-        note_shortage(ret_rung, err.code);
-        set(ret_rung, landlock_abi() < LANDLOCK_ABI_NEEDED ? RUNG_LANDLOCK : RUNG_FILTER,
-            RUNG_MISSING, err.text);
-    } else if (ret_rung->walls[RUNG_USER_NAMESPACE].state == RUNG_HOLDS)
-        try_sandbox(ret_rung, apply, plan);
 }
 
 /* Inside a chroot: from a process that has left it, as the spawner does. */
@@ -349,22 +493,57 @@ static int check_names(const struct strv *accept, struct err *err)
     return 0;
 }
 
-int rung_check(const struct rung *rung, const struct strv *accept, struct err *err)
+static bool is_accepted(const struct strv *accept, enum rung_wall wall)
+{
+    for (size_t i = 0; accept && i < accept->len; i++)
+        if (strcmp(accept->items[i], names[wall]) == 0)
+            return true;
+    return false;
+}
+
+/* "user-namespace, proc": all that would have to be accepted. */
+static void list_missing(const struct rung *rung, struct buf *b)
+{
+    for (int i = 0; i < RUNG_WALL_COUNT; i++)
+        if (rung->walls[i].state == RUNG_MISSING)
+            buf_printf(b, "%s%s", b->len > 0 ? ", " : "", names[i]);
+}
+
+static int refuse(const struct rung *rung, enum rung_wall wall, struct err *err)
+{
+    CLEANUP(buf_done) struct buf all = { 0 };
+
+    if (rung->shortage < 0)
+        return err_set(err, rung->shortage, "%s: the sandbox can't be tried now: %s", names[wall],
+                       rung->walls[wall].text);
+    if (!rung->stands || !losses[wall])
+        return err_set(err, -EOPNOTSUPP,
+                       "%s: this machine doesn't give the sandbox that wall, and there is no doing "
+                       "without it: %s",
+                       names[wall], rung->walls[wall].text);
+    list_missing(rung, &all);
+    return err_set(err, -EOPNOTSUPP,
+                   "%s: this machine doesn't give the sandbox that wall: %s. To do without: "
+                   "sandbox.accept: [%s]; 'nairid check' says what a task could then reach",
+                   names[wall], rung->walls[wall].text, buf_str(&all));
+}
+
+int rung_check(const struct rung *rung, const struct strv *accept, struct plan_ground *ret_ground,
+               struct err *err)
 {
     int r = check_names(accept, err);
 
     if (r < 0)
         return r;
-    for (int i = 0; i < RUNG_WALL_COUNT; i++) {
-        if (rung->walls[i].state != RUNG_MISSING)
-            continue;
-        if (rung->shortage < 0)
-            return err_set(err, rung->shortage, "%s: the sandbox can't be tried now: %s", names[i],
-                           rung->walls[i].text);
-        return err_set(err, -EOPNOTSUPP,
-                       "%s: this machine doesn't give the sandbox that wall, and there is no doing "
-                       "without it in this version: %s",
-                       names[i], rung->walls[i].text);
-    }
+    for (enum rung_wall i = 0; i < RUNG_WALL_COUNT; i++)
+        if (rung->walls[i].state == RUNG_MISSING &&
+            (!rung->stands || !losses[i] || !is_accepted(accept, i)))
+            return refuse(rung, i, err);
+    *ret_ground = rung->ground;
     return 0;
+}
+
+const char *rung_loss(enum rung_wall wall)
+{
+    return losses[wall];
 }

@@ -1,7 +1,9 @@
 /* rung.h - what walls this machine can give, each found by trying it: how high on the ladder a
- * sandbox stands here. A wall that is missing stops the daemon's start by its name; one that is
- * only weaker is reported. */
+ * sandbox stands here. A wall that is missing stops the daemon's start by its name, unless there is
+ * a way to do without it and the operator has accepted that by name; one that is only weaker is
+ * reported. */
 #pragma once
+#include "sandbox/plan.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
@@ -38,6 +40,8 @@ enum rung_state {
 
 struct rung {
     int shortage; /* negative errno, where a trial failed of one: what is missing may be there */
+    struct plan_ground ground; /* the highest on which a task was seen to start */
+    bool stands;               /* one was */
     struct {
         enum rung_state state;
         char text[512]; /* "" where it holds */
@@ -49,8 +53,11 @@ struct rung {
 void rung_probe(uid_t uid, uid_t task_uid, struct rung *ret_rung);
 /* "user-namespace": as in sandbox.accept and in messages. */
 const char *rung_wall_name(enum rung_wall wall);
+/* What a task could reach without it, or what stands in for it; NULL: it can't be done without. */
+const char *rung_loss(enum rung_wall wall);
 /* Whether tasks can run: 0, or -EOPNOTSUPP with a sentence that begins with the missing wall's
  * name, or the errno of a shortage (err_is_shortage()) that kept the walls from being tried.
- * accept: names of walls that the operator does without; -EINVAL for a name that there isn't, or
- * one whose absence this version has no way to live with. May be NULL. */
-int rung_check(const struct rung *rung, const struct strv *accept, struct err *err);
+ * accept: names of walls that the operator does without; -EINVAL for a name that there isn't. May
+ * be NULL. *ret_ground: what plans are to be made for. */
+int rung_check(const struct rung *rung, const struct strv *accept, struct plan_ground *ret_ground,
+               struct err *err);

@@ -388,7 +388,7 @@ static void look_at_place(struct survey *s, enum leftover_place where, const cha
     (void)close(s->root); /* it was only a place */
 }
 
-_Noreturn void survey_run(void)
+_Noreturn void survey_run(const char *workspace, const char *home)
 {
     /* beyond the time that is left to it: a loop that has no end in it is one of ours */
     const struct rlimit cpu = { .rlim_cur = SURVEY_MS / 1000 + 2,
@@ -399,8 +399,8 @@ _Noreturn void survey_run(void)
 
     (void)setrlimit(RLIMIT_CPU, &cpu); /* the caller's patience is the other bound */
     leftover_begin(&s.found);
-    look_at_place(&s, LEFTOVER_WORKSPACE, PLAN_WORKSPACE);
-    look_at_place(&s, LEFTOVER_HOME, PLAN_HOME);
+    look_at_place(&s, LEFTOVER_WORKSPACE, workspace);
+    look_at_place(&s, LEFTOVER_HOME, home);
     leftover_end(&s.found, s.entries, s.gaps);
     _exit(fd_write_all(STDOUT_FILENO, s.found.data, s.found.len) < 0 ? 1 : 0);
 }

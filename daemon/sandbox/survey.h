@@ -15,5 +15,6 @@ enum {
     SURVEY_ENTRIES_MAX = 2000000,
 };
 
-/* Writes to standard output. Ends the process, with 0 where all could be written. */
-_Noreturn void survey_run(void);
+/* workspace, home: where they are seen. Writes to standard output. Ends the process, with 0 where
+ * all could be written. */
+_Noreturn void survey_run(const char *workspace, const char *home);

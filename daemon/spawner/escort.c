@@ -65,6 +65,7 @@ _Noreturn static void be_escort(const struct escort *e, const struct plan *plan,
                          .proxy = mem_strdup(plan->proxy),
                          .filter = filter,
                          .uid = plan->egress_uid,
+                         .without_landlock = plan->ground.without_landlock,
                          .listener = LISTENER_AT,
                          .words = WORDS_AT };
 
@@ -139,6 +140,11 @@ bool escort_is_reaped(const struct escort *e)
 int escort_words(const struct escort *e)
 {
     return e->words;
+}
+
+pid_t escort_pid(const struct escort *e)
+{
+    return e->pid;
 }
 
 int escort_pidfd(const struct escort *e)

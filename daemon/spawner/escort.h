@@ -28,6 +28,7 @@ void escort_kill(struct escort *e);
 bool escort_is_reaped(const struct escort *e);
 /* Its descriptors, to be polled for reading; -1 where there is none any more. */
 int escort_words(const struct escort *e);
+pid_t escort_pid(const struct escort *e); /* 0: reaped */
 int escort_pidfd(const struct escort *e);
 /* They are readable. */
 void escort_read(struct escort *e);

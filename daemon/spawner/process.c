@@ -84,6 +84,17 @@ static int read_plan(int fd, struct plan **ret_plan, struct err *err)
     return r;
 }
 
+/* Where a task's end is that of all processes of its user, no two may have the same. */
+static int check_user(const struct process *p, const struct plan *plan, struct err *err)
+{
+    for (const struct ward *w = p->wards; w; w = w->next)
+        if (w->own_uid != 0 && w->own_uid == plan->outer_uid && w->at.pid != 0)
+            return err_set(err, -EAGAIN,
+                           "another task runs as user %u just now, which is this one's, too",
+                           (unsigned)plan->outer_uid);
+    return 0;
+}
+
 static void start_ward(struct process *p, struct ward *w, int *fds)
 {
     struct err err;
@@ -93,7 +104,8 @@ static void start_ward(struct process *p, struct ward *w, int *fds)
         (void)err_set(&err, -EINVAL, "the order to start a task came without its descriptors");
     else if (p->count > WARDS_MAX)
         (void)err_set(&err, -EAGAIN, "there are already %d tasks", WARDS_MAX);
-    else if (read_plan(fds[0], &w->plan, &err) == 0 && ward_place(w, &p->means, fds + 1, &err) == 0)
+    else if (read_plan(fds[0], &w->plan, &err) == 0 && check_user(p, w->plan, &err) == 0 &&
+             ward_place(w, &p->means, fds + 1, &err) == 0)
         return;
     ward_fail(w, err.text);
     w->exited_due = true;
@@ -225,6 +237,7 @@ static int timeout_ms(const struct process *p)
 
     for (const struct ward *w = p->wards; w; w = w->next) {
         earlier(&next_ms, w->kill_at_ms);
+        earlier(&next_ms, w->hard_at_ms);
         earlier(&next_ms, w->stuck_at_ms);
     }
     if (next_ms == WARD_NEVER)
@@ -376,8 +389,20 @@ static void forget_plans(void *ctx)
     }
 }
 
+/* Whether a child of ours is one of a task's two, rather than what a task left. */
+static bool is_meant(pid_t pid, void *ctx)
+{
+    const struct process *p = ctx;
+
+    for (struct ward *w = p->wards; w; w = w->next)
+        if (w->at.pid == pid || (w->escort && escort_pid(w->escort) == pid))
+            return true;
+    return false;
+}
+
 _Noreturn void process_run(const struct process_means *means, int sock, int lock_fd)
 {
+    const struct plan_ground *ground = apply_ground(means->apply);
     struct process p = { .sock = sock };
     struct ipc_news ready;
     struct err err = { 0 };
@@ -387,6 +412,7 @@ _Noreturn void process_run(const struct process_means *means, int sock, int lock
                                    .cgroup = means->cgroup,
                                    .egress = means->egress,
                                    .forget = forget_plans,
+                                   .is_meant = is_meant,
                                    .ctx = &p };
     memset(&ready, 0, sizeof ready);
     ready.type = IPC_READY;
@@ -395,10 +421,13 @@ _Noreturn void process_run(const struct process_means *means, int sock, int lock
     (void)prctl(PR_SET_NAME, "nairid-spawner");
     ignore_signals();
     raise_file_limit();
-    if (reroot_is_needed())
+    if (ground->rung == PLAN_RUNG_BARE)
+        (void)prctl(PR_SET_CHILD_SUBREAPER, 1ul); /* then what tasks leave comes to us */
+    else if (reroot_is_needed())
         (void)reroot(); /* where it fails, the first task says what is refused */
     if (settle(&p.sock, lock_fd, &err) < 0 ||
-        (means->cgroup && cgroup_hold(means->cgroup, &err) < 0) || confine_spawner(&err) < 0)
+        (means->cgroup && cgroup_hold(means->cgroup, &err) < 0) ||
+        confine_spawner(ground, &err) < 0)
         (void)snprintf(ready.exit.error, sizeof ready.exit.error, "%s", err.text);
     r = fd_send(p.sock, &ready, sizeof ready, NULL, 0);
     if (r < 0) /* then the daemon hears of our end only */

@@ -102,12 +102,13 @@ static int fork_it(const struct process_means *means, int lock_fd, struct spawne
     return 0;
 }
 
-int spawner_fork(int lock_fd, gateway_fn egress, struct spawner **ret_spawner, struct err *err)
+int spawner_fork(const struct plan_ground *ground, int lock_fd, gateway_fn egress,
+                 struct spawner **ret_spawner, struct err *err)
 {
     CLEANUP_PTR(apply_free) struct apply *apply = NULL;
     CLEANUP_PTR(cgroup_free) struct cgroup *cgroup = NULL;
     struct spawner *s;
-    int r = apply_new(&apply, err);
+    int r = apply_new(ground, &apply, err);
 
     if (r < 0)
         return r;

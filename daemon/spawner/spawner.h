@@ -16,6 +16,7 @@
 
 struct loop;
 struct plan;
+struct plan_ground;
 struct spawner;
 
 enum spawner_stream { SPAWNER_STDOUT, SPAWNER_STDERR };
@@ -49,9 +50,11 @@ struct spawner_ops {
 };
 
 /* Forks it. lock_fd: the state directory's lock, which the spawner keeps open until its last task
- * is reaped; -1 for none. egress: what the egress processes of tasks run; NULL: plans with
- * plan_has_egress() are refused. Call before any thread exists. */
-int spawner_fork(int lock_fd, gateway_fn egress, struct spawner **ret_spawner, struct err *err);
+ * is reaped; -1 for none. ground: of all plans that are going to come. egress: what the egress
+ * processes of tasks run; NULL: plans with plan_has_egress() are refused. Call before any thread
+ * exists. */
+int spawner_fork(const struct plan_ground *ground, int lock_fd, gateway_fn egress,
+                 struct spawner **ret_spawner, struct err *err);
 /* Joins it to the loop. */
 int spawner_attach(struct spawner *s, struct loop *loop, const struct spawner_ops *ops, void *ctx,
                    struct err *err);

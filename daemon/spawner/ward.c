@@ -19,7 +19,10 @@
 #include "util/fd.h"
 #include "util/mem.h"
 
-enum { STUCK_MS = 2000 }; /* from the last SIGKILL to the word that it didn't help */
+enum {
+    STUCK_MS = 2000, /* from the last SIGKILL to the word that it didn't help */
+    HARD_MS = 500,   /* for a process 1 to end what no namespace's end does */
+};
 
 struct ward *ward_new(uint64_t task)
 {
@@ -69,8 +72,14 @@ void ward_kill(struct ward *w)
         return;
     if (w->escort)
         escort_kill(w->escort);
-    /* Its process 1: the kernel kills all that is in the namespace with it. */
-    (void)syscall(SYS_pidfd_send_signal, w->at.pidfd, SIGKILL, NULL, 0); /* ended already: fine */
+    if (w->bare && !w->killed && w->at.control >= 0) {
+        (void)shutdown(w->at.control, SHUT_WR); /* which its process 1 takes for our end */
+        w->hard_at_ms = clock_mono_ms() + HARD_MS;
+    } else {
+        /* Its process 1: the kernel kills all that is in the namespace with it. */
+        (void)syscall(SYS_pidfd_send_signal, w->at.pidfd, SIGKILL, NULL, 0); /* ended: fine */
+        w->hard_at_ms = WARD_NEVER;
+    }
     w->kill_at_ms = WARD_NEVER;
     w->killed = true;
     if (w->stuck_at_ms == WARD_NEVER)
@@ -263,10 +272,20 @@ static void leave_cgroup(struct ward *w)
 
 int ward_place(struct ward *w, const struct ward_means *means, const int stdio[3], struct err *err)
 {
+    const struct plan_ground *ground = apply_ground(means->apply);
     AUTO_CLOSE int fd = -1;
     struct apply_report report;
 
     w->means = means;
+    w->bare = w->plan->ground.rung == PLAN_RUNG_BARE;
+    w->own_uid = w->bare && w->plan->as_root ? w->plan->outer_uid : 0;
+    if (w->plan->ground.rung != ground->rung ||
+        w->plan->ground.without_landlock != ground->without_landlock)
+        return err_set(err, -EINVAL, "the plan of a task is for another kind of sandbox");
+    /* what an earlier spawner that was killed may have left */
+    if (w->own_uid != 0 && sweep_task(w->own_uid, means->is_meant, means->ctx) < 0)
+        return err_set(err, -EBUSY, "processes of an earlier task live on as user %u",
+                       (unsigned)w->own_uid);
     if ((w->plan->brokers.len > 0) != (w->keys >= 0))
         return err_set(err, -EINVAL, "the order to start a task has brokers without keys");
     if (plan_has_egress(w->plan) && !means->egress)
@@ -287,6 +306,14 @@ int ward_place(struct ward *w, const struct ward_means *means, const int stdio[3
     return report.error;
 }
 
+/* Whoever is left, where no namespace ended with its process 1. Its own pid is no child's now. */
+static void end_rest(struct ward *w)
+{
+    w->at.pid = 0;
+    if (w->bare && sweep_task(w->own_uid, w->means->is_meant, w->means->ctx) < 0)
+        w->exit.stuck = true;
+}
+
 void ward_reap(struct ward *w)
 {
     struct rusage usage;
@@ -302,11 +329,11 @@ void ward_reap(struct ward *w)
                      (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1000;
     if (w->exit.peak_rss_bytes == 0)
         w->exit.peak_rss_bytes = (uint64_t)usage.ru_maxrss * 1024;
+    end_rest(w);
     leave_cgroup(w);
     if (w->escort)
         escort_kill(w->escort);
-    w->at.pid = 0;
-    w->kill_at_ms = w->stuck_at_ms = WARD_NEVER;
+    w->kill_at_ms = w->hard_at_ms = w->stuck_at_ms = WARD_NEVER;
     close_control(w);
     if (!w->exited_sent)
         w->exited_due = true;
@@ -315,6 +342,8 @@ void ward_reap(struct ward *w)
 void ward_check(struct ward *w, uint64_t now_ms)
 {
     if (w->kill_at_ms != WARD_NEVER && now_ms >= w->kill_at_ms)
+        ward_kill(w);
+    if (w->hard_at_ms != WARD_NEVER && now_ms >= w->hard_at_ms)
         ward_kill(w);
     if (w->stuck_at_ms != WARD_NEVER && now_ms >= w->stuck_at_ms) {
         w->stuck_at_ms = WARD_NEVER;

@@ -4,6 +4,7 @@
 #include "sandbox/apply.h"
 #include "sandbox/gateway.h"
 #include "spawner/spawner.h"
+#include "spawner/sweep.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -18,6 +19,7 @@ struct ward_means {
     const struct cgroup *cgroup; /* in which each has one of its own; NULL: none */
     gateway_fn egress;           /* NULL: none */
     void (*forget)(void *ctx);   /* in a new egress process: frees what belongs to any task */
+    sweep_fn is_meant;
     void *ctx;
 };
 
@@ -35,8 +37,12 @@ struct ward {
     struct gateway_word *refusals; /* GATEWAY_REFUSALS_MAX, where there are any */
     size_t refusal_count, refusals_told;
     struct apply_task at; /* pid 0: there is no process (any more) */
+    bool bare;            /* its process 1 takes nobody with it */
+    uid_t own_uid;        /* bare, as root: nobody else's; else 0 */
     uint64_t started_ms;
-    uint64_t kill_at_ms;  /* the end of the grace, or WARD_NEVER */
+    uint64_t kill_at_ms; /* the end of the grace, or WARD_NEVER */
+    uint64_t
+        hard_at_ms; /* bare: when its process 1 has had time enough to end all, or WARD_NEVER */
     uint64_t stuck_at_ms; /* when waiting for the reaping has been enough, or WARD_NEVER */
     bool asked;           /* to end, with a grace or without */
     bool killed;          /* SIGKILL was sent by us */

@@ -19,6 +19,7 @@
 #include <cmocka.h>
 
 #include "sandbox/confine.h"
+#include "sandbox/plan.h"
 #include "support/tempdir.h"
 #include "util/buf.h"
 #include "util/err.h"
@@ -75,7 +76,8 @@ static int confine_as_daemon(const struct fixture *f)
     const char *const readable[] = { f->config, NULL };
     struct err err = { 0 };
 
-    if (confine_daemon(&(struct confine_paths){ writable, readable }, &err) == 0)
+    if (confine_daemon(&(struct confine_paths){ .writable = writable, .readable = readable },
+                       &err) == 0)
         return 0;
     (void)fprintf(stderr, "%s\n", err.text);
     return -1;
@@ -223,7 +225,7 @@ static int be_spawner(const struct fixture *f)
     int status;
     pid_t pid;
 
-    if (confine_spawner(&err) < 0) {
+    if (confine_spawner(&(struct plan_ground){ 0 }, &err) < 0) {
         (void)fprintf(stderr, "%s\n", err.text);
         return 1;
     }

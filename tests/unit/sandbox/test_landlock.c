@@ -79,7 +79,7 @@ static int within(const struct plan_rule *rules, size_t count, bool scoped,
         size_t bad = 0;
 
         if (prctl(PR_SET_NO_NEW_PRIVS, 1ul, 0ul, 0ul, 0ul) < 0 ||
-            landlock_enter(rules, count, landlock_abi(), scoped, &bad) < 0)
+            landlock_enter(rules, count, landlock_abi(), scoped ? LANDLOCK_SCOPED : 0, &bad) < 0)
             _exit(250);
         _exit(fn(f));
     }
@@ -205,7 +205,7 @@ static void a_rule_that_fails_is_named(void **state)
     size_t bad = 99;
 
     /* without no_new_privs nothing is entered here, whatever comes after */
-    assert_int_equal(landlock_enter(rules, 2, landlock_abi(), true, &bad), -ENOTDIR);
+    assert_int_equal(landlock_enter(rules, 2, landlock_abi(), LANDLOCK_SCOPED, &bad), -ENOTDIR);
     assert_int_equal(bad, 1);
 }
 

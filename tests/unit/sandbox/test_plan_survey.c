@@ -21,7 +21,8 @@ static struct plan *make(uid_t uid)
     struct plan *p = NULL;
     struct err err = { 0 };
 
-    if (plan_survey_make("/srv/j/workspace", "/srv/j/home", uid, TASK_UID, &p, &err) < 0)
+    if (plan_survey_make(&(struct plan_ground){ 0 }, "/srv/j/workspace", "/srv/j/home", uid,
+                         TASK_UID, &p, &err) < 0)
         fail_msg("%s", err.text);
     return p;
 }
@@ -55,9 +56,13 @@ static void as_root_it_runs_as_the_jobs_user(void **state)
     (void)state;
     assert_true(p->as_root);
     assert_int_equal(p->outer_uid, TASK_UID);
-    assert_int_equal(plan_survey_make("/w", "/h", 0, 0, &none, NULL), -EINVAL);
-    assert_int_equal(plan_survey_make("/w/../etc", "/h", 0, TASK_UID, &none, NULL), -EINVAL);
-    assert_int_equal(plan_survey_make("/w", "h", 0, TASK_UID, &none, NULL), -EINVAL);
+    assert_int_equal(plan_survey_make(&(struct plan_ground){ 0 }, "/w", "/h", 0, 0, &none, NULL),
+                     -EINVAL);
+    assert_int_equal(
+        plan_survey_make(&(struct plan_ground){ 0 }, "/w/../etc", "/h", 0, TASK_UID, &none, NULL),
+        -EINVAL);
+    assert_int_equal(
+        plan_survey_make(&(struct plan_ground){ 0 }, "/w", "h", 0, TASK_UID, &none, NULL), -EINVAL);
 }
 
 static int decode(const struct plan *p)

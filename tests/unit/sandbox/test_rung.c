@@ -36,6 +36,7 @@ static void every_wall_has_a_name_of_its_own(void **state)
 static void this_machine_gives_all_walls_or_weaker_ones(void **state)
 {
     struct rung rung;
+    struct plan_ground ground;
     struct err err = { 0 };
 
     (void)state;
@@ -46,40 +47,42 @@ static void this_machine_gives_all_walls_or_weaker_ones(void **state)
                      (int)rung.walls[i].state, rung.walls[i].text);
     for (int i = 0; i < RUNG_WALL_COUNT; i++)
         assert_int_equal(rung.walls[i].text[0] != '\0', rung.walls[i].state == RUNG_WEAKER);
-    assert_int_equal(rung_check(&rung, NULL, &err), 0);
+    assert_int_equal(rung_check(&rung, NULL, &ground, &err), 0);
 }
 
 static void a_missing_wall_is_refused_by_its_name(void **state)
 {
     struct rung rung = { 0 };
+    struct plan_ground ground;
     struct err err = { 0 };
 
     (void)state;
     for (int i = 0; i < RUNG_WALL_COUNT; i++)
         rung.walls[i].state = RUNG_HOLDS;
-    assert_int_equal(rung_check(&rung, NULL, &err), 0);
+    assert_int_equal(rung_check(&rung, NULL, &ground, &err), 0);
     for (int i = 0; i < RUNG_WALL_COUNT; i++) {
         rung.walls[i].state = RUNG_MISSING;
         (void)snprintf(rung.walls[i].text, sizeof rung.walls[i].text, "because of %d", i);
-        assert_int_equal(rung_check(&rung, NULL, &err), -EOPNOTSUPP);
+        assert_int_equal(rung_check(&rung, NULL, &ground, &err), -EOPNOTSUPP);
         assert_true(str_starts_with(err.text, rung_wall_name((enum rung_wall)i)));
         assert_non_null(strstr(err.text, "because of"));
         rung.walls[i].state = RUNG_WEAKER;
-        assert_int_equal(rung_check(&rung, NULL, &err), 0);
+        assert_int_equal(rung_check(&rung, NULL, &ground, &err), 0);
     }
 }
 
 static void a_wall_that_a_shortage_kept_from_being_tried_is_not_called_missing(void **state)
 {
     struct rung rung = { .shortage = -EMFILE };
+    struct plan_ground ground;
     struct err err = { 0 };
 
     (void)state;
     for (int i = 0; i < RUNG_WALL_COUNT; i++)
         rung.walls[i].state = RUNG_HOLDS;
-    assert_int_equal(rung_check(&rung, NULL, &err), 0); /* it was another trial's */
+    assert_int_equal(rung_check(&rung, NULL, &ground, &err), 0); /* it was another trial's */
     rung.walls[RUNG_ROOT].state = RUNG_MISSING;
-    assert_int_equal(rung_check(&rung, NULL, &err), -EMFILE);
+    assert_int_equal(rung_check(&rung, NULL, &ground, &err), -EMFILE);
     assert_null(strstr(err.text, "this machine doesn't give"));
 }
 
@@ -87,13 +90,14 @@ static void an_unknown_name_to_accept_is_refused(void **state)
 {
     CLEANUP(strv_done) struct strv accept = { 0 };
     struct rung rung = { 0 };
+    struct plan_ground ground;
     struct err err = { 0 };
 
     (void)state;
     strv_add(&accept, "cgroup");
-    assert_int_equal(rung_check(&rung, &accept, &err), 0);
+    assert_int_equal(rung_check(&rung, &accept, &ground, &err), 0);
     strv_add(&accept, "landlok");
-    assert_int_equal(rung_check(&rung, &accept, &err), -EINVAL);
+    assert_int_equal(rung_check(&rung, &accept, &ground, &err), -EINVAL);
     assert_non_null(strstr(err.text, "'landlok'"));
     assert_non_null(strstr(err.text, "'landlock'"));
 }
@@ -118,6 +122,7 @@ static int probe_without_namespaces(void)
 {
     uid_t uid = geteuid();
     struct rung rung;
+    struct plan_ground ground;
     struct err err = { 0 };
     FILE *file;
 
@@ -131,7 +136,8 @@ static int probe_without_namespaces(void)
         return 12;
     if (rung.walls[RUNG_LANDLOCK].state != RUNG_UNKNOWN)
         return 13;
-    if (rung_check(&rung, NULL, &err) != -EOPNOTSUPP || !strstr(err.text, "user-namespace"))
+    if (rung_check(&rung, NULL, &ground, &err) != -EOPNOTSUPP ||
+        !strstr(err.text, "user-namespace"))
         return 14;
     return strstr(err.text, "max_user_namespaces") ? 0 : 15;
 }

@@ -65,7 +65,7 @@ static int setup_with(void **state, rlim_t files)
     struct err err = { 0 };
     int pair[2];
 
-    if (apply_new(&f->apply, &err) < 0)
+    if (apply_new(NULL, &f->apply, &err) < 0)
         fail_msg("%s", err.text);
     f->dir = tempdir_new();
     if (geteuid() == 0)

@@ -132,7 +132,7 @@ static int setup(void **state)
     f->dir = tempdir_new();
     if (geteuid() == 0)
         assert_int_equal(chown(f->dir, TASK_UID, TASK_UID), 0);
-    must(spawner_fork(-1, NULL, &f->spawner, &err), &err);
+    must(spawner_fork(NULL, -1, NULL, &f->spawner, &err), &err);
     must(loop_new(&f->loop, &err), &err);
     must(spawner_attach(f->spawner, f->loop, &ops, f, &err), &err);
     f->guard = loop_timer_new(f->loop, on_guard, f);
@@ -644,7 +644,7 @@ static void be_daemon(const char *dir, int lock_fd, int say)
     struct plan *plan =
         plan_for(dir, "sh", "-c", "exec 9>life; (setsid sleep 1000 &); echo ready; sleep 1000");
 
-    must(spawner_fork(lock_fd, NULL, &f->spawner, &err), &err);
+    must(spawner_fork(NULL, lock_fd, NULL, &f->spawner, &err), &err);
     must(loop_new(&f->loop, &err), &err);
     must(spawner_attach(f->spawner, f->loop, &ops, f, &err), &err);
     spawner_start(f->spawner, 1, plan, -1, "", 0);

@@ -93,7 +93,7 @@ static int setup(void **state)
     f->home = mem_printf("%s/home", f->dir);
     assert_int_equal(mkdir(f->workspace, 0700), 0);
     assert_int_equal(mkdir(f->home, 0700), 0);
-    if (spawner_fork(-1, NULL, &f->spawner, &err) < 0 || loop_new(&f->loop, &err) < 0 ||
+    if (spawner_fork(NULL, -1, NULL, &f->spawner, &err) < 0 || loop_new(&f->loop, &err) < 0 ||
         spawner_attach(f->spawner, f->loop, &ops, f, &err) < 0)
         fail_msg("%s", err.text);
     f->guard = loop_timer_new(f->loop, on_guard, f);
@@ -176,7 +176,8 @@ static void run(struct fixture *f)
     CLEANUP_PTR(plan_free) struct plan *plan = NULL;
     struct err err = { 0 };
 
-    if (plan_survey_make(f->workspace, f->home, geteuid(), TASK_UID, &plan, &err) < 0)
+    if (plan_survey_make(&(struct plan_ground){ 0 }, f->workspace, f->home, geteuid(), TASK_UID,
+                         &plan, &err) < 0)
         fail_msg("%s", err.text);
     buf_clear(&f->out);
     leftover_done(&f->seen);
