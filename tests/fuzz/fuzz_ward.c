@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include "sandbox/plan.h"
+#include "settings/profile.h"
 #include "spawner/ward.h"
 #include "util/cleanup.h"
 #include "util/err.h"
@@ -15,11 +16,12 @@
 static struct plan *make_plan(void)
 {
     CLEANUP(strv_done) struct strv argv = { 0 };
-    const struct plan_policy policy = {
-        .profile = "agent", .workspace = "/srv/w", .argv = &argv, .uid = 1000
-    };
+    CLEANUP_PTR(profile_free) struct profile *profile = NULL;
+    struct plan_policy policy = { .workspace = "/srv/w", .argv = &argv, .uid = 1000 };
     struct plan *p = NULL;
 
+    FUZZ_CHECK(profile_load("agent", &profile, NULL) == 0);
+    policy.profile = profile;
     strv_add(&argv, "sh");
     FUZZ_CHECK(plan_make(&policy, &p, NULL) == 0);
     return p;
