@@ -148,15 +148,19 @@ static void on_done(const struct http_response *response, void *ctx)
     CLEANUP_PTR(json_free) struct json *body = NULL;
     struct publicapi_answer answer = { .verdict = PUBLICAPI_DOWN,
                                        .retry_after_ms = response->retry_after_ms };
+    struct err why = { 0 };
     char text[ERR_TEXT_MAX];
+    int r = 0;
 
     api->call = NULL;
     if (response->outcome == HTTP_DONE) {
-        (void)json_parse(response->body, response->body_len, &body, NULL); /* NULL: no JSON */
+        r = json_parse(response->body, response->body_len, &body, &why); /* < 0: no JSON */
         answer.verdict = classify(response->status, json_is_object(body));
         answer.body = body;
     }
     describe(&answer, api, response, body, text);
+    if (r == -ENOMEM)
+        answer.text = why.text;
     api->fn(&answer, api->ctx);
 }
 

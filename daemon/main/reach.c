@@ -1,5 +1,6 @@
 #include "main/reach.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,13 +58,17 @@ static void on_answer(const struct http_response *response, void *ctx)
     const struct question *q = ctx;
     struct reach *r = q->reach;
     CLEANUP_PTR(json_free) struct json *body = NULL;
+    struct err why = { 0 };
 
     loop_stop(q->loop);
     if (response->outcome != HTTP_DONE) {
         snprintf(r->text, sizeof r->text, "%s", response->error);
         return;
     }
-    (void)json_parse(response->body, response->body_len, &body, NULL); /* NULL: no JSON */
+    if (json_parse(response->body, response->body_len, &body, &why) == -ENOMEM) {
+        snprintf(r->text, sizeof r->text, "%s", why.text);
+        return;
+    } /* else without body: no JSON */
     r->verdict = classify(response->status, json_is_object(body));
     if (response->date_ms > 0)
         r->skew_ms = response->date_ms - clock_wall_ms();

@@ -12,6 +12,20 @@
 /* Texts end here: cut where too long, which is fine for a person. */
 #define SAY(outcome, ...) ((void)snprintf(text, size, __VA_ARGS__), (outcome))
 
+/* Whether it was this machine that had too little of something; nobody else need be asked. */
+static bool is_shortage(const struct failure_facts *f)
+{
+    return f->os_errno != EAGAIN && f->os_errno != EINTR && err_is_shortage(-(int)f->os_errno);
+}
+
+static enum http_outcome explain_shortage(const struct failure_facts *f, char *text, size_t size)
+{
+    return SAY(HTTP_UNREACHABLE,
+               "the connection to %s failed: %s: this machine is short of it; raise the limits of "
+               "memory and open files, or end what uses them up",
+               f->peer, strerror((int)f->os_errno));
+}
+
 static enum http_outcome explain_connect(const struct failure_facts *f, char *text, size_t size)
 {
     if (f->connect_code == 407)
@@ -21,6 +35,8 @@ static enum http_outcome explain_connect(const struct failure_facts *f, char *te
     if (f->connect_code >= 300)
         return SAY(HTTP_UNREACHABLE, "the proxy refused to connect to %s (status %ld): " PROXY_HINT,
                    f->peer, f->connect_code);
+    if (is_shortage(f))
+        return explain_shortage(f, text, size);
     if (f->proxied)
         return SAY(HTTP_UNREACHABLE, "no connection to %s through the proxy: %s; " PROXY_HINT,
                    f->peer, f->os_errno ? strerror((int)f->os_errno) : "the proxy does not answer");
@@ -38,6 +54,8 @@ static enum http_outcome explain_cut(const struct failure_facts *f, char *text, 
 {
     if (f->connect_code >= 300)
         return explain_connect(f, text, size);
+    if (is_shortage(f))
+        return explain_shortage(f, text, size);
     if (f->proxied && !f->connected)
         return SAY(HTTP_UNREACHABLE,
                    "the proxy ended the connection to %s before it stood: " PROXY_HINT, f->peer);

@@ -51,6 +51,7 @@ struct http_call {
     struct http_response response; /* first: http_header() finds the call by it */
     struct http *http;
     struct http_call *prev, *next;
+    struct sockets_user sockets;
     CURL *easy; /* NULL where the request can't even be tried; error says why */
     struct curl_slist *headers;
     struct loop_timer *timer; /* the whole request's deadline; 0 for one that can't be tried */
@@ -146,7 +147,8 @@ static struct failure_facts call_facts(const struct http_call *call)
         .peer = call->peer,
         .url_name = call->http->url_name,
         .detail = call->curl_error,
-        .os_errno = info_long(call->easy, CURLINFO_OS_ERRNO),
+        .os_errno =
+            call->sockets.error ? call->sockets.error : info_long(call->easy, CURLINFO_OS_ERRNO),
         .connect_code = info_long(call->easy, CURLINFO_HTTP_CONNECTCODE),
         .proxied = is_proxied(call->http),
         .got_headers = call->header_bytes > 0,
@@ -351,7 +353,7 @@ static bool set_callbacks(struct http_call *call)
 {
     CURL *easy = call->easy;
 
-    return sockets_attach(call->http->sockets, easy) &&
+    return sockets_attach(call->http->sockets, easy, &call->sockets) &&
            SET(easy, CURLOPT_PREREQFUNCTION, on_request) && SET(easy, CURLOPT_PREREQDATA, call) &&
            SET(easy, CURLOPT_PRIVATE, call) && SET(easy, CURLOPT_ERRORBUFFER, call->curl_error) &&
            SET(easy, CURLOPT_HEADERFUNCTION, on_header) && SET(easy, CURLOPT_HEADERDATA, call) &&

@@ -1,6 +1,7 @@
 #include "net/sockets.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -28,12 +29,15 @@ void sockets_free(struct sockets *s)
 
 static curl_socket_t on_open(void *ctx, curlsocktype purpose, struct curl_sockaddr *address)
 {
-    struct sockets *s = ctx;
+    struct sockets_user *user = ctx;
+    struct sockets *s = user->sockets;
     int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 
     (void)purpose;
-    if (fd < 0)
+    if (fd < 0) {
+        user->error = errno;
         return CURL_SOCKET_BAD;
+    }
     if (s->len == s->cap) {
         s->cap = s->cap ? s->cap * 2 : 16;
         s->fds = mem_realloc(s->fds, s->cap * sizeof *s->fds);
@@ -54,10 +58,11 @@ static int on_close(void *ctx, curl_socket_t fd)
     return close(fd);
 }
 
-bool sockets_attach(struct sockets *s, CURL *easy)
+bool sockets_attach(struct sockets *s, CURL *easy, struct sockets_user *user)
 {
+    *user = (struct sockets_user){ .sockets = s };
     return curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, s) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, user) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, s) == CURLE_OK;
 }

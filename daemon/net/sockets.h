@@ -10,9 +10,15 @@
 
 struct sockets;
 
+/* Of one handle; the caller's, and must outlive it. curl doesn't tell why a socket wasn't made. */
+struct sockets_user {
+    struct sockets *sockets;
+    int error; /* errno of the last socket that couldn't be made, 0: none */
+};
+
 struct sockets *sockets_new(void);
 /* From now on the handle opens and closes its connections through s, which must outlive them. */
-bool sockets_attach(struct sockets *s, CURL *easy);
+bool sockets_attach(struct sockets *s, CURL *easy, struct sockets_user *user);
 /* Whether something lies unread, or an end of stream, on a socket with that local port. Between
  * requests nothing should. */
 bool sockets_has_unread(const struct sockets *s, int local_port);

@@ -32,6 +32,8 @@ static void each_failure_has_its_outcome_and_its_remedy(void **state)
         { CURLE_COULDNT_RESOLVE_PROXY, HTTP_UNREACHABLE, "server.proxy", { 0 } },
         { CURLE_COULDNT_CONNECT, HTTP_UNREACHABLE, "refused", { .os_errno = ECONNREFUSED } },
         { CURLE_COULDNT_CONNECT, HTTP_UNREACHABLE, "No route", { .os_errno = EHOSTUNREACH } },
+        { CURLE_COULDNT_CONNECT, HTTP_UNREACHABLE, "this machine", { .os_errno = EMFILE } },
+        { CURLE_SEND_ERROR, HTTP_UNREACHABLE, "No buffer space", { .os_errno = ENOBUFS } },
         { CURLE_COULDNT_CONNECT, HTTP_UNREACHABLE, "through the proxy", { .proxied = true } },
         { CURLE_PROXY, HTTP_UNREACHABLE, "server.proxy", { .proxied = true } },
         { CURLE_RECV_ERROR, HTTP_UNREACHABLE, "credentials", { .connect_code = 407 } },
