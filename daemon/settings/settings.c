@@ -169,13 +169,15 @@ static int read_file(struct load *l, const char *path)
     AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     CLEANUP(buf_done) struct buf b = { 0 };
     ssize_t n;
-    int r;
+    int r = fd < 0 ? -errno : 0;
 
-    if (fd < 0)
-        return err_set(l->err, errno == ENOTDIR ? -ENOENT : -errno,
+    if (err_set_machine(l->err, r, "open the settings file", path) < 0)
+        return r;
+    if (r < 0)
+        return err_set(l->err, r == -ENOTDIR ? -ENOENT : r,
                        "settings file '%s': %s; name one that user %u may read, with -c or in "
                        "NAIRID_CONFIG",
-                       path, strerror(errno), (unsigned)l->input->uid);
+                       path, strerror(-r), (unsigned)l->input->uid);
     r = check_file(path, fd, l->err);
     if (r < 0)
         return r;

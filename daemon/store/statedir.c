@@ -39,6 +39,7 @@ static int sync_parent(const char *path, size_t len)
 static int make_one(const char *path, size_t len, struct err *err)
 {
     AUTO_FREE char *part = mem_strndup(path, len);
+    int error;
 
     if (mkdir(part, 0700) == 0) {
         /* Best effort: there are directories that can't be opened or synced, and where the entry
@@ -48,10 +49,13 @@ static int make_one(const char *path, size_t len, struct err *err)
     }
     if (errno == EEXIST)
         return 0;
-    return err_set(err, -errno,
+    error = -errno;
+    if (err_set_machine(err, error, "make the directory", part) < 0)
+        return error;
+    return err_set(err, error,
                    "make the directory '%s': %s; make '%s' yourself (mode 0700, owned by user %u), "
                    "or name another state directory with --state",
-                   part, strerror(errno), path, (unsigned)geteuid());
+                   part, strerror(-error), path, (unsigned)geteuid());
 }
 
 static int make_all(const char *path, struct err *err)
@@ -99,11 +103,14 @@ int statedir_open(const char *dir, char **ret_path, int *ret_fd, struct err *err
         return r;
     path = realpath(dir, NULL);
     fd = path ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-    if (fd < 0)
-        return err_set(err, -errno,
+    r = fd < 0 ? -errno : 0;
+    if (err_set_machine(err, r, "open the state directory", dir) < 0)
+        return r;
+    if (r < 0)
+        return err_set(err, r,
                        "open the state directory '%s': %s; it must be a directory of user %u, or "
                        "name another one with --state",
-                       dir, strerror(errno), (unsigned)geteuid());
+                       dir, strerror(-r), (unsigned)geteuid());
     r = check_owner(fd, path, err);
     if (r < 0)
         return r;
@@ -139,14 +146,16 @@ static int held_by_another(int fd, const char *path, struct err *err)
 int statedir_lock(int dir_fd, const char *path, int *ret_fd, struct err *err)
 {
     AUTO_CLOSE int fd = openat(dir_fd, LOCK_NAME, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int len, error = fd < 0 ? -errno : 0;
     char text[24];
-    int len;
 
-    if (fd < 0)
-        return err_set(err, -errno,
+    if (err_set_machine(err, error, "open '" LOCK_NAME "' in", path) < 0)
+        return error;
+    if (error < 0)
+        return err_set(err, error,
                        "open '%s/" LOCK_NAME "': %s; user %u must be able to write there, or name "
                        "another state directory with --state",
-                       path, strerror(errno), (unsigned)geteuid());
+                       path, strerror(-error), (unsigned)geteuid());
     while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
         if (errno == EWOULDBLOCK)
             return held_by_another(fd, path, err);

@@ -77,3 +77,28 @@ bool err_is_shortage(int error)
         return false;
     }
 }
+
+static const char *machine_remedy(int error)
+{
+    switch (-error) {
+    case EIO:
+        return "look for disk errors in the kernel's log";
+    case ENOSPC:
+    case EDQUOT:
+        return "make room on that file system";
+    case EMFILE:
+    case ENFILE:
+        return "raise the limit of open files (ulimit -n, LimitNOFILE=)";
+    default:
+        return err_is_shortage(error) ? "try again once the machine is less busy" : NULL;
+    }
+}
+
+int err_set_machine(struct err *err, int error, const char *what, const char *thing)
+{
+    const char *remedy = machine_remedy(error);
+
+    if (!remedy)
+        return 0;
+    return err_set(err, error, "%s '%s': %s; %s", what, thing, strerror(-error), remedy);
+}

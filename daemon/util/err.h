@@ -25,3 +25,7 @@ int err_prefix(struct err *err, const char *fmt, ...) __attribute__((format(prin
 /* Whether a negative errno means that the machine is short of something (memory, descriptors,
  * processes, locks): what failed may succeed a moment later, and no setting is wrong. */
 bool err_is_shortage(int error);
+/* Where error is such a shortage, or a disk that is full or fails: fills err with "WHAT 'THING':",
+ * the cause and what to do about it, and returns error. Else 0, and err is left alone: then the
+ * remedy lies with the thing, and the caller names it. */
+int err_set_machine(struct err *err, int error, const char *what, const char *thing);

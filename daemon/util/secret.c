@@ -115,14 +115,16 @@ int secret_load(const char *path, struct secret **ret_secret, struct err *err)
 {
     AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
     char bytes[SECRET_MAX + 64]; /* with some white space at the end */
-    int r;
+    int r = fd < 0 ? -errno : 0;
 
-    if (fd < 0 && errno == ELOOP)
-        return err_set(err, -ELOOP, "open '%s': it is a symbolic link; name the file itself", path);
-    if (fd < 0)
-        return err_set(err, -errno,
+    if (r == -ELOOP)
+        return err_set(err, r, "open '%s': it is a symbolic link; name the file itself", path);
+    if (err_set_machine(err, r, "open", path) < 0)
+        return r;
+    if (r < 0)
+        return err_set(err, r,
                        "open '%s': %s; the secret must be in that file, readable for user %u only",
-                       path, strerror(errno), (unsigned)geteuid());
+                       path, strerror(-r), (unsigned)geteuid());
     r = check_file(fd, path, err);
     if (r < 0)
         return r;

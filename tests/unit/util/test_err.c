@@ -119,6 +119,23 @@ static void a_shortage_is_what_may_pass_by_itself(void **state)
     assert_false(err_is_shortage(ENOMEM)); /* a length, say */
 }
 
+static void what_the_machine_lacks_has_its_own_remedy(void **state)
+{
+    struct err err = { 0 };
+
+    (void)state;
+    assert_int_equal(err_set_machine(&err, -EMFILE, "open", "a"), -EMFILE);
+    assert_string_equal(err.text, "open 'a': Too many open files; raise the limit of open files "
+                                  "(ulimit -n, LimitNOFILE=)");
+    assert_int_equal(err_set_machine(&err, -ENOSPC, "make", "b"), -ENOSPC);
+    assert_non_null(strstr(err.text, "make 'b': No space left on device; make room"));
+    assert_int_equal(err_set_machine(&err, -ENOMEM, "open", "c"), -ENOMEM);
+    assert_int_equal(err_set_machine(&err, -EIO, "open", "d"), -EIO);
+    assert_int_equal(err_set_machine(&err, -EACCES, "open", "e"), 0);
+    assert_int_equal(err_set_machine(&err, -ENOENT, "open", "e"), 0);
+    assert_non_null(strstr(err.text, "'d'")); /* as before */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -128,6 +145,7 @@ int main(void)
         cmocka_unit_test(the_arguments_may_be_the_text_itself),
         cmocka_unit_test(long_texts_are_cut_to_fit_between_characters),
         cmocka_unit_test(a_shortage_is_what_may_pass_by_itself),
+        cmocka_unit_test(what_the_machine_lacks_has_its_own_remedy),
         cmocka_unit_test(a_prefix_leaves_what_fits_of_the_text),
     };
 
