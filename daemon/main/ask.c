@@ -178,10 +178,11 @@ static int ask(const struct ask_args *args, const struct buf *prompt)
     struct clientenv client = { 0 };
     AUTO_FREE char *env_dir = NULL;
     struct err err = { 0 };
-    int code = EX_CONFIG;
+    int code = EX_CONFIG, r = find_client(args->state, &client, &env_dir, &err);
 
-    if (find_client(args->state, &client, &env_dir, &err) < 0) {
+    if (r < 0) {
         fprintf(stderr, "nairid ask: %s\n", err.text);
+        code = exitcode_from_setting(r);
     } else if (!args->job && !client.agent_id) {
         fputs("nairid ask: NAIRI_AGENT_ID isn't set: which agent is to do it?\n", stderr);
     } else {

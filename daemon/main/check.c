@@ -244,7 +244,7 @@ static int check_sandbox(const struct settings *s)
     if (!t.sandbox_works) {
         (void)trial_verdict(s, &t, &err); /* only its words */
         tell(GRADE_FAIL, "sandbox", "%s", err.text);
-        return EX_CONFIG;
+        return trial_exitcode(&t);
     }
     tell(GRADE_OK, "sandbox", "profile %s, network %s; a command ran in it in %llu ms",
          s->sandbox_profile, s->sandbox_network_mode, (unsigned long long)t.wall_ms);

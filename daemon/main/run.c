@@ -110,19 +110,14 @@ static int bind_state(struct daemon *d, struct err *err)
     return r < 0 ? exitcode_from_errno(r) : EX_OK;
 }
 
-/* And so does a runner's program that isn't there: one task tries. What may pass by itself, such as
- * a machine that is too busy, is no reason to stay down. */
+/* And so does a runner's program that isn't there: one task tries. */
 static int try_task(const struct daemon *d, const struct settings *s, struct err *err)
 {
     struct trial trial;
 
     trial_tidy(s->state_dir); /* the journal's lock is ours, so are they */
     trial_run(s, &d->ground, s->state_dir, NULL, &trial);
-    if (trial_verdict(s, &trial, err) == 0)
-        return EX_OK;
-    if (trial.sandbox_works || trial.err.code == -EPERM)
-        return EX_CONFIG;
-    return exitcode_from_errno(trial.err.code) == EX_IOERR ? EX_IOERR : EX_TEMPFAIL;
+    return trial_verdict(s, &trial, err) == 0 ? EX_OK : trial_exitcode(&trial);
 }
 
 /* Before any thread, secret or network: the journal with its lock, the walls, and the spawner. */

@@ -12,6 +12,7 @@
 
 #include "egress/egress.h"
 #include "loop/loop.h"
+#include "main/exitcode.h"
 #include "main/policy.h"
 #include "runner/runner.h"
 #include "settings/settings.h"
@@ -209,4 +210,11 @@ int trial_verdict(const struct settings *s, const struct trial *t, struct err *e
     if (t->program && !t->program_found && !t->program_is_own)
         return policy_program_missing(s, err);
     return 0;
+}
+
+int trial_exitcode(const struct trial *t)
+{
+    if (t->sandbox_works || t->err.code == -EPERM)
+        return EX_CONFIG;
+    return exitcode_from_errno(t->err.code) == EX_IOERR ? EX_IOERR : EX_TEMPFAIL;
 }
