@@ -248,7 +248,7 @@ static void let_go(int control, struct apply_report *ret_report)
     const char word = APPLY_GO;
     int error = fd_send(control, &word, 1, NULL, 0);
 
-    if (error == 0)
+    if (error == 0 || error == -EPIPE) /* where it has ended, its last word says why */
         await_report(control, ret_report);
     else
         *ret_report =
