@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "control/control.h"
@@ -110,6 +111,37 @@ static int bind_state(struct daemon *d, struct err *err)
     return r < 0 ? exitcode_from_errno(r) : EX_OK;
 }
 
+/* Without mounts a task's user walks the machine's own paths to its job. */
+static int let_pass(const struct settings *s, const char *path, struct err *err)
+{
+    for (size_t len = 1; len <= strlen(path); len++) {
+        AUTO_FREE char *part = mem_strndup(path, len);
+        struct stat st;
+
+        if ((path[len] != '/' && path[len] != '\0') || stat(part, &st) < 0 || st.st_mode & S_IXOTH)
+            continue;
+        if (strcmp(part, s->state_dir) == 0 && chmod(part, (st.st_mode & 07777) | S_IXOTH) == 0)
+            continue; /* ours; nothing in it can be listed, nor is open to others */
+        return err_set(err, -EACCES,
+                       "without namespaces a task needs a way to its files, and '%s' lets nobody "
+                       "pass: chmod o+x it, or set workspace.root to another directory",
+                       part);
+    }
+    return 0;
+}
+
+static int open_ways(const struct daemon *d, const struct settings *s, struct err *err)
+{
+    int r = 0;
+
+    if (d->ground.rung == PLAN_RUNG_BARE && geteuid() == 0) {
+        r = let_pass(s, s->state_dir, err);
+        if (r == 0)
+            r = let_pass(s, s->workspace_root, err);
+    }
+    return r < 0 ? EX_CONFIG : EX_OK;
+}
+
 /* And so does a runner's program that isn't there: one task tries. */
 static int try_task(const struct daemon *d, const struct settings *s, struct err *err)
 {
@@ -130,6 +162,8 @@ static int open_state(struct daemon *d, const struct settings *s, struct err *er
     code = bind_state(d, err);
     if (code == EX_OK)
         code = check_walls(d, s, err);
+    if (code == EX_OK)
+        code = open_ways(d, s, err);
     if (code == EX_OK)
         code = try_task(d, s, err);
     if (code != EX_OK)

@@ -132,7 +132,7 @@ static uint64_t spawner_caps(const struct plan_ground *ground)
 
 int confine_spawner(const struct plan_ground *ground, struct err *err)
 {
-    int abi = landlock_abi(), r = keep_caps(spawner_caps(ground), err);
+    int r = keep_caps(spawner_caps(ground), err);
 
     if (r == 0)
         r = close_to_others(err);
@@ -145,7 +145,7 @@ int confine_spawner(const struct plan_ground *ground, struct err *err)
     if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0 && errno != ENOSYS &&
         errno != EPERM)
         return err_set(err, -errno, "leave the session keyring: %s", strerror(errno));
-    r = landlock_enter_scopes(abi); /* whether tasks can do without is their plans' to say */
+    r = ground->rung == PLAN_RUNG_BARE ? landlock_enter_scopes(landlock_abi()) : 0;
     if (r < 0)
         return err_set(err, r, "restrict signals and abstract sockets with Landlock: %s",
                        strerror(-r));

@@ -21,8 +21,10 @@ struct confine_paths {
 /* The daemon: no process and no program any more, files only in those places. Call once everything
  * is started and before the first thread: a thread that is there already stays outside. */
 int confine_daemon(const struct confine_paths *paths, struct err *err);
-/* The spawner. What it starts inherits this, so file rules can't be among it: they would forbid
- * every mount. ground: what building a sandbox takes depends on it. */
+/* The spawner. What it starts inherits this, so Landlock can't be among it where there is something
+ * to mount: file rules forbid every mount, and a ruleset without them every rename across
+ * directories, which no later one can allow again. ground: what building a sandbox takes depends on
+ * it. */
 int confine_spawner(const struct plan_ground *ground, struct err *err);
 /* A task's egress process: sockets, and of files only /etc/hosts. filter: FILTER_EGRESS, compiled
  * before. uid: to become first, with the group of the same number and no other, if not 0. It dies

@@ -131,12 +131,22 @@ int landlock_enter(const struct plan_rule *rules, size_t count, int abi, unsigne
 
 int landlock_enter_scopes(int abi)
 {
-    AUTO_CLOSE int ruleset = -1;
+    struct landlock_path_beneath_attr attr = { .allowed_access = LANDLOCK_ACCESS_FS_REFER };
+    AUTO_CLOSE int ruleset = -1, root = -1;
 
     if (scopes(abi) == 0)
         return 0;
-    ruleset = make_ruleset(0, 0, scopes(abi));
+    /* landlock(7): what isn't handled is allowed, but for this, which each ruleset forbids that
+     * doesn't allow it: renaming across directories would be over for good. */
+    ruleset = make_ruleset(LANDLOCK_ACCESS_FS_REFER, 0, scopes(abi));
     if (ruleset < 0)
         return ruleset;
-    return syscall(SYS_landlock_restrict_self, ruleset, 0) < 0 ? -errno : 0;
+    root = open("/", O_PATH | O_CLOEXEC);
+    if (root < 0)
+        return -errno;
+    attr.parent_fd = root;
+    if (syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &attr, 0) < 0 ||
+        syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
+        return -errno;
+    return 0;
 }

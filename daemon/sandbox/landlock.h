@@ -25,5 +25,6 @@ enum landlock_flag {
  * out. On failure ret_rule, if not NULL, is the rule's index, or count if it was none of them. */
 int landlock_enter(const struct plan_rule *rules, size_t count, int abi, unsigned flags,
                    size_t *ret_rule);
-/* Only the scopes (signals, abstract sockets); 0 also where the ABI has none. */
+/* Only the scopes (signals, abstract sockets), but mounting is over with it, too; 0 also where the
+ * ABI has none. */
 int landlock_enter_scopes(int abi);

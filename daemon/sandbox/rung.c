@@ -535,9 +535,12 @@ int rung_check(const struct rung *rung, const struct strv *accept, struct plan_g
 
     if (r < 0)
         return r;
+    /* what there is no way without is behind what there is a way without */
+    for (enum rung_wall i = RUNG_WALL_COUNT; i-- > 0;)
+        if (rung->walls[i].state == RUNG_MISSING && (!rung->stands || !losses[i]))
+            return refuse(rung, i, err);
     for (enum rung_wall i = 0; i < RUNG_WALL_COUNT; i++)
-        if (rung->walls[i].state == RUNG_MISSING &&
-            (!rung->stands || !losses[i] || !is_accepted(accept, i)))
+        if (rung->walls[i].state == RUNG_MISSING && !is_accepted(accept, i))
             return refuse(rung, i, err);
     *ret_ground = rung->ground;
     return 0;

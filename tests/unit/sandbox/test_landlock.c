@@ -232,16 +232,32 @@ static int listen_abstract(const char *name)
     return fd;
 }
 
+/* 0 where a file can be renamed from one directory to another and back. */
+static int moves_across(const struct fixture *f)
+{
+    AUTO_FREE char *from = mem_printf("%s/moved", f->dir), *folder = mem_printf("%s/to", f->dir),
+                   *to = mem_printf("%s/moved", folder);
+
+    EXPECT(mkdir(folder, 0755) == 0 || errno == EEXIST);
+    (void)close(open(from, O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
+    EXPECT(rename(from, to) == 0 && rename(to, from) == 0);
+    return 0;
+}
+
 static int enter_scopes_only(const struct fixture *f)
 {
+    const struct plan_rule all[] = { { .path = (char[]){ "/" }, .rights = PLAN_RIGHTS_ALL } };
     int fd;
 
-    (void)f;
     if (landlock_enter_scopes(landlock_abi()) < 0)
         return 2;
     EXPECT(kill(getppid(), 0) == -1 && errno == EPERM);
     fd = open("/etc/passwd", O_RDONLY | O_CLOEXEC); /* files are no matter of scopes */
     EXPECT(fd >= 0);
+    EXPECT(moves_across(f) == 0);
+    /* nor for a ruleset above it that allows it */
+    EXPECT(landlock_enter(all, 1, landlock_abi(), LANDLOCK_SCOPED, NULL) == 0);
+    EXPECT(moves_across(f) == 0);
     return 0;
 }
 
