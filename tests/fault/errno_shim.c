@@ -12,11 +12,13 @@
  *     FUNCTION ARGUMENT ROLE ERRNO NTH DEPTH     the call to fail: the NTH with this chain
  *     MODULE OFFSET                              DEPTH times, innermost first
  *
- * $ERRNO_SHIM_PROGRAM is the one program that is looked at. */
+ * $ERRNO_SHIM_PROGRAM is the one program that is looked at, $ERRNO_SHIM_VERB, where it is set, the
+ * first argument that it then must have. */
 #include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <ifaddrs.h>
 #include <inttypes.h>
 #include <link.h>
@@ -344,13 +346,16 @@ static void fork_role(void)
         role[strlen(role)] = '>';
 }
 
-__attribute__((constructor)) static void begin(void)
+/* glibc gives a library's constructors what main() is given. */
+__attribute__((constructor)) static void begin(int argc, char **argv)
 {
     const char *path = getenv("ERRNO_SHIM"), *program = getenv("ERRNO_SHIM_PROGRAM");
+    const char *verb = getenv("ERRNO_SHIM_VERB");
     struct shared *map;
     int fd;
 
-    if (!path || !program || strcmp(program, program_invocation_short_name) != 0)
+    if (!path || !program || strcmp(program, program_invocation_short_name) != 0 ||
+        (verb && (argc < 2 || strcmp(verb, argv[1]) != 0)))
         return;
     inside = 1;
     fd = (int)syscall(SYS_openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC);
@@ -579,6 +584,7 @@ PLAIN(mount_setattr, (int at, const char *path, unsigned flags, struct mount_att
 PLAIN(fsopen, (const char *type, unsigned flags), (type, flags))
 PLAIN(fsmount, (int fd, unsigned flags, unsigned attributes), (fd, flags, attributes))
 PLAIN(fsconfig, (int fd, unsigned what, const char *key, const void *value, int aux), (fd, what, key, value, aux))
+WRAP(struct group *, NULL, getgrgid, -1, 0, (gid_t id), (id))
 PLAIN(sethostname, (const char *name, size_t len), (name, len))
 
 /* processes and the rest */
