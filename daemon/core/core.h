@@ -146,7 +146,9 @@ struct core_options {
     uint32_t task_idle_timeout_ms;
     uint64_t output_limit_bytes; /* for the words only: the shell counts */
     uint64_t reply_limit_bytes;
-    uint64_t memory_bytes; /* for the words only */
+    uint64_t memory_bytes; /* for the words only, as the next four */
+    uint64_t disk_bytes, cpu_time_ms;
+    uint32_t pids, files;
     uint32_t journal_retention_s;
     uint32_t workspace_retention_s; /* sessions unused for longer are forgotten */
     const char *runner;             /* whose sessions are gone on with; borrowed */

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#include "core/remedy.h"
 #include "util/buf.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
@@ -24,17 +25,6 @@ const char *ending_signal_name(int signo, char buffer[16])
     else
         (void)snprintf(buffer, 16, "signal %d", signo);
     return buffer;
-}
-
-/* "64 MiB" where it is a round number of them, else bytes. */
-static void append_size(struct buf *b, uint64_t bytes)
-{
-    if (bytes > 0 && bytes % (1U << 20) == 0)
-        buf_printf(b, "%llu MiB", (unsigned long long)(bytes >> 20));
-    else if (bytes > 0 && bytes % (1U << 10) == 0)
-        buf_printf(b, "%llu KiB", (unsigned long long)(bytes >> 10));
-    else
-        buf_printf(b, "%llu bytes", (unsigned long long)bytes);
 }
 
 char *ending_shorten(const char *text, size_t max, const char *why)
@@ -132,7 +122,7 @@ static void describe_stop(struct buf *b, enum ending_stop stop, const struct end
         break;
     case ENDING_STOP_OUTPUT:
         buf_printf(b, "%s printed more than ", limits->program);
-        append_size(b, limits->output_limit_bytes);
+        remedy_size(b, limits->output_limit_bytes);
         buf_append_str(b, " (task.output_limit) and was ended");
         break;
     case ENDING_STOP_NONE:
@@ -167,14 +157,9 @@ static void describe_status(struct buf *b, const struct ending *e,
 {
     char name[16];
 
-    if (e->oom) {
-        buf_printf(b, "%s was ended by the kernel because it needed more memory than it may use",
-                   limits->program);
-        if (limits->memory_bytes > 0) {
-            buf_append_str(b, " (sandbox.limits.memory is ");
-            append_size(b, limits->memory_bytes);
-            buf_append_char(b, ')');
-        }
+    if (e->limit != LIMIT_NONE || e->oom) {
+        buf_printf(b, "%s was ended%s because ", limits->program, e->oom ? " by the kernel" : "");
+        remedy_limit(b, e->oom ? LIMIT_MEMORY : e->limit, limits);
     } else if (e->egress_lost) {
         buf_printf(b, "%s was ended because the process that serves its network had died",
                    limits->program);
@@ -210,7 +195,7 @@ static char *success_text(const struct ending *e, bool anew, const struct ending
     if (e->dropped_bytes > 0) {
         buf_printf(&b, "\n\n[%llu more bytes of the answer are left out: task.reply_limit is ",
                    (unsigned long long)e->dropped_bytes);
-        append_size(&b, limits->reply_limit_bytes);
+        remedy_size(&b, limits->reply_limit_bytes);
         buf_append_char(&b, ']');
     }
     if (e->stuck)
@@ -222,7 +207,8 @@ static char *success_text(const struct ending *e, bool anew, const struct ending
  * what it said short of one only if it was free to end by itself. */
 static bool counts(const struct ending *e)
 {
-    return !e->failed_to_start && (e->final || (!e->oom && WIFEXITED(e->status)));
+    return !e->failed_to_start &&
+           (e->final || (!e->oom && e->limit == LIMIT_NONE && WIFEXITED(e->status)));
 }
 
 static bool is_answer(const struct ending *e)
@@ -257,6 +243,8 @@ static char *failure_text(const struct ending *e, enum ending_stop stop, bool an
         else
             describe_stop(&b, stop, limits);
         append_last_words(&b, e);
+        if (by_itself && e->limit == LIMIT_NONE && !e->oom)
+            remedy_hint(&b, e, limits);
     }
     if (!str_is_empty(e->refused))
         buf_printf(&b, "\n\n[%s]", e->refused);

@@ -2,6 +2,7 @@
  * The words go into a chat: they name the program, the exit status or signal by name, the limit
  * that was hit, and the last lines of standard error, so that the reader can act. */
 #pragma once
+#include "task/limit.h"
 #include "task/task.h"
 #include <stdbool.h>
 #include <stddef.h>
@@ -27,6 +28,7 @@ struct ending {
     const char *start_error; /* the failed step and its errno */
     bool stuck;              /* some process survives in the kernel */
     bool oom;
+    enum limit limit;    /* killed, as it went past this one */
     bool egress_lost;    /* killed, as the process that serves its network had died */
     const char *refused; /* what its network was refused, a sentence a line, masked; NULL none */
     int status;          /* as from waitpid(2) */
@@ -46,7 +48,9 @@ struct ending_limits {
     const char *program;
     uint32_t timeout_ms, idle_timeout_ms;
     uint64_t output_limit_bytes, reply_limit_bytes;
-    uint64_t memory_bytes; /* 0: don't name it */
+    uint64_t memory_bytes; /* 0: don't name it; here and below */
+    uint64_t disk_bytes, cpu_time_ms;
+    uint32_t pids, files;
 };
 
 /* The terminal reply of an attempt that ended by itself or by a stop other than SHUTDOWN and LEASE.

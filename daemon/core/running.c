@@ -213,6 +213,10 @@ static void answer(struct core *core, struct entry *e, const struct ending *endi
         .output_limit_bytes = core->options.output_limit_bytes,
         .reply_limit_bytes = core->options.reply_limit_bytes,
         .memory_bytes = core->options.memory_bytes,
+        .disk_bytes = core->options.disk_bytes,
+        .cpu_time_ms = core->options.cpu_time_ms,
+        .pids = core->options.pids,
+        .files = core->options.files,
     };
     char *text = NULL;
     enum task_reply_kind kind =

@@ -324,6 +324,7 @@ static void report_end(struct daemon *d, uint64_t seq, const struct spawner_exit
                                    .start_error = e->error,
                                    .stuck = e->stuck,
                                    .oom = e->oom,
+                                   .limit = e->limit,
                                    .egress_lost = e->egress_lost,
                                    .refused = refused,
                                    .status = e->status,

@@ -136,8 +136,9 @@ struct birth {
     const struct plan *plan;
     const int *stdio;
     int control; /* its end */
-    int *trees;  /* of tree_open(), one a step */
-    int *keep;   /* in ascending order: all that it may keep open */
+    bool limited;
+    int *trees; /* of tree_open(), one a step */
+    int *keep;  /* in ascending order: all that it may keep open */
     size_t keep_count;
 };
 
@@ -349,7 +350,7 @@ _Noreturn static void be_task(const struct birth *b)
     r = load_filters(b);
     if (r < 0)
         init_fail(b->control, APPLY_FILTER, 0, r);
-    init_run(plan, b->stdio, b->control);
+    init_run(plan, b->stdio, b->control, b->limited);
 }
 
 /* ---- the caller ---- */
@@ -466,14 +467,16 @@ static void birth_done(struct birth *b)
     free(b->keep);
 }
 
-int apply_start(const struct apply *a, const struct plan *plan, const int stdio[3], int cgroup,
-                struct apply_task *ret_task, struct apply_report *ret_report)
+int apply_start(const struct apply *a, const struct plan *plan, const int stdio[3],
+                struct apply_cgroup cgroup, struct apply_task *ret_task,
+                struct apply_report *ret_report)
 {
     CLEANUP(birth_done)
     struct birth b = { .apply = a,
                        .plan = plan,
                        .filter = plan->survey ? a->survey : find_filter(a, plan->calls),
-                       .stdio = stdio };
+                       .stdio = stdio,
+                       .limited = cgroup.limited };
     AUTO_CLOSE int ours = -1, theirs = -1;
     int pair[2], pidfd = -1, r;
     pid_t pid = -1;
@@ -491,8 +494,8 @@ int apply_start(const struct apply *a, const struct plan *plan, const int stdio[
     if (r == 0)
         r = prepare(&b, ret_report);
     if (r == 0)
-        r = plan->ground.rung == PLAN_RUNG_BARE ? fork_task(&b, cgroup, &pid, &pidfd)
-                                                : clone_task(&b, cgroup, &pid, &pidfd);
+        r = plan->ground.rung == PLAN_RUNG_BARE ? fork_task(&b, cgroup.fd, &pid, &pidfd)
+                                                : clone_task(&b, cgroup.fd, &pid, &pidfd);
     if (r < 0)
         return ret_report->error = r;
     *ret_task = (struct apply_task){ .pid = pid, .pidfd = pidfd, .control = TAKE_FD(ours) };
@@ -528,7 +531,7 @@ int apply_map_ids(const struct plan *plan, pid_t pid, struct err *err)
     (void)snprintf(uid_map, sizeof uid_map, "%d %u 1\n", PLAN_INNER_ID, (unsigned)plan->outer_uid);
     (void)snprintf(gid_map, sizeof gid_map, "%d %u 1\n", PLAN_INNER_ID,
                    (unsigned)(plan->as_root ? plan->outer_uid : getegid()));
-    (void)write_proc(pid, "oom_score_adj", "500"); /* a wish; the limits are what counts */
+    (void)write_proc(pid, "oom_score_adj", "1000"); /* a wish; the limits are what counts */
     if (plan->ground.rung != PLAN_RUNG_TOP)
         return 0;
     r = plan->as_root ? 0 : write_proc(pid, "setgroups", "deny");

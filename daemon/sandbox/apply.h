@@ -8,6 +8,8 @@
  *     loopback (sandbox/gateway.h), then waits for another APPLY_GO.
  *   it sends APPLY_STARTED when the program runs, APPLY_FAILED if anything on the way failed,
  *     and APPLY_ENDED when the program ended; then it exits, and the kernel kills all below it.
+ *   meanwhile APPLY_USE says what has become of the job's files, and APPLY_PAST that the task has
+ *     gone past a limit (sandbox/gauge.h): the caller ends it.
  *   APPLY_TERM asks it to send TERM to the program's process group, or before APPLY_GO to end
  *     without a word. EOF ends it.
  * Sources: clone(2), user_namespaces(7), pid_namespaces(7), mount_namespaces(7). */
@@ -24,7 +26,15 @@ struct filter;
 struct plan;
 struct plan_ground;
 
-enum apply_kind { APPLY_READY = 1, APPLY_LISTENING, APPLY_STARTED, APPLY_FAILED, APPLY_ENDED };
+enum apply_kind {
+    APPLY_READY = 1,
+    APPLY_LISTENING,
+    APPLY_STARTED,
+    APPLY_FAILED,
+    APPLY_ENDED,
+    APPLY_USE,
+    APPLY_PAST,
+};
 enum apply_word { APPLY_GO = 'g', APPLY_TERM = 't' };
 
 enum apply_stage {
@@ -50,10 +60,10 @@ enum apply_stage {
 struct apply_report {
     uint32_t kind;
     uint32_t stage;
-    uint32_t index;
+    uint32_t index; /* FAILED: see the stage; PAST: enum limit */
     int32_t error;  /* FAILED: a negative errno */
     int32_t status; /* ENDED: the program's wait status */
-    uint64_t max_rss_bytes;
+    uint64_t bytes; /* ENDED: memory of its largest process; USE: what its job's files grew by */
 };
 
 struct apply_task {
@@ -72,11 +82,18 @@ const struct plan_ground *apply_ground(const struct apply *a); /* borrowed */
 /* FILTER_EGRESS, for those who serve a listener; borrowed. */
 const struct filter *apply_egress_filter(const struct apply *a);
 
-/* Starts a task with stdio as its descriptors 0 to 2, which stay the caller's. cgroup: a
- * directory's descriptor to start it in, -1 for none. On failure *ret_report says what failed, and
- * there is no process. */
-int apply_start(const struct apply *a, const struct plan *plan, const int stdio[3], int cgroup,
-                struct apply_task *ret_task, struct apply_report *ret_report);
+/* What there is of cgroups for a task. */
+struct apply_cgroup {
+    int fd;       /* a directory's, to start it in; -1: none */
+    bool limited; /* in this or in another that the caller moves it to: else its process 1 measures
+                   */
+};
+
+/* Starts a task with stdio as its descriptors 0 to 2, which stay the caller's. On failure
+ * *ret_report says what failed, and there is no process. */
+int apply_start(const struct apply *a, const struct plan *plan, const int stdio[3],
+                struct apply_cgroup cgroup, struct apply_task *ret_task,
+                struct apply_report *ret_report);
 /* After APPLY_READY: maps its one id where the plan has a user namespace, and makes it the kernel's
  * first choice when memory is short (choom(1)). */
 int apply_map_ids(const struct plan *plan, pid_t pid, struct err *err);

@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "sandbox/gauge.h"
 #include "sandbox/landlock.h"
 #include "sandbox/plan.h"
 #include "sandbox/relay.h"
@@ -28,7 +29,10 @@ enum {
     WIPE_MS = 1000, /* less than what the spawner takes for being stuck */
     MAKE_MS = 8000,
 };
-enum { PROCESS_1 = 1 }; /* counts among the user's processes, not among the program's */
+enum {
+    PROCESS_1 = 1,    /* counts among the user's processes, not among the program's */
+    CPU_SPARE_S = 10, /* for one process by itself, past the time of all: they are measured */
+};
 
 /* A failed send needs no answer: the caller is gone then, and so are we with the next poll. */
 static void send_report(int control, const struct apply_report *report)
@@ -96,6 +100,7 @@ static int set_limits(const struct plan *plan, unsigned *ret_resource)
         { RLIMIT_NPROC, plan->pids + (uint64_t)PROCESS_1 + others(plan), plan->pids == 0 },
         { RLIMIT_FSIZE, plan->disk_bytes, plan->disk_bytes == 0 },
         { RLIMIT_DATA, plan->memory_bytes, plan->memory_bytes == 0 },
+        { RLIMIT_CPU, plan->cpu_time_ms / 1000 + CPU_SPARE_S, plan->cpu_time_ms == 0 },
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {
@@ -256,7 +261,7 @@ static void report_end(int control, int status)
 {
     const struct apply_report report = { .kind = APPLY_ENDED,
                                          .status = status,
-                                         .max_rss_bytes = peak_rss() };
+                                         .bytes = peak_rss() };
 
     send_report(control, &report);
 }
@@ -272,20 +277,44 @@ static void relay_rest(struct relay *relay, int control, pid_t program)
             return;
 }
 
+/* What the task uses up, where that is news, and the limit that it has gone past. */
+static void report_use(int control, struct gauge *gauge)
+{
+    enum limit limit = gauge_step(gauge);
+    const struct apply_report use = { .kind = APPLY_USE,
+                                      .bytes = gauge->tree_used > gauge->tree_first
+                                                   ? gauge->tree_used - gauge->tree_first
+                                                   : 0 };
+    const struct apply_report past = { .kind = APPLY_PAST, .index = limit };
+
+    if (gauge->tree_news)
+        send_report(control, &use);
+    gauge->tree_news = false;
+    if (limit != LIMIT_NONE)
+        send_report(control, &past);
+}
+
+static int sooner(int a_ms, int b_ms)
+{
+    return a_ms < 0 || (b_ms >= 0 && b_ms < a_ms) ? b_ms : a_ms;
+}
+
 /* Waits for news; a file has none to give, so it is looked at, more often while it grows. */
-static void wait_for_news(struct pollfd fds[3], struct relay *relay)
+static void wait_for_news(struct pollfd fds[3], struct relay *relay, const struct gauge *gauge)
 {
     off_t before = relay->at;
     bool full = relay->out >= 0 && relay_pass(relay);
     int wait_ms = relay->at != before ? RELAY_BUSY_MS : RELAY_QUIET_MS;
 
+    if (relay->out < 0 || full)
+        wait_ms = -1;
     fds[2].fd = full ? relay->out : -1;
-    if (poll(fds, 3, relay->out < 0 || full ? -1 : wait_ms) < 0)
+    if (poll(fds, 3, sooner(wait_ms, gauge_wait_ms(gauge))) < 0)
         fds[0].revents = fds[1].revents = 0; /* every signal is blocked: only a debugger's stop */
 }
 
 _Noreturn static void watch(const struct plan *plan, int control, int signals, pid_t program,
-                            struct relay *relay)
+                            struct relay *relay, struct gauge *gauge)
 {
     struct pollfd fds[] = { { .fd = control, .events = POLLIN },
                             { .fd = signals, .events = POLLIN },
@@ -293,7 +322,7 @@ _Noreturn static void watch(const struct plan *plan, int control, int signals, p
     int status = 0;
 
     for (;;) {
-        wait_for_news(fds, relay);
+        wait_for_news(fds, relay, gauge);
         if (fds[1].revents) {
             struct signalfd_siginfo info;
 
@@ -306,6 +335,7 @@ _Noreturn static void watch(const struct plan *plan, int control, int signals, p
         }
         if (fds[0].revents && !obey(control, program))
             finish(plan);
+        report_use(control, gauge);
     }
 }
 
@@ -328,10 +358,11 @@ static void await_exec(const struct plan *plan, int result, int control)
     (void)close(result); /* it was only to read from */
 }
 
-_Noreturn void init_run(const struct plan *plan, const int stdio[3], int control)
+_Noreturn void init_run(const struct plan *plan, const int stdio[3], int control, bool limited)
 {
     int result[2], signals, places[3] = { stdio[0], stdio[1], stdio[2] };
     struct relay relay = { .file = -1, .out = -1 };
+    struct gauge gauge;
     sigset_t all;
     pid_t program;
     int r = 0;
@@ -351,6 +382,7 @@ _Noreturn void init_run(const struct plan *plan, const int stdio[3], int control
         init_fail(control, APPLY_STDIO, 0, r);
     if (plan->stdout_file)
         places[1] = relay.file;
+    gauge_init(&gauge, plan, limited);
     program = _Fork();
     if (program < 0)
         init_fail(control, APPLY_INIT, 0, -errno);
@@ -362,5 +394,5 @@ _Noreturn void init_run(const struct plan *plan, const int stdio[3], int control
             (void)close(
                 stdio[i]); /* the other end must see EOF when the program is done with them */
     await_exec(plan, result[0], control);
-    watch(plan, control, signals, program, &relay);
+    watch(plan, control, signals, program, &relay, &gauge);
 }

@@ -273,7 +273,7 @@ static bool try_sandbox(struct rung *r, const struct apply *apply, const struct 
     struct err err;
     bool all_up = false;
 
-    if (apply_start(apply, plan, stdio, -1, &task, &report) < 0)
+    if (apply_start(apply, plan, stdio, (struct apply_cgroup){ .fd = -1 }, &task, &report) < 0)
         return judge(r, plan, &report);
     await_report(task.control, &report);
     if (report.kind == APPLY_READY && apply_map_ids(plan, task.pid, &err) < 0) {

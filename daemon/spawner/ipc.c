@@ -25,8 +25,10 @@ static bool bools_are_sound(const unsigned char *news)
 static bool exit_is_sound(const unsigned char *news)
 {
     static const size_t error = offsetof(struct ipc_news, exit.error);
+    enum limit limit;
 
-    return bools_are_sound(news) &&
+    memcpy(&limit, news + offsetof(struct ipc_news, exit.limit), sizeof limit);
+    return bools_are_sound(news) && (unsigned)limit < LIMIT_COUNT &&
            memchr(news + error, '\0', sizeof((struct spawner_exit){ 0 }).error) != NULL;
 }
 

@@ -18,6 +18,7 @@
 #include "sandbox/reroot.h"
 #include "spawner/escort.h"
 #include "spawner/ipc.h"
+#include "spawner/patrol.h"
 #include "spawner/title.h"
 #include "spawner/ward.h"
 #include "util/clock.h"
@@ -37,6 +38,7 @@ struct process {
     struct ward *wards;
     size_t count;
     bool blocked; /* the socket took no more news */
+    struct patrol patrol;
 };
 
 static struct ward *find_ward(const struct process *p, uint64_t task)
@@ -240,6 +242,7 @@ static int timeout_ms(const struct process *p)
         earlier(&next_ms, w->hard_at_ms);
         earlier(&next_ms, w->stuck_at_ms);
     }
+    earlier(&next_ms, p->patrol.due_ms);
     if (next_ms == WARD_NEVER)
         return -1;
     if (next_ms <= now_ms)
@@ -326,6 +329,7 @@ static void turn(struct process *p)
     now_ms = clock_mono_ms();
     for (struct ward *w = p->wards; w; w = w->next)
         ward_check(w, now_ms);
+    patrol_walk(&p->patrol, p->wards, now_ms);
     if (fds[0].revents & ~POLLOUT)
         read_orders(p);
     tell(p);

@@ -7,6 +7,7 @@
  * when the daemon hangs. */
 #pragma once
 #include "sandbox/gateway.h"
+#include "task/limit.h"
 #include "util/cleanup.h"
 #include "util/err.h"
 #include <stdbool.h>
@@ -30,6 +31,7 @@ struct spawner_exit {
     int status;       /* wait status of the runner, as from waitpid(2) */
     bool egress_lost; /* it was killed because its egress process had died */
     bool oom;         /* the kernel's OOM killer struck inside, where that can be known */
+    enum limit limit; /* it was killed because it went past this one */
     uint64_t wall_ms, cpu_ms;
     uint64_t peak_rss_bytes;
 };

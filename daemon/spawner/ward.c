@@ -50,6 +50,7 @@ void ward_free(struct ward *w)
     if (w->keys >= 0)
         (void)close(w->keys); /* nobody wanted them */
     plan_free(w->plan);
+    free(w->directory);
     escort_free(w->escort);
     free(w->refusals);
     free(w);
@@ -84,6 +85,19 @@ void ward_kill(struct ward *w)
     w->killed = true;
     if (w->stuck_at_ms == WARD_NEVER)
         w->stuck_at_ms = clock_mono_ms() + STUCK_MS;
+}
+
+bool ward_is_free(const struct ward *w)
+{
+    return w->at.pid != 0 && !w->killed && !w->ended && !w->plan;
+}
+
+void ward_punish(struct ward *w, enum limit limit)
+{
+    if (!ward_is_free(w))
+        return;
+    w->exit.limit = limit;
+    ward_kill(w);
 }
 
 static int say(struct ward *w, char word)
@@ -190,8 +204,8 @@ static void on_report(struct ward *w, const struct apply_report *report, int fd)
     AUTO_CLOSE int owned = fd;
     struct err err;
 
-    if (!w->plan && report->kind != APPLY_ENDED)
-        return; /* it runs: there is only its end to tell */
+    if (!w->plan && report->kind < APPLY_ENDED)
+        return; /* it runs: that was told */
     switch ((enum apply_kind)report->kind) {
     case APPLY_READY:
         if (let_go(w, &err) < 0) {
@@ -216,10 +230,19 @@ static void on_report(struct ward *w, const struct apply_report *report, int fd)
     case APPLY_ENDED:
         w->ended = true;
         w->exit.status = report->status;
-        w->exit.peak_rss_bytes = report->max_rss_bytes;
+        w->exit.peak_rss_bytes = report->bytes;
+        if (WIFEXITED(report->status))
+            w->exit.limit = LIMIT_NONE; /* it was faster than we */
         w->exit.wall_ms = clock_mono_ms() - w->started_ms;
         w->kill_at_ms = WARD_NEVER;
         w->stuck_at_ms = clock_mono_ms() + STUCK_MS;
+        return;
+    case APPLY_USE:
+        w->grown_bytes = report->bytes;
+        return;
+    case APPLY_PAST:
+        if (report->index > LIMIT_NONE && report->index < LIMIT_COUNT)
+            ward_punish(w, (enum limit)report->index);
         return;
     }
 }
@@ -270,6 +293,20 @@ static void leave_cgroup(struct ward *w)
     w->cgroup = NULL;
 }
 
+/* What outlives the plan. */
+static void keep_limits(struct ward *w)
+{
+    w->cpu_time_ms = w->plan->cpu_time_ms;
+    if (w->plan->tree_bytes > 0 && w->plan->ground.rung == PLAN_RUNG_BARE)
+        w->directory = mem_strdup(w->plan->directory);
+    for (size_t i = 0; w->plan->tree_bytes > 0 && i < w->plan->step_count; i++) {
+        const struct plan_step *s = &w->plan->steps[i];
+
+        if (s->type == PLAN_STEP_BIND && strcmp(s->target, PLAN_HOME) == 0 && !w->directory)
+            w->directory = mem_strdup(s->text);
+    }
+}
+
 int ward_place(struct ward *w, const struct ward_means *means, const int stdio[3], struct err *err)
 {
     const struct plan_ground *ground = apply_ground(means->apply);
@@ -298,7 +335,10 @@ int ward_place(struct ward *w, const struct ward_means *means, const int stdio[3
             return r;
         w->cgroup = means->cgroup;
     }
-    if (apply_start(means->apply, w->plan, stdio, fd, &w->at, &report) == 0)
+    keep_limits(w);
+    if (apply_start(means->apply, w->plan, stdio,
+                    (struct apply_cgroup){ .fd = fd, .limited = w->cgroup != NULL }, &w->at,
+                    &report) == 0)
         return 0;
     w->at.pid = 0;
     leave_cgroup(w);

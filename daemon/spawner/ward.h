@@ -39,6 +39,9 @@ struct ward {
     struct apply_task at; /* pid 0: there is no process (any more) */
     bool bare;            /* its process 1 takes nobody with it */
     uid_t own_uid;        /* bare, as root: nobody else's; else 0 */
+    char *directory;      /* whose file system it may fill; NULL: none that is looked after */
+    uint64_t grown_bytes; /* of its job's files, as far as is known */
+    uint64_t cpu_time_ms; /* which it may use up in all; 0: no limit */
     uint64_t started_ms;
     uint64_t kill_at_ms; /* the end of the grace, or WARD_NEVER */
     uint64_t
@@ -61,6 +64,10 @@ int ward_place(struct ward *w, const struct ward_means *means, const int stdio[3
 void ward_fail(struct ward *w, const char *why);
 /* SIGKILL for all of it. */
 void ward_kill(struct ward *w);
+/* It went past that limit: SIGKILL for all of it, and its exit names the limit. */
+void ward_punish(struct ward *w, enum limit limit);
+/* Whether it runs and nothing has been done to end it. */
+bool ward_is_free(const struct ward *w);
 /* TERM for the program's group, after grace_ms SIGKILL for all; the earliest end asked for holds.
  */
 void ward_end(struct ward *w, uint32_t grace_ms);

@@ -1,0 +1,336 @@
+#include "sandbox/gauge.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/statfs.h>
+#include <unistd.h>
+
+#include "sandbox/plan.h"
+#include "util/cleanup.h"
+#include "util/clock.h"
+#include "util/str.h"
+
+enum {
+    CALM_MS = 500,
+    NEAR_MS = 100,        /* between looks when a quarter of the memory is used */
+    SHARE = 10,           /* a walk that took a second is followed by so many without */
+    ENTRIES_FIRST = 2000, /* before the program runs */
+    ENTRIES_A_STEP = 256, /* then process 1 hears what else there is */
+    SLACK = 64,           /* of the limit, by which a job that is past it already may grow */
+    TEXT_BYTES = 4096,
+    GENERATIONS = 64,
+};
+
+/* ---- numbers in text ---- */
+
+static uint64_t number(const char *s)
+{
+    uint64_t n = 0;
+
+    while (*s == ' ' || *s == '\t')
+        s++;
+    for (; *s >= '0' && *s <= '9'; s++)
+        n = n * 10 + (uint64_t)(*s - '0');
+    return n;
+}
+
+/* The number behind NAME at the beginning of a line; 0 where there is none. */
+static uint64_t field(const char *text, const char *name)
+{
+    size_t len = strlen(name);
+
+    for (const char *line = text; line; line = strchr(line, '\n')) {
+        line += *line == '\n';
+        if (strncmp(line, name, len) == 0)
+            return number(line + len);
+    }
+    return 0;
+}
+
+/* ---- processes ---- */
+
+/* The text of /proc/PID/NAME; false where there is none, or none for us. */
+static bool read_proc(int proc, const char *pid, const char *name, char text[TEXT_BYTES])
+{
+    char path[64];
+    AUTO_CLOSE int fd = -1;
+    ssize_t n;
+    size_t len = strlen(pid);
+
+    if (len + 1 + strlen(name) >= sizeof path)
+        return false;
+    memcpy(path, pid, len);
+    path[len] = '/';
+    memcpy(path + len + 1, name, strlen(name) + 1);
+    fd = openat(proc, path, O_RDONLY | O_CLOEXEC);
+    n = fd < 0 ? -1 : read(fd, text, TEXT_BYTES - 1);
+    if (n <= 0)
+        return false;
+    text[n] = '\0';
+    return true;
+}
+
+/* Of its own and of children that it waited for, proc_pid_stat(5): utime to cstime. */
+static uint64_t cpu_of(const struct gauge *g, const char *pid)
+{
+    enum { UTIME = 11, CSTIME = 14 }; /* counted from the state, behind the name */
+    char text[TEXT_BYTES];
+    const char *at = read_proc(g->proc, pid, "stat", text) ? strrchr(text, ')') : NULL;
+    uint64_t ticks = 0;
+
+    for (int i = -1; at && i < CSTIME; i++) {
+        at = strchr(at + 1, ' ');
+        if (at && i + 1 >= UTIME)
+            ticks += number(at);
+    }
+    return ticks * 1000 / (uint64_t)g->ticks_per_s;
+}
+
+/* exact: what is shared is counted once. The kernel tells that of what may be traced only. */
+static uint64_t memory_of(const struct gauge *g, const char *pid, bool exact)
+{
+    char text[TEXT_BYTES];
+
+    if (exact && read_proc(g->proc, pid, "smaps_rollup", text))
+        return (field(text, "Pss_Anon:") + field(text, "Pss_Shmem:")) * 1024;
+    if (!read_proc(g->proc, pid, "status", text))
+        return 0;
+    return (field(text, "RssAnon:") + field(text, "RssShmem:")) * 1024;
+}
+
+struct sum {
+    uint64_t memory_bytes, cpu_ms;
+};
+
+static uint64_t parent_of(const struct gauge *g, const char *pid)
+{
+    char text[TEXT_BYTES];
+
+    return read_proc(g->proc, pid, "status", text) ? field(text, "PPid:") : 0;
+}
+
+static bool is_pid(const char *name)
+{
+    return name[0] >= '1' && name[0] <= '9';
+}
+
+/* Whether a process is one of the task's: in a pid namespace all but this one, which is 1; without
+ * one all that are below this one, to which orphans come. */
+static bool is_tasks(const struct gauge *g, const char *pid)
+{
+    char next[24];
+    uint64_t parent;
+
+    if (!g->bare)
+        return strcmp(pid, "1") != 0;
+    if (number(pid) == g->self)
+        return false;
+    parent = parent_of(g, pid);
+    for (int i = 0; i < GENERATIONS; i++) {
+        if (parent == g->self || parent <= 1)
+            return parent == g->self;
+        parent = parent_of(g, str_u64(next, parent));
+    }
+    return true; /* only who hides has so many ancestors */
+}
+
+/* Over all of the task's processes. */
+static struct sum add_up(const struct gauge *g, bool exact)
+{
+    _Alignas(struct dirent64) char bytes[TEXT_BYTES];
+    struct sum sum = { 0 };
+    ssize_t n;
+
+    (void)lseek(g->proc, 0, SEEK_SET); /* can't fail: the directory is open */
+    while ((n = getdents64(g->proc, bytes, sizeof bytes)) > 0) {
+        const struct dirent64 *e;
+
+        for (ssize_t at = 0; at < n; at += e->d_reclen) {
+            e = (const struct dirent64 *)(const void *)(bytes + at);
+            if (!is_pid(e->d_name) || !is_tasks(g, e->d_name))
+                continue;
+            sum.memory_bytes += memory_of(g, e->d_name, exact);
+            if (!exact)
+                sum.cpu_ms += cpu_of(g, e->d_name);
+        }
+    }
+    return sum;
+}
+
+static uint64_t children_ms(void)
+{
+    struct rusage usage;
+
+    if (getrusage(RUSAGE_CHILDREN, &usage) < 0)
+        return 0;
+    return (uint64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000 +
+           (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1000;
+}
+
+static enum limit measure_processes(struct gauge *g, uint64_t now_ms)
+{
+    struct sum sum = add_up(g, false);
+    uint64_t cpu_ms = sum.cpu_ms + children_ms();
+    bool near;
+
+    /* less than before: of some that are gone it is known only that they used something */
+    if (cpu_ms > g->cpu_total_ms)
+        g->cpu_used_ms += cpu_ms - g->cpu_total_ms;
+    g->cpu_total_ms = cpu_ms;
+    near = g->memory_bytes > 0 && sum.memory_bytes > g->memory_bytes / 4;
+    g->processes_due_ms = now_ms + (near ? NEAR_MS : CALM_MS);
+    if (g->memory_bytes > 0 && sum.memory_bytes > g->memory_bytes &&
+        add_up(g, true).memory_bytes > g->memory_bytes)
+        return LIMIT_MEMORY;
+    return g->cpu_time_ms > 0 && g->cpu_used_ms > g->cpu_time_ms ? LIMIT_CPU_TIME : LIMIT_NONE;
+}
+
+/* ---- trees ---- */
+
+/* Whether a file system of the trees has changed since this was asked last. */
+static bool has_changed(struct gauge *g)
+{
+    bool changed = !g->known;
+
+    for (size_t i = 0; i < g->meter.root_count; i++) {
+        struct statfs fs;
+        uint64_t fs_state;
+
+        if (fstatfs(g->meter.roots[i], &fs) < 0)
+            return true;
+        fs_state = (uint64_t)fs.f_bfree * 31 + (uint64_t)fs.f_ffree;
+        changed = changed || fs_state != g->fs_state[i];
+        g->fs_state[i] = fs_state;
+    }
+    return changed;
+}
+
+/* What the job may have: the limit, or if it had more before, hardly more than that. */
+static uint64_t allowed(const struct gauge *g)
+{
+    if (g->tree_first <= g->tree_bytes)
+        return g->tree_bytes;
+    return g->tree_first > UINT64_MAX - g->tree_bytes ? UINT64_MAX
+                                                      : g->tree_first + g->tree_bytes / SLACK;
+}
+
+static void end_walk(struct gauge *g, uint64_t now_ms)
+{
+    uint64_t took_ms = now_ms - g->walk_began_ms;
+
+    g->walking = false;
+    g->tree_due_ms = now_ms + (took_ms * SHARE > CALM_MS ? took_ms * SHARE : CALM_MS);
+    if (!g->known)
+        g->tree_first = g->meter.bytes;
+    g->tree_news = !g->known || g->tree_used != g->meter.bytes;
+    g->known = true;
+    g->tree_used = g->meter.bytes;
+}
+
+static enum limit measure_trees(struct gauge *g, size_t entries)
+{
+    uint64_t now_ms = clock_mono_ms();
+    bool too_much;
+
+    if (!g->walking && !has_changed(g)) {
+        g->tree_due_ms = now_ms + CALM_MS;
+        return LIMIT_NONE;
+    }
+    if (!g->walking)
+        g->walk_began_ms = now_ms;
+    g->walking = true;
+    if (meter_step(&g->meter, entries))
+        end_walk(g, clock_mono_ms());
+    too_much = g->known && g->meter.bytes > allowed(g); /* also in the middle of a walk */
+    if (too_much && g->tree_used < g->meter.bytes) {
+        g->tree_used = g->meter.bytes;
+        g->tree_news = true;
+    }
+    return too_much ? LIMIT_DISK : LIMIT_NONE;
+}
+
+/* ---- all of it ---- */
+
+/* At their own places: the rules say which may be changed. */
+static void add_bare_trees(struct gauge *g, const struct plan *plan)
+{
+    for (size_t i = 0; i < plan->rule_count && g->meter.root_count < METER_ROOTS; i++) {
+        const struct plan_rule *rule = &plan->rules[i];
+        bool job = strcmp(rule->path, plan->directory) == 0;
+
+        for (size_t k = 0; k < plan->env.len && !job; k++)
+            job = strncmp(plan->env.items[k], "HOME=", 5) == 0 &&
+                  strcmp(plan->env.items[k] + 5, rule->path) == 0;
+        if (job && (rule->rights & PLAN_MAY_CHANGE) != 0)
+            (void)meter_add(&g->meter, rule->path); /* one that can't be opened isn't writable */
+    }
+}
+
+static void add_trees(struct gauge *g, const struct plan *plan)
+{
+    if (plan->ground.rung == PLAN_RUNG_BARE) {
+        add_bare_trees(g, plan);
+        return;
+    }
+    for (size_t i = 0; i < plan->step_count && g->meter.root_count < METER_ROOTS; i++) {
+        const struct plan_step *s = &plan->steps[i];
+
+        if (s->type == PLAN_STEP_BIND && (s->flags & PLAN_WRITABLE) != 0 &&
+            (strcmp(s->target, PLAN_WORKSPACE) == 0 || strcmp(s->target, PLAN_HOME) == 0))
+            (void)meter_add(&g->meter, s->target); /* one that can't be opened isn't writable */
+    }
+}
+
+void gauge_init(struct gauge *g, const struct plan *plan, bool limited)
+{
+    memset(g, 0, sizeof *g);
+    meter_init(&g->meter);
+    g->proc = -1;
+    g->bare = plan->ground.rung == PLAN_RUNG_BARE;
+    g->self = (uint64_t)getpid();
+    if (!limited) {
+        g->memory_bytes = plan->memory_bytes;
+        g->cpu_time_ms = plan->cpu_time_ms;
+    }
+    if (g->memory_bytes > 0 || g->cpu_time_ms > 0)
+        g->proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    g->ticks_per_s = sysconf(_SC_CLK_TCK);
+    g->processes_due_ms = clock_mono_ms() + NEAR_MS;
+    if (plan->tree_bytes > 0)
+        add_trees(g, plan);
+    if (g->meter.root_count == 0)
+        return;
+    g->tree_bytes = plan->tree_bytes;
+    (void)measure_trees(g, ENTRIES_FIRST); /* nothing has been added yet */
+}
+
+int gauge_wait_ms(const struct gauge *g)
+{
+    uint64_t now_ms = clock_mono_ms(), due_ms = UINT64_MAX;
+
+    if (g->walking)
+        return 0;
+    if (g->proc >= 0)
+        due_ms = g->processes_due_ms;
+    if (g->tree_bytes > 0 && g->tree_due_ms < due_ms)
+        due_ms = g->tree_due_ms;
+    if (due_ms == UINT64_MAX)
+        return -1;
+    if (due_ms <= now_ms)
+        return 0;
+    return due_ms - now_ms > 60000 ? 60000 : (int)(due_ms - now_ms);
+}
+
+enum limit gauge_step(struct gauge *g)
+{
+    uint64_t now_ms = clock_mono_ms();
+    enum limit limit = LIMIT_NONE;
+
+    if (g->proc >= 0 && now_ms >= g->processes_due_ms)
+        limit = measure_processes(g, now_ms);
+    if (limit == LIMIT_NONE && g->tree_bytes > 0 && (g->walking || now_ms >= g->tree_due_ms))
+        limit = measure_trees(g, ENTRIES_A_STEP);
+    return limit;
+}

@@ -1,0 +1,39 @@
+/* gauge.h - what a task uses up, measured by its process 1 for as long as the kernel doesn't limit
+ * the task as a whole: memory and processor time of all its processes from its own /proc, where it
+ * has no cgroup; and always the disk space of what its job keeps, as no quota holds that.
+ * Each step is bounded, and what is expensive is done seldom: memory that processes share is told
+ * apart only when what they have is too much otherwise, and trees are walked only when their file
+ * system has changed, and not for more than a small share of the time.
+ * Not counted: memory in files of memfd_create(2) that are mapped nowhere; processor time of
+ * children that nobody waited for (SIGCHLD ignored) and that were gone between two looks.
+ * Async-signal-safe. Sources: proc(5), statfs(2). */
+#pragma once
+#include "sandbox/meter.h"
+#include "task/limit.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+struct plan;
+
+struct gauge {
+    uint64_t memory_bytes, cpu_time_ms, tree_bytes; /* limits; 0: not measured here */
+    int proc;
+    bool bare; /* in no pid namespace of its own */
+    uint64_t self;
+    long ticks_per_s;
+    uint64_t processes_due_ms;
+    uint64_t cpu_total_ms, cpu_used_ms; /* what was seen last; all that ever was */
+    struct meter meter;
+    bool walking, known; /* the first pass is over */
+    uint64_t tree_due_ms, walk_began_ms;
+    uint64_t fs_state[METER_ROOTS]; /* of the last walk's beginning */
+    uint64_t tree_first, tree_used; /* bytes */
+    bool tree_news;                 /* tree_used is new; for the caller to clear */
+};
+
+/* Before the program runs. limited: memory and processor time are, by a cgroup. */
+void gauge_init(struct gauge *g, const struct plan *plan, bool limited);
+/* Until gauge_step() has something to do; -1: never. */
+int gauge_wait_ms(const struct gauge *g);
+/* The limit that the task has gone past, if any. */
+enum limit gauge_step(struct gauge *g);

@@ -1,0 +1,119 @@
+#include "sandbox/meter.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum { LISTING_BYTES = 4096, BLOCK_BYTES = 512 };
+
+void meter_init(struct meter *m)
+{
+    m->root_count = m->root = m->depth = 0;
+    m->bytes = 0;
+}
+
+int meter_add(struct meter *m, const char *path)
+{
+    int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd < 0)
+        return -errno;
+    m->roots[m->root_count++] = fd;
+    return 0;
+}
+
+static int open_beneath(int dir, const char *name)
+{
+    struct open_how how = { .flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC,
+                            .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV };
+    long fd = syscall(SYS_openat2, dir, name, &how, sizeof how);
+
+    return fd < 0 ? -errno : (int)fd;
+}
+
+static void add(struct meter *m, const struct stat *st)
+{
+    uint64_t bytes = (uint64_t)st->st_blocks * BLOCK_BYTES;
+
+    if (bytes < METER_ENTRY_BYTES)
+        bytes = METER_ENTRY_BYTES;
+    if (!S_ISDIR(st->st_mode) && st->st_nlink > 1)
+        bytes /= st->st_nlink; /* all of its names lie on this mount */
+    m->bytes = m->bytes > UINT64_MAX - bytes ? UINT64_MAX : m->bytes + bytes;
+}
+
+static void enter(struct meter *m, int dir, const char *name)
+{
+    int fd = m->depth < METER_DEPTH ? open_beneath(dir, name) : -EMFILE;
+
+    if (fd == -EMFILE)
+        m->bytes = UINT64_MAX;
+    if (fd < 0)
+        return; /* not for us to read, or gone meanwhile */
+    m->levels[m->depth].fd = fd;
+    m->levels[m->depth++].at = 0;
+}
+
+/* One entry of the innermost directory. Returns whether it was entered. */
+static bool look(struct meter *m, const struct dirent64 *e)
+{
+    size_t depth = m->depth;
+    int dir = m->levels[depth - 1].fd;
+    struct stat st;
+
+    m->levels[depth - 1].at = e->d_off;
+    if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 ||
+        fstatat(dir, e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return false;
+    add(m, &st);
+    if (S_ISDIR(st.st_mode))
+        enter(m, dir, e->d_name);
+    return m->depth > depth;
+}
+
+/* A piece of the innermost directory, and out of it at its end. */
+static void read_piece(struct meter *m, size_t *entries)
+{
+    _Alignas(struct dirent64) char bytes[LISTING_BYTES];
+    int dir = m->levels[m->depth - 1].fd;
+    ssize_t n = -1;
+
+    if (lseek(dir, m->levels[m->depth - 1].at, SEEK_SET) >= 0)
+        n = getdents64(dir, bytes, sizeof bytes);
+    if (n <= 0) {
+        (void)close(dir); /* only read */
+        m->depth--;
+        return;
+    }
+    for (ssize_t at = 0; at<n && * entries> 0;) {
+        const struct dirent64 *e = (const struct dirent64 *)(const void *)(bytes + at);
+
+        (*entries)--;
+        if (look(m, e))
+            return;
+        at += e->d_reclen;
+    }
+}
+
+bool meter_step(struct meter *m, size_t entries)
+{
+    if (m->depth == 0 && m->root == 0)
+        m->bytes = 0;
+    while (entries > 0) {
+        if (m->depth > 0) {
+            read_piece(m, &entries);
+        } else if (m->root < m->root_count) {
+            enter(m, m->roots[m->root++], ".");
+            entries--;
+        } else {
+            m->root = 0;
+            return true;
+        }
+    }
+    return false;
+}
