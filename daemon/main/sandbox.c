@@ -13,6 +13,8 @@
 #include "main/args.h"
 #include "main/cmd.h"
 #include "main/exitcode.h"
+#include "main/explain.h"
+#include "main/onlooker.h"
 #include "main/policy.h"
 #include "sandbox/plan.h"
 #include "sandbox/rung.h"
@@ -50,22 +52,24 @@ static const struct options_row rows[] = {
       .offset = offsetof(struct sandbox_args, workspace),
       .help = "shown as " PLAN_WORKSPACE "; the current directory unless named" },
     { .name = "explain", .type = OPTIONS_SWITCH, .offset = offsetof(struct sandbox_args, explain),
-      .help = "say what the sandbox would be, and start nothing" },
+      .help = "say what the sandbox is, and name what it refuses the command" },
 };
 /* clang-format on */
 
 static const struct options_spec spec = {
     .verb = "sandbox",
     .usage = "[--profile PROFILE] [--network MODE] [--allow HOST:PORT]... [--workspace DIR]\n"
-             "                      [--explain] -- COMMAND...",
-    .summary = "Runs a command in a sandbox like a task's, with this terminal as its input and\n"
-               "output. Only the workspace persists.",
+             "                      [--explain] [-- COMMAND...]",
+    .summary =
+        "Runs a command in a sandbox like a task's, with this terminal as its input and\n"
+        "output. Only the workspace persists. With --explain, what the sandbox is comes first,\n"
+        "and in the end the system calls that were refused; without a command then, what\n"
+        "a task of the daemon would be given, and nothing is started.",
     .notes = "Exits with the command's status, 128 and the signal's number if one ended it,\n"
              "127 if it can't be executed, 78 if the sandbox can't be built.\n",
     .rows = rows,
     .row_count = ARRAY_SIZE(rows),
     .base = &args_spec,
-    .operands_min = 1,
     .operands_max = SIZE_MAX,
     .stops_at_operand = true,
 };
@@ -79,7 +83,8 @@ struct footing {
 struct session {
     struct loop *loop;
     struct spawner *spawner;
-    unsigned signals; /* that came so far */
+    struct onlooker *onlooker; /* NULL: nobody asked what is refused */
+    unsigned signals;          /* that came so far */
     int code;
 };
 
@@ -242,6 +247,8 @@ static int run_in(struct session *session, const struct plan *plan)
     struct loop_signal *watchers[ARRAY_SIZE(signals)];
     struct err err = { 0 };
 
+    if (session->onlooker)
+        onlooker_attach(session->onlooker, session->loop);
     if (spawner_attach(session->spawner, session->loop, &ops, session, &err) < 0) {
         fprintf(stderr, "nairid sandbox: %s\n", err.text);
         return EX_SOFTWARE;
@@ -255,38 +262,63 @@ static int run_in(struct session *session, const struct plan *plan)
     return session->code;
 }
 
-static int run(const struct footing *footing, const struct plan *plan)
+static int fork_spawner(struct session *session, const struct plan_ground *ground,
+                        const struct plan *plan, bool explain, struct err *err)
+{
+    int r;
+
+    if (!explain)
+        return spawner_fork(ground, -1, egress_run, &session->spawner, err);
+    r = onlooker_new(plan->calls, &session->onlooker, err);
+    return r < 0 ? r
+                 : spawner_fork_watching(ground, onlooker_sock(session->onlooker), egress_run,
+                                         &session->spawner, err);
+}
+
+static int run_session(struct session *session, const struct plan_ground *ground,
+                       const struct plan *plan, bool explain)
+{
+    struct err err = { 0 };
+    int code;
+
+    if (fork_spawner(session, ground, plan, explain, &err) < 0) {
+        fprintf(stderr, "nairid sandbox: %s\n", err.text);
+        return EX_CONFIG;
+    }
+    if (loop_new(&session->loop, &err) < 0) {
+        fprintf(stderr, "nairid sandbox: %s\n", err.text);
+        spawner_free(session->spawner, 0);
+        return EX_SOFTWARE;
+    }
+    code = run_in(session, plan);
+    spawner_free(session->spawner, END_MS);
+    return code;
+}
+
+static int run(const struct plan_ground *ground, const struct plan *plan, bool explain)
 {
     struct session session = { 0 };
     struct termios before;
     bool has_terminal = tcgetattr(STDIN_FILENO, &before) == 0;
-    struct err err = { 0 };
-    int code;
+    int code = run_session(&session, ground, plan, explain);
 
-    if (spawner_fork(&footing->ground, -1, egress_run, &session.spawner, &err) < 0) {
-        fprintf(stderr, "nairid sandbox: %s\n", err.text);
-        return EX_CONFIG;
-    }
-    if (loop_new(&session.loop, &err) < 0) {
-        fprintf(stderr, "nairid sandbox: %s\n", err.text);
-        spawner_free(session.spawner, 0);
-        return EX_SOFTWARE;
-    }
-    code = run_in(&session, plan);
-    spawner_free(session.spawner, END_MS);
-    loop_free(session.loop);
     if (has_terminal)
         (void)tcsetattr(STDIN_FILENO, TCSANOW, &before); /* whatever the command left */
+    if (session.onlooker && session.loop)
+        onlooker_tell(session.onlooker);
+    onlooker_free(session.onlooker);
+    loop_free(session.loop);
     return code;
 }
 
-static int explain(const struct plan *plan)
+/* What the command writes comes after it. */
+static void say_plan(const struct plan *plan)
 {
     CLEANUP(buf_done) struct buf b = { 0 };
 
     plan_explain(plan, &b);
     fputs(buf_str(&b), stdout);
-    return EX_OK;
+    (void)fflush(stdout); /* where that fails, so will the command */
 }
 
 /* A directory as standard input would be a way out of the sandbox's file system. */
@@ -307,22 +339,29 @@ static int check_stdio(void)
 }
 
 /* Only where the operator does without some wall: else what is missing shows when it is built. */
-static int find_footing(const struct settings *s, struct footing *ret_footing)
+static int find_ground(const struct settings *s, struct plan_ground *ret_ground)
 {
-    const char *tmp = getenv("TMPDIR");
     struct rung rung;
     struct err err = { 0 };
 
-    *ret_footing = (struct footing){ 0 };
+    *ret_ground = (struct plan_ground){ 0 };
     if (s->sandbox_accept.len == 0)
         return EX_OK;
     rung_probe(geteuid(), geteuid() == 0 ? WORKSPACE_UID_BASE : geteuid(), &rung);
-    if (rung_check(&rung, &s->sandbox_accept, &ret_footing->ground, &err) < 0) {
-        fprintf(stderr, "nairid sandbox: %s\n", err.text);
-        return EX_CONFIG;
-    }
-    if (ret_footing->ground.rung != PLAN_RUNG_BARE)
+    if (rung_check(&rung, &s->sandbox_accept, ret_ground, &err) == 0)
         return EX_OK;
+    fprintf(stderr, "nairid sandbox: %s\n", err.text);
+    return EX_CONFIG;
+}
+
+static int find_footing(const struct settings *s, struct footing *ret_footing)
+{
+    const char *tmp = getenv("TMPDIR");
+    int code = find_ground(s, &ret_footing->ground);
+
+    ret_footing->scratch = NULL;
+    if (code != EX_OK || ret_footing->ground.rung != PLAN_RUNG_BARE)
+        return code;
     ret_footing->scratch = mem_printf("%s/nairid-sandbox-XXXXXX", str_is_empty(tmp) ? "/tmp" : tmp);
     if (mkdtemp(ret_footing->scratch))
         return EX_OK;
@@ -338,14 +377,34 @@ static void footing_done(struct footing *footing)
     free(footing->scratch);
 }
 
+static int say_task(const struct settings *s)
+{
+    CLEANUP(buf_done) struct buf b = { 0 };
+    struct plan_ground ground;
+    struct err err = { 0 };
+    int code = find_ground(s, &ground);
+
+    if (code != EX_OK)
+        return code;
+    if (explain_task(s, &ground, &b, &err) < 0) {
+        fprintf(stderr, "nairid sandbox: %s\n", err.text);
+        return EX_CONFIG;
+    }
+    fputs(buf_str(&b), stdout);
+    return EX_OK;
+}
+
 static int with_settings(const struct sandbox_args *args, const struct options *o,
                          const struct settings *s)
 {
     AUTO_FREE char *workspace = NULL;
     CLEANUP_PTR(plan_free) struct plan *plan = NULL;
     CLEANUP(footing_done) struct footing footing = { 0 };
-    int code = check_stdio();
+    int code;
 
+    if (o->operand_count == 0)
+        return say_task(s);
+    code = check_stdio();
     if (code == EX_OK)
         code = find_workspace(args->workspace, &workspace);
     if (code == EX_OK)
@@ -354,7 +413,9 @@ static int with_settings(const struct sandbox_args *args, const struct options *
         code = make_plan(s, &footing, workspace, o, &plan);
     if (code != EX_OK)
         return code;
-    return args->explain ? explain(plan) : run(&footing, plan);
+    if (args->explain)
+        say_plan(plan);
+    return run(&footing.ground, plan, args->explain);
 }
 
 int cmd_sandbox(int argc, char **argv)
@@ -366,7 +427,10 @@ int cmd_sandbox(int argc, char **argv)
 
     if (!args_parse(&spec, argc, argv, &args.common, &options, &code))
         return code;
-    code = args_load(&args.common, &options, &settings);
+    if (options.operand_count > 0 || args.explain)
+        code = args_load(&args.common, &options, &settings);
+    else
+        code = options_refuse(&spec, "a command is missing");
     if (code == EX_OK) {
         code = with_settings(&args, &options, &settings);
         settings_done(&settings);

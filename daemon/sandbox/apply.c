@@ -45,6 +45,7 @@ struct apply {
     struct filter *egress, *survey, *bare, *offline;
     struct plan_ground ground;
     int landlock_abi;
+    int watch; /* of apply_watch(), or -1 */
 };
 
 /* NULL: no profile has these calls. */
@@ -78,6 +79,7 @@ int apply_new(const struct plan_ground *ground, struct apply **ret_apply, struct
     const char *name;
     int r;
 
+    a->watch = -1;
     a->ground = ground ? *ground : (struct plan_ground){ 0 };
     a->landlock_abi = landlock_abi();
     if (a->landlock_abi < LANDLOCK_ABI_NEEDED && !a->ground.without_landlock)
@@ -120,6 +122,11 @@ void apply_free(struct apply *a)
 const struct plan_ground *apply_ground(const struct apply *a)
 {
     return &a->ground;
+}
+
+void apply_watch(struct apply *a, int sock)
+{
+    a->watch = sock;
 }
 
 const struct filter *apply_egress_filter(const struct apply *a)
@@ -244,6 +251,15 @@ static int offer_listener(int control)
     return r;
 }
 
+/* Nothing of it stays here: with a descriptor of our own, what is refused would wait for ever once
+ * nobody answers any more. */
+static int load_watched(const struct birth *b)
+{
+    AUTO_CLOSE int sock = b->apply->watch, listener = filter_load_watched(b->filter);
+
+    return listener < 0 ? listener : fd_send(sock, "w", 1, &listener, 1);
+}
+
 /* Its own file system, network and name. */
 static void build_namespaces(const struct birth *b)
 {
@@ -319,7 +335,9 @@ static int load_filters(const struct birth *b)
         r = filter_load(a->bare);
     if (r == 0 && bare && b->plan->network != PLAN_NETWORK_HOST)
         r = filter_load(a->offline);
-    return r < 0 ? r : filter_load(b->filter);
+    if (r < 0)
+        return r;
+    return a->watch < 0 ? filter_load(b->filter) : load_watched(b);
 }
 
 _Noreturn static void be_task(const struct birth *b)
@@ -364,10 +382,12 @@ static int by_number(const void *a, const void *b)
 
 static void list_keep(struct birth *b)
 {
-    b->keep = mem_calloc(b->plan->step_count + 4, sizeof b->keep[0]);
+    b->keep = mem_calloc(b->plan->step_count + 5, sizeof b->keep[0]);
     for (int i = 0; i < 3; i++)
         b->keep[b->keep_count++] = b->stdio[i];
     b->keep[b->keep_count++] = b->control;
+    if (b->apply->watch >= 0)
+        b->keep[b->keep_count++] = b->apply->watch;
     for (size_t i = 0; i < b->plan->step_count; i++)
         if (b->trees[i] >= 0)
             b->keep[b->keep_count++] = b->trees[i];

@@ -76,6 +76,9 @@ struct apply_task {
  * their plans; NULL where all walls stand. */
 int apply_new(const struct plan_ground *ground, struct apply **ret_apply, struct err *err);
 void apply_free(struct apply *a);
+/* From now on a task sends the descriptor of filter_load_watched() over this socket before its
+ * program begins, and what it is refused is answered by whoever reads there (sandbox/witness.h). */
+void apply_watch(struct apply *a, int sock);
 DEFINE_CLEANUP(struct apply *, apply_free);
 
 const struct plan_ground *apply_ground(const struct apply *a); /* borrowed */

@@ -24,8 +24,9 @@ int confine_daemon(const struct confine_paths *paths, struct err *err);
 /* The spawner. What it starts inherits this, so Landlock can't be among it where there is something
  * to mount: file rules forbid every mount, and a ruleset without them every rename across
  * directories, which no later one can allow again. ground: what building a sandbox takes depends on
- * it. */
-int confine_spawner(const struct plan_ground *ground, struct err *err);
+ * it. is_watching: tasks' refused calls are answered by somebody (sandbox/witness.h); then it has
+ * no filter of its own, which would answer first. */
+int confine_spawner(const struct plan_ground *ground, bool is_watching, struct err *err);
 /* A task's egress process: sockets, and of files only /etc/hosts. filter: FILTER_EGRESS, compiled
  * before. uid: to become first, with the group of the same number and no other, if not 0. It dies
  * with its parent. without_landlock: as above. */

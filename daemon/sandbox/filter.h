@@ -61,5 +61,5 @@ enum filter_answer filter_decide(const struct filter *f, const struct filter_cal
 void filter_explain(uint32_t calls, const char *origin, struct buf *b);
 /* A refused call as a person would say it: "clone that makes a namespace", "keyctl". */
 void filter_name(const struct filter_call *call, struct buf *b);
-/* "EPERM", or the number where it is none that a filter gives; "success" for 0. */
+/* "EPERM", or the number where it is none that a filter gives; "success, ..." for 0. */
 const char *filter_error_name(int error);

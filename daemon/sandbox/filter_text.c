@@ -17,7 +17,7 @@ const char *filter_error_name(int error)
 {
     switch (error) {
     case 0:
-        return "success";
+        return "success, though nothing is done";
     case EPERM:
         return "EPERM";
     case ENOSYS:

@@ -364,20 +364,20 @@ static void raise_file_limit(void)
 }
 
 /* Puts the two descriptors that stay at 3 and 4 and closes all others. */
-static int settle(int *sock, int lock_fd, struct err *err)
+static int settle(int *sock, int kept_fd, struct err *err)
 {
     AUTO_CLOSE int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     /* Copies above the places first, so that neither is overwritten. */
     AUTO_CLOSE int high_sock = fcntl(*sock, F_DUPFD_CLOEXEC, 5);
-    AUTO_CLOSE int high_lock = lock_fd < 0 ? -1 : fcntl(lock_fd, F_DUPFD_CLOEXEC, 5);
+    AUTO_CLOSE int high_lock = kept_fd < 0 ? -1 : fcntl(kept_fd, F_DUPFD_CLOEXEC, 5);
 
-    if (null < 0 || high_sock < 0 || (lock_fd >= 0 && high_lock < 0) ||
+    if (null < 0 || high_sock < 0 || (kept_fd >= 0 && high_lock < 0) ||
         dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0 ||
         dup3(high_sock, 3, O_CLOEXEC) < 0 || (high_lock >= 0 && dup3(high_lock, 4, O_CLOEXEC) < 0))
         return err_set(err, -errno, "arrange the spawner's descriptors: %s", strerror(errno));
     *sock = 3;
     null = high_sock = high_lock = -1; /* closed with all the others */
-    if (close_range(lock_fd < 0 ? 4 : 5, ~0u, 0) < 0 || fd_set_nonblock(*sock) < 0)
+    if (close_range(kept_fd < 0 ? 4 : 5, ~0u, 0) < 0 || fd_set_nonblock(*sock) < 0)
         return err_set(err, -errno, "close the spawner's descriptors: %s", strerror(errno));
     return 0;
 }
@@ -404,7 +404,7 @@ static bool is_meant(pid_t pid, void *ctx)
     return false;
 }
 
-_Noreturn void process_run(const struct process_means *means, int sock, int lock_fd)
+_Noreturn void process_run(const struct process_means *means, int sock, int kept_fd)
 {
     const struct plan_ground *ground = apply_ground(means->apply);
     struct process p = { .sock = sock };
@@ -429,9 +429,9 @@ _Noreturn void process_run(const struct process_means *means, int sock, int lock
         (void)prctl(PR_SET_CHILD_SUBREAPER, 1ul); /* then what tasks leave comes to us */
     else if (reroot_is_needed())
         (void)reroot(); /* where it fails, the first task says what is refused */
-    if (settle(&p.sock, lock_fd, &err) < 0 ||
+    if (settle(&p.sock, kept_fd, &err) < 0 ||
         (means->cgroup && cgroup_hold(means->cgroup, &err) < 0) ||
-        confine_spawner(ground, &err) < 0)
+        confine_spawner(ground, means->is_watching, &err) < 0)
         (void)snprintf(ready.exit.error, sizeof ready.exit.error, "%s", err.text);
     r = fd_send(p.sock, &ready, sizeof ready, NULL, 0);
     if (r < 0) /* then the daemon hears of our end only */

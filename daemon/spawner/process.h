@@ -5,6 +5,7 @@
 #pragma once
 #include "sandbox/gateway.h"
 #include "util/cleanup.h"
+#include <stdbool.h>
 
 struct apply;
 struct cgroup;
@@ -12,8 +13,12 @@ struct cgroup;
 struct process_means {
     const struct apply *apply;
     struct cgroup *cgroup; /* where tasks get theirs; NULL for none */
+    bool is_watching;      /* the descriptor that is kept is that of apply_watch() */
     gateway_fn egress;     /* NULL: network mode allowlist is refused */
 };
 
-/* sock: its end of the socket to the daemon. lock_fd: kept open until the end, -1 for none. */
-_Noreturn void process_run(const struct process_means *means, int sock, int lock_fd);
+enum { PROCESS_KEPT = 4 };
+
+/* sock: its end of the socket to the daemon. kept_fd: kept open until the end, as PROCESS_KEPT, -1
+ * for none. */
+_Noreturn void process_run(const struct process_means *means, int sock, int kept_fd);

@@ -79,7 +79,7 @@ static int await_ready(struct spawner *s, struct err *err)
     return fd_set_nonblock(s->sock);
 }
 
-static int fork_it(const struct process_means *means, int lock_fd, struct spawner *s,
+static int fork_it(const struct process_means *means, int kept_fd, struct spawner *s,
                    struct err *err)
 {
     int pair[2];
@@ -94,7 +94,7 @@ static int fork_it(const struct process_means *means, int lock_fd, struct spawne
         return err_set(err, -errno, "fork the spawner: %s", strerror(errno));
     }
     if (s->pid == 0)
-        process_run(means, pair[1], lock_fd);
+        process_run(means, pair[1], kept_fd);
     (void)close(pair[1]); /* the spawner's; ours would hide its end */
     s->pidfd = (int)syscall(SYS_pidfd_open, s->pid, 0);
     if (s->pidfd < 0)
@@ -102,8 +102,8 @@ static int fork_it(const struct process_means *means, int lock_fd, struct spawne
     return 0;
 }
 
-int spawner_fork(const struct plan_ground *ground, int lock_fd, gateway_fn egress,
-                 struct spawner **ret_spawner, struct err *err)
+static int make(const struct plan_ground *ground, int kept_fd, bool is_watching, gateway_fn egress,
+                struct spawner **ret_spawner, struct err *err)
 {
     CLEANUP_PTR(apply_free) struct apply *apply = NULL;
     CLEANUP_PTR(cgroup_free) struct cgroup *cgroup = NULL;
@@ -117,10 +117,14 @@ int spawner_fork(const struct plan_ground *ground, int lock_fd, gateway_fn egres
         r = cgroup_settle(cgroup, err);
     if (r < 0)
         return r;
+    if (is_watching)
+        apply_watch(apply, PROCESS_KEPT);
     s = mem_new(struct spawner);
     s->sock = s->pidfd = -1;
-    r = fork_it(&(struct process_means){ .apply = apply, .cgroup = cgroup, .egress = egress },
-                lock_fd, s, err);
+    r = fork_it(
+        &(struct process_means){
+            .apply = apply, .cgroup = cgroup, .is_watching = is_watching, .egress = egress },
+        kept_fd, s, err);
     if (r == 0)
         r = await_ready(s, err);
     if (r < 0) {
@@ -129,6 +133,18 @@ int spawner_fork(const struct plan_ground *ground, int lock_fd, gateway_fn egres
     }
     *ret_spawner = s;
     return 0;
+}
+
+int spawner_fork(const struct plan_ground *ground, int lock_fd, gateway_fn egress,
+                 struct spawner **ret_spawner, struct err *err)
+{
+    return make(ground, lock_fd, false, egress, ret_spawner, err);
+}
+
+int spawner_fork_watching(const struct plan_ground *ground, int watch, gateway_fn egress,
+                          struct spawner **ret_spawner, struct err *err)
+{
+    return make(ground, watch, true, egress, ret_spawner, err);
 }
 
 pid_t spawner_pid(const struct spawner *s)

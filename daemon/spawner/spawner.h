@@ -57,6 +57,11 @@ struct spawner_ops {
  * exists. */
 int spawner_fork(const struct plan_ground *ground, int lock_fd, gateway_fn egress,
                  struct spawner **ret_spawner, struct err *err);
+/* One whose tasks send the descriptor at which their refused system calls are answered over watch,
+ * a SOCK_SEQPACKET socket, of which it keeps a copy: for a person who looks (sandbox/witness.h). It
+ * has no filter of its own, as that one would answer first. */
+int spawner_fork_watching(const struct plan_ground *ground, int watch, gateway_fn egress,
+                          struct spawner **ret_spawner, struct err *err);
 /* Joins it to the loop. */
 int spawner_attach(struct spawner *s, struct loop *loop, const struct spawner_ops *ops, void *ctx,
                    struct err *err);

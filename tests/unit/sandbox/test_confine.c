@@ -225,7 +225,7 @@ static int be_spawner(const struct fixture *f)
     int status;
     pid_t pid;
 
-    if (confine_spawner(&(struct plan_ground){ 0 }, &err) < 0) {
+    if (confine_spawner(&(struct plan_ground){ 0 }, false, &err) < 0) {
         (void)fprintf(stderr, "%s\n", err.text);
         return 1;
     }
