@@ -148,15 +148,6 @@ def test_a_script_without_its_interpreter_is_named(box):
     assert done.returncode == 127 and "'./run'" in done.err and "interpreter" in done.err
 
 
-def test_explain_tells_the_plan_and_starts_nothing(box):
-    done = box.run("touch", "made", flags=["--explain"])
-    assert done.returncode == 0
-    for words in ("profile    agent", "program    touch made", "writable   /workspace: list, read",
-                  f"; the host's {box.workspace}; mount: writable", "network    none", f"{box.uid} on the host"):
-        assert words in done.out, done.out
-    assert os.listdir(box.workspace) == []
-
-
 @pytest.mark.parametrize("flags, code, words", [
     (["--profile", "lax"], 78, "sandbox.profile"),
     (["--network", "allowed"], 78, "allowlist"),
