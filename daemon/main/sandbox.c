@@ -1,8 +1,11 @@
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <termios.h>
@@ -25,12 +28,16 @@
 #include "util/mem.h"
 #include "util/str.h"
 #include "util/strv.h"
+#include "workspace/treewipe.h"
 #include "workspace/workspace.h"
 
 enum {
-    TASK = 1,             /* there is one only */
-    GRACE_MS = 5000,      /* between the first signal and SIGKILL */
-    END_MS = 3000,        /* for the spawner, once the task is gone */
+    TASK = 1,        /* there is one only */
+    GRACE_MS = 5000, /* between the first signal and SIGKILL */
+    END_MS = 3000,   /* for the spawner, once the task is gone */
+    SCRATCH_ENTRIES_MAX = 1000000,
+    WIPE_TRIES = 20,
+    WIPE_MS = 100,        /* between two of them */
     EXIT_NOT_FOUND = 127, /* as a shell has it */
 };
 
@@ -372,8 +379,18 @@ static int find_footing(const struct settings *s, struct footing *ret_footing)
 
 static void footing_done(struct footing *footing)
 {
-    if (footing->scratch)
-        (void)rmdir(footing->scratch); /* its process 1 has emptied it */
+    const char *name = footing->scratch ? strrchr(footing->scratch, '/') + 1 : NULL;
+    AUTO_FREE char *parent =
+        name ? mem_strndup(footing->scratch, (size_t)(name - footing->scratch)) : NULL;
+    AUTO_CLOSE int fd = parent ? open(parent, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+    size_t budget = SCRATCH_ENTRIES_MAX;
+
+    /* its process 1 has emptied it, unless it was killed, or does so just now as the spawner was */
+    for (int i = 0; fd >= 0 && i < WIPE_TRIES; i++) {
+        if (treewipe(fd, name, &budget, NULL) == 0 || access(footing->scratch, F_OK) < 0)
+            break;
+        (void)poll(NULL, 0, WIPE_MS);
+    }
     free(footing->scratch);
 }
 
@@ -425,6 +442,7 @@ int cmd_sandbox(int argc, char **argv)
     struct settings settings;
     int code;
 
+    (void)prctl(PR_SET_DUMPABLE, 0); /* as the daemon: without namespaces the command sees us */
     if (!args_parse(&spec, argc, argv, &args.common, &options, &code))
         return code;
     if (options.operand_count > 0 || args.explain)

@@ -1,5 +1,5 @@
 /* treewipe.h - removes a directory and all beneath it, however hostile its maker was. For
- * workspace/ only.
+ * workspace/, and for what main/ has made itself.
  * Depth costs neither stack nor descriptors nor long paths: a subdirectory that isn't empty is
  * moved up, beside the others right beneath the top, and emptied there. So each step is a few
  * calls, a removal that was cut short goes on where it stopped, and five descriptors are enough.

@@ -1,0 +1,523 @@
+"""The ladder: what a task can reach where the machine gives less than all walls, and that it ends.
+
+Each rung is made by a filter around nairid (tests/support/lessen.c) or by mounts, and tried by root
+and by an ordinary user, for which only some of them differ. One command probes all there is to
+probe and says what it could do; whatever it could have killed is in a pid namespace with it.
+"""
+
+import ctypes
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import textwrap
+
+import pytest
+
+import daemonkit
+from daemonkit import in_chroot
+from hubkit import REPORTS, wait_until
+from test_sandbox import ends_within, landlock_abi
+
+BUILD = os.environ["NAIRID_BUILD"]
+OWN_UID = 0x70000000 + 77  # a task's, as root: of the range, and of no job
+BARE = ["user-namespace", "mount-namespace", "pid-namespace", "ipc-namespace", "uts-namespace",
+        "cgroup-namespace", "network-namespace", "root", "proc"]
+SCOPES = 6  # Landlock's ABI with signals
+
+# Stays when nairid has ended, and says who else does; what it says goes to standard error.
+WATCH = """
+"$@"; code=$?
+sleep_ms=0
+for try in 1 2 3 4 5 6 7 8 9 10; do
+    left=
+    for process in /proc/[0-9]*; do
+        read -r stat 2>/dev/null <"$process/stat" || continue
+        case $stat in
+        "1 "*|*" (lessen) "*|*") Z "*) ;;
+        *) left="$left $stat;" ;;
+        esac
+    done
+    [ -n "$left" ] || break
+    read -t 0.2 nothing <>/dev/zero 2>/dev/null
+done
+[ -z "$left" ] || echo "survivors:$left" >&2
+exit $code
+"""
+
+
+class Rung:
+    def __init__(self, name, flags=(), accept=(), roots=(True, False), hides_proc=False):
+        self.name = name
+        self.flags = list(flags)
+        self.accept = list(accept)
+        self.roots = roots
+        self.hides_proc = hides_proc
+        self.is_bare = "--no-namespaces" in self.flags
+
+    def accepted(self, is_root):
+        return self.accept + (["ids"] if self.is_bare and not is_root else [])
+
+
+RUNGS = [
+    Rung("everything"),
+    Rung("no-landlock", ["--landlock", "0"], ["landlock"]),
+    Rung("landlock-2", ["--landlock", "2"]),
+    Rung("host-proc", accept=["proc"], hides_proc=True),
+    Rung("no-user-namespace", ["--no-userns"], ["user-namespace"], roots=[True]),
+    Rung("bare", ["--no-namespaces"], BARE),
+]
+
+
+def cases(rungs=None):
+    """Every rung as every account that has it."""
+    found = []
+    for rung in rungs or RUNGS:
+        for name in ("root", "user"):
+            if (name == "root") not in rung.roots or (os.getuid() != 0 and name == "root"):
+                continue
+            marks = []
+            if os.getuid() != 0 and rung.hides_proc:
+                marks.append(pytest.mark.skip(reason="needs root"))
+            if in_chroot() and (name == "user" and not rung.is_bare or rung.hides_proc):
+                marks.append(pytest.mark.skip(reason=daemonkit.NO_USERS))
+            if rung.is_bare and name == "user" and landlock_abi() < SCOPES:
+                marks.append(pytest.mark.skip(reason="needs Landlock's scopes"))
+            found.append(pytest.param((rung, name), id=f"{rung.name}-{name}", marks=marks))
+    return found
+
+
+class Place:
+    """A machine that gives less, with a workspace; commands that run on it in the sandbox."""
+
+    def __init__(self, rung, account):
+        self.rung = rung
+        self.account = account
+        self.lessen = shutil.copy(os.path.join(BUILD, "tests", "lessen"), account.folder)
+        self.uid = OWN_UID if account.is_root else account.uid
+        self.tmp = account.mkdir("tmp", 0o711)
+        self.workspace = account.mkdir("work")
+        os.chown(self.workspace, self.uid, self.uid)
+
+    def around(self):
+        """What makes the machine such, before the account is taken."""
+        if os.getuid() != 0:
+            return ["bash", "-c", '"$@"', "watch"]  # no pid namespace of one's own to look at
+        hide = "mount -t tmpfs none /proc/bus; " if self.rung.hides_proc else ""
+        return ["unshare", "-m", "-p", "-f", "--mount-proc", "--kill-child", "bash", "-c",
+                hide + WATCH, "watch"]
+
+    def argv(self, verb, *rest):
+        accept = json.dumps(self.rung.accepted(self.account.is_root))
+        less = [self.lessen, *self.rung.flags] if self.rung.flags else []
+        return [*self.around(), *self.account.wrap, *less, self.account.program("nairid"), verb,
+                "--set", f"sandbox.accept={accept}", *rest]
+
+    def popen(self, *command, flags=(), **kwargs):
+        argv = self.argv("sandbox", "--workspace", self.workspace, "--network", "none", *flags,
+                         "--", *command)
+        options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE,
+                   "stderr": subprocess.PIPE, "text": True, "cwd": self.account.folder,
+                   "env": self.account.environ(SECRET="hunter2", TMPDIR=self.tmp)}
+        return subprocess.Popen(argv, **{**options, **kwargs})
+
+    def end(self, process, timeout_s=60):
+        """Its output; nothing may be left of it, and no sanitizer may have complained."""
+        try:
+            out, err = process.communicate(timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+        assert "survivors:" not in err, err
+        assert os.listdir(self.tmp) == []
+        for report in REPORTS:
+            assert report not in err, err
+        return out, err
+
+    def run(self, *command, **kwargs):
+        process = self.popen(*command, **kwargs)
+        out, err = self.end(process)
+        return process.returncode, out, err
+
+    def path(self, name):
+        return os.path.join(self.workspace, name)
+
+
+@pytest.fixture
+def place(request):
+    rung, name = request.param
+    account = daemonkit.Account(name)
+    yield Place(rung, account)
+    account.done()
+
+
+def on(rungs=None):
+    return pytest.mark.parametrize("place", cases(rungs), indirect=True)
+
+
+def rung_named(name):
+    return [rung for rung in RUNGS if rung.name == name]
+
+
+PROBE = textwrap.dedent("""
+    import ctypes, errno, json, os, re, signal, socket, subprocess, sys
+
+    target = json.loads(sys.argv[1])
+    libc = ctypes.CDLL(None, use_errno=True)
+    said = {}
+
+    def call(number, *args):
+        r = libc.syscall(number, *args)
+        return "reached" if r >= 0 else errno.errorcode[ctypes.get_errno()]
+
+    def attempt(fn):
+        try:
+            fn()
+            return "reached"
+        except OSError as e:
+            return errno.errorcode[e.errno]
+
+    status = open("/proc/self/status").read()
+    said["status"] = dict(line.split(":\\t", 1) for line in status.splitlines())
+    said["securebits"] = libc.prctl(27, 0, 0, 0, 0)
+    said["descriptors"] = sorted(os.listdir("/proc/self/fd"))
+    said["environ"] = sorted(os.environ)
+    said["terminal"] = attempt(lambda: open("/dev/tty"))
+    said["tty_nr"] = open("/proc/self/stat").read().rpartition(")")[2].split()[4]
+    said["session"] = os.getsid(0) == os.getpid()
+    said["keyctl"] = call(250, 0, -3, 0)
+    said["add_key"] = call(248, b"user", b"a", b"b", 1, -3)
+    said["unshare"] = call(272, 0x10000000)
+    said["mount"] = call(165, b"none", b"/tmp", b"tmpfs", 0, None)
+    said["chroot"] = attempt(lambda: os.chroot("/usr"))
+    said["setuid"] = attempt(lambda: os.setuid(0))
+    said["core"] = __import__("resource").getrlimit(4)
+
+    # files of others, and of the machine
+    for name in ("canary", "key", "other", "state"):
+        said["read " + name] = attempt(lambda: open(target[name]).read())
+        said["write " + name] = attempt(lambda: open(target[name], "a").write("x"))
+    for path in ("/usr", "/etc", "/", "/var", "/root", "/run", "/dev"):
+        said["make " + path] = attempt(lambda: os.mkdir(path + "/nairid-rung-probe"))
+    said["make " + target["tmp"]] = attempt(lambda: open(target["tmp"], "w"))
+    for path in ("/etc/shadow", "/etc/machine-id", "/root/.bashrc", "/proc/1/environ",
+                 "/proc/1/mem", "/proc/kcore", "/sys/kernel/security/lsm", "/var/log/dpkg.log"):
+        said["read " + path] = attempt(lambda: open(path, "rb").read(1))
+
+    # processes of others: nothing of them but names and what ps shows
+    own = {int(os.readlink("/proc/self"))}  # as whose /proc it is counts us
+    said["secrets"], said["looked into"], said["signalled"] = [], [], []
+    for name in os.listdir("/proc"):
+        if not name.isdigit() or int(name) in own:
+            continue
+        for file in ("environ", "maps", "fd", "cwd", "root"):
+            path = "/proc/%s/%s" % (name, file)
+            try:
+                text = os.listdir(path) if file == "fd" else \\
+                    os.readlink(path) if file in ("cwd", "root") else open(path).read()
+                if text:
+                    said["looked into"].append(path)
+                if "hunter2" in str(text):
+                    said["secrets"].append(path)
+            except OSError:
+                pass
+        for signo in (0, signal.SIGSTOP):
+            if attempt(lambda: os.kill(int(name), signo)) == "reached":
+                said["signalled"].append(name)
+        if attempt(lambda: os.kill(int(name), signal.SIGTERM)) == "reached":
+            said["signalled"].append(name)
+    parent = os.getppid()
+    said["ptrace"] = call(101, 0x4206, parent, 0, 0)
+    said["prlimit"] = call(302, ctypes.c_long(parent), 7, None, b"\\x10" + b"\\0" * 15)
+    said["priority"] = attempt(lambda: os.setpriority(os.PRIO_USER, 0, 5))
+
+    # sockets
+    def connect(family, address, kind=socket.SOCK_STREAM):
+        with socket.socket(family, kind) as s:
+            s.settimeout(5)
+            s.connect(address)
+    said["unix"] = attempt(lambda: connect(socket.AF_UNIX, target["unix"]))
+    said["abstract"] = attempt(lambda: connect(socket.AF_UNIX, "\\0" + target["abstract"]))
+    said["tcp"] = attempt(lambda: connect(socket.AF_INET, ("127.0.0.1", target["port"])))
+    def datagram():
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            s.sendto(b"x", ("127.0.0.1", target["udp"]))
+    said["udp"] = attempt(datagram)
+    said["outside"] = attempt(lambda: connect(socket.AF_INET, ("192.0.2.1", 53), socket.SOCK_DGRAM))
+    try:
+        a, b = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        said["notify"] = attempt(lambda: a.sendto(b"x", target["notify"]))
+    except OSError as e:
+        said["notify"] = errno.errorcode[e.errno]
+    said["shm"] = call(29, target["shm"], 0, 0)
+
+    # what must work
+    os.mkdir("a"); os.mkdir("b"); open("a/f", "w").write("x"); os.rename("a/f", "b/f")
+    for folder in (os.environ["HOME"], os.environ["TMPDIR"]):
+        open(os.path.join(folder, "file"), "w").write("x")
+    said["echo"] = subprocess.run(["sh", "-c", "echo ok | cat"], capture_output=True).stdout.decode()
+    said["pair"] = attempt(lambda: socket.socketpair())
+    said["uid"] = os.getuid()
+    said["parent"] = parent
+    print(json.dumps(said))
+""")
+
+
+@pytest.fixture
+def outside(place):
+    """What there is to reach: each is shown to be there by who may."""
+    account = place.account
+    os.chmod(account.folder, 0o755)
+    names = {name: account.write(os.path.join(account.folder, name), "tweet", mode)
+             for name, mode in (("canary", 0o644), ("key", 0o600), ("state", 0o644))}
+    other = account.mkdir("other-job")  # another task's: of its user as root, else of the same
+    os.chown(other, OWN_UID + 1 if account.is_root else account.uid, -1)
+    names["other"] = os.path.join(other, "file")
+    with open(names["other"], "w") as file:
+        file.write("tweet")
+    os.chmod(names["other"], 0o666)
+    libc = ctypes.CDLL(None)
+    shm = libc.shmget(0x6e616972, 4096, 0o1666)
+    with socket.socket(socket.AF_UNIX) as unix, socket.socket(socket.AF_UNIX) as abstract, \
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify, \
+            socket.create_server(("127.0.0.1", 0)) as tcp, \
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+        for sock, name in ((unix, "unix"), (notify, "notify")):
+            names[name] = os.path.join(account.folder, name + ".sock")
+            sock.bind(names[name])
+            os.chmod(names[name], 0o666)
+        unix.listen()
+        names["abstract"] = f"nairid-rung-{os.getpid()}"
+        abstract.bind("\0" + names["abstract"])
+        abstract.listen()
+        udp.bind(("127.0.0.1", 0))
+        names |= {"port": tcp.getsockname()[1], "udp": udp.getsockname()[1], "shm": 0x6e616972,
+                  "tmp": f"/tmp/nairid-rung-probe-{os.getpid()}"}
+        yield names
+        for sock in (udp, notify):
+            sock.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                sock.recv(1)  # nothing came through
+    libc.shmctl(shm, 0, None)
+    for name in ("canary", "key", "state", "other"):
+        with open(names[name]) as file:
+            assert file.read() == "tweet", name
+    assert not os.path.exists(names["tmp"])
+
+
+@on()
+def test_a_task_reaches_nothing_but_its_own(place, outside):
+    code, out, err = place.run("/usr/bin/python3", "-c", PROBE, json.dumps(outside))
+    assert code == 0, err
+    said = json.loads(out)
+    check_identity(place, said)
+    check_files(place, said)
+    check_processes(said)
+    assert [] == [name for name in (
+        "keyctl", "add_key", "unshare", "mount", "chroot", "setuid", "unix", "abstract", "tcp",
+        "outside", "notify", "shm", "terminal") if said[name] == "reached"], said
+    assert (said["echo"], said["pair"]) == ("ok\n", "reached")
+    assert os.path.exists(place.path("b/f"))
+
+
+def check_identity(place, said):
+    status, rung, is_root = said["status"], place.rung, place.account.is_root
+    mapped = not rung.is_bare and rung.name != "no-user-namespace"
+    assert said["uid"] == (1000 if mapped else place.uid) != 0
+    assert status["Uid"].split() == [str(said["uid"])] * 4
+    for name in ("CapInh", "CapPrm", "CapEff", "CapAmb"):
+        assert int(status[name], 16) == 0, (name, status[name])
+    if is_root or not rung.is_bare:
+        assert int(status["CapBnd"], 16) == 0
+        assert said["securebits"] == 0xcf, hex(said["securebits"])
+    assert (status["NoNewPrivs"], status["Seccomp"]) == ("1", "2")
+    if is_root:
+        assert status["Groups"].split() == []
+    assert said["descriptors"] == ["0", "1", "2", "3"]  # 3: the listing's own
+    assert "SECRET" not in said["environ"]
+    assert (said["tty_nr"], said["session"]) == ("0", True)
+    assert said["core"] == [1, 1]
+
+
+def check_files(place, said):
+    for name in ("canary", "key", "other", "state"):
+        assert said["read " + name] != "reached" and said["write " + name] != "reached", name
+    for name, result in said.items():
+        if name.startswith("make ") and not name.startswith("make /tmp/"):
+            assert result != "reached", name
+        if name.startswith("read /"):
+            assert result != "reached", name
+
+
+def check_processes(said):
+    assert said["secrets"] == []
+    assert said["looked into"] == []
+    in_namespace = said["parent"] == 1
+    # process 1 of a pid namespace may be sent signals; it gets none
+    assert [pid for pid in said["signalled"] if not (in_namespace and pid == "1")] == []
+    assert said["ptrace"] != "reached"
+    if not in_namespace:
+        assert said["prlimit"] == "EPERM" and said["priority"] == "EPERM"
+
+
+LEAVE = """exec 9>life
+(setsid sh -c 'trap "" TERM HUP INT; sleep 1000 & sleep 1000' &)
+setsid -f sleep 1000
+nohup sleep 1000 >/dev/null 2>&1 &
+sh -c 'kill -STOP $$' &
+mkdir -p "$TMPDIR/a/b/c" && echo x >"$TMPDIR/a/b/c/d" && chmod 0 "$TMPDIR/a/b" "$TMPDIR/a"
+"""
+
+
+def life_line(place):
+    os.mkfifo(place.path("life"))
+    os.chmod(place.path("life"), 0o666)
+    return os.open(place.path("life"), os.O_RDONLY | os.O_NONBLOCK)
+
+
+@on(rung_named("bare") + rung_named("no-user-namespace"))  # others have the kernel for that
+def test_what_a_task_leaves_dies_with_it(place):
+    life = life_line(place)
+    code, out, err = place.run("sh", "-c", LEAVE + "echo done; exit 7")
+    assert (code, out) == (7, "done\n"), err
+    assert ends_within(life, 2)
+    os.close(life)
+
+
+@on(rung_named("bare") + rung_named("no-user-namespace"))
+def test_a_task_that_kills_all_it_can_ends_as_it_wants(place):
+    code, out, err = place.run("/usr/bin/python3", "-c", textwrap.dedent("""
+        import os, signal, subprocess
+        children = [subprocess.Popen(["sleep", "1000"], start_new_session=True) for _ in range(3)]
+        try:
+            os.kill(-1, signal.SIGKILL)
+        except OSError:
+            pass
+        print([child.wait() for child in children])
+        raise SystemExit(5)
+        """))
+    assert (code, out) == (5, "[-9, -9, -9]\n"), err
+
+
+def processes_of(process):
+    """Names and pids below it, which are ours to see whatever namespace they are in."""
+    return {p.pid: p for p in daemonkit.descendants(process.pid)}
+
+
+def find(process, want):
+    """The first one below it whose name or title begins so."""
+    def look():
+        found = [pid for pid, p in processes_of(process).items() if want(p)]
+        return min(found) if found else None
+    wait_until(lambda: look() is not None, 30, "the process to be there")
+    return look()
+
+
+@pytest.mark.parametrize("victim", ["spawner", "init"])
+@on(rung_named("bare") + rung_named("no-user-namespace"))
+def test_whoever_of_ours_is_killed_everything_ends(place, victim):
+    life = life_line(place)
+    process = place.popen("sh", "-c", LEAVE + "trap '' TERM; echo ready; while :; do sleep 1; done")
+    assert process.stdout.readline() == "ready\n", process.stderr.read()
+    pid = find(process, lambda p: p.name == "nairid-init" if victim == "init"
+               else p.argv() == ["nairid: spawner"] and p.name != "nairid-init")
+    os.kill(pid, signal.SIGKILL)
+    assert ends_within(life, 2)
+    place.end(process)
+    assert process.returncode == (75 if victim == "spawner" else 128 + signal.SIGKILL)
+    os.close(life)
+
+
+@on([Rung("bare-landlock-5", ["--no-namespaces", "--landlock", "5"], BARE, roots=[True])])
+def test_without_scopes_a_task_may_end_itself_and_nobody_else(place):
+    life = life_line(place)
+    code, out, err = place.run("sh", "-c", LEAVE + "kill -KILL $PPID; sleep 1000")
+    assert (code, out) == (128 + signal.SIGKILL, ""), err
+    assert ends_within(life, 2)
+    os.close(life)
+
+
+# what is refused, and how it is said
+
+
+def check_walls(place, *flags):
+    done = subprocess.run(place.argv("check", "--state", os.path.join(place.account.folder, "s"),
+                                     "--set", "sandbox.network.mode=none", *flags),
+                          capture_output=True, text=True, timeout=60, cwd=place.account.folder,
+                          env=place.account.environ(NAIRI_AGENT_ID="x"))
+    return [line for line in done.stdout.splitlines() if re.match(r"\w+ +walls ", line)], done
+
+
+@on()
+def test_check_names_each_wall_that_is_missing_and_what_is_lost(place):
+    lines, done = check_walls(place, "--set", "runner.name=command", "--set", "runner.argv=[sh]",
+                              "--set", "agent.id=x")
+    missing = {match[1] for line in lines if (match := re.match(r"WARN +walls +(\S+) is missing \(",
+                                                                line))}
+    assert missing == set(place.rung.accepted(place.account.is_root)), done.stdout
+    assert lines[-1].startswith("OK"), done.stdout
+    assert re.search(r"^OK +sandbox ", done.stdout, re.M), done.stdout
+
+
+@on([rung for rung in RUNGS if rung.accept])
+def test_what_is_not_accepted_stops_the_start_by_its_name(place):
+    wanted = place.rung.accepted(place.account.is_root)
+    for accept in ([], [*wanted[:-1], "cgroup"]):
+        place.rung = Rung(place.rung.name, place.rung.flags, accept,
+                          hides_proc=place.rung.hides_proc)
+        lines, done = check_walls(place, "--set", "runner.name=command",
+                                  "--set", "runner.argv=[sh]", "--set", "agent.id=x",
+                                  "--set", f"sandbox.accept={json.dumps(accept)}")
+        first = next(name for name in wanted if name not in accept)
+        assert done.returncode == 78
+        assert re.match(rf"FAIL +walls +{first}: .*sandbox.accept: \[", lines[-1]), done.stdout
+        for name in wanted:
+            assert name in lines[-1].partition("sandbox.accept: [")[2]
+        if len(wanted) == 1:
+            break
+
+
+@on([Rung("bare-landlock-5", ["--no-namespaces", "--landlock", "5"], [*BARE, "landlock-scopes"],
+          roots=[False]),
+     Rung("bare-no-landlock", ["--no-namespaces", "--landlock", "0"], [*BARE, "landlock"])])
+def test_there_is_no_way_without_namespaces_and_what_replaces_them(place):
+    code, out, err = place.run("true")
+    assert (code, out) == (78, "")
+    assert re.search("landlock(-scopes)?: .*no doing without", err), err
+
+
+def test_the_network_that_takes_a_namespace_is_refused():
+    account = daemonkit.Account("root" if os.getuid() == 0 else "user")
+    place = Place(rung_named("bare")[0], account)
+    code, _, err = place.run("true", flags=["--network", "allowlist"])
+    account.done()
+    assert code == 78 and "allowlist" in err and "network namespace" in err, err
+
+
+# real tasks
+
+
+@on(rung_named("bare") + rung_named("no-user-namespace"))
+def test_the_daemon_runs_tasks(place, make_hub):
+    hub = make_hub()
+    daemon = daemonkit.Daemon(place.account, hub,
+                              sandbox={"accept": place.rung.accepted(place.account.is_root)})
+    daemon.wrap = [place.lessen, *place.rung.flags]
+    if place.account.is_root and place.rung.is_bare:
+        daemon.start()
+        assert daemon.program.wait() == 78 and "chmod o+x" in daemon.log, daemon.log
+        os.chmod(daemon.folder, 0o711)
+    daemon.boot()
+    job, first = hub.start("echo one >kept; echo two >$HOME/kept; echo x >$TMPDIR/gone; id -u; "
+                           f"cat {daemon.key_file} {daemon.state}/journal.db; sleep 1000 & exit 0")
+    reply = daemon.reply(job, first)
+    uid = int(reply["content"].split()[0])
+    assert uid != 0 and (uid >= 0x70000000) == place.account.is_root, reply
+    second = hub.resume(job, "cat kept $HOME/kept; ls -A $TMPDIR")
+    assert daemon.reply(job, second)["content"].split() == ["one", "two"]
+    mine = {p.pid for p in daemon.tasks()}
+    assert mine == set()
+    assert daemon.end() == 0
