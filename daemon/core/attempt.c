@@ -24,15 +24,20 @@ static const struct step steps[ATTEMPT_STATE_COUNT][ATTEMPT_EVENT_COUNT] = {
                            [ATTEMPT_EV_ENDED]   = STEP(NONE, CLOSE) },
     [ATTEMPT_ALIVE]    = { [ATTEMPT_EV_FINAL]   = STEP(ANSWERED, GRACE),
                            [ATTEMPT_EV_STOP]    = STEP(STOPPING, KILL),
-                           [ATTEMPT_EV_ENDED]   = STEP(NONE, CLOSE) },
+                           [ATTEMPT_EV_ENDED]   = STEP(NONE, CLOSE),
+                           [ATTEMPT_EV_SURVEY]  = STEP(SURVEYED, SURVEY) },
     [ATTEMPT_ANSWERED] = { [ATTEMPT_EV_STARTED] = STEP(ANSWERED, NOTHING),
                            [ATTEMPT_EV_FINAL]   = STEP(ANSWERED, NOTHING), /* said once more */
                            [ATTEMPT_EV_STOP]    = STEP(STOPPING, KILL),
-                           [ATTEMPT_EV_ENDED]   = STEP(NONE, CLOSE) },
+                           [ATTEMPT_EV_ENDED]   = STEP(NONE, CLOSE),
+                           [ATTEMPT_EV_SURVEY]  = STEP(SURVEYED, SURVEY) },
     [ATTEMPT_STOPPING] = { [ATTEMPT_EV_STARTED] = STEP(STOPPING, NOTHING), /* crossed the kill */
                            [ATTEMPT_EV_FINAL]   = STEP(STOPPING, NOTHING), /* of our kill's making */
                            [ATTEMPT_EV_STOP]    = STEP(STOPPING, KILL),    /* a shorter grace */
-                           [ATTEMPT_EV_ENDED]   = STEP(NONE, CLOSE) },
+                           [ATTEMPT_EV_ENDED]   = STEP(NONE, CLOSE),
+                           [ATTEMPT_EV_SURVEY]  = STEP(SURVEYED, SURVEY) },
+    [ATTEMPT_SURVEYED] = { [ATTEMPT_EV_STOP]    = STEP(SURVEYED, KILL), /* the survey */
+                           [ATTEMPT_EV_SURVEYED] = STEP(NONE, CLOSE) },
 };
 static const char *const state_names[] = {
     [ATTEMPT_NONE]     = "none",
@@ -40,6 +45,7 @@ static const char *const state_names[] = {
     [ATTEMPT_ALIVE]    = "alive",
     [ATTEMPT_ANSWERED] = "answered",
     [ATTEMPT_STOPPING] = "stopping",
+    [ATTEMPT_SURVEYED] = "surveyed",
 };
 /* What it means that patience_ms has passed. */
 static const enum ending_stop silence[] = {
@@ -48,6 +54,7 @@ static const enum ending_stop silence[] = {
     [ATTEMPT_ALIVE]    = ENDING_STOP_NONE,
     [ATTEMPT_ANSWERED] = ENDING_STOP_FINAL,
     [ATTEMPT_STOPPING] = ENDING_STOP_NONE,
+    [ATTEMPT_SURVEYED] = ENDING_STOP_NONE,
 };
 /* Which reason stands when there are two. */
 static const int stop_rank[] = {

@@ -11,6 +11,7 @@ enum attempt_state {
     ATTEMPT_ALIVE,    /* the program runs */
     ATTEMPT_ANSWERED, /* it runs, but its result is there: it has some seconds to end by itself */
     ATTEMPT_STOPPING, /* asked to end; over when the spawner has reaped everything */
+    ATTEMPT_SURVEYED, /* it has ended; what it left is being looked at */
     ATTEMPT_STATE_COUNT
 };
 
@@ -20,6 +21,8 @@ enum attempt_event {
     ATTEMPT_EV_FINAL,
     ATTEMPT_EV_STOP,
     ATTEMPT_EV_ENDED,
+    ATTEMPT_EV_SURVEY, /* it ended, and may have left something */
+    ATTEMPT_EV_SURVEYED,
     ATTEMPT_EVENT_COUNT
 };
 
@@ -29,7 +32,8 @@ enum attempt_action {
     ATTEMPT_WATCH, /* arm the time limits */
     ATTEMPT_GRACE, /* the result stands from now on */
     ATTEMPT_KILL,
-    ATTEMPT_CLOSE /* there is an ending to act upon */
+    ATTEMPT_CLOSE, /* there is an ending to act upon */
+    ATTEMPT_SURVEY /* so there is, but it isn't told yet */
 };
 
 struct attempt {
@@ -38,7 +42,8 @@ struct attempt {
     uint64_t started_ms;
     uint64_t output_ms;   /* when it last printed something */
     uint64_t patience_ms; /* STARTING, STOPPING: by when the spawner must have answered; ANSWERED:
-                           * by when the program must have ended */
+                           * by when the program must have ended; SURVEYED: by when the survey must
+                           * have */
 };
 
 /* 0, or -EPROTO if the table has no such move; *a and *ret_action are then untouched. */

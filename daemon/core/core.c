@@ -29,6 +29,7 @@ static void entry_free(struct entry *e)
 {
     task_free(e->task);
     free(e->progress.latest);
+    free(e->held.text);
     free(e);
 }
 
@@ -288,6 +289,8 @@ static void handle_task_event(struct core *core, const struct core_event *ev)
         running_stop(core, e, ENDING_STOP_OUTPUT, GRACE_MS);
     else if (ev->type == CORE_EV_ENDED)
         running_ended(core, e, ev->ending);
+    else if (ev->type == CORE_EV_SURVEYED)
+        running_surveyed(core, e, ev->note);
 }
 
 static void handle_poll_event(struct core *core, const struct core_event *ev)
@@ -337,6 +340,7 @@ static void dispatch(struct core *core, const struct core_event *ev)
     case CORE_EV_FINAL:
     case CORE_EV_OVERFLOW:
     case CORE_EV_ENDED:
+    case CORE_EV_SURVEYED:
         handle_task_event(core, ev);
         break;
     case CORE_EV_ROOM:

@@ -8,6 +8,11 @@
  * CORE_EV_ENDED -> UPDATE (finished, with the reply), SEND reply; CORE_EV_SENT -> UPDATE
  * (delivered), SEND ack; CORE_EV_SENT -> UPDATE (acked). One post is in flight per job.
  *
+ * What an attempt in mode execute left in the job's directories is looked at before its message is
+ * answered (options.survey): CORE_EV_ENDED -> SURVEY; CORE_EV_SURVEYED -> UPDATE (finished, with
+ * the reply and what is to be said of it), SETTLE. The reply is never lost by it: where the survey
+ * fails or takes too long, the reply says that instead.
+ *
  * A job's conversation, as its program keeps it, is its session: CORE_EV_SESSION -> SESSION; the
  * next attempt of the job goes on with it. An attempt that finds it gone is run once more without
  * it, and the reply says so. */
@@ -64,6 +69,7 @@ enum core_event_type {
     CORE_EV_FINAL,    /* its result was seen: seq; it is in the ending that comes later */
     CORE_EV_OVERFLOW, /* it printed more than task.output_limit: seq */
     CORE_EV_ENDED,    /* the attempt is over: seq, ending */
+    CORE_EV_SURVEYED, /* what it left was looked at, or can't be: seq, note, NULL: nothing to say */
     CORE_EV_CANCEL,   /* the operator's word: job_id */
     CORE_EV_DRAIN,    /* the operator: take nothing new, finish what runs, then exit 0 */
     CORE_EV_TERM,     /* TERM or INT: the same; again: stop, leave messages for the next start */
@@ -91,6 +97,7 @@ struct core_event {
     const char *session;
     const char *runner; /* that the attempt runs: another one may be in the options by now */
     const struct ending *ending;
+    const char *note; /* one paragraph of valid UTF-8, masked */
 };
 
 enum core_command_type {
@@ -102,9 +109,12 @@ enum core_command_type {
     CORE_CMD_SESSION, /* job_id, runner, session (NULL: forget it), wall_ms: of its last use; the
                          texts are valid until the next core_handle() */
     /* acting; only once what came before is durable */
-    CORE_CMD_SPAWN,       /* seq */
-    CORE_CMD_KILL,        /* seq, grace_ms */
-    CORE_CMD_POLL,        /* seq: the number of this poll; wait_ms, 0: a plain one */
+    CORE_CMD_SPAWN,  /* seq */
+    CORE_CMD_KILL,   /* seq, grace_ms: the attempt, or its survey */
+    CORE_CMD_SURVEY, /* seq: look at what its task left; there is a CORE_EV_SURVEYED */
+    CORE_CMD_SETTLE, /* seq, keep: its survey is over, or given up. keep: what it found has been
+                        told, in a reply that is on disk, and is not to be told again */
+    CORE_CMD_POLL,   /* seq: the number of this poll; wait_ms, 0: a plain one */
     CORE_CMD_POLL_CANCEL, /* without a CORE_EV_POLLED */
     CORE_CMD_SEND,        /* seq, post */
     CORE_CMD_READY,       /* the first poll succeeded */
@@ -119,6 +129,7 @@ struct core_command {
     enum core_post post;
     uint32_t grace_ms;
     uint32_t wait_ms;
+    bool keep;
     int64_t wall_ms;
     const char *job_id, *runner, *session;
     int code;
@@ -149,6 +160,7 @@ struct core_options {
     uint64_t memory_bytes; /* for the words only, as the next four */
     uint64_t disk_bytes, cpu_time_ms;
     uint32_t pids, files;
+    bool survey;           /* what tasks leave is looked at */
     uint32_t journal_retention_s;
     uint32_t workspace_retention_s; /* sessions unused for longer are forgotten */
     const char *runner;             /* whose sessions are gone on with; borrowed */

@@ -14,6 +14,13 @@
 #include "util/str.h"
 #include "util/utf8.h"
 
+/* How each note of ending_add_note() begins: what it is given begins so after the bracket. */
+static const char note_begin[] = "\n\n[nairid ";
+
+enum {
+    NOTE_MAX = 3 * 1024,
+    CUT_WORDS_MAX = 120, /* those of a cut, and what is around a note */
+};
 enum { TAIL_MAX = 2000, TAIL_LINES_MAX = 20, ERROR_MAX = 4000 };
 
 const char *ending_signal_name(int signo, char buffer[16])
@@ -27,15 +34,52 @@ const char *ending_signal_name(int signo, char buffer[16])
     return buffer;
 }
 
-char *ending_shorten(const char *text, size_t max, const char *why)
+/* How much of text is before the note at its end, if there is one. */
+static size_t length_without_note(const char *text, size_t len)
 {
-    size_t len = strlen(text), keep = utf8_cut(text, len, max);
+    size_t from = len > NOTE_MAX + 4 ? len - NOTE_MAX - 4 : 0;
+
+    if (len == 0 || text[len - 1] != ']')
+        return len;
+    for (size_t i = len; i-- > from;)
+        if (str_starts_with(text + i, note_begin))
+            return i;
+    return len;
+}
+
+static char *cut(const char *text, size_t max, const char *why)
+{
+    size_t len = strlen(text), end = length_without_note(text, len);
+    size_t note = len - end < max ? len - end : 0, keep;
     struct buf b = { 0 };
 
+    if (note == 0)
+        end = len;
+    keep = utf8_cut(text, end, max - note);
     buf_append(&b, text, keep);
-    if (keep < len)
-        buf_printf(&b, "\n\n[%zu more bytes are left out: %s]", len - keep, why);
+    if (keep < end)
+        buf_printf(&b, "\n\n[%zu more bytes are left out: %s]", end - keep, why);
+    buf_append(&b, text + end, note);
     return buf_steal(&b);
+}
+
+char *ending_shorten(const char *text, size_t max, const char *why)
+{
+    return strlen(text) <= max ? mem_strdup(text) : cut(text, max, why);
+}
+
+char *ending_add_note(char *text, const char *note, uint64_t limit)
+{
+    AUTO_FREE char *owned = text, *shorter = NULL;
+    size_t len, room, most = NOTE_MAX - strlen(note_begin);
+
+    if (str_is_empty(note))
+        return TAKE_PTR(owned);
+    len = utf8_cut(note, strlen(note), limit / 4 < most ? (size_t)limit / 4 : most);
+    room = len + CUT_WORDS_MAX;
+    if (strlen(text) + len + strlen(note_begin) + 1 > limit && limit > 2 * room)
+        shorter = ending_shorten(text, (size_t)limit - room, "the note below needs the place");
+    return mem_printf("%s\n\n[%.*s]", shorter ? shorter : owned, (int)len, note);
 }
 
 /* Where the last lines of text begin: whole ones where there are several, and few enough to read

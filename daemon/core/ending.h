@@ -60,12 +60,17 @@ enum task_reply_kind ending_reply(const struct ending *e, enum ending_stop stop,
                                   const struct ending_limits *limits, char **ret_text);
 /* "SIGKILL" for 9; "signal 77" for what has no name. Returns buffer or a constant. */
 const char *ending_signal_name(int signo, char buffer[16]);
-/* text cut to at most max bytes on a character boundary with a note of what is missing. Allocated.
- */
+/* text cut to at most max bytes on a character boundary with a note of what is missing; a note that
+ * ending_add_note() put at its end stays. Allocated. */
 char *ending_shorten(const char *text, size_t max, const char *why);
+/* A reply, whose ownership passes, with a note of ours after it, NULL or "" for none: together at
+ * most limit bytes long where the text was, by cutting the text. Returns what to free. */
+char *ending_add_note(char *text, const char *note, uint64_t limit);
 
 /* Replies for messages that end without an attempt's ending. Static text without the prefix. */
 #define ENDING_TEXT_CANCELLED "stopped by the user"
+#define ENDING_TEXT_UNSURVEYED                                                                     \
+    "nairid could not look for files that programs may run or obey later: it took too long"
 #define ENDING_TEXT_QUARANTINED                                                                    \
     "a process of an earlier task of this conversation could not be ended and still holds its "    \
     "files; start a new conversation, and tell the operator of the machine"

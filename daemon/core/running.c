@@ -89,7 +89,9 @@ void running_stop(struct core *core, struct entry *e, enum ending_stop stop, uin
     if (attempt_step(&e->attempt, ATTEMPT_EV_STOP, &action) != 0)
         return;
     attempt_note_stop(&e->attempt, stop);
-    e->attempt.patience_ms = core->now.mono_ms + grace_ms + SILENCE_MS;
+    e->attempt.patience_ms =
+        core->now.mono_ms +
+        (e->attempt.state == ATTEMPT_SURVEYED ? SURVEY_STOP_MS : grace_ms + SILENCE_MS);
     kill_command = core_emit(core, CORE_CMD_KILL);
     kill_command->seq = e->task->seq;
     kill_command->grace_ms = grace_ms;
@@ -110,17 +112,56 @@ static uint64_t entry_deadline(const struct core *core, const struct entry *e,
                             core->options.task_idle_timeout_ms, ret_stop);
 }
 
+static void finish(struct core *core, struct entry *e, char *text, const char *note)
+{
+    if (e->attempt.stop == ENDING_STOP_CANCEL) {
+        free(text);
+        intake_finish(core, e, TASK_REPLY_ERROR, mem_strdup(ENDING_TEXT_CANCELLED));
+    } else {
+        intake_finish(core, e, e->held.kind,
+                      ending_add_note(text, note, core->options.reply_limit_bytes));
+    }
+}
+
+/* The reply goes, with what there is to say. heard: the survey is over, and not given up. */
+static void end_survey(struct core *core, struct entry *e, const char *note, bool heard)
+{
+    struct job *job = e->job;
+    struct core_command *settle;
+    enum attempt_action action;
+    bool told = heard && e->task->state == TASK_RUNNING && e->attempt.stop != ENDING_STOP_CANCEL;
+    char *text;
+
+    if (attempt_step(&e->attempt, ATTEMPT_EV_SURVEYED, &action) != 0)
+        return;
+    TAILQ_REMOVE(&core->running, e, in_running);
+    text = TAKE_PTR(e->held.text);
+    if (e->task->state != TASK_RUNNING)
+        free(text); /* another daemon answers */
+    else
+        finish(core, e, text, note);
+    settle = core_emit(core, CORE_CMD_SETTLE);
+    settle->seq = e->task->seq;
+    settle->keep = told;
+    queue_release(core->queue, job->id);
+    intake_sweep(core, job);
+}
+
 bool running_check_limits(struct core *core)
 {
-    struct entry *e;
+    struct entry *e, *next;
     enum ending_stop stop;
 
-    TAILQ_FOREACH (e, &core->running, in_running) {
+    for (e = TAILQ_FIRST(&core->running); e; e = next) {
+        next = TAILQ_NEXT(e, in_running);
         if (core->now.mono_ms < entry_deadline(core, e, &stop))
             continue;
-        if (stop == ENDING_STOP_NONE)
+        if (e->attempt.state == ATTEMPT_SURVEYED)
+            end_survey(core, e, ENDING_TEXT_UNSURVEYED, false);
+        else if (stop == ENDING_STOP_NONE)
             return false;
-        running_stop(core, e, stop, GRACE_MS);
+        else
+            running_stop(core, e, stop, GRACE_MS);
     }
     return true;
 }
@@ -204,7 +245,26 @@ static void begin_anew(struct core *core, struct entry *e)
     release(core, e);
 }
 
-static void answer(struct core *core, struct entry *e, const struct ending *ending)
+/* Whether the task may have left something, and its reply is to say so. */
+static bool is_to_be_surveyed(const struct core *core, const struct entry *e,
+                              const struct ending *ending)
+{
+    enum ending_stop stop = e->attempt.stop;
+
+    if (!core->options.survey || core->phase.state == PHASE_STOPPING ||
+        e->attempt.state == ATTEMPT_STARTING || e->task->state != TASK_RUNNING ||
+        e->task->mode != TASK_MODE_EXECUTE)
+        return false;
+    /* what can't be killed goes on changing them; one that starts over is looked at in the end */
+    if (ending->failed_to_start || ending->stuck || is_to_begin_anew(e, ending))
+        return false;
+    return stop != ENDING_STOP_CANCEL && stop != ENDING_STOP_SHUTDOWN &&
+           stop != ENDING_STOP_LEASE && stop != ENDING_STOP_START;
+}
+
+/* The reply that the ending comes to; its text is the caller's. */
+static enum task_reply_kind reply_of(const struct core *core, struct entry *e,
+                                     const struct ending *ending, char **ret_text)
 {
     const struct ending_limits limits = {
         .program = core->options.program,
@@ -218,13 +278,30 @@ static void answer(struct core *core, struct entry *e, const struct ending *endi
         .pids = core->options.pids,
         .files = core->options.files,
     };
-    char *text = NULL;
-    enum task_reply_kind kind =
-        ending_reply(ending, e->attempt.stop, e->task->anew, &limits, &text);
 
     e->task->has_usage = ending->has_usage;
     e->task->usage = ending->usage;
+    return ending_reply(ending, e->attempt.stop, e->task->anew, &limits, ret_text);
+}
+
+static void answer(struct core *core, struct entry *e, const struct ending *ending)
+{
+    char *text = NULL;
+    enum task_reply_kind kind = reply_of(core, e, ending, &text);
+
     intake_finish(core, e, kind, text);
+}
+
+/* The reply is there, and waits for what is to be said of the files. */
+static void survey(struct core *core, struct entry *e, const struct ending *ending)
+{
+    enum attempt_action action;
+
+    if (attempt_step(&e->attempt, ATTEMPT_EV_SURVEY, &action) != 0)
+        return;
+    e->attempt.patience_ms = core->now.mono_ms + SURVEY_MS;
+    e->held.kind = reply_of(core, e, ending, &e->held.text);
+    core_emit(core, CORE_CMD_SURVEY)->seq = e->task->seq;
 }
 
 void running_ended(struct core *core, struct entry *e, const struct ending *ending)
@@ -232,6 +309,10 @@ void running_ended(struct core *core, struct entry *e, const struct ending *endi
     struct job *job = e->job;
     enum attempt_action action;
 
+    if (is_to_be_surveyed(core, e, ending)) {
+        survey(core, e, ending);
+        return;
+    }
     if (attempt_step(&e->attempt, ATTEMPT_EV_ENDED, &action) != 0)
         return;
     TAILQ_REMOVE(&core->running, e, in_running);
@@ -246,4 +327,9 @@ void running_ended(struct core *core, struct entry *e, const struct ending *endi
     else
         queue_release(core->queue, job->id);
     intake_sweep(core, job);
+}
+
+void running_surveyed(struct core *core, struct entry *e, const char *note)
+{
+    end_survey(core, e, note, true);
 }

@@ -29,6 +29,8 @@ enum {
     TIGHT_NOTE_MS = 60 * 1000,     /* between notes that the disk is full */
     START_MS = 60 * 1000,          /* for a sandbox to be built and its program to begin */
     SILENCE_MS = 30 * 1000,        /* after TERM and grace, for the spawner to report the end */
+    SURVEY_MS = 15 * 1000,         /* for a survey, which ends itself long before */
+    SURVEY_STOP_MS = 2 * 1000,     /* and once it is to be given up */
     FINAL_MS = 10 * 1000,          /* for a program to end by itself once its result was seen */
     GRACE_MS = 5 * 1000,           /* between TERM and KILL */
     STOP_GRACE_MS = 2 * 1000,      /* the same when we are in a hurry */
@@ -50,7 +52,11 @@ struct entry {
     bool retaken;            /* since it began the lease was lost, and is ours again */
     bool session_refused;    /* the attempt named one that was ignored: said once */
     uint32_t sessions_named; /* by the attempt, and taken */
-    uint64_t listed;         /* number of the last poll that listed it */
+    struct {                 /* SURVEYED: the reply, to which something may be added */
+        enum task_reply_kind kind;
+        char *text; /* owned */
+    } held;
+    uint64_t listed; /* number of the last poll that listed it */
     struct {
         bool due;
         uint64_t next_ms;
@@ -175,6 +181,7 @@ void running_started(struct core *core, struct entry *e);
 void running_progress(struct core *core, struct entry *e, const struct progress *progress);
 void running_final(struct core *core, struct entry *e);
 void running_ended(struct core *core, struct entry *e, const struct ending *ending);
+void running_surveyed(struct core *core, struct entry *e, const char *note);
 void running_stop(struct core *core, struct entry *e, enum ending_stop stop, uint32_t grace_ms);
 void running_stop_all(struct core *core, uint32_t grace_ms);
 size_t running_count(const struct core *core);

@@ -47,7 +47,7 @@ static bool is_busy(const struct side *side, uint32_t job, const struct sim *sim
     for (size_t i = 0; i < side->children.len; i++) {
         const struct child *c = side->children.items[i];
 
-        if ((!c->over || c->stuck) && sim->server.messages[c->message].job == job)
+        if ((!c->over || c->stuck || c->surveyed) && sim->server.messages[c->message].job == job)
             return true;
     }
     return false;

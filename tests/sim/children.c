@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/ending.h"
 #include "sim/check.h"
@@ -13,7 +14,13 @@
 #include "util/mem.h"
 #include "util/str.h"
 
-enum { LINES_MAX = 5, ANSWER_MAX = 64, REBOOT_MS = 5 * 60 * 1000 };
+enum {
+    LINES_MAX = 5,
+    ANSWER_MAX = 64,
+    REBOOT_MS = 5 * 60 * 1000,
+    SURVEY_MOST_MS = 6000,      /* it ends itself by then, as a rule */
+    SURVEY_KILLED_MS = 4 * 1000 /* to be heard of, once it was to end */
+};
 
 static const char *const fate_names[] = {
     [FATE_FINE] = "will answer",
@@ -49,8 +56,8 @@ static void plan(struct sim *sim, const struct side *side, struct child *c, uint
 
 static enum fate draw_fate(struct sim *sim)
 {
-    static const enum fate deaf[] = { FATE_UNREPORTED, FATE_UNREPORTED, FATE_BABBLES,
-                                      FATE_OVERFLOWS };
+    static const enum fate deaf[] = { FATE_UNREPORTED, FATE_OVERFLOWS, FATE_UNREPORTED,
+                                      FATE_BABBLES, FATE_OVERFLOWS };
     static const enum fate hard[] = { FATE_NEVER_STARTS, FATE_HANGS, FATE_BABBLES,
                                       FATE_DEFIES,       FATE_STUCK, FATE_UNREPORTED,
                                       FATE_UNREPORTED };
@@ -127,22 +134,33 @@ void children_spawn(struct sim *sim, struct side *side, uint64_t seq)
         plan(sim, side, c, draw_between(&sim->draw, 5, 3000));
 }
 
+/* The one of that message's attempts that isn't over, or is looked at. */
+static struct child *find_live(struct side *side, uint64_t seq)
+{
+    struct children *cs = &side->children;
+
+    for (size_t i = cs->len; i-- > 0;)
+        if (cs->items[i]->seq == seq && (!cs->items[i]->over || cs->items[i]->survey_due))
+            return cs->items[i];
+    return NULL;
+}
+
 void children_kill(struct sim *sim, struct side *side, uint64_t seq, uint32_t grace_ms)
 {
     const struct task *t = core_task(side->core, seq);
-    struct children *cs = &side->children;
-    struct child *c = NULL;
+    struct child *c = find_live(side, seq);
     uint64_t end_ms;
 
     if (t && t->cancelled)
         side->disk.history[server_message_of(t->id)].stopped = true;
 
-    for (size_t i = cs->len; i-- > 0 && !c;)
-        if (cs->items[i]->seq == seq && !cs->items[i]->over)
-            c = cs->items[i];
     if (!c) /* it ended, or never began, and the core will hear of it */
         return;
     sim->tally.kills++;
+    if (c->over) {
+        plan(sim, side, c, draw_below(&sim->draw, SURVEY_KILLED_MS));
+        return;
+    }
     if (c->fate == FATE_UNREPORTED) {
         side->silent_child = true;
         c->tag++;
@@ -285,7 +303,8 @@ static void end(struct sim *sim, struct side *side, struct child *c)
     sim->tally.stuck += ending.stuck;
     if (ending.stuck)
         children_notice_stuck(sim, side);
-    if (c->killed && c->started && draw_below(&sim->draw, 4) == 0) /* what it said meanwhile */
+    if (c->killed && c->started &&
+        (side->phase == PHASE_DONE || draw_below(&sim->draw, 4) == 0)) /* what it said meanwhile */
         give(sim, side, c, draw_below(&sim->draw, 2) ? CORE_EV_OVERFLOW : CORE_EV_OUTPUT);
     /* the word that it started crosses the kill, or comes with the end */
     if (!c->told && !fails && draw_below(&sim->draw, 2))
@@ -295,6 +314,66 @@ static void end(struct sim *sim, struct side *side, struct child *c)
     if (c->gone && c->started && side->phase == PHASE_SERVING && t && t->state == TASK_RECEIVED &&
         !t->anew)
         check_fail(sim, side, "2: %s is to run again, and nothing says that it began anew", t->id);
+}
+
+/* ---- what it left ---- */
+
+void children_survey(struct sim *sim, struct side *side, uint64_t seq)
+{
+    static const char *const notes[] = { NULL, "nairid noticed `.envrc`", "nairid could not look" };
+    struct child *c = NULL;
+
+    for (size_t i = side->children.len; i-- > 0 && !c;)
+        if (side->children.items[i]->seq == seq)
+            c = side->children.items[i];
+    if (!c || !c->over || c->fate == FATE_STUCK || c->survey_due) {
+        check_fail(sim, side, "4: what %s left is to be looked at while it runs",
+                   trace_message(side, seq));
+        return;
+    }
+    c->note = notes[draw_below(&sim->draw, ARRAY_SIZE(notes))];
+    c->survey_due = true;
+    if (!sim_mishap(sim, sim->schedule.bad_child))
+        plan(sim, side, c, draw_between(&sim->draw, 1, 60));
+    else if (draw_below(&sim->draw, 2))
+        plan(sim, side, c, draw_below(&sim->draw, SURVEY_MOST_MS));
+    else /* never */
+        c->tag++;
+}
+
+static void end_survey(struct sim *sim, struct side *side, struct child *c)
+{
+    const struct core_event ev = { .type = CORE_EV_SURVEYED, .seq = c->seq, .note = c->note };
+
+    c->survey_due = false;
+    side_give(sim, side, &ev);
+}
+
+void children_hold(struct side *side, uint64_t seq, bool held)
+{
+    for (size_t i = 0; i < side->children.len; i++)
+        if (side->children.items[i]->seq == seq)
+            side->children.items[i]->surveyed = held;
+}
+
+/* What isn't to be told again has been told: the reply is on disk, and holds it. */
+void children_settle(struct sim *sim, struct side *side, uint64_t seq, bool keep)
+{
+    const struct child *c = NULL;
+    const struct task *row;
+
+    for (size_t i = side->children.len; i-- > 0 && !c;)
+        if (side->children.items[i]->seq == seq)
+            c = side->children.items[i];
+    if (!c || !keep)
+        return;
+    row = side->disk.rows[c->message];
+    if (!row || row->state < TASK_FINISHED)
+        check_fail(sim, side, "what %s left counts as told, and its reply is not on disk",
+                   trace_message(side, seq));
+    else if (c->note && row->reply && !strstr(row->reply, c->note))
+        check_fail(sim, side, "what %s left counts as told, and its reply doesn't say it",
+                   trace_message(side, seq));
 }
 
 static void say_final(struct sim *sim, struct side *side, struct child *c)
@@ -348,9 +427,11 @@ void children_step(struct sim *sim, struct side *side, uint32_t index, uint32_t 
 {
     struct child *c = side->children.items[index];
 
-    if (c->tag != tag || c->over)
+    if (c->tag != tag || (c->over && !c->survey_due))
         return;
-    if (c->killed || c->fate == FATE_UNSTARTABLE || c->fate == FATE_NOT_FOUND)
+    if (c->over)
+        end_survey(sim, side, c);
+    else if (c->killed || c->fate == FATE_UNSTARTABLE || c->fate == FATE_NOT_FOUND)
         end(sim, side, c);
     else if (!c->started)
         begin(sim, side, c);

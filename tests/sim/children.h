@@ -38,6 +38,9 @@ struct child {
     bool started, told, killed, over, stuck;
     bool gone;           /* the session that it was to go on with */
     bool final;          /* its result was seen */
+    bool surveyed;       /* it is over, and its job held up until what it left was looked at */
+    bool survey_due;     /* whose result is still to come */
+    const char *note;    /* that it was told of, static; NULL: nothing to say */
     uint32_t lines;      /* still to be printed */
     uint64_t end_ms;     /* once killed */
     uint32_t index, tag; /* of its step on the agenda */
@@ -51,6 +54,11 @@ struct children {
 /* The order of attempts.c: starts one, or tells the core that it can't. */
 void children_spawn(struct sim *sim, struct side *side, uint64_t seq);
 void children_kill(struct sim *sim, struct side *side, uint64_t seq, uint32_t grace_ms);
+/* CORE_CMD_SURVEY and CORE_CMD_SETTLE are decided: its job is held up from the one to the other. */
+void children_hold(struct side *side, uint64_t seq, bool held);
+/* And carried out. */
+void children_survey(struct sim *sim, struct side *side, uint64_t seq);
+void children_settle(struct sim *sim, struct side *side, uint64_t seq, bool keep);
 void children_step(struct sim *sim, struct side *side, uint32_t index, uint32_t tag);
 /* Where every slot is taken by what can't be killed, somebody restarts the machine. */
 void children_notice_stuck(struct sim *sim, const struct side *side);

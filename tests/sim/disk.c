@@ -35,6 +35,8 @@ void disk_gather(struct side *side, const struct core_command *c)
         break;
     case CORE_CMD_SPAWN:
     case CORE_CMD_KILL:
+    case CORE_CMD_SURVEY:
+    case CORE_CMD_SETTLE:
     case CORE_CMD_POLL:
     case CORE_CMD_POLL_CANCEL:
     case CORE_CMD_SEND:

@@ -87,6 +87,7 @@ void schedule_draw_options(struct draw *d, struct core_options *ret_options)
         .output_limit_bytes = 1 << 20,
         .reply_limit_bytes = 1 << 18,
         .memory_bytes = 1 << 30,
+        .survey = draw_below(d, 4) > 0,
         .journal_retention_s = retention_s[draw_below(d, ARRAY_SIZE(retention_s))],
         .workspace_retention_s = draw_below(d, 2) ? 0 : 24 * HOUR_S,
         .runner = "worker",

@@ -78,6 +78,8 @@ static void take_command(struct sim *sim, struct side *side, const struct core_c
     if (c->type == CORE_CMD_SPAWN)
         check_ordered(sim, side, c->seq);
     trace_command(sim, side, storing ? "store" : "decide", c);
+    if (c->type == CORE_CMD_SURVEY || c->type == CORE_CMD_SETTLE)
+        children_hold(side, c->seq, c->type == CORE_CMD_SURVEY);
     if (c->type == CORE_CMD_SEND)
         check_pace(sim, side, c);
     if (c->type == CORE_CMD_EXIT)
@@ -137,6 +139,12 @@ static void act(struct sim *sim, struct side *side, const struct core_command *c
         break;
     case CORE_CMD_KILL:
         children_kill(sim, side, c->seq, c->grace_ms);
+        break;
+    case CORE_CMD_SURVEY:
+        children_survey(sim, side, c->seq);
+        break;
+    case CORE_CMD_SETTLE:
+        children_settle(sim, side, c->seq, c->keep);
         break;
     case CORE_CMD_POLL:
         poll_server(sim, side, c);

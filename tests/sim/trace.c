@@ -8,12 +8,13 @@
 #include "util/cleanup.h"
 
 static const char *const event_names[] = {
-    [CORE_EV_START] = "start",   [CORE_EV_MESSAGE] = "message",   [CORE_EV_JOB] = "job",
-    [CORE_EV_POLLED] = "polled", [CORE_EV_SENT] = "sent",         [CORE_EV_STARTED] = "started",
-    [CORE_EV_OUTPUT] = "output", [CORE_EV_PROGRESS] = "progress", [CORE_EV_SESSION] = "session",
-    [CORE_EV_FINAL] = "final",   [CORE_EV_OVERFLOW] = "overflow", [CORE_EV_ENDED] = "ended",
-    [CORE_EV_CANCEL] = "cancel", [CORE_EV_DRAIN] = "drain",       [CORE_EV_TERM] = "term",
-    [CORE_EV_QUIT] = "quit",     [CORE_EV_ROOM] = "room",         [CORE_EV_TICK] = "tick",
+    [CORE_EV_START] = "start",       [CORE_EV_MESSAGE] = "message",   [CORE_EV_JOB] = "job",
+    [CORE_EV_POLLED] = "polled",     [CORE_EV_SENT] = "sent",         [CORE_EV_STARTED] = "started",
+    [CORE_EV_OUTPUT] = "output",     [CORE_EV_PROGRESS] = "progress", [CORE_EV_SESSION] = "session",
+    [CORE_EV_FINAL] = "final",       [CORE_EV_OVERFLOW] = "overflow", [CORE_EV_ENDED] = "ended",
+    [CORE_EV_SURVEYED] = "surveyed", [CORE_EV_CANCEL] = "cancel",     [CORE_EV_DRAIN] = "drain",
+    [CORE_EV_TERM] = "term",         [CORE_EV_QUIT] = "quit",         [CORE_EV_ROOM] = "room",
+    [CORE_EV_TICK] = "tick",
 };
 static_assert(ARRAY_SIZE(event_names) == CORE_EVENT_COUNT, "every event has a name");
 
@@ -44,6 +45,8 @@ static const char *const command_names[] = {
     [CORE_CMD_SESSION] = "session",
     [CORE_CMD_SPAWN] = "spawn",
     [CORE_CMD_KILL] = "kill",
+    [CORE_CMD_SURVEY] = "survey",
+    [CORE_CMD_SETTLE] = "settle",
     [CORE_CMD_POLL] = "poll",
     [CORE_CMD_POLL_CANCEL] = "poll cancel",
     [CORE_CMD_SEND] = "send",
@@ -115,6 +118,7 @@ void trace_event(const struct sim *sim, const struct side *side, const struct co
     case CORE_EV_FINAL:
     case CORE_EV_OVERFLOW:
     case CORE_EV_ENDED:
+    case CORE_EV_SURVEYED:
         trace_line(sim, side, "event", "%s %s", name, trace_message(side, ev->seq));
         break;
     case CORE_EV_SESSION:
@@ -156,7 +160,8 @@ void trace_command(const struct sim *sim, const struct side *side, const char *k
                    trace_message(side, c->seq));
     else if (c->type == CORE_CMD_NOTE)
         trace_line(sim, side, kind, "%s %s: %s", name, c->name, c->text);
-    else if (c->type == CORE_CMD_SPAWN || c->type == CORE_CMD_KILL)
+    else if (c->type == CORE_CMD_SPAWN || c->type == CORE_CMD_KILL || c->type == CORE_CMD_SURVEY ||
+             c->type == CORE_CMD_SETTLE)
         trace_line(sim, side, kind, "%s %s, grace %u ms", name, trace_message(side, c->seq),
                    c->grace_ms);
     else

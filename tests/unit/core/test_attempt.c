@@ -34,6 +34,11 @@ static const struct {
     { ATTEMPT_STOPPING, ATTEMPT_EV_FINAL, ATTEMPT_STOPPING, ATTEMPT_NOTHING },
     { ATTEMPT_STOPPING, ATTEMPT_EV_STOP, ATTEMPT_STOPPING, ATTEMPT_KILL },
     { ATTEMPT_STOPPING, ATTEMPT_EV_ENDED, ATTEMPT_NONE, ATTEMPT_CLOSE },
+    { ATTEMPT_ALIVE, ATTEMPT_EV_SURVEY, ATTEMPT_SURVEYED, ATTEMPT_SURVEY },
+    { ATTEMPT_ANSWERED, ATTEMPT_EV_SURVEY, ATTEMPT_SURVEYED, ATTEMPT_SURVEY },
+    { ATTEMPT_STOPPING, ATTEMPT_EV_SURVEY, ATTEMPT_SURVEYED, ATTEMPT_SURVEY },
+    { ATTEMPT_SURVEYED, ATTEMPT_EV_STOP, ATTEMPT_SURVEYED, ATTEMPT_KILL },
+    { ATTEMPT_SURVEYED, ATTEMPT_EV_SURVEYED, ATTEMPT_NONE, ATTEMPT_CLOSE },
 };
 
 static void every_cell_moves_as_listed_or_not_at_all(void **state)
@@ -63,7 +68,10 @@ static void whatever_runs_can_end(void **state)
         struct attempt a = { .state = (enum attempt_state)s };
         enum attempt_action action;
 
-        assert_int_equal(attempt_step(&a, ATTEMPT_EV_ENDED, &action), 0);
+        assert_int_equal(
+            attempt_step(&a, s == ATTEMPT_SURVEYED ? ATTEMPT_EV_SURVEYED : ATTEMPT_EV_ENDED,
+                         &action),
+            0);
         assert_int_equal(a.state, ATTEMPT_NONE);
     }
 }
@@ -136,6 +144,9 @@ static void the_spawner_has_a_deadline_where_the_program_has_none(void **state)
     assert_int_equal(attempt_deadline(&a, 1, 1, &stop), 77);
     assert_int_equal(stop, ENDING_STOP_FINAL);
     a.state = ATTEMPT_STOPPING;
+    assert_int_equal(attempt_deadline(&a, 1, 1, &stop), 77);
+    assert_int_equal(stop, ENDING_STOP_NONE);
+    a.state = ATTEMPT_SURVEYED;
     assert_int_equal(attempt_deadline(&a, 1, 1, &stop), 77);
     assert_int_equal(stop, ENDING_STOP_NONE);
     a.state = ATTEMPT_NONE;

@@ -1,0 +1,330 @@
+/* What a task left is looked at before its message is answered. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/core.h"
+#include "util/mem.h"
+
+struct world {
+    struct core *core;
+    struct core_now now;
+    struct core_commands commands; /* of the last event */
+    uint64_t poll;
+};
+
+static const struct core_options defaults = {
+    .max_concurrency = 1,
+    .max_queued = 4,
+    .max_attempts = 3,
+    .poll_ms = 50000,
+    .poll_interval_ms = 30000,
+    .drain_timeout_ms = 300000,
+    .task_timeout_ms = 60000,
+    .task_idle_timeout_ms = 60000,
+    .output_limit_bytes = 1 << 20,
+    .reply_limit_bytes = 1 << 18,
+    .journal_retention_s = 3600,
+    .survey = true,
+    .program = "worker",
+};
+
+static void handle(struct world *w, struct core_event ev)
+{
+    w->commands.len = 0;
+    core_handle(w->core, &ev, &w->now, &w->commands);
+    for (size_t i = 0; i < w->commands.len; i++)
+        if (w->commands.items[i].type == CORE_CMD_POLL)
+            w->poll = w->commands.items[i].seq;
+}
+
+static const struct core_command *find(const struct world *w, enum core_command_type type)
+{
+    for (size_t i = 0; i < w->commands.len; i++)
+        if (w->commands.items[i].type == type)
+            return &w->commands.items[i];
+    return NULL;
+}
+
+static size_t index_of(const struct world *w, enum core_command_type type)
+{
+    const struct core_command *c = find(w, type);
+
+    assert_non_null(c);
+    return (size_t)(c - w->commands.items);
+}
+
+static void arrive(struct world *w, const char *id, enum task_mode mode)
+{
+    struct task *t = task_new();
+
+    t->job_id = mem_strdup("j");
+    t->id = mem_strdup(id);
+    t->ack_id = mem_strdup(id);
+    t->prompt = mem_strdup("do it");
+    t->mode = mode;
+    handle(w, (struct core_event){ .type = CORE_EV_MESSAGE, .seq = w->poll, .task = t });
+}
+
+static void begin(struct world *w, enum task_mode mode)
+{
+    arrive(w, "m1", mode);
+    assert_non_null(find(w, CORE_CMD_SPAWN));
+    handle(w, (struct core_event){ .type = CORE_EV_SENT, .seq = 1, .answer = CORE_ANSWER_OK });
+    handle(w, (struct core_event){ .type = CORE_EV_STARTED, .seq = 1 });
+}
+
+static void end(struct world *w, struct ending ending)
+{
+    ending.stderr_tail = "";
+    handle(w, (struct core_event){ .type = CORE_EV_ENDED, .seq = 1, .ending = &ending });
+}
+
+static void end_well(struct world *w)
+{
+    end(w, (struct ending){ .ok = true, .text = "the answer" });
+}
+
+static void surveyed(struct world *w, const char *note)
+{
+    handle(w, (struct core_event){ .type = CORE_EV_SURVEYED, .seq = 1, .note = note });
+}
+
+static void later(struct world *w, uint64_t ms)
+{
+    w->now.mono_ms += ms;
+    handle(w, (struct core_event){ .type = CORE_EV_TICK });
+}
+
+static int setup(void **state)
+{
+    struct world *w = mem_new(struct world);
+
+    w->now = (struct core_now){ .mono_ms = 1000, .wall_ms = 1000000000 };
+    w->core = core_new(&defaults, 0);
+    handle(w, (struct core_event){ .type = CORE_EV_START });
+    handle(w,
+           (struct core_event){
+               .type = CORE_EV_POLLED, .seq = w->poll, .answer = CORE_ANSWER_OK, .waited = true });
+    *state = w;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct world *w = *state;
+
+    core_free(w->core);
+    core_commands_done(&w->commands);
+    free(w);
+    return 0;
+}
+
+static void expect_reply(const struct world *w, const char *text)
+{
+    assert_non_null(find(w, CORE_CMD_UPDATE));
+    assert_int_equal(find(w, CORE_CMD_UPDATE)->task->state, TASK_FINISHED);
+    assert_string_equal(core_task(w->core, 1)->reply, text);
+}
+
+static void expect_settled(const struct world *w, bool keep)
+{
+    assert_int_equal(find(w, CORE_CMD_SETTLE)->seq, 1);
+    assert_int_equal(find(w, CORE_CMD_SETTLE)->keep, keep);
+}
+
+static void the_answer_waits_for_the_survey_and_names_what_it_found(void **state)
+{
+    struct world *w = *state;
+
+    begin(w, TASK_MODE_EXECUTE);
+    end_well(w);
+    assert_int_equal(find(w, CORE_CMD_SURVEY)->seq, 1);
+    assert_null(find(w, CORE_CMD_UPDATE));
+    assert_int_equal(core_task(w->core, 1)->state, TASK_RUNNING);
+    surveyed(w, "nairid noticed: `.envrc`.");
+    expect_reply(w, "the answer\n\n[nairid noticed: `.envrc`.]");
+    assert_int_equal(core_task(w->core, 1)->reply_kind, TASK_REPLY_ASSISTANT);
+    expect_settled(w, true);
+    assert_true(index_of(w, CORE_CMD_UPDATE) < index_of(w, CORE_CMD_SETTLE));
+    surveyed(w, "nairid says it again"); /* too late for that */
+    assert_null(find(w, CORE_CMD_UPDATE));
+}
+
+static void where_nothing_was_found_the_answer_is_as_it_was(void **state)
+{
+    struct world *w = *state;
+
+    begin(w, TASK_MODE_EXECUTE);
+    end_well(w);
+    surveyed(w, NULL);
+    expect_reply(w, "the answer");
+    expect_settled(w, true);
+}
+
+static void an_error_names_what_was_left_too(void **state)
+{
+    struct world *w = *state;
+
+    begin(w, TASK_MODE_EXECUTE);
+    end(w, (struct ending){ .status = SIGSEGV });
+    assert_non_null(find(w, CORE_CMD_SURVEY));
+    surveyed(w, "nairid noticed: `a`.");
+    assert_int_equal(core_task(w->core, 1)->reply_kind, TASK_REPLY_ERROR);
+    assert_non_null(strstr(core_task(w->core, 1)->reply, "SIGSEGV"));
+    assert_non_null(strstr(core_task(w->core, 1)->reply, "[nairid noticed: `a`.]"));
+}
+
+static void what_may_not_write_is_not_looked_at(void **state)
+{
+    struct world *w = *state;
+
+    begin(w, TASK_MODE_ASK);
+    end_well(w);
+    assert_null(find(w, CORE_CMD_SURVEY));
+    expect_reply(w, "the answer");
+}
+
+static void what_never_ran_and_what_is_stuck_is_not_looked_at(void **state)
+{
+    struct world *w = *state;
+
+    begin(w, TASK_MODE_EXECUTE);
+    end(w, (struct ending){ .failed_to_start = true, .start_error = "x" });
+    assert_null(find(w, CORE_CMD_SURVEY));
+    assert_int_equal(core_task(w->core, 1)->state, TASK_FINISHED);
+    (void)teardown(state);
+    (void)setup(state);
+    w = *state;
+    begin(w, TASK_MODE_EXECUTE);
+    end(w, (struct ending){ .ok = true, .text = "x", .stuck = true });
+    assert_null(find(w, CORE_CMD_SURVEY));
+    assert_int_equal(core_task(w->core, 1)->state, TASK_FINISHED);
+}
+
+static void a_survey_that_is_never_heard_of_costs_no_answer(void **state)
+{
+    struct world *w = *state;
+
+    begin(w, TASK_MODE_EXECUTE);
+    end_well(w);
+    assert_true(core_deadline(w->core) <= w->now.mono_ms + 20000);
+    later(w, 20000);
+    expect_reply(w, "the answer\n\n[" ENDING_TEXT_UNSURVEYED "]");
+    expect_settled(w, false);
+    assert_null(find(w, CORE_CMD_EXIT));
+}
+
+static void its_time_is_none_of_the_tasks(void **state)
+{
+    struct world *w = *state;
+
+    begin(w, TASK_MODE_EXECUTE);
+    later(w, 59999); /* of 60 s */
+    end_well(w);
+    later(w, 5000);
+    assert_null(find(w, CORE_CMD_UPDATE));
+    assert_null(find(w, CORE_CMD_KILL));
+    surveyed(w, NULL);
+    expect_reply(w, "the answer");
+}
+
+static void the_jobs_next_message_waits_for_the_survey(void **state)
+{
+    struct world *w = *state;
+
+    begin(w, TASK_MODE_EXECUTE);
+    arrive(w, "m2", TASK_MODE_EXECUTE);
+    end_well(w);
+    assert_null(find(w, CORE_CMD_SPAWN));
+    surveyed(w, NULL);
+    assert_int_equal(find(w, CORE_CMD_SPAWN)->seq, 2);
+}
+
+static void a_users_stop_ends_the_survey(void **state)
+{
+    struct world *w = *state;
+
+    begin(w, TASK_MODE_EXECUTE);
+    end_well(w);
+    handle(w, (struct core_event){ .type = CORE_EV_CANCEL, .job_id = "j" });
+    assert_non_null(find(w, CORE_CMD_KILL));
+    surveyed(w, "nairid could not look");
+    expect_reply(w, ENDING_TEXT_CANCELLED);
+    expect_settled(w, false);
+}
+
+static void a_shutdown_keeps_the_answer_and_waits_a_moment_for_the_survey(void **state)
+{
+    struct world *w = *state;
+
+    begin(w, TASK_MODE_EXECUTE);
+    end_well(w);
+    handle(w, (struct core_event){ .type = CORE_EV_QUIT });
+    assert_non_null(find(w, CORE_CMD_KILL));
+    assert_null(find(w, CORE_CMD_EXIT));
+    later(w, 3000);
+    expect_reply(w, "the answer\n\n[" ENDING_TEXT_UNSURVEYED "]");
+    assert_non_null(find(w, CORE_CMD_EXIT));
+}
+
+static void a_lost_lease_leaves_no_answer(void **state)
+{
+    struct world *w = *state;
+    const struct progress line = { .text = "line" };
+
+    begin(w, TASK_MODE_EXECUTE);
+    handle(w,
+           (struct core_event){ .type = CORE_EV_JOB, .seq = w->poll, .job_id = "j", .fence = 5 });
+    handle(w, (struct core_event){ .type = CORE_EV_PROGRESS, .seq = 1, .progress = &line });
+    assert_non_null(find(w, CORE_CMD_SEND));
+    end_well(w);
+    handle(w,
+           (struct core_event){ .type = CORE_EV_SENT, .seq = 1, .answer = CORE_ANSWER_CONFLICT });
+    assert_non_null(find(w, CORE_CMD_KILL));
+    assert_non_null(find(w, CORE_CMD_DELETE));
+    surveyed(w, "nairid noticed");
+    assert_null(find(w, CORE_CMD_UPDATE));
+    assert_null(core_task(w->core, 1));
+    expect_settled(w, false);
+}
+
+static void without_the_option_nothing_is_looked_at(void **state)
+{
+    struct world *w = *state;
+    struct core_options options = defaults;
+
+    options.survey = false;
+    core_set_options(w->core, &options);
+    begin(w, TASK_MODE_EXECUTE);
+    end_well(w);
+    expect_reply(w, "the answer");
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(the_answer_waits_for_the_survey_and_names_what_it_found),
+        TEST(where_nothing_was_found_the_answer_is_as_it_was),
+        TEST(an_error_names_what_was_left_too),
+        TEST(what_may_not_write_is_not_looked_at),
+        TEST(what_never_ran_and_what_is_stuck_is_not_looked_at),
+        TEST(a_survey_that_is_never_heard_of_costs_no_answer),
+        TEST(its_time_is_none_of_the_tasks),
+        TEST(the_jobs_next_message_waits_for_the_survey),
+        TEST(a_users_stop_ends_the_survey),
+        TEST(a_shutdown_keeps_the_answer_and_waits_a_moment_for_the_survey),
+        TEST(a_lost_lease_leaves_no_answer),
+        TEST(without_the_option_nothing_is_looked_at),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
