@@ -10,6 +10,7 @@
 #include "main/daemon.h"
 #include "main/policy.h"
 #include "main/reload.h"
+#include "main/surveys.h"
 #include "main/wire.h"
 #include "runner/capture.h"
 #include "sandbox/plan.h"
@@ -191,6 +192,8 @@ static void on_started(uint64_t seq, pid_t pid, void *ctx)
     const struct task *t = core_task(a->daemon->core, seq);
     const struct core_event ev = { .type = CORE_EV_STARTED, .seq = seq };
 
+    if (surveys_is_one(seq))
+        return; /* its end says enough */
     log_info("task_started", "job", t ? t->job_id : NULL, "message", t ? t->id : NULL, "attempt",
              LOG_N(t ? t->attempt : 0), "pid", LOG_N(pid));
     wire_run(a->daemon, &ev);
@@ -258,6 +261,10 @@ static void on_output(uint64_t seq, enum spawner_stream stream, const char *byte
     struct core_event ev = { .type = CORE_EV_OUTPUT, .seq = seq };
     bool overflow;
 
+    if (surveys_is_one(seq)) {
+        surveys_output(a->daemon->surveys, seq, bytes, len);
+        return;
+    }
     if (!io)
         return;
     wire_run(a->daemon, &ev);
@@ -368,6 +375,10 @@ static void on_exited(uint64_t seq, const struct spawner_exit *e, void *ctx)
     struct capture_result result = { 0 };
     AUTO_FREE char *refused = NULL;
 
+    if (surveys_is_one(seq)) {
+        surveys_exited(a->daemon->surveys, seq, e);
+        return;
+    }
     if (!io)
         return;
     log_end(a->daemon, seq, e);

@@ -18,6 +18,7 @@ struct posts;
 struct spawner;
 struct store;
 struct store_batch;
+struct surveys;
 struct turn;
 struct upstream;
 
@@ -39,6 +40,7 @@ struct daemon {
     struct upstream *upstream;
     struct control *control;
     struct attempts *attempts;
+    struct surveys *surveys;
     struct posts *posts;
     struct joblog *joblog;
     struct loop_signal *signals[6];

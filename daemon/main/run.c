@@ -24,6 +24,7 @@
 #include "main/policy.h"
 #include "main/posts.h"
 #include "main/reload.h"
+#include "main/surveys.h"
 #include "main/trial.h"
 #include "main/wire.h"
 #include "net/http.h"
@@ -203,6 +204,7 @@ static int open_edge(struct daemon *d, struct err *err)
     if (r < 0)
         return exitcode_from_errno(r);
     d->attempts = attempts_new(d);
+    d->surveys = surveys_new(d);
     d->posts = posts_new(d);
     r = spawner_attach(d->spawner, d->loop, &attempts_ops, d->attempts, err);
     if (r < 0)
@@ -283,6 +285,7 @@ static void stop(struct daemon *d)
     http_free(d->http);
     store_free(d->store); /* last of what reports to the loop: writes what was submitted */
     attempts_free(d->attempts);
+    surveys_free(d->surveys);
     posts_free(d->posts);
     wire_done(d);
     turn_free(d->turn);

@@ -15,6 +15,7 @@
 #include "main/notify.h"
 #include "main/posts.h"
 #include "main/reload.h"
+#include "main/surveys.h"
 #include "spawner/spawner.h"
 #include "store/store.h"
 #include "upstream/upstream.h"
@@ -53,6 +54,7 @@ struct core_options wire_options(const struct daemon *d)
         .cpu_time_ms = s->sandbox_limits_cpu_time_ms,
         .pids = s->sandbox_limits_pids,
         .files = s->sandbox_limits_files,
+        .survey = true,
         .journal_retention_s = s->journal_retention_s,
         .workspace_retention_s = s->workspace_retention_s,
         .runner = s->runner_name,
@@ -90,6 +92,8 @@ static void store_command(struct daemon *d, const struct core_command *command)
         break;
     case CORE_CMD_SPAWN:
     case CORE_CMD_KILL:
+    case CORE_CMD_SURVEY:
+    case CORE_CMD_SETTLE:
     case CORE_CMD_POLL:
     case CORE_CMD_POLL_CANCEL:
     case CORE_CMD_SEND:
@@ -131,6 +135,13 @@ static void act(struct daemon *d, const struct core_command *command)
         break;
     case CORE_CMD_KILL:
         spawner_kill(d->spawner, command->seq, command->grace_ms);
+        surveys_kill(d->surveys, command->seq);
+        break;
+    case CORE_CMD_SURVEY:
+        surveys_start(d->surveys, command->seq);
+        break;
+    case CORE_CMD_SETTLE:
+        surveys_settle(d->surveys, command->seq, command->keep);
         break;
     case CORE_CMD_POLL:
         posts_poll(d->posts, command->seq, command->wait_ms);

@@ -11,8 +11,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "util/buf.h"
 #include "util/cleanup.h"
 #include "util/err.h"
+#include "util/fd.h"
 #include "util/mem.h"
 #include "util/random.h"
 #include "util/str.h"
@@ -21,6 +23,8 @@
 
 /* No job's name begins with a dot, so neither can be one. */
 #define STAMP_NAME  ".used"
+#define KNOWN_NAME  ".known"
+#define FRESH_NAME  ".known.new"
 #define GONE_PREFIX ".gone."
 
 enum { JOB_ID_MAX = 64 };
@@ -116,6 +120,20 @@ static int stamp_job(int job_fd, const char *root, const char *job_id, struct er
     return 0;
 }
 
+/* A job that has no files yet is known to have none. */
+static int begin_known(int job_fd, const char *root, const char *job_id, struct err *err)
+{
+    AUTO_CLOSE int fd = -1;
+
+    if (faccessat(job_fd, "workspace", F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+        return 0;
+    fd = openat(job_fd, KNOWN_NAME, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return err_set(err, -errno, "make '%s/%s/" KNOWN_NAME "': %s", root, job_id,
+                       strerror(errno));
+    return 0;
+}
+
 /* The task may have taken every right off its own directory; the next attempt gets them back. */
 static int give_to(int fd, uid_t uid, const char *path, struct err *err)
 {
@@ -189,6 +207,8 @@ int workspace_open(const char *root, const char *job_id, uid_t *uid, char **ret_
     owner = find_owner(job_fd, *uid);
     r = stamp_job(job_fd, root, job_id, err);
     if (r == 0)
+        r = begin_known(job_fd, root, job_id, err);
+    if (r == 0)
         r = make_part(job_fd, "workspace", owner, workspace, err);
     if (r == 0)
         r = make_part(job_fd, "home", owner, home, err);
@@ -198,6 +218,63 @@ int workspace_open(const char *root, const char *job_id, uid_t *uid, char **ret_
     *ret_workspace = TAKE_PTR(workspace);
     *ret_home = TAKE_PTR(home);
     return 0;
+}
+
+/* ---- what is known of its files ---- */
+
+/* The directory of a job that is there. */
+static int find_job(const char *root, const char *job_id, struct err *err)
+{
+    AUTO_CLOSE int root_fd = -1;
+    int fd;
+
+    if (!is_job_id(job_id))
+        return err_set(err, -EINVAL, "the job's id can't name a directory");
+    root_fd = open_root(root, err);
+    if (root_fd < 0)
+        return root_fd;
+    fd = beneath_open(root_fd, job_id, O_RDONLY);
+    return fd < 0 ? err_set(err, fd, "open '%s/%s': %s", root, job_id, strerror(-fd)) : fd;
+}
+
+int workspace_read_known(const char *root, const char *job_id, size_t max, struct buf *b,
+                         struct err *err)
+{
+    AUTO_CLOSE int job_fd = find_job(root, job_id, err), fd = -1;
+    struct stat st;
+    ssize_t n;
+
+    if (job_fd < 0)
+        return job_fd;
+    fd = openat(job_fd, KNOWN_NAME, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return err_set(err, -errno, "open '%s/%s/" KNOWN_NAME "': %s", root, job_id,
+                       strerror(errno));
+    if (st.st_size < 0 || (size_t)st.st_size > max)
+        return err_set(err, -EMSGSIZE, "'%s/%s/" KNOWN_NAME "' is larger than it can be", root,
+                       job_id);
+    n = fd_read_all(fd, buf_reserve(b, (size_t)st.st_size + 1), (size_t)st.st_size);
+    if (n < 0)
+        return err_set(err, (int)n, "read '%s/%s/" KNOWN_NAME "': %s", root, job_id,
+                       strerror((int)-n));
+    b->len += (size_t)n;
+    return 0;
+}
+
+int workspace_write_known(const char *root, const char *job_id, const void *bytes, size_t len,
+                          struct err *err)
+{
+    AUTO_CLOSE int job_fd = find_job(root, job_id, err), fd = -1;
+    int r;
+
+    if (job_fd < 0)
+        return job_fd;
+    fd = openat(job_fd, FRESH_NAME, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    r = fd < 0 ? -errno : fd_write_all(fd, bytes, len);
+    if (r == 0 && renameat(job_fd, FRESH_NAME, job_fd, KNOWN_NAME) < 0)
+        r = -errno;
+    return r < 0 ? err_set(err, r, "write '%s/%s/" KNOWN_NAME "': %s", root, job_id, strerror(-r))
+                 : 0;
 }
 
 /* ---- the sweep ---- */

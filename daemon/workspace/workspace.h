@@ -1,14 +1,15 @@
 /* workspace.h - a job's directories on disk: ROOT/JOB/workspace and ROOT/JOB/home.
  * Made 0700 (as root, owned by the job's task uid), kept until the job completes or the retention
  * passes. ROOT and ROOT/JOB are ours, so no task can exchange a directory of its own or touch
- * ROOT/JOB/.used, whose time is the job's last use. Never read here except through descriptors
- * opened beneath them without following links (openat2, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS):
- * what is inside is hostile. */
+ * ROOT/JOB/.used, whose time is the job's last use, or ROOT/JOB/.known. Never read here except
+ * through descriptors opened beneath them without following links (openat2, RESOLVE_BENEATH |
+ * RESOLVE_NO_SYMLINKS): what is inside is hostile. */
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
+struct buf;
 struct err;
 
 /* The host uid of a job's tasks when we are root: from its id, in the range that systemd's list of
@@ -32,6 +33,14 @@ int workspace_prepare(const char *root, struct err *err);
  * 0700 again. */
 int workspace_open(const char *root, const char *job_id, uid_t *uid, char **ret_workspace,
                    char **ret_home, struct err *err);
+/* What is known of the files that the job's tasks left, as bytes of the caller's: empty where the
+ * job begins. Reading appends to b; -ENOENT where it isn't known, as for jobs of an earlier
+ * version; -EMSGSIZE for more than max bytes. Writing replaces it whole; after a power cut it may
+ * be empty or damaged. */
+int workspace_read_known(const char *root, const char *job_id, size_t max, struct buf *b,
+                         struct err *err);
+int workspace_write_known(const char *root, const char *job_id, const void *bytes, size_t len,
+                          struct err *err);
 /* Removes the directories of jobs whose last use is older than retention_s and that keep() doesn't
  * want. Bounded: stops after max_entries removed entries and returns 1 if there is more to do, 0 if
  * done, negative errno otherwise (what could be removed is gone all the same). Never follows a
