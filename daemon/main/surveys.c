@@ -168,7 +168,7 @@ static char *describe(const struct daemon *d, const char *job_id, const struct l
 {
     struct leftovers before = { 0 };
     bool known = read_known(d, job_id, &before);
-    struct buf words = { 0 };
+    CLEANUP(buf_done) struct buf words = { 0 };
 
     leftover_describe(now, known ? &before : NULL, &words);
     leftover_done(&before);
