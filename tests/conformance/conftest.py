@@ -2,7 +2,11 @@
 
 import pytest
 
+import deadwire
+
 from stage import Pool
+
+deadwire.enter()  # before there are threads
 
 
 @pytest.fixture(scope="module")

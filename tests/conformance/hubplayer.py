@@ -9,6 +9,8 @@ import struct
 import tempfile
 import time
 
+import deadwire
+
 from casefile import CaseError, expand, member, raw, unescape
 from hubkit import Hub, wait_until
 
@@ -97,6 +99,7 @@ class HubGame:
         self.case = case
         self.hub = hub
         self.wires = {}
+        self.dead = []       # wires that are cut
         self.last = None     # the connection that was used last
         self.status = None
         self.heard = []      # for the story
@@ -117,8 +120,8 @@ class HubGame:
                         + "\n".join(self.heard[-20:]) + "\n" + self.hub.log[-2000:]) from None
             assert self.hub.api("GET", "/agents").status == 200, "the hub serves no others any more"
         finally:
-            for wire in self.wires.values():
-                wire.sock.close()
+            for connection in [*self.wires.values(), *self.dead]:
+                connection.sock.close()
 
     # what others ask
 
@@ -225,6 +228,16 @@ class HubGame:
         sock = self._wire(step.rest).sock
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         sock.close()
+        del self.wires[self.last]
+
+    def step_cut(self, step):
+        """cut [CONNECTION]: its wire is dead"""
+        deadwire.cut(self._wire(step.rest).sock)
+        self.dead.append(self.wires.pop(self.last))
+
+    def step_vanish(self, step):
+        """vanish [CONNECTION]: our side is gone without a word"""
+        deadwire.vanish(self._wire(step.rest).sock)
         del self.wires[self.last]
 
     # steps: what must be true

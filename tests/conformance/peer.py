@@ -16,6 +16,8 @@ import struct
 import threading
 import time
 
+import deadwire
+
 from casefile import CaseError, expand, member, raw, unescape
 
 TERMINAL = ("assistant_message_v1", "system_message_v1")
@@ -57,6 +59,10 @@ def reframe(good, how):
         return b"\r\n".join([*lines, b"Content-Encoding: gzip",
                              b"Content-Length: %d" % len(packed), b"", b""]) + packed
     raise CaseError(f"there is no way '{how}' to send the good answer")
+
+
+class Silence(Exception):
+    """The connection stays as it is: its client hears no more of it."""
 
 
 class Unread:
@@ -204,6 +210,8 @@ class Peer:
         self.counter = 0
         self.kicked = False   # the next long poll is answered at once
         self.stopping = False
+        self.is_cut = False   # the wire to us is dead
+        self.silent = []      # connections that stay open to the end, as the client sees them
         self.connections = set()
         self.listeners = []
         self.port = self.proxy_port = 0
@@ -250,11 +258,27 @@ class Peer:
             except OSError:
                 pass
 
+    def cut(self):
+        """From now on nothing comes through, either way."""
+        with self.lock:
+            self.is_cut = True
+            for sock in [*self.listeners, *self.connections]:
+                deadwire.cut(sock)
+
+    def mend(self):
+        with self.lock:
+            for sock in [*self.listeners, *self.connections]:
+                deadwire.mend(sock)
+            self.is_cut = False
+            self.lock.notify_all()
+
     def end(self):
         with self.lock:
             self.stopping = True
             self.lock.notify_all()
         self.down()
+        for sock in self.silent:
+            sock.close()
 
     # what cases tell it
 
@@ -363,11 +387,15 @@ class Peer:
                 pass
         except (OSError, ssl.SSLError):
             pass  # the client went away, or the test is over
+        except Silence:
+            self.silent.append(talk.sock)
+            return
         except Exception as error:  # a case or a request that makes no sense: shown by the case
             self._complain(f"{type(error).__name__}: {error}")
         finally:
-            talk.sock.close()
-            connection.close()
+            if talk.sock not in self.silent:
+                talk.sock.close()
+                connection.close()
             with self.lock:
                 self.connections -= {connection, talk.sock}
 
@@ -393,6 +421,8 @@ class Peer:
         else:
             good = answer(200, {})
         if play is None:
+            with self.lock:  # nothing leaves on a dead wire
+                self.lock.wait_for(lambda: not self.is_cut or self.stopping)
             talk.sock.sendall(good)
             if request.endpoint == "connect":
                 self._secure(talk)
@@ -496,6 +526,12 @@ class Peer:
             connection.shutdown(socket.SHUT_WR)
         elif detail.word == "reset":
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        elif detail.word == "cut":
+            deadwire.cut(connection)
+            raise Silence
+        elif detail.word == "vanish":
+            deadwire.vanish(connection)
+            raise Silence
         elif detail.word == "unlist":
             self.unlist(self.names(detail.rest))
         elif detail.word == "certificate":
@@ -585,7 +621,7 @@ class Peer:
             deadline = time.monotonic() + int(prefer[5:])
             self.held = request
             self.lock.notify_all()
-            while not self.fresh and not self.kicked and not self.stopping:
+            while (not self.fresh and not self.kicked or self.is_cut) and not self.stopping:
                 left = deadline - time.monotonic()
                 if left <= 0 or talk.is_gone():
                     break

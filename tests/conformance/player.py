@@ -338,6 +338,12 @@ class Game:
     def step_up(self, step):
         self.peer.up()
 
+    def step_cut(self, step):
+        self.peer.cut()
+
+    def step_mend(self, step):
+        self.peer.mend()
+
     def step_key(self, step):
         """key revoked: the daemon's is; key renewed: another is valid, and in the daemon's file;
         key restored: the daemon's is valid again"""

@@ -11,6 +11,10 @@ import tempfile
 import threading
 import warnings
 
+import pytest
+
+import deadwire
+
 WORKERS = 4  # a case mostly waits: for a backoff, for a child
 
 
@@ -23,7 +27,9 @@ class Pool:
         self.stages = []
         self.lock = threading.Lock()
         self.executor = concurrent.futures.ThreadPoolExecutor(WORKERS)
-        self.futures = {case.name: self.executor.submit(self._play, case) for case in cases}
+        self.lacking = {case.name: deadwire.lacking(case) for case in cases}
+        self.futures = {case.name: self.executor.submit(self._play, case) for case in cases
+                        if not self.lacking[case.name]}
 
     def _play(self, case):
         stage = getattr(self.own, "stage", None) or self.make_stage()
@@ -41,6 +47,8 @@ class Pool:
                 self.stages.append(stage)
 
     def result(self, case):
+        if self.lacking[case.name]:
+            pytest.skip(self.lacking[case.name])
         self.futures[case.name].result(300)
 
     def done(self):
