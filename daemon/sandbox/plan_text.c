@@ -7,6 +7,7 @@
 #include "sandbox/plan_origin.h"
 #include "sandbox/plan_paths.h"
 #include "util/buf.h"
+#include "util/utf8.h"
 
 void plan_step_describe(const struct plan_step *s, char *text, size_t size)
 {
@@ -295,14 +296,24 @@ static void explain_identity(const struct plan *p, struct buf *b)
     end_line(p, PLAN_ORIGIN_EVERY_TASK, b);
 }
 
+/* On one line, whatever is in the arguments; long ones are cut. */
+static void explain_program(const struct plan *p, struct buf *b)
+{
+    buf_append_str(b, "program   ");
+    for (size_t i = 0; i < p->argv.len; i++) {
+        char word[200];
+
+        buf_printf(b, " %s%s", utf8_line(word, sizeof word, p->argv.items[i]),
+                   strlen(p->argv.items[i]) >= sizeof word ? "..." : "");
+    }
+    buf_append_char(b, '\n');
+}
+
 void plan_explain(const struct plan *p, struct buf *b)
 {
     buf_printf(b, "profile    %s", p->profile ? p->profile : "");
     end_line(p, p->word_origins[PLAN_WORD_PROFILE], b);
-    buf_append_str(b, "program   ");
-    for (size_t i = 0; i < p->argv.len; i++)
-        buf_printf(b, " %s", p->argv.items[i]);
-    buf_append_char(b, '\n');
+    explain_program(p, b);
     explain_identity(p, b);
     explain_network(p, b);
     explain_paths(p, b);

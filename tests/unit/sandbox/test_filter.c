@@ -7,9 +7,11 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/sched.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -26,6 +28,7 @@
 
 #include "sandbox/filter.h"
 #include "settings/profile.h"
+#include "util/buf.h"
 #include "util/cleanup.h"
 #include "util/err.h"
 
@@ -201,11 +204,56 @@ static void only_plain_socket_families_are_there(void **state)
     check(FILTER_DAEMON, attempts, ARRAY_SIZE(attempts));
 }
 
+/* Others load modules of the kernel that few programs use and few people have looked at. */
+static void only_well_known_protocols_are_there(void **state)
+{
+    static const struct attempt attempts[] = {
+        CALL(socket, 0, AF_INET, SOCK_STREAM, IPPROTO_TCP),
+        CALL(socket, 0, AF_INET, SOCK_DGRAM, IPPROTO_UDP),
+        CALL(socket, 0, AF_INET, SOCK_STREAM, (1L << 32) | IPPROTO_TCP),
+        CALL(socket, EPROTONOSUPPORT, AF_INET, SOCK_STREAM, 132 /* SCTP */),
+        CALL(socket, EPROTONOSUPPORT, AF_INET6, SOCK_STREAM, (1L << 32) | 132),
+        CALL(socket, EPROTONOSUPPORT, AF_INET, 6 /* SOCK_DCCP */, 33),
+        CALL(socket, EPROTONOSUPPORT, AF_INET, SOCK_DGRAM, 136 /* UDP-Lite */),
+        CALL(socket, EPROTONOSUPPORT, AF_INET, SOCK_DGRAM, 115 /* L2TP */),
+        CALL(socket, EPROTONOSUPPORT, AF_INET, SOCK_STREAM, 262 /* MPTCP */),
+        CALL(socket, EPROTONOSUPPORT, AF_INET, SOCK_RAW, 255),
+        CALL(socketpair, EFAULT, AF_UNIX, SOCK_STREAM, 0, 0),
+        CALL(socketpair, EAFNOSUPPORT, 30 /* AF_TIPC */, SOCK_STREAM, 0, 0),
+        CALL(socketpair, EAFNOSUPPORT, (1L << 32) | AF_INET, SOCK_STREAM, 0, 0),
+    };
+
+    (void)state;
+    check(FILTER_TASK, attempts, ARRAY_SIZE(attempts));
+    check(FILTER_DAEMON, attempts, ARRAY_SIZE(attempts));
+}
+
+static void prctl_is_for_what_a_program_says_of_itself(void **state)
+{
+    static const struct attempt attempts[] = {
+        CALL(prctl, 0, PR_SET_NAME, (long)"name"),
+        CALL(prctl, 0, PR_SET_PDEATHSIG, SIGTERM),
+        CALL(prctl, 0, PR_SET_NO_NEW_PRIVS, 1),
+        CALL(prctl, 0, (1L << 32) | PR_SET_DUMPABLE, 1),
+        CALL(prctl, EINVAL, PR_SET_MM, PR_SET_MM_START_CODE, 0, 0, 0),
+        CALL(prctl, EINVAL, (1L << 32) | PR_SET_MM, PR_SET_MM_START_CODE, 0, 0, 0),
+        CALL(prctl, EINVAL, PR_MCE_KILL, PR_MCE_KILL_SET, PR_MCE_KILL_EARLY),
+        CALL(prctl, EINVAL, 57 /* PR_SET_IO_FLUSHER */, 1),
+        CALL(prctl, EINVAL, 62 /* PR_SCHED_CORE */, 1),
+        CALL(prctl, EINVAL, 4711),
+    };
+
+    (void)state;
+    check(FILTER_TASK, attempts, ARRAY_SIZE(attempts));
+    check(STRICT, attempts, ARRAY_SIZE(attempts));
+}
+
 static void terminals_cannot_be_typed_for(void **state)
 {
     static const struct attempt attempts[] = {
         CALL(ioctl, EPERM, 0, 0x5412),    CALL(ioctl, EPERM, 0, 0x541c),
         CALL(ioctl, EPERM, 0, 0x541d),    CALL(ioctl, EPERM, 0, (1L << 32) | 0x5412),
+        CALL(ioctl, EPERM, 0, 0x5423), /* TIOCSETD, which loads line disciplines */
         CALL(ioctl, EBADF, -1, FIONREAD),
     };
 
@@ -367,6 +415,101 @@ static void programs_work_under_a_tasks_filter(void **state)
         }
 }
 
+/* ---- what is told of it ---- */
+
+enum { NUMBERS = 512 };
+
+/* uretprobe and uprobe of x86, which newer kernels let pass every filter, as only what the kernel
+ * itself put into a program may make them: whoever else does is ended. */
+static bool is_the_kernels_own(int number)
+{
+#ifdef __x86_64__
+    return number == 335 || number == 336;
+#else
+    return number < 0;
+#endif
+}
+
+/* Every call that the filter is said to refuse, in one process: it is the same afterwards. */
+static int compare(const void *arg)
+{
+    const struct filter *f = arg;
+
+    for (int number = 0; number < NUMBERS; number++) {
+        static const uint64_t patterns[] = { 0, UINT64_MAX };
+
+        for (size_t i = 0; i < ARRAY_SIZE(patterns); i++) {
+            const uint64_t a = patterns[i];
+            const struct filter_call call = { number, { a, a, a, a, a, a } };
+            int error = 0;
+
+            if (is_the_kernels_own(number) || filter_decide(f, &call, &error) != FILTER_REFUSED)
+                continue;
+            errno = 0;
+            if (syscall(number, a, a, a, a, a, a) != (error ? -1 : 0) || errno != error) {
+                (void)fprintf(stderr, "call %d with %llx: %d instead of %d\n", number,
+                              (unsigned long long)a, errno, error);
+                return 1;
+            }
+        }
+    }
+    return 0;
+}
+
+static void what_the_program_is_said_to_refuse_the_kernel_refuses(void **state)
+{
+    static const int kinds[] = { FILTER_TASK, STRICT };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+        CLEANUP_PTR(filter_free) struct filter *f = must_compile(kinds[i]);
+
+        assert_int_equal(in_child(kinds[i], compare, f), 0);
+    }
+}
+
+static void a_group_that_a_profile_leaves_out_is_refused_with_a_word(void **state)
+{
+    CLEANUP_PTR(filter_free) struct filter *f = NULL;
+    const struct filter_call msgget = { SYS_msgget, { 0 } }, read = { SYS_read, { 0 } };
+    const struct filter_call none = { 4711, { 0 } };
+    int error = 0;
+
+    (void)state;
+    assert_int_equal(
+        filter_new(FILTER_TASK, PROFILE_CALLS_ALL & ~(uint32_t)PROFILE_QUEUES, &f, NULL), 0);
+    assert_int_equal(filter_decide(f, &read, &error), FILTER_ALLOWED);
+    assert_int_equal(filter_decide(f, &msgget, &error), FILTER_REFUSED);
+    assert_int_equal(error, EPERM);
+    assert_int_equal(filter_decide(f, &none, &error), FILTER_REFUSED);
+    assert_int_equal(error, ENOSYS);
+}
+
+static void a_call_is_named_with_the_condition_that_it_meets(void **state)
+{
+    static const struct {
+        struct filter_call call;
+        const char *want;
+    } cases[] = {
+        { { SYS_keyctl, { 0 } }, "keyctl" },
+        { { SYS_clone, { CLONE_NEWNET } }, "clone that makes a namespace" },
+        { { SYS_socket, { AF_NETLINK, SOCK_RAW, 4 } }, "socket of netlink other than route" },
+        { { SYS_socket, { AF_INET, SOCK_STREAM, 132 } },
+          "socket of a protocol other than TCP, UDP and ICMP" },
+        { { SYS_prlimit64, { 0, RLIMIT_CORE, 1ull << 32 } }, "prlimit64 of the core size" },
+        { { SYS_prlimit64, { 0, RLIMIT_CORE, 0 } }, "prlimit64" },
+        { { 4711, { 0 } }, "call 4711" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        CLEANUP(buf_done) struct buf b = { 0 };
+
+        filter_name(&cases[i].call, &b);
+        assert_string_equal(buf_str(&b), cases[i].want);
+    }
+}
+
 static int load_second(const void *arg)
 {
     return filter_load(arg) < 0 ? errno : 0;
@@ -491,6 +634,11 @@ int main(void)
         cmocka_unit_test(a_task_cannot_touch_mounts_or_the_machine),
         cmocka_unit_test(a_task_does_not_reach_the_kernels_wide_interfaces),
         cmocka_unit_test(only_plain_socket_families_are_there),
+        cmocka_unit_test(only_well_known_protocols_are_there),
+        cmocka_unit_test(prctl_is_for_what_a_program_says_of_itself),
+        cmocka_unit_test(what_the_program_is_said_to_refuse_the_kernel_refuses),
+        cmocka_unit_test(a_group_that_a_profile_leaves_out_is_refused_with_a_word),
+        cmocka_unit_test(a_call_is_named_with_the_condition_that_it_meets),
         cmocka_unit_test(terminals_cannot_be_typed_for),
         cmocka_unit_test(no_set_id_file_can_be_made),
         cmocka_unit_test(the_core_limit_stays_where_no_core_is_piped),
