@@ -556,6 +556,8 @@ WRAP(int, -1, fstat64, fd, 0, (int fd, struct stat64 *st), (fd, st))
 PLAIN(fstatat, (int at, const char *path, struct stat *st, int flags), (at, path, st, flags))
 PLAIN(fstatat64, (int at, const char *path, struct stat64 *st, int flags), (at, path, st, flags))
 PLAIN(statx, (int at, const char *path, int flags, unsigned mask, struct statx *st), (at, path, flags, mask, st))
+PLAIN(fstatfs, (int fd, struct statfs *st), (fd, st))
+WRAP(ssize_t, -1, getdents64, -1, 0, (int fd, void *to, size_t len), (fd, to, len))
 PLAIN(statfs, (const char *path, struct statfs *st), (path, st))
 PLAIN(fstatvfs, (int fd, struct statvfs *st), (fd, st))
 PLAIN(statvfs, (const char *path, struct statvfs *st), (path, st))
@@ -732,6 +734,7 @@ static const char *syscall_name(long number)
         { SYS_capget, "capget" },
         { SYS_capset, "capset" },
         { SYS_clone3, "clone3" },
+        { SYS_getdents64, "getdents64" },
         { SYS_gettid, "gettid" },
         { SYS_keyctl, "keyctl" },
         { SYS_landlock_add_rule, "landlock_add_rule" },

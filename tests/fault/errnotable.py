@@ -43,13 +43,13 @@ ALWAYS = {
     "flock": [ENOLCK],
     "sendfile": [ENOMEM, EIO, EAGAIN],
     "ioctl": [ENOMEM],
-    "readdir": [EIO],
+    "readdir getdents64": [EIO],
     # files
     "rename renameat renameat2 link linkat symlink symlinkat mkdir mkdirat mkdtemp":
         [ENOSPC, EIO, ENOMEM],
     "unlink unlinkat rmdir chmod fchmod fchmodat chown fchown fchownat futimens utimensat":
         [EIO, ENOMEM],
-    "stat lstat fstat fstatat statx statfs fstatvfs statvfs access faccessat readlink "
+    "stat lstat fstat fstatat statx statfs fstatfs fstatvfs statvfs access faccessat readlink "
     "readlinkat realpath chdir fchdir getxattr chroot": [EIO, ENOMEM],
     "getcwd": [ENOMEM],
     "fflush": [ENOSPC, EIO],
@@ -70,7 +70,7 @@ ALWAYS = {name: errnos for names, errnos in ALWAYS.items() for name in names.spl
 
 # These fail for a caller's mistake only, or are waits that nothing interrupts here.
 NEVER = set("waitpid wait4 waitid getrlimit setrlimit sethostname capget pidfd_send_signal gettid "
-            "getpid fstatfs".split())
+            "getpid".split())
 
 
 def of_read(kinds):
