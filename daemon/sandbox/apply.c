@@ -144,6 +144,7 @@ struct birth {
     const int *stdio;
     int control; /* its end */
     bool limited;
+    bool opens; /* the host's paths, itself */
     int *trees; /* of tree_open(), one a step */
     int *keep;  /* in ascending order: all that it may keep open */
     size_t keep_count;
@@ -267,7 +268,7 @@ static void build_namespaces(const struct birth *b)
     size_t index = 0;
     int r;
 
-    r = plan->as_root ? 0 : tree_open(plan, b->trees, &index);
+    r = b->opens ? tree_open(plan, b->trees, &index) : 0;
     if (r < 0)
         init_fail(b->control, APPLY_SOURCES, index, r);
     r = plan->ground.rung == PLAN_RUNG_ROOT ? take_file_ids(plan) : take_ids(plan);
@@ -285,7 +286,8 @@ static void build_namespaces(const struct birth *b)
     r = plan_has_egress(plan) ? offer_listener(b->control) : 0;
     if (r < 0)
         init_fail(b->control, APPLY_LISTENER, 0, r);
-    if (sethostname(PLAN_HOSTNAME, strlen(PLAN_HOSTNAME)) < 0)
+    /* EPERM: a container's filter; rung_probe() says so */
+    if (sethostname(PLAN_HOSTNAME, strlen(PLAN_HOSTNAME)) < 0 && errno != EPERM)
         init_fail(b->control, APPLY_HOSTNAME, 0, -errno);
 }
 
@@ -468,8 +470,13 @@ static int prepare(struct birth *b, struct apply_report *ret_report)
     b->trees = mem_calloc(b->plan->step_count + 1, sizeof b->trees[0]);
     for (size_t i = 0; i < b->plan->step_count; i++)
         b->trees[i] = -1;
-    if (b->plan->as_root)
+    b->opens = !b->plan->as_root;
+    if (!b->opens)
         r = tree_open(b->plan, b->trees, &index);
+    if (r == -EPERM && b->plan->ground.rung == PLAN_RUNG_TOP) {
+        b->opens = true; /* a container's root without SYS_ADMIN: inside, the task has it */
+        r = 0;
+    }
     if (r < 0)
         *ret_report = (struct apply_report){
             .kind = APPLY_FAILED, .stage = APPLY_SOURCES, .index = (uint32_t)index, .error = r

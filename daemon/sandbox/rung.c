@@ -80,18 +80,25 @@ static void note_shortage(struct rung *r, int error)
 
 /* ---- the namespaces, one by one ---- */
 
-static int try_clone(unsigned long long flags)
+/* then: what the new process does; it ends with its answer. Returns that, or a negative errno. */
+static int try_clone(unsigned long long flags, int (*then)(void))
 {
     struct clone_args args = { .flags = flags, .exit_signal = SIGCHLD };
     long pid = syscall(SYS_clone3, &args, sizeof args);
+    int status = 0;
 
     if (pid < 0)
         return -errno;
     if (pid == 0)
-        _exit(0);
-    while (waitpid((pid_t)pid, NULL, 0) < 0 && errno == EINTR)
+        _exit(then ? then() : 0);
+    while (waitpid((pid_t)pid, &status, 0) < 0 && errno == EINTR)
         ;
-    return 0;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 0;
+}
+
+static int rename_host(void)
+{
+    return sethostname(PLAN_HOSTNAME, strlen(PLAN_HOSTNAME)) < 0;
 }
 
 /* What a task could then reach, or what stands in for the wall. */
@@ -132,7 +139,7 @@ static bool try_each(struct rung *r, unsigned long long with, size_t first)
     bool all = true;
 
     for (size_t i = first; i < ARRAY_SIZE(namespaces); i++) {
-        int error = try_clone(with | namespaces[i].flag);
+        int error = try_clone(with | namespaces[i].flag, NULL);
 
         if (error == 0)
             set(r, namespaces[i].wall, RUNG_HOLDS, "");
@@ -146,7 +153,7 @@ static bool try_each(struct rung *r, unsigned long long with, size_t first)
 /* An ordinary user has the others only with that of users. */
 static enum plan_rung try_namespaces(struct rung *r, uid_t uid)
 {
-    int error = try_clone(CLONE_NEWUSER);
+    int error = try_clone(CLONE_NEWUSER, NULL);
 
     if (error == 0 && try_each(r, CLONE_NEWUSER, 0))
         return PLAN_RUNG_TOP;
@@ -327,6 +334,22 @@ static bool try_ground(struct rung *r, const struct plan_ground *ground, uid_t u
     return try_sandbox(r, apply, plan);
 }
 
+static void try_grounds(struct rung *r, uid_t uid, uid_t task_uid);
+
+/* The words for the wall that the last trial ended at. */
+static const char *what_failed(const struct rung *r)
+{
+    const char *found = "no task can be started in them";
+
+    for (size_t i = 0; i < ARRAY_SIZE(order); i++)
+        if (r->walls[order[i]].state == RUNG_MISSING && order[i] != RUNG_PROC)
+            return r->walls[order[i]].text;
+    for (int i = 0; i < RUNG_WALL_COUNT; i++) /* those have another way */
+        if (r->walls[i].state == RUNG_MISSING && i != RUNG_PROC)
+            found = r->walls[i].text;
+    return found;
+}
+
 /* What only namespaces give. */
 static void set_bare(struct rung *r, uid_t uid)
 {
@@ -334,6 +357,21 @@ static void set_bare(struct rung *r, uid_t uid)
     set(r, RUNG_PROC, RUNG_MISSING, "it takes a pid namespace");
     if (uid != 0)
         set(r, RUNG_IDS, RUNG_MISSING, "it takes a user namespace, or a daemon that runs as root");
+}
+
+/* All namespaces are there, and still no task starts in them: most often for want of mounts. */
+static void fall(struct rung *r, uid_t uid, uid_t task_uid)
+{
+    const struct plan_ground bare = { .rung = PLAN_RUNG_BARE };
+    struct rung below = { .ground = bare };
+    char why[sizeof r->walls[0].text];
+
+    (void)snprintf(why, sizeof why, "%s", what_failed(r));
+    for (size_t i = 0; i < ARRAY_SIZE(namespaces); i++)
+        set(&below, namespaces[i].wall, RUNG_MISSING, why);
+    try_grounds(&below, uid, task_uid);
+    if (below.stands)
+        *r = below;
 }
 
 /* Downwards, until a task starts. What one step lacks the next one does without, if there is a way
@@ -361,6 +399,8 @@ static void try_grounds(struct rung *r, uid_t uid, uid_t task_uid)
         else
             break;
     }
+    if (!r->stands && r->shortage == 0)
+        fall(r, uid, task_uid);
 }
 
 /* What the daemon's user may as a member of other groups, a task may, too: nobody but root can give
@@ -436,6 +476,12 @@ static void weigh(struct rung *r, uid_t uid)
     }
     weigh_groups(r, uid);
     weigh_landlock(r, uid);
+    if (r->walls[RUNG_UTS_NAMESPACE].state == RUNG_HOLDS &&
+        try_clone((r->ground.rung == PLAN_RUNG_TOP ? CLONE_NEWUSER : 0) | CLONE_NEWUTS,
+                  rename_host) == 1)
+        set(r, RUNG_UTS_NAMESPACE, RUNG_WEAKER,
+            "a task sees the machine's name, as a container's "
+            "filter lets nobody set one");
 }
 
 static void probe(uid_t uid, uid_t task_uid, struct rung *ret_rung)
