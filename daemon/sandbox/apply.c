@@ -546,7 +546,7 @@ static int map_failed(const struct plan *plan, const char *name, int error, stru
     return err_set(err, error, "write the task's %s (%u on the host): %s: %s", name,
                    (unsigned)plan->outer_uid, strerror(-error),
                    plan->as_root ? "does the container have that id, and the rights to SETUID and "
-                                   "SETGID?"
+                                   "SETGID? If not, run it as an ordinary user there"
                                  : "is /proc mounted, and are user namespaces allowed?");
 }
 
