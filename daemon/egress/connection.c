@@ -7,13 +7,16 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "egress/claim.h"
 #include "egress/clienthello.h"
-#include "egress/dial.h"
+#include "egress/errand.h"
 #include "egress/head.h"
 #include "egress/herald.h"
+#include "egress/pathway.h"
 #include "egress/pump.h"
 #include "egress/rules.h"
 #include "egress/uplink.h"
+#include "egress/wallet.h"
 #include "loop/loop.h"
 #include "util/buf.h"
 #include "util/err.h"
@@ -21,21 +24,20 @@
 #include "util/str.h"
 
 enum {
-    HEAD_MS = 10 * 1000,   /* for the whole head, from the connection's beginning */
-    HELLO_MS = 30 * 1000,  /* for a client's first words in its tunnel */
-    UPLINK_MS = 30 * 1000, /* for the proxy on the way */
-    LINGER_MS = 2000,      /* for the client to read our last words */
+    HEAD_MS = 10 * 1000,  /* for the whole head, from the connection's beginning */
+    HELLO_MS = 30 * 1000, /* for a client's first words in its tunnel */
+    LINGER_MS = 2000,     /* for the client to read our last words */
     PIECE_BYTES = 16 * 1024,
     METHOD_MAX = 32,
 };
 
 enum state {
     AWAIT_HEAD,
-    DIALING,
-    AWAIT_UPLINK, /* the answer of the proxy on the way */
-    AWAIT_HELLO,  /* the first words in a tunnel */
-    AWAIT_INNER,  /* they are those of an HTTP request */
+    ROUTING,
+    AWAIT_HELLO, /* the first words in a tunnel */
+    AWAIT_INNER, /* they are those of an HTTP request */
     RELAYING,
+    BROKERED,  /* an errand is under way */
     LINGERING, /* our last words are written; its own are thrown away */
 };
 
@@ -45,9 +47,7 @@ struct connection {
     enum state state;
     int client, server;
     bool by_uplink;
-    struct buf answer;              /* of the uplink */
-    struct loop_fd *server_watcher; /* only while we wait for it */
-    struct loop_fd *watcher;        /* of the client, except while relaying */
+    struct loop_fd *watcher; /* of the client, except while relaying */
     struct loop_timer *timer;
     struct buf in;   /* from the client, not yet used */
     size_t seen;     /* of it, at the last look for its end */
@@ -56,8 +56,10 @@ struct connection {
     struct hostname host; /* where to */
     uint16_t port;
     unsigned grants;
-    struct dial *dial;
+    struct pathway *route;
     struct pump *pump;
+    struct claim claim;
+    struct errand *errand;
 };
 
 static void connection_free(struct connection *c)
@@ -70,17 +72,15 @@ static void connection_free(struct connection *c)
     *at = c->next;
     all->count--;
     pump_free(c->pump);
-    dial_free(c->dial);
+    errand_free(c->errand);
+    pathway_free(c->route);
     if (c->watcher)
         loop_fd_free(c->watcher);
-    if (c->server_watcher)
-        loop_fd_free(c->server_watcher);
     loop_timer_free(c->timer);
     (void)close(c->client); /* it is done with */
     if (c->server >= 0)
         (void)close(c->server); /* likewise */
     buf_done(&c->in);
-    buf_done(&c->answer);
     buf_done(&c->head);
     free(c->h);
     free(c);
@@ -97,15 +97,21 @@ static void listen_to(struct connection *c)
         c->watcher = loop_fd_new(c->all->loop, c->client, LOOP_READ, on_client, c);
 }
 
+/* So that what was cut off can't be taken for all. */
+static void connection_reset(struct connection *c)
+{
+    const struct linger now = { .l_onoff = 1 };
+
+    (void)setsockopt(c->client, SOL_SOCKET, SO_LINGER, &now, sizeof now); /* else just closed */
+    connection_free(c);
+}
+
 /* ---- last words ---- */
 
 static void linger(struct connection *c)
 {
     c->state = LINGERING;
     (void)shutdown(c->client, SHUT_WR); /* it may be gone */
-    if (c->server_watcher)
-        loop_fd_free(c->server_watcher);
-    c->server_watcher = NULL;
     if (c->server >= 0)
         (void)close(c->server); /* nothing more goes there */
     c->server = -1;
@@ -143,7 +149,7 @@ static void refuse(struct connection *c, enum gateway_refusal why, const char *d
     (void)hostname_with_port(w.place, &c->host, c->port);
     (void)snprintf(w.detail, sizeof w.detail, "%s", detail ? detail : "");
     gateway_describe(&w, text, sizeof text);
-    if (c->state == AWAIT_HEAD || c->state == DIALING || c->state == AWAIT_INNER)
+    if (c->state == AWAIT_HEAD || c->state == ROUTING || c->state == AWAIT_INNER)
         answer(c, "403 Forbidden", text);
     else
         connection_free(c); /* in a tunnel there is nobody to tell */
@@ -202,75 +208,24 @@ static void pass_on(struct connection *c)
 
 static void begin(struct connection *c);
 
-/* Takes from the uplink's socket no more than the head of its answer. */
-static void on_uplink(struct loop_fd *watcher, unsigned events, void *ctx)
+static void on_routed(const struct pathway_result *result, void *ctx)
 {
     struct connection *c = ctx;
-    size_t before = c->answer.len;
-    ssize_t n =
-        recv(c->server, buf_reserve(&c->answer, UPLINK_ANSWER_MAX), UPLINK_ANSWER_MAX, MSG_PEEK);
-    int end = -ECONNREFUSED;
-
-    (void)watcher;
-    (void)events; /* only LOOP_READ is watched */
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
-    if (n > 0) {
-        c->answer.len += (size_t)n;
-        end = uplink_read_answer(c->answer.data, c->answer.len);
-        if (end > 0)
-            n = end - (ssize_t)before;
-        (void)recv(c->server, c->answer.data + before, (size_t)n, 0); /* it is there */
-    }
-    if (end == 0)
-        return;
-    loop_fd_free(c->server_watcher);
-    c->server_watcher = NULL;
-    if (end > 0)
-        begin(c);
-    else
-        answer(c, "502 Bad Gateway", "the proxy on the way (server.proxy) refuses the connection");
-}
-
-/* By the proxy on the way a tunnel is asked for, as the client did of us. */
-static void ask_uplink(struct connection *c)
-{
-    CLEANUP(buf_done) struct buf b = { 0 };
-
-    uplink_print_connect(c->all->uplink, &c->host, c->port, &b);
-    if (send(c->server, b.data, b.len, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)b.len) {
-        answer(c, "502 Bad Gateway", "the proxy on the way (server.proxy) takes no request");
-        return;
-    }
-    c->state = AWAIT_UPLINK;
-    c->server_watcher = loop_fd_new(c->all->loop, c->server, LOOP_READ, on_uplink, c);
-    loop_timer_arm(c->timer, UPLINK_MS);
-}
-
-static void on_dialed(const struct dial_result *result, void *ctx)
-{
-    struct connection *c = ctx;
-    char where[HOSTNAME_WITH_PORT_SIZE];
     AUTO_FREE char *text = NULL;
 
-    dial_free(c->dial);
-    c->dial = NULL;
+    pathway_free(c->route);
+    c->route = NULL;
     c->server = result->fd;
+    c->by_uplink = result->by_uplink;
     if (result->fd >= 0) {
-        if (c->by_uplink && c->h->form == HEAD_CONNECT)
-            ask_uplink(c);
-        else
-            begin(c);
+        begin(c);
         return;
     }
     if (result->error == -EACCES) {
         refuse(c, GATEWAY_ADDRESS_BAD, ipclass_text(result->class));
         return;
     }
-    text =
-        mem_printf("%s can't be reached%s: %s", hostname_with_port(where, &c->host, c->port),
-                   c->by_uplink ? ", as the proxy on the way (server.proxy) can't be" : "",
-                   result->error == -ENOENT ? "there is no such name" : strerror(-result->error));
+    text = pathway_describe(result, &c->host, c->port);
     answer(c, result->error == -ETIMEDOUT ? "504 Gateway Timeout" : "502 Bad Gateway", text);
 }
 
@@ -292,30 +247,139 @@ static bool take_head(struct connection *c, size_t len, bool in_tunnel)
     return false;
 }
 
+static struct pathway_order order_for(const struct connection *c)
+{
+    const struct connections *all = c->all;
+
+    return (struct pathway_order){ .loop = all->loop,
+                                   .resolver = all->resolver,
+                                   .locals = all->locals,
+                                   .uplink = all->uplink,
+                                   .host = &c->host,
+                                   .port = c->port,
+                                   .grants = c->grants };
+}
+
+/* ---- brokers ---- */
+
+static void on_errand_over(const struct errand_result *result, void *ctx)
+{
+    struct connection *c = ctx;
+    bool is_whole = result->whole, is_told = *result->status && !result->answered;
+    char where[HOSTNAME_WITH_PORT_SIZE];
+    const char *status = result->status;
+    AUTO_FREE char *text =
+        mem_printf("the broker %s got no answer from %s: %s", c->claim.broker->name,
+                   hostname_with_port(where, &c->host, c->port), result->text);
+
+    if (*status == '5' || (result->answered && *result->text))
+        herald_refuse(c->all->herald, GATEWAY_NO_ANSWER, &c->host, c->port, result->text);
+    errand_free(c->errand); /* and result with it; status is a literal */
+    c->errand = NULL;
+    if (is_told && *status == '4')
+        answer_bad(c, status, "its body is too long, or not as its head announces it");
+    else if (is_told)
+        answer(c, status, text);
+    else if (is_whole)
+        linger(c);
+    else
+        connection_reset(c);
+}
+
+static void run_errand(struct connection *c)
+{
+    static const struct errand_ops ops = { .over = on_errand_over, .spend = on_spend };
+    const struct pathway_order route = order_for(c);
+    const struct errand_order order = { .wallet = c->all->wallet,
+                                        .claim = &c->claim,
+                                        .head = c->h,
+                                        .early = { buf_str(&c->in), c->in.len },
+                                        .client = c->client,
+                                        .route = &route };
+
+    c->state = BROKERED;
+    loop_timer_stop(c->timer);
+    loop_fd_free(c->watcher);
+    c->watcher = NULL;
+    c->errand = errand_new(&order, &ops, c);
+    buf_done(&c->in);
+}
+
+static void on_claim(struct connection *c)
+{
+    enum claim_verdict verdict = claim_judge(c->all->brokers, c->h, &c->claim);
+    struct wallet_entry *entry =
+        verdict == CLAIM_UNKNOWN ? NULL : wallet_find(c->all->wallet, c->claim.broker);
+    AUTO_FREE char *asked = mem_printf("%.*s %.*s", (int)c->h->method.len, c->h->method.at,
+                                       (int)c->claim.path.len, c->claim.path.at);
+
+    if (entry) {
+        c->host = entry->place.host;
+        c->port = entry->place.port;
+    }
+    switch (verdict) {
+    case CLAIM_UNKNOWN:
+        answer(c, "404 Not Found", "there is no broker of that name (broker)");
+        return;
+    case CLAIM_BAD_PATH:
+        answer_bad(c, "400 Bad Request", "its path could be read as another one");
+        return;
+    case CLAIM_NOT_LISTED:
+        refuse(c, GATEWAY_NOT_LISTED, asked);
+        return;
+    case CLAIM_TOO_LARGE:
+        answer_bad(c, "413 Content Too Large", "its body is longer than request_limit (broker)");
+        return;
+    case CLAIM_OK:
+        break;
+    }
+    if (entry->left == 0) {
+        answer(c, "429 Too Many Requests",
+               "the task has asked as often as a task may (broker, requests)");
+        return;
+    }
+    entry->left--;
+    run_errand(c);
+}
+
+/* METHOD /..., which only a broker is asked. */
+static bool is_origin(const struct buf *in)
+{
+    const char *space = memchr(in->data, ' ', in->len);
+
+    return space && space + 1 < in->data + in->len && space[1] == '/';
+}
+
+/* Some clients ask their proxy for it, which we are as well. */
+static bool is_own_address(const struct head *h)
+{
+    return h->form == HEAD_ABSOLUTE && h->port == GATEWAY_PORT &&
+           str_eq(h->host.text, GATEWAY_ADDRESS);
+}
+
 static void on_head(struct connection *c, size_t len)
 {
-    struct dial_order order = { .loop = c->all->loop,
-                                .resolver = c->all->resolver,
-                                .locals = c->all->locals };
+    bool has_brokers = c->all->brokers->len > 0;
+    struct pathway_order order;
 
-    if (!take_head(c, len, false))
+    if (!take_head(c, len, has_brokers && is_origin(&c->in)))
         return;
+    if (has_brokers && (c->h->form == HEAD_ORIGIN || is_own_address(c->h))) {
+        on_claim(c);
+        return;
+    }
     c->host = c->h->host;
     c->port = c->h->port;
     if (!rules_find(c->all->rules, &c->host, c->port, &c->grants)) {
         refuse(c, GATEWAY_NOT_ALLOWED, NULL);
         return;
     }
-    c->state = DIALING;
-    loop_timer_stop(c->timer); /* dial has its own */
+    c->state = ROUTING;
+    loop_timer_stop(c->timer); /* pathway.has its own */
     loop_fd_set(c->watcher, 0);
-    c->by_uplink = c->all->uplink && c->host.kind == HOSTNAME_NAME &&
-                   !(c->grants & (ALLOW_PRIVATE | ALLOW_LOOPBACK));
-    order.host = c->by_uplink ? &c->all->uplink->host : &c->host;
-    order.port = c->by_uplink ? c->all->uplink->port : c->port;
-    order.anywhere = c->by_uplink;
-    order.grants = c->grants;
-    c->dial = dial_new(&order, on_dialed, c);
+    order = order_for(c);
+    order.tunnel = c->h->form == HEAD_CONNECT;
+    c->route = pathway_new(&order, on_routed, c);
 }
 
 /* Inside a tunnel: the same place, in so many words. */
@@ -441,9 +505,9 @@ static void on_client(struct loop_fd *watcher, unsigned events, void *ctx)
     case LINGERING:
         buf_clear(&c->in);
         return;
-    case DIALING:
-    case AWAIT_UPLINK:
+    case ROUTING:
     case RELAYING:
+    case BROKERED:
         return; /* not watched then */
     }
 }
@@ -455,8 +519,6 @@ static void on_timer(struct loop_timer *timer, void *ctx)
     (void)timer; /* one-shot */
     if (c->state == AWAIT_HEAD || c->state == AWAIT_INNER)
         answer_bad(c, "408 Request Timeout", "its head doesn't come to an end");
-    else if (c->state == AWAIT_UPLINK)
-        answer(c, "504 Gateway Timeout", "the proxy on the way (server.proxy) doesn't answer");
     else
         connection_free(c);
 }

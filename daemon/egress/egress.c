@@ -11,6 +11,7 @@
 #include "egress/resolver.h"
 #include "egress/rules.h"
 #include "egress/uplink.h"
+#include "egress/wallet.h"
 #include "loop/loop.h"
 #include "sandbox/confine.h"
 #include "util/err.h"
@@ -28,6 +29,7 @@ struct egress {
     struct locals *locals;
     struct rules *rules;
     struct uplink uplink;
+    struct wallet *wallet;
     struct connections connections;
     struct loop_fd *listener, *words;
 };
@@ -73,6 +75,8 @@ static int prepare(struct egress *e, struct err *err)
     if (r == 0 && *e->gateway->proxy)
         r = uplink_parse(e->gateway->proxy, &e->uplink, err);
     if (r == 0)
+        r = wallet_new(e->gateway->brokers, e->gateway->keys, e->gateway->ca_file, &e->wallet, err);
+    if (r == 0)
         r = loop_new(&e->loop, err);
     if (r == 0)
         r = resolver_new(e->loop, &e->resolver, err);
@@ -94,6 +98,8 @@ static void serve(struct egress *e)
                                            .rules = e->rules,
                                            .herald = &e->herald,
                                            .uplink = e->uplink.field ? &e->uplink : NULL,
+                                           .brokers = e->gateway->brokers,
+                                           .wallet = e->wallet,
                                            .bytes_left = bytes_max,
                                            .closed = on_closed,
                                            .ctx = e };
@@ -121,4 +127,5 @@ void egress_run(const struct gateway *g)
     loop_free(e.loop);
     rules_free(e.rules);
     uplink_done(&e.uplink);
+    wallet_free(e.wallet);
 }

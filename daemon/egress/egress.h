@@ -1,6 +1,7 @@
 /* egress.h - the process that is one task's way out: it accepts what the task sends to its proxy,
- * and lets through what the policy names. Cloned by the spawner, confined (sandbox/confine.h)
- * before it accepts anything, and ended with the task. It has that task's policy and nothing else.
+ * lets through what the policy names, and asks APIs with the keys of its brokers. Cloned by the
+ * spawner, confined (sandbox/confine.h) before it accepts anything, and ended with the task. It has
+ * that task's policy and nothing else.
  */
 #pragma once
 #include "sandbox/gateway.h"

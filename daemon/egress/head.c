@@ -251,6 +251,8 @@ static const char *parse_known(struct head_text name, struct head_text value,
         if (!is_word(value, "chunked") || h->minor == 0)
             return "a Transfer-Encoding other than chunked in HTTP/1.1";
     }
+    if (is_word(name, "expect"))
+        h->expects = is_word(value, "100-continue");
     if (is_word(name, "connection"))
         return check_connection(value);
     return NULL;
@@ -320,7 +322,7 @@ static bool is_listed(struct head_text name, struct head_text list)
 }
 
 /* RFC 9110 s7.6.1, and those that we write ourselves. */
-static bool is_dropped(const struct head *h, struct head_text name)
+bool head_drops(const struct head *h, struct head_text name)
 {
     static const char *const dropped[] = {
         "connection",
@@ -365,7 +367,7 @@ void head_print(const struct head *h, bool to_proxy, struct buf *b)
     print_text(b, h->path);
     buf_printf(b, " HTTP/1.%u\r\nHost: %s\r\n", h->minor, where);
     for (size_t i = 0; i < h->field_count; i++) {
-        if (is_dropped(h, h->fields[i].name))
+        if (head_drops(h, h->fields[i].name))
             continue;
         print_text(b, h->fields[i].name);
         buf_append_str(b, ": ");

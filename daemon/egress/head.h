@@ -37,6 +37,7 @@ struct head {
     unsigned minor;        /* HTTP/1.minor: 0 or 1 */
     enum head_body body;
     uint64_t body_bytes; /* of HEAD_LENGTH */
+    bool expects;        /* 100-continue */
     size_t field_count;
     struct {
         struct head_text name, value;
@@ -51,6 +52,9 @@ ssize_t head_find_end(const char *bytes, size_t len, size_t seen);
  * with the reason, a phrase, in *ret_why; -EOPNOTSUPP for another version of HTTP. */
 int head_parse(const char *bytes, size_t len, bool in_tunnel, struct head *ret_head,
                const char **ret_why);
+/* Whether a field of that name is for us or for this connection only, or among those that are
+ * written anew when a request is sent on. */
+bool head_drops(const struct head *h, struct head_text name);
 /* As the server is to see it, HEAD_CONNECT excepted: one request, after which the connection ends;
  * Host from the target; no field that is meant for us or for this connection. to_proxy: for a proxy
  * on the way, with the whole URL. The empty line at the end is left to the caller, who may have

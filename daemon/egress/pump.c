@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "egress/chunked.h"
+#include "egress/body.h"
 #include "loop/loop.h"
 #include "util/mem.h"
 
@@ -33,9 +33,7 @@ struct pump {
     struct loop_timer *timer; /* runs to the idle end, or at once to an early one */
     uint64_t moved_ms;
     bool is_request;
-    enum head_body body;
-    uint64_t body_left;
-    struct chunked chunked;
+    struct body body;
     bool is_over;
     enum pump_end end;
 };
@@ -54,28 +52,14 @@ static void over(struct pump *r, enum pump_end end)
 /* How many of the client's bytes belong to the request; -EBADMSG if they are no body. */
 static ssize_t accept_body(struct pump *r, const char *bytes, size_t len)
 {
-    size_t used = 0;
-    int end = 1;
+    bool ended = false;
+    ssize_t n = body_accept(&r->body, bytes, len, &ended);
 
-    switch (r->body) {
-    case HEAD_NO_BODY:
-        break;
-    case HEAD_LENGTH:
-        used = r->body_left < len ? (size_t)r->body_left : len;
-        r->body_left -= used;
-        end = r->body_left == 0;
-        break;
-    case HEAD_CHUNKED:
-        end = chunked_scan(&r->chunked, bytes, len, &used);
-        break;
-    }
-    if (end < 0)
-        return end;
-    if (end > 0) {
+    if (ended) {
         r->up.ended = true;
         r->up.closed = true; /* with its content: some servers take a half-closed client for gone */
     }
-    return (ssize_t)used;
+    return n;
 }
 
 /* Bytes that were put behind what is in the buffer. False: they can't be sent on. */
@@ -199,8 +183,7 @@ struct pump *pump_new(const struct pump_order *order, const struct pump_ops *ops
     r->ops = ops;
     r->ctx = ctx;
     r->is_request = order->is_request;
-    r->body = order->body;
-    r->body_left = order->body_bytes;
+    r->body = body_of(order->body, order->body_bytes);
     r->up = (struct flow){ .from = order->client, .to = order->server };
     r->down = (struct flow){ .from = order->server, .to = order->client };
     r->up.bytes = mem_alloc(FLOW_BYTES);

@@ -8,6 +8,7 @@
 
 #include "core/core.h"
 #include "main/daemon.h"
+#include "main/keyring.h"
 #include "main/policy.h"
 #include "main/reload.h"
 #include "main/surveys.h"
@@ -107,6 +108,8 @@ static int add_secrets(const struct daemon *d, struct strv *env, struct err *err
 
         if (r < 0)
             return r;
+        if (runner_keeps(s, pair->name)) /* a broker has it */
+            continue;
         assignment = mem_printf("%s=%s", pair->name, secret_text(secret));
         strv_add(env, assignment);
         secret_wipe(assignment, strlen(assignment));
@@ -115,7 +118,7 @@ static int add_secrets(const struct daemon *d, struct strv *env, struct err *err
 }
 
 static int make_plan(const struct daemon *d, const struct task *t, struct runner_start *start,
-                     struct plan **ret_plan, struct err *err)
+                     struct broker_list *brokers, struct plan **ret_plan, struct err *err)
 {
     const struct settings *s = &d->settings;
     AUTO_FREE char *workspace = NULL, *home = NULL;
@@ -124,6 +127,8 @@ static int make_plan(const struct daemon *d, const struct task *t, struct runner
     struct plan_policy policy = policy_of(s, &d->ground, &needs);
     int r;
 
+    runner_brokers(s, brokers);
+    policy.brokers = brokers;
     r = policy_read(s, &start->argv.items[0], &start->read, &read, err);
     if (r < 0)
         return r;
@@ -149,6 +154,8 @@ static int start_attempt(struct attempts *a, const struct task *t, struct err *e
     const struct runner *runner = runner_find(d->settings.runner_name);
     CLEANUP(runner_start_done) struct runner_start start = { 0 };
     CLEANUP_PTR(plan_free) struct plan *plan = NULL;
+    CLEANUP(broker_done_all) struct broker_list brokers = { 0 };
+    AUTO_CLOSE int keys = -1;
     const struct runner_turn turn = { .task = t, .session = core_session(d->core, t->seq) };
     struct attempt_io *io;
     int r;
@@ -161,7 +168,9 @@ static int start_attempt(struct attempts *a, const struct task *t, struct err *e
     r = add_secrets(d, &start.env, err);
     if (r < 0)
         return r;
-    r = make_plan(d, t, &start, &plan, err);
+    r = make_plan(d, t, &start, &brokers, &plan, err);
+    if (r == 0)
+        r = keyring_pack(&d->settings, &brokers, d->mask, &keys, err);
     if (r < 0)
         return r;
     io = mem_new(struct attempt_io);
@@ -170,7 +179,7 @@ static int start_attempt(struct attempts *a, const struct task *t, struct err *e
     io->runner = runner;
     io->capture = capture_new(runner, &d->settings);
     HASH_ADD(hh, a->by_seq, seq, sizeof io->seq, io);
-    spawner_start(d->spawner, t->seq, plan, -1, start.input, start.input_len);
+    spawner_start(d->spawner, t->seq, plan, TAKE_FD(keys), start.input, start.input_len);
     return 0;
 }
 

@@ -10,6 +10,7 @@
 #include "main/args.h"
 #include "main/cmd.h"
 #include "main/exitcode.h"
+#include "main/keyring.h"
 #include "main/policy.h"
 #include "main/reach.h"
 #include "main/trial.h"
@@ -21,7 +22,9 @@
 #include "util/buf.h"
 #include "util/clock.h"
 #include "util/err.h"
+#include "util/mask.h"
 #include "util/mem.h"
+#include "util/secret.h"
 #include "util/str.h"
 #include "workspace/workspace.h"
 
@@ -214,11 +217,15 @@ static int check_walls(const struct settings *s, struct plan_ground *ret_ground)
 static void tell_network(const struct settings *s)
 {
     CLEANUP(buf_done) struct buf hosts = { 0 };
+    CLEANUP(broker_done_all) struct broker_list brokers = { 0 };
 
+    runner_brokers(s, &brokers);
     if (!policy_print_hosts(s, &hosts))
         return;
     if (hosts.len > 0)
         tell(GRADE_OK, "network", "tasks reach %s; nothing else", buf_str(&hosts));
+    else if (brokers.len > 0)
+        tell(GRADE_OK, "network", "tasks reach their brokers; nothing else");
     else
         tell(GRADE_WARN, "network",
              "tasks reach nothing: name what they may in sandbox.network.allow, or set "
@@ -227,6 +234,33 @@ static void tell_network(const struct settings *s)
         tell(
             GRADE_WARN, "network",
             "server.proxy resolves the names that tasks ask for: where they lead can't be checked");
+}
+
+/* Which keys stay out of tasks, and which don't. */
+static int check_brokers(const struct settings *s)
+{
+    CLEANUP(broker_done_all) struct broker_list brokers = { 0 };
+    CLEANUP_PTR(mask_free) struct mask *mask = mask_new();
+    int code = EX_OK;
+
+    runner_brokers(s, &brokers);
+    for (size_t i = 0; i < brokers.len; i++) {
+        const struct broker *b = &brokers.items[i];
+        CLEANUP_PTR(secret_free) struct secret *key = NULL;
+        struct err err = { 0 };
+
+        if (keyring_load(s, b, mask, &key, &err) < 0) {
+            tell(GRADE_FAIL, "broker", "%s", err.text);
+            code = EX_CONFIG;
+            continue;
+        }
+        tell(GRADE_OK, "broker", "%s: tasks ask " BROKER_URL "/%s, and %s gets the key from %s%s",
+             b->name, b->name, b->upstream, b->key_file ? "" : "runner.env.",
+             b->key_file ? b->key_file : b->key_variable);
+    }
+    if (runner_exposed(s))
+        tell(GRADE_WARN, "broker", "%s", runner_exposed(s));
+    return code;
 }
 
 static int check_sandbox(const struct settings *s)
@@ -298,6 +332,7 @@ static int check_all(const struct settings *s)
     int code = check_state(s), r;
 
     keep(&code, check_sandbox(s)); /* forks: before the key is read, and before any thread */
+    keep(&code, check_brokers(s));
     r = agentkey_take_env(&from_env, &err);
     if (r == 0)
         r = agentkey_load(s, &from_env, &key, &err);

@@ -54,6 +54,8 @@ static void add_env(const struct settings *s, const struct strv *runner_env, str
     for (size_t i = 0; i < s->runner_secrets.len; i++) {
         AUTO_FREE char *pair = mem_printf("%s=", s->runner_secrets.items[i].name);
 
+        if (runner_keeps(s, s->runner_secrets.items[i].name))
+            continue;
         strv_add(env, pair);
         add_origin(s, "runner.secrets", origins);
     }
@@ -65,12 +67,15 @@ static int make_plan(const struct settings *s, const struct plan_ground *ground,
     CLEANUP(strv_done) struct strv needs = { 0 }, read = { 0 }, env = { 0 }, origins = { 0 };
     AUTO_FREE char *workspace = mem_printf("%s/JOB/workspace", s->workspace_root);
     AUTO_FREE char *home = mem_printf("%s/JOB/home", s->workspace_root);
+    CLEANUP(broker_done_all) struct broker_list brokers = { 0 };
     struct plan_policy policy = policy_of(s, ground, &needs);
     int r = policy_read(s, &start->argv.items[0], &start->read, &read, err);
 
     if (r < 0)
         return r;
     add_env(s, &start->env, &env, &origins);
+    runner_brokers(s, &brokers);
+    policy.brokers = &brokers;
     policy.runner_read = &read;
     policy.task_uid = policy.uid == 0 ? WORKSPACE_UID_BASE : policy.uid;
     policy.tree_bytes = policy.disk_bytes;

@@ -49,6 +49,7 @@ struct plan_policy policy_of(const struct settings *s, const struct plan_ground 
         .needs = needs,
         .runner = s->runner_name,
         .proxy = s->server_proxy,
+        .ca_file = s->server_ca_file,
         .egress_uid = WORKSPACE_UID_BASE - 2, /* no task has it */
         .read = &s->sandbox_read,
         .write = &s->sandbox_write,
@@ -111,7 +112,10 @@ static int check_shown(const struct settings *s, const char *setting, const stru
                        bool writable, struct err *err)
 {
     const char *credentials = getenv("CREDENTIALS_DIRECTORY");
+    CLEANUP(broker_done_all) struct broker_list brokers = { 0 };
     int r = 0;
+
+    runner_brokers(s, &brokers);
 
     for (size_t i = 0; i < shown->len && r == 0; i++) {
         const char *path = shown->items[i];
@@ -123,6 +127,8 @@ static int check_shown(const struct settings *s, const char *setting, const stru
             r = check_apart(setting, path, "the agent key", s->api_key_file, err);
         if (r == 0)
             r = check_apart(setting, path, "the daemon's credentials", credentials, err);
+        for (size_t k = 0; r == 0 && k < brokers.len; k++)
+            r = check_apart(setting, path, "a broker's key", brokers.items[k].key_file, err);
         if (r == 0 && writable)
             r = check_apart(setting, path, "the settings, to change them,", s->file, err);
     }
@@ -153,8 +159,11 @@ static int make_plan(const struct settings *s, const char *program, struct plan 
     CLEANUP(strv_done) struct strv argv = { 0 }, env = { 0 }, read = { 0 };
     CLEANUP(strv_done) struct strv needs = { 0 };
     struct plan_policy policy = policy_of(s, NULL, &needs);
+    CLEANUP(broker_done_all) struct broker_list brokers = { 0 };
     int r;
 
+    runner_brokers(s, &brokers);
+    policy.brokers = &brokers;
     strv_add(&argv, program ? program : "sh");
     r = policy_read(s, &argv.items[0], NULL, &read, err);
     if (r < 0)
@@ -199,11 +208,25 @@ static int find_shown(const char *setting, const struct strv *shown, struct err 
     return 0;
 }
 
+static int find_ca_files(const struct settings *s, struct err *err)
+{
+    for (size_t i = 0; i < s->broker.len; i++) {
+        const char *file = s->broker.items[i].ca_file;
+
+        if (file && access(file, R_OK) < 0)
+            return err_set(err, -ENOENT, "broker %s: ca_file '%s': %s", s->broker.items[i].name,
+                           file, strerror(errno));
+    }
+    return 0;
+}
+
 int policy_find_paths(const struct settings *s, struct err *err)
 {
     int r = find_shown("sandbox.read", &s->sandbox_read, err);
 
-    return r < 0 ? r : find_shown("sandbox.write", &s->sandbox_write, err);
+    if (r == 0)
+        r = find_shown("sandbox.write", &s->sandbox_write, err);
+    return r < 0 ? r : find_ca_files(s, err);
 }
 
 const char *policy_program(const struct settings *s)

@@ -8,6 +8,7 @@
 
 #include "core/core.h"
 #include "main/daemon.h"
+#include "main/keyring.h"
 #include "main/policy.h"
 #include "main/wire.h"
 #include "runner/runner.h"
@@ -83,12 +84,19 @@ int reload_secret(const struct daemon *d, const struct settings_pair *pair,
 /* What is new goes in beside the old, for good: what an earlier task has seen may still come. */
 static int extend_mask(const struct daemon *d, const struct fresh *f, struct err *err)
 {
+    CLEANUP(broker_done_all) struct broker_list brokers = { 0 };
     int r = add_key(d->mask, &f->key, err);
 
     for (size_t i = 0; r == 0 && i < f->settings.runner_secrets.len; i++) {
         CLEANUP_PTR(secret_free) struct secret *secret = NULL;
 
         r = reload_secret(d, &f->settings.runner_secrets.items[i], &secret, err);
+    }
+    runner_brokers(&f->settings, &brokers);
+    for (size_t i = 0; r == 0 && i < brokers.len; i++) {
+        CLEANUP_PTR(secret_free) struct secret *key = NULL;
+
+        r = keyring_load(&f->settings, &brokers.items[i], d->mask, &key, err);
     }
     return r;
 }

@@ -245,6 +245,8 @@ static int confine(const struct daemon *d, struct err *err)
     add_folder_of(&readable, s->server_ca_file);
     for (size_t i = 0; i < s->runner_secrets.len; i++)
         add_folder_of(&readable, s->runner_secrets.items[i].value);
+    for (size_t i = 0; i < s->broker.len; i++)
+        add_folder_of(&readable, s->broker.items[i].key_file);
     if (credentials)
         strv_add(&readable, credentials);
     paths.readable = (const char *const *)readable.items;

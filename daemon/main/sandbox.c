@@ -17,8 +17,10 @@
 #include "main/cmd.h"
 #include "main/exitcode.h"
 #include "main/explain.h"
+#include "main/keyring.h"
 #include "main/onlooker.h"
 #include "main/policy.h"
+#include "runner/runner.h"
 #include "sandbox/plan.h"
 #include "sandbox/rung.h"
 #include "spawner/spawner.h"
@@ -26,6 +28,7 @@
 #include "util/cleanup.h"
 #include "util/err.h"
 #include "util/mem.h"
+#include "util/secret.h"
 #include "util/str.h"
 #include "util/strv.h"
 #include "workspace/treewipe.h"
@@ -91,6 +94,7 @@ struct session {
     struct loop *loop;
     struct spawner *spawner;
     struct onlooker *onlooker; /* NULL: nobody asked what is refused */
+    int keys;                  /* of the plan's brokers, until it is started; -1: none */
     unsigned signals;          /* that came so far */
     int code;
 };
@@ -139,13 +143,43 @@ static uid_t find_task_uid(const char *workspace)
     return WORKSPACE_UID_BASE; /* no job has it */
 }
 
+/* Those whose key we may read: the settings may be another user's. */
+static int take_brokers(const struct settings *s, struct broker_list *brokers, int *ret_keys)
+{
+    CLEANUP(broker_done_all) struct broker_list all = { 0 };
+    struct err err = { 0 };
+
+    runner_brokers(s, &all);
+    for (size_t i = 0; i < all.len; i++) {
+        CLEANUP_PTR(secret_free) struct secret *key = NULL;
+
+        if (keyring_load(s, &all.items[i], NULL, &key, &err) == 0)
+            broker_add(brokers, &all.items[i]);
+        else
+            fprintf(stderr, "nairid sandbox: without the broker %s: %s\n", all.items[i].name,
+                    err.text);
+    }
+    if (keyring_pack(s, brokers, NULL, ret_keys, &err) == 0)
+        return EX_OK;
+    fprintf(stderr, "nairid sandbox: %s\n", err.text);
+    return EX_CONFIG;
+}
+
 static int make_plan(const struct settings *s, const struct footing *footing, const char *workspace,
-                     const struct options *o, struct plan **ret_plan)
+                     const struct options *o, struct plan **ret_plan, int *ret_keys)
 {
     CLEANUP(strv_done) struct strv argv = { 0 }, env = { 0 }, needs = { 0 };
     const char *term = getenv("TERM");
+    CLEANUP(broker_done_all) struct broker_list brokers = { 0 };
     struct plan_policy policy = policy_of(s, &footing->ground, &needs);
     struct err err = { 0 };
+    int code = EX_OK;
+
+    if (policy.network != PLAN_NETWORK_HOST)
+        code = take_brokers(s, &brokers, ret_keys);
+    if (code != EX_OK)
+        return code;
+    policy.brokers = &brokers;
 
     policy.workspace = workspace;
     policy.argv = &argv;
@@ -262,7 +296,7 @@ static int run_in(struct session *session, const struct plan *plan)
     }
     for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
         watchers[i] = loop_signal_new(session->loop, signals[i], on_signal, session);
-    spawner_start_with(session->spawner, TASK, plan, -1, stdio);
+    spawner_start_with(session->spawner, TASK, plan, TAKE_FD(session->keys), stdio);
     loop_run(session->loop);
     for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
         loop_signal_free(watchers[i]);
@@ -302,9 +336,9 @@ static int run_session(struct session *session, const struct plan_ground *ground
     return code;
 }
 
-static int run(const struct plan_ground *ground, const struct plan *plan, bool explain)
+static int run(const struct plan_ground *ground, const struct plan *plan, int keys, bool explain)
 {
-    struct session session = { 0 };
+    struct session session = { .keys = keys };
     struct termios before;
     bool has_terminal = tcgetattr(STDIN_FILENO, &before) == 0;
     int code = run_session(&session, ground, plan, explain);
@@ -314,6 +348,8 @@ static int run(const struct plan_ground *ground, const struct plan *plan, bool e
     if (session.onlooker && session.loop)
         onlooker_tell(session.onlooker);
     onlooker_free(session.onlooker);
+    if (session.keys >= 0)
+        (void)close(session.keys); /* nothing was started */
     loop_free(session.loop);
     return code;
 }
@@ -417,6 +453,7 @@ static int with_settings(const struct sandbox_args *args, const struct options *
     AUTO_FREE char *workspace = NULL;
     CLEANUP_PTR(plan_free) struct plan *plan = NULL;
     CLEANUP(footing_done) struct footing footing = { 0 };
+    AUTO_CLOSE int keys = -1;
     int code;
 
     if (o->operand_count == 0)
@@ -427,12 +464,12 @@ static int with_settings(const struct sandbox_args *args, const struct options *
     if (code == EX_OK)
         code = find_footing(s, &footing);
     if (code == EX_OK)
-        code = make_plan(s, &footing, workspace, o, &plan);
+        code = make_plan(s, &footing, workspace, o, &plan, &keys);
     if (code != EX_OK)
         return code;
     if (args->explain)
         say_plan(plan);
-    return run(&footing.ground, plan, args->explain);
+    return run(&footing.ground, plan, TAKE_FD(keys), args->explain);
 }
 
 int cmd_sandbox(int argc, char **argv)

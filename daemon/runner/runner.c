@@ -42,13 +42,38 @@ const char *runner_advice(const struct settings *settings)
     return runner ? runner->advice(settings) : NULL;
 }
 
+void runner_brokers(const struct settings *settings, struct broker_list *list)
+{
+    const struct runner *runner = runner_find(settings->runner_name);
+    struct broker own = { 0 };
+
+    broker_copy_all(list, &settings->broker);
+    if (runner && runner->broker && runner->broker(settings, &own))
+        broker_add(list, &own);
+}
+
+bool runner_keeps(const struct settings *settings, const char *variable)
+{
+    const struct runner *runner = runner_find(settings->runner_name);
+
+    return runner && runner->keeps && runner->keeps(settings, variable);
+}
+
+const char *runner_exposed(const struct settings *settings)
+{
+    const struct runner *runner = runner_find(settings->runner_name);
+
+    return runner && runner->exposed ? runner->exposed(settings) : NULL;
+}
+
 void runner_add_env(const struct settings *settings, struct strv *env)
 {
     for (size_t i = 0; i < settings->runner_env.len; i++) {
-        AUTO_FREE char *pair = mem_printf("%s=%s", settings->runner_env.items[i].name,
-                                          settings->runner_env.items[i].value);
+        const struct settings_pair *p = &settings->runner_env.items[i];
+        AUTO_FREE char *pair = mem_printf("%s=%s", p->name, p->value);
 
-        strv_add(env, pair);
+        if (!runner_keeps(settings, p->name))
+            strv_add(env, pair);
     }
 }
 

@@ -80,6 +80,14 @@ struct runner {
     const char *(*advice)(const struct settings *settings);
     /* Places that it can't do without, as entries of settings/allow.h, appended; NULL: none. */
     void (*hosts)(const struct settings *settings, struct strv *hosts);
+    /* The API whose key is to stay out of tasks though no entry of broker[] says so; false: there
+     * is none. NULL: never. */
+    bool (*broker)(const struct settings *settings, struct broker *ret_broker);
+    /* Whether tasks don't get that variable of runner.env and runner.secrets, as a broker has what
+     * is in it. NULL: they get all. */
+    bool (*keeps)(const struct settings *settings, const char *variable);
+    /* What keys tasks get though they had better not, and what to do; static, NULL: none. */
+    const char *(*exposed)(const struct settings *settings);
     int (*prepare)(const struct settings *settings, const struct runner_turn *turn,
                    struct runner_start *ret_start, struct err *err);
     struct runner_parser *(*parser_new)(const struct settings *settings);
@@ -98,7 +106,13 @@ const struct runner *runner_find(const char *name);
 int runner_check(const struct settings *settings, struct err *err);
 /* The advice of the runner that the settings name; NULL: none. */
 const char *runner_advice(const struct settings *settings);
-/* For prepare: runner.env as NAME=value. */
+/* All brokers of a task, appended: broker[]'s and the runner's own. */
+void runner_brokers(const struct settings *settings, struct broker_list *list);
+/* Whether a variable of runner.env or runner.secrets stays out of tasks. */
+bool runner_keeps(const struct settings *settings, const char *variable);
+/* What keys tasks get though they had better not; NULL: none. */
+const char *runner_exposed(const struct settings *settings);
+/* For prepare: runner.env as NAME=value, without what is kept out. */
 void runner_add_env(const struct settings *settings, struct strv *env);
 void runner_start_done(struct runner_start *s);
 void runner_result_done(struct runner_result *r);

@@ -34,6 +34,7 @@ void broker_done(struct broker *b)
     free(b->name);
     free(b->upstream);
     free(b->key_file);
+    free(b->key_variable);
     free(b->header);
     free(b->scheme);
     free(b->ca_file);
@@ -65,6 +66,7 @@ void broker_copy_all(struct broker_list *to, const struct broker_list *from)
         b.name = mem_strdup(b.name);
         b.upstream = mem_strdup(b.upstream);
         b.key_file = mem_strdup(b.key_file);
+        b.key_variable = mem_strdup(b.key_variable);
         b.header = mem_strdup(b.header);
         b.scheme = mem_strdup(b.scheme);
         b.ca_file = mem_strdup(b.ca_file);

@@ -13,6 +13,9 @@
 
 struct err;
 
+/* What a task finds them below; the same as GATEWAY_URL. */
+#define BROKER_URL "http://127.0.0.1:808"
+
 enum {
     BROKER_MAX = 16, /* entries */
     BROKER_NAME_MAX = 32,
@@ -23,7 +26,8 @@ enum {
 struct broker {
     char *name;          /* a-z, 0-9 and '-' */
     char *upstream;      /* https://HOST[:PORT][/PREFIX], or http:// to an address of loopback */
-    char *key_file;      /* absolute; NULL: the key is elsewhere */
+    char *key_file;      /* absolute; NULL: key_variable has the key */
+    char *key_variable;  /* of runner.env; NULL: key_file has it */
     char *header;        /* in lower case: the field that has the key */
     char *scheme;        /* what stands before it, "" for nothing */
     char *ca_file;       /* absolute; NULL: the system's certificates, and server.ca_file's */

@@ -78,7 +78,7 @@ class ThroughNairid:
             runner={"name": "claude", "argv": [], "program": program, "permissions": "bypass",
                     "secrets": {"ANTHROPIC_API_KEY": {"file": key}},
                     "env": {"ANTHROPIC_BASE_URL": url, "CLAUDE_CODE_MAX_RETRIES": "0"}},
-            sandbox={"network": {"mode": "host"}})
+            sandbox={"network": {"mode": "none"}})
         self.daemon.boot()
 
     def turn(self):

@@ -145,7 +145,10 @@ def model(tmp_path, make_daemon):  # so that it ends before the daemons are look
 
 @pytest.fixture
 def make_claude(request, program, model, make_daemon):
-    """A factory of daemons whose runner is Claude Code: make_claude(runner={"model": "m"})."""
+    """A factory of daemons whose runner is Claude Code: make_claude(runner={"model": "m"}).
+
+    Its key is brokered, so its tasks need no network.
+    """
     name = "account" if "account" in request.fixturenames else "me"
     account = request.getfixturevalue(name)
     installed = for_account(program, account)
@@ -160,7 +163,7 @@ def make_claude(request, program, model, make_daemon):
                                  "permissions": "bypass", "secrets": secrets,
                                  "env": {"ANTHROPIC_BASE_URL": model.url,
                                          "CLAUDE_CODE_MAX_RETRIES": "0"}},
-                         sandbox={"network": {"mode": "host"}})
+                         sandbox={"network": {"mode": "none" if key else "host"}})
         daemon.configure(**settings)
         return daemon.boot() if start else daemon
 

@@ -54,7 +54,7 @@ def test_several_tools_at_once_and_a_subagent(make_claude):
 
 
 def test_text_of_every_kind_comes_back_as_it_went_but_for_the_key(make_claude):
-    daemon = make_claude()
+    daemon = make_claude(runner={"broker": "off"}, sandbox={"network": {"mode": "host"}})
     for prompt in ("caf\u00e9 \u4e16\u754c \U0001f680 \"quoted\" back\\slash\nsecond line",
                    "--help -p\n--version"):  # looks like options, and is none
         assert daemon.answer(prompt)["content"] == "ECHO: " + prompt

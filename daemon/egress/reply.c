@@ -1,0 +1,97 @@
+#include "egress/reply.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+#include <strings.h>
+
+#include "egress/head.h"
+#include "util/buf.h"
+#include "util/cleanup.h"
+
+static_assert((int)REPLY_HEAD_MAX == (int)HEAD_MAX, "head_find_end() knows one bound");
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* "HTTP/1.1 200 OK": its status, or -EBADMSG. */
+static int read_status(const char *line, size_t len)
+{
+    if (len < 12 || memcmp(line, "HTTP/1.", 7) != 0 || !is_digit(line[7]) || line[8] != ' ' ||
+        !is_digit(line[9]) || !is_digit(line[10]) || !is_digit(line[11]) || line[9] == '0' ||
+        (len > 12 && line[12] != ' '))
+        return -EBADMSG;
+    return (line[9] - '0') * 100 + (line[10] - '0') * 10 + (line[11] - '0');
+}
+
+/* 304 is none: it says that what the client has is still so. */
+static bool is_redirect(int status)
+{
+    return (status >= 300 && status <= 303) || (status >= 305 && status <= 399);
+}
+
+static bool is_left_out(const char *name, size_t len)
+{
+    static const char *const names[] = {
+        "alt-svc",          "connection", "keep-alive", "location",    "proxy-authenticate",
+        "proxy-connection", "refresh",    "set-cookie", "set-cookie2", "strict-transport-security",
+        "trailer",          "upgrade",
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+        if (strlen(names[i]) == len && strncasecmp(names[i], name, len) == 0)
+            return true;
+    return false;
+}
+
+/* False: no field. */
+static bool pass_field(const char *line, size_t len, struct buf *out)
+{
+    const char *colon = memchr(line, ':', len);
+
+    if (!colon || colon == line)
+        return false;
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)line[i];
+
+        if ((c < ' ' && c != '\t') || c == 0x7f || (line + i < colon && c <= ' '))
+            return false;
+    }
+    if (is_left_out(line, (size_t)(colon - line)))
+        return true;
+    buf_append(out, line, len);
+    buf_append_str(out, "\r\n");
+    return true;
+}
+
+ssize_t reply_read(const char *bytes, size_t len, struct buf *out)
+{
+    ssize_t end = head_find_end(bytes, len, 0);
+    CLEANUP(buf_done) struct buf b = { 0 };
+    const char *line = bytes, *lf;
+    int status;
+
+    if (end <= 0)
+        return end;
+    lf = memchr(line, '\n', (size_t)end);
+    status = read_status(line, (size_t)(lf - line) - 1);
+    if (status < 0 || status == 101)
+        return -EBADMSG;
+    if (is_redirect(status))
+        return -ELOOP;
+    if (status < 200)
+        return end;
+    buf_append_str(&b, "HTTP/1.1");
+    buf_append(&b, line + 8, (size_t)(lf + 1 - line) - 8);
+    for (line = lf + 1; line < bytes + end - 2; line = lf + 1) {
+        lf = memchr(line, '\n', (size_t)(bytes + end - line));
+        if (!pass_field(line, (size_t)(lf - line) - 1, &b))
+            return -EBADMSG;
+    }
+    buf_append_str(&b, "Connection: close\r\n\r\n");
+    buf_append(out, b.data, b.len);
+    return end;
+}
