@@ -6,6 +6,7 @@ the fault, if it has ended or owes an answer, and must make good what it owes.
 
 import copy
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -18,6 +19,7 @@ from processes import Process, descendants
 STEP_S = 30  # nothing may take longer
 POOL = 16  # connections that the daemon may keep to its server
 MINE = {"journal.db", "journal.db-wal", "journal.db-shm", "nairid.lock", "reserve"}
+KEPT = ("workspace", "home", ".used", ".known")  # of a job
 EXITS = {0, 69, 70, 73, 74, 75, 77, 78}
 
 HELD = "[ ! -e held ] || exit 0\ntouch held\nexec sleep 600"
@@ -174,7 +176,7 @@ class Life:
                 except FileNotFoundError:
                     continue  # it has just been closed
                 if not to.startswith("anon_inode"):
-                    to = os.path.basename(to.partition("[")[0])
+                    to = re.sub(r"\d+", "N", os.path.basename(to.partition("[")[0]))
                 kind = f"{process.name} {to}"
                 found[kind] = found.get(kind, 0) + 1
         return found
@@ -221,7 +223,7 @@ class Life:
         jobs = os.path.join(self.daemon.state, "jobs")
         for name in files_below(jobs):
             parts = name.split("/")
-            assert len(parts) < 2 or parts[1] in ("workspace", "home", ".used"), f"left: {name}"
+            assert len(parts) < 2 or parts[1] in KEPT, f"left: {name}"
         return errors
 
 
