@@ -119,7 +119,7 @@ enum plan_step_type {
     PLAN_STEP_LINK,   /* text: where it points */
     PLAN_STEP_BIND,   /* text: a host path; flags */
     PLAN_STEP_TMPFS,  /* size_bytes, mode, flags */
-    PLAN_STEP_PROC,   /* of the task's own pid namespace */
+    PLAN_STEP_PROC,   /* of the task's own pid namespace, without the names of keys */
     PLAN_STEP_DEVPTS, /* an instance of its own */
     PLAN_STEP_TYPE_COUNT
 };

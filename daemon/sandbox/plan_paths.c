@@ -225,9 +225,8 @@ static void add_profile(struct plan *p, const struct plan_policy *policy)
 
     plan_paths_allow(p, "/", PLAN_MAY_LIST, origin);
     plan_paths_allow(p, "/etc", PLAN_MAY_LIST | PLAN_MAY_READ, origin);
-    plan_paths_allow(p, "/proc",
-                     PLAN_MAY_LIST | PLAN_MAY_READ | (p->ground.host_proc ? 0 : PLAN_MAY_WRITE),
-                     origin);
+    /* Not written: oom_score_adj would let a task outlive the daemon when memory is short. */
+    plan_paths_allow(p, "/proc", PLAN_MAY_LIST | PLAN_MAY_READ, origin);
     plan_paths_allow(p, "/dev", PLAN_MAY_LIST | PLAN_MAY_READ | PLAN_MAY_WRITE, origin);
     add_list(p, policy, &policy->profile->paths, add_path);
     add_list(p, policy, &policy->profile->files, add_file);

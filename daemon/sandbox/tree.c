@@ -175,6 +175,31 @@ static int do_fs(int root, const struct plan_step *s, const char *type, unsigned
     return fd < 0 ? -errno : place(fd, root, relative(s));
 }
 
+/* keyrings(7): /proc/keys names every key of the user, also to a task that can't use one. */
+static int cover_keys(int root, const struct plan_step *s)
+{
+    struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID |
+                                           MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC,
+                               .propagation = MS_PRIVATE };
+    AUTO_CLOSE int proc = openat(root, relative(s), O_PATH | O_DIRECTORY | O_CLOEXEC), fd = -1;
+
+    if (proc < 0)
+        return -errno;
+    if (faccessat(proc, "keys", F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+        return errno == ENOENT ? 0 : -errno; /* a kernel without */
+    fd = open_tree(AT_FDCWD, "/dev/null", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+    if (fd < 0 || mount_setattr(fd, "", AT_EMPTY_PATH, &attr, sizeof attr) < 0)
+        return -errno;
+    return place(fd, proc, "keys");
+}
+
+static int do_proc(int root, const struct plan_step *s)
+{
+    int r = do_fs(root, s, "proc", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+
+    return r < 0 ? r : cover_keys(root, s);
+}
+
 static int do_step(int root, const struct plan_step *s, int fd)
 {
     switch (s->type) {
@@ -189,7 +214,7 @@ static int do_step(int root, const struct plan_step *s, int fd)
     case PLAN_STEP_TMPFS:
         return do_tmpfs(root, s);
     case PLAN_STEP_PROC:
-        return do_fs(root, s, "proc", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+        return do_proc(root, s);
     case PLAN_STEP_DEVPTS:
         return do_fs(root, s, "devpts", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
     case PLAN_STEP_TYPE_COUNT:

@@ -643,7 +643,7 @@ static void the_explanation_names_paths_limits_and_user(void **state)
         "read-only  /opt/tool: list, read, execute; the host's; mount: read-only, nosuid, nodev; "
         "Landlock: list, read, execute [the runner claude]\n",
         "device     /dev/null: read, write;",
-        "private    /proc: list, read, write;",
+        "private    /proc: list, read;",
         "private    /dev/shm: list, read, write, make, rename, remove;",
         "/home/agent: list, read, execute, write, make, rename, remove; the host's "
         "/srv/jobs/j1/home; mount: writable, nosuid, nodev;",
