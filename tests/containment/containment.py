@@ -1,0 +1,279 @@
+"""Tries to get out of sandboxes in every way that we know, and says what came of it.
+
+    containment.py short|matrix
+
+For each way a task can be started it prints, for each probe that a plain start lets through,
+
+    NAME control=reached sandbox=blocked
+
+and the totals. A probe that reaches something in the sandbox fails the test, unless allowed.txt
+says why it may. short: profiles agent and strict, root and an ordinary user, `nairid sandbox` and a
+real task. matrix: every profile with every network mode, too.
+"""
+
+import contextlib
+import fnmatch
+import os
+import subprocess
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(HERE), "integration"))
+
+from daemonkit import Daemon, in_chroot  # noqa: E402
+from hubkit import REPORTS, Hub, wait_until  # noqa: E402
+from processes import descendants  # noqa: E402
+from scenery import BOMBS, LIMITS, Outcome, Scenery  # noqa: E402
+
+PROGRAM = os.path.join(os.environ["NAIRID_BUILD"], "tests", "containment", "probe")
+BOMB_HOLD_MS = 2500  # longer than it takes to see that a task has more than it may
+LEAST = 100  # probes that must count where a machine gives ordinary users namespaces
+
+
+class Way:
+    """One way to start a task."""
+
+    def __init__(self, account, how, profile, network, rung="all"):
+        self.account = account
+        self.how = how
+        self.profile = profile
+        self.network = network
+        self.rung = rung
+
+    def __str__(self):
+        return (f"{self.account}, {self.how}, profile {self.profile}, network {self.network}, "
+                f"walls {self.rung}")
+
+
+def read_allowed():
+    rules = []
+    with open(os.path.join(HERE, "allowed.txt"), encoding="ascii") as file:
+        for line in file:
+            if line.strip() and not line.startswith("#"):
+                words, _, reason = line.strip().partition(": ")
+                rules.append((*words.split(" "), reason))
+                assert len(rules[-1]) == 5 and reason, line
+    return rules
+
+
+def reason_for(rules, name, way):
+    for pattern, profile, network, account, reason in rules:
+        if (fnmatch.fnmatchcase(name, pattern) and profile in ("*", way.profile) and
+                network in ("*", way.network) and account in ("*", way.account)):
+            return reason
+    return None
+
+
+class Judge:
+    """Counts, and keeps what went wrong."""
+
+    def __init__(self):
+        self.began = time.monotonic()
+        self.rules = read_allowed()
+        self.failures = []
+        self.reports = []
+
+    def judge(self, way, control, verdicts):
+        print(f"\n== {way} ({time.monotonic() - self.began:.0f} s)")
+        counted = contained = allowed = 0
+        for name, (verdict, detail) in verdicts.items():
+            outside = control.get(name, ("absent", ""))
+            reason = reason_for(self.rules, name, way) if verdict == "reached" else None
+            counts = outside[0] == "reached" and verdict != "absent"
+            counted += counts and reason is None
+            contained += counts and verdict == "blocked"
+            allowed += reason is not None
+            if counts or verdict == "reached":
+                print(f"{name} control={outside[0]} sandbox={verdict} ({reason or detail})")
+            if verdict == "reached" and reason is None:
+                self.failures.append(f"{way}: {name}: {detail}")
+        self.reports.append(f"containment: {way}: {contained} of {counted} contained"
+                            f"{f', {allowed} allowed' if allowed else ''}")
+        return counted
+
+    def expect(self, condition, text):
+        if not condition:
+            self.failures.append(text)
+
+    def end(self):
+        print()
+        for report in self.reports:
+            print(f"report: {report}")
+        for failure in self.failures:
+            print(f"FAILED: {failure}")
+        return 1 if self.failures else 0
+
+
+def all_names():
+    done = subprocess.run([PROGRAM, "--list"], capture_output=True, text=True, check=True)
+    return done.stdout.split()
+
+
+class Account:
+    """All that runs as one account."""
+
+    def __init__(self, name, judge):
+        self.name = name
+        self.judge = judge
+        self.scenery = Scenery(name, PROGRAM)
+        self.scene = self.scenery.write_scene()
+        self.names = [n for n in all_names() if not n.startswith(("bomb-", "survive-"))]
+        self.control = self.scenery.control(self.names, self.scene)
+        self.control.update(self.scenery.control_survivors(self.scene))
+        self.scenery.victim_said.clear()
+
+    def done(self):
+        self.scenery.done()
+
+    def check_witnesses(self, way):
+        self.judge.expect(not self.scenery.victim_said,
+                          f"{way}: a signal reached the host: {self.scenery.victim_said}")
+
+    def sandbox(self, profile, network):
+        """By `nairid sandbox`."""
+        scenery = self.scenery
+        way = Way(self.name, "nairid sandbox", profile, network)
+        workspace = scenery.workspace(f"sandbox-{profile}-{network}")
+        more = ["--workspace", workspace, "--allow", "localhost:1"] if network == "allowlist" else [
+            "--workspace", workspace]
+        if network == "allowlist":  # its password is the operator's
+            more += ["--set", f"server.proxy=http://user:{scenery.secret}@127.0.0.1:1"]
+        done = scenery.run([*scenery.sandbox_argv(profile, network, more), "--", scenery.program,
+                          self.scene, *self.names, "survive-"], workspace)
+        self._check_reports(done.stderr)
+        verdicts = Outcome(done.stdout, f"{way}: {done.stderr}").verdicts
+        verdicts.update(scenery.survivors(workspace, 2))
+        self.check_witnesses(way)
+        return self.judge.judge(way, self.control, verdicts)
+
+    def _check_reports(self, text):
+        for report in REPORTS:
+            self.judge.expect(report not in text, text)
+
+    def bombs(self, profile):
+        """With small limits, and what is several times as much."""
+        scenery = self.scenery
+        way = Way(self.name, "nairid sandbox with small limits", profile, "none")
+        workspace = scenery.workspace("bombs")
+        if "bomb-files" not in self.control:
+            scene = scenery.write_scene("bombs", **BOMBS)
+            plain = scenery.probe(scenery.wrap, scene, ["bomb-"], scenery.workspace("control-bombs"))
+            self.control.update(plain.verdicts)
+        scene = scenery.write_scene("bombs", bomb_hold_ms=BOMB_HOLD_MS, **BOMBS)
+        limits = [f"sandbox.limits.{name}={value}" for name, value in LIMITS.items()]
+        more = [word for limit in limits for word in ("--set", limit)]
+        argv = scenery.sandbox_argv(profile, "none", [*more, "--workspace", workspace])
+        verdicts = {}
+        for names in (SMALL_BOMBS, *([name] for name in MEMORY_BOMBS)):  # which may end a sandbox
+            done = scenery.run([*argv, "--", scenery.program, scene, *names], workspace)
+            self._check_reports(done.stderr)
+            if done.stdout.endswith("end\n"):
+                verdicts.update(Outcome(done.stdout, str(way)).verdicts)
+            else:
+                said = ("blocked", f"exit {done.returncode}: {done.stderr.strip()}")
+                verdicts.update({name: said for name in names})
+        self.judge.judge(way, self.control, verdicts)
+
+    def task(self, profile, network):
+        """As a message's task, with a hub, a daemon and another task beside it."""
+        way = Way(self.name, "a task", profile, network)
+        with self._daemon(profile, network) as (hub, daemon):
+            held, message = hub.start("exec sleep 600")
+            daemon.wait_running(message)
+            verdicts = self._as_task(way, hub, daemon)
+            daemon.run("cancel", "--state", daemon.state, held)
+            hub.wait_status(message)
+            self.check_witnesses(way)
+        return self.judge.judge(way, self.control, verdicts)
+
+    @contextlib.contextmanager
+    def _daemon(self, profile, network):
+        account = self.scenery.account
+        hub = Hub(os.path.join(account.folder, f"hub-{profile}-{network}")).boot()
+        daemon = Daemon(account, hub, f"daemon-{profile}-{network}",
+                        sandbox={"profile": profile, "network": {"mode": network},
+                                 "read": [self.scenery.shown]})
+        daemon.env = {"TOKEN": self.scenery.secret}
+        try:
+            yield hub, daemon.boot()
+        finally:
+            daemon.end()
+            hub.end()
+
+    def _as_task(self, way, hub, daemon):
+        scenery = self.scenery
+        status = daemon.status()
+
+        def find_other():
+            below = descendants(status["spawner_pid"])
+            return below if any(p.argv() == ["sleep", "600"] for p in below) else None
+
+        below = wait_until(find_other, 30, "the other task to sleep")
+        other = next(p for p in below if p.argv() == ["sleep", "600"])
+        egress = [p for p in below if any("egress" in word for word in p.argv())]
+        journal = os.path.join(daemon.state, "journal.db")
+        more = {"daemon": status["pid"], "spawner": status["spawner_pid"],
+                "other_task": other.pid, "hub_port": hub.host.port,
+                "real_key": daemon.key_file, "real_state": daemon.state,
+                "real_jobs": os.path.join(daemon.state, "jobs"), "real_journal": journal,
+                "real_admin": os.path.join(daemon.state, "control.sock")}
+        if egress:
+            more["egress"] = egress[0].pid
+        scene = scenery.write_scene("task", **more)
+        known = [n for n in self.names if n in REAL]
+        self.control.update(scenery.control(known, scene))
+        prompt = " ".join([scenery.program, scene, *PREFIXES, "survive-"])
+        reply = daemon.answer(f"exec {prompt}", 120)
+        verdicts = Outcome(reply["content"], f"{way}: {daemon.log}").verdicts
+        self.judge.expect("`rootlink`" in reply["content"],
+                          f"{way}: a link that leads out was left without a word")
+        for folder, _, files in os.walk(os.path.join(daemon.state, "jobs")):
+            if any(name.startswith("survivor-") for name in files):
+                verdicts.update(scenery.survivors(folder, 2))
+        return verdicts
+
+
+# Those whose targets are a daemon's own; and beginnings that are all names but the bombs'.
+REAL = ("kill-daemon", "kill-spawner", "kill-egress", "kill-other-task", "ptrace-daemon",
+        "ptrace-spawner", "ptrace-other-task", "setns-daemon-mount", "net-hub", "file-real-key",
+        "file-real-state", "file-real-jobs", "unix-real-admin")
+MEMORY_BOMBS = [name for name in all_names() if name.startswith("bomb-memory")]
+SMALL_BOMBS = [name for name in all_names() if name.startswith("bomb-") and name not in MEMORY_BOMBS]
+PREFIXES = sorted({name.partition("-")[0] + "-" for name in all_names()} - {"bomb-", "survive-"})
+
+
+def short(account):
+    counted = account.sandbox("agent", "allowlist")
+    if account.scenery.has_namespaces():
+        account.judge.expect(counted >= LEAST, f"only {counted} probes count, {LEAST} are wanted")
+    account.sandbox("strict", "none")
+    account.bombs("agent")
+    account.task("agent", "allowlist")
+
+
+def matrix(account):
+    for profile in ("strict", "agent", "host"):
+        for network in ("none", "allowlist", "host"):
+            account.sandbox(profile, network)
+            account.task(profile, network)
+        account.bombs(profile)
+
+
+def main():
+    extent = {"short": short, "matrix": matrix}[sys.argv[1]]
+    accounts = ["user"]
+    if os.getuid() == 0:
+        accounts = ["root"] if in_chroot() else ["root", "user"]
+    judge = Judge()
+    for name in accounts:
+        account = Account(name, judge)
+        try:
+            extent(account)
+        finally:
+            account.done()
+    return judge.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
