@@ -204,6 +204,8 @@ static void describe_status(struct buf *b, const struct ending *e,
     if (e->limit != LIMIT_NONE || e->oom) {
         buf_printf(b, "%s was ended%s because ", limits->program, e->oom ? " by the kernel" : "");
         remedy_limit(b, e->oom ? LIMIT_MEMORY : e->limit, limits);
+        if (e->files_gone)
+            buf_append_str(b, "; the conversation's files had to be removed");
     } else if (e->egress_lost) {
         buf_printf(b, "%s was ended because the process that serves its network had died",
                    limits->program);

@@ -4,9 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 
 #include "core/core.h"
+#include "loop/loop.h"
 #include "main/daemon.h"
 #include "main/keyring.h"
 #include "main/policy.h"
@@ -15,6 +17,7 @@
 #include "main/wire.h"
 #include "runner/capture.h"
 #include "sandbox/plan.h"
+#include "store/statedir.h"
 #include "util/buf.h"
 #include "util/err.h"
 #include "util/hash.h"
@@ -330,6 +333,33 @@ static void log_usage(const struct daemon *d, uint64_t seq, const struct usage *
              LOG_N(usage_count(u->cache_write_tokens)));
 }
 
+static bool is_disk_full(const char *directory)
+{
+    struct statvfs fs;
+
+    return statvfs(directory, &fs) == 0 &&
+           (uint64_t)fs.f_bavail * fs.f_frsize < 2 * (uint64_t)STATEDIR_RESERVE_BYTES;
+}
+
+/* A task that was ended because it filled the disk, faster than anyone could look: as long as its
+ * files are there the journal has no room, and nothing would be taken any more. */
+static bool make_room(struct daemon *d, uint64_t seq, const struct spawner_exit *e)
+{
+    const struct task *t = core_task(d->core, seq);
+    struct err err = { 0 };
+
+    if (e->limit != LIMIT_ROOM || !t || !is_disk_full(d->settings.state_dir))
+        return false;
+    if (workspace_discard(d->settings.workspace_root, t->job_id, &err) < 0) {
+        log_error("job_files_stay", "job", t->job_id, "error", err.text);
+        return false;
+    }
+    log_warning("job_files_removed", "job", t->job_id, "text",
+                "its task had filled the disk, and the journal had no room any more");
+    loop_timer_arm(d->sweep, 0);
+    return true;
+}
+
 /* What the spawner and the runner have to say about the end, as one event. */
 static void report_end(struct daemon *d, uint64_t seq, const struct spawner_exit *e,
                        const struct capture_result *c, const char *refused)
@@ -341,6 +371,7 @@ static void report_end(struct daemon *d, uint64_t seq, const struct spawner_exit
                                    .stuck = e->stuck,
                                    .oom = e->oom,
                                    .limit = e->limit,
+                                   .files_gone = make_room(d, seq, e),
                                    .egress_lost = e->egress_lost,
                                    .refused = refused,
                                    .status = e->status,

@@ -251,6 +251,9 @@ static void on_exited(uint64_t task, const struct spawner_exit *ended, void *ctx
         fputs(
             "nairid sandbox: the kernel killed it for want of memory: see sandbox.limits.memory\n",
             stderr);
+    else if (ended->limit == LIMIT_MEMORY || ended->limit == LIMIT_CPU_TIME)
+        fprintf(stderr, "nairid sandbox: it was killed at a limit: see sandbox.limits.%s\n",
+                ended->limit == LIMIT_MEMORY ? "memory" : "cpu_time");
     if (ended->stuck)
         fputs("nairid sandbox: some process hangs in the kernel and could not be killed\n", stderr);
     loop_stop(session->loop);

@@ -21,6 +21,7 @@ enum {
     SLACK = 64,           /* of the limit, by which a job that is past it already may grow */
     TEXT_BYTES = 4096,
     GENERATIONS = 64,
+    SHORT_SHARE = 8, /* of a file system: with less than that free, room is short */
 };
 
 /* ---- numbers in text ---- */
@@ -190,9 +191,11 @@ static enum limit measure_processes(struct gauge *g, uint64_t now_ms)
 /* ---- trees ---- */
 
 /* Whether a file system of the trees has changed since this was asked last. */
-static bool has_changed(struct gauge *g)
+static bool has_changed(struct gauge *g, uint64_t *ret_pause_ms)
 {
     bool changed = !g->known;
+
+    *ret_pause_ms = CALM_MS;
 
     for (size_t i = 0; i < g->meter.root_count; i++) {
         struct statfs fs;
@@ -202,6 +205,8 @@ static bool has_changed(struct gauge *g)
             return true;
         fs_state = (uint64_t)fs.f_bfree * 31 + (uint64_t)fs.f_ffree;
         changed = changed || fs_state != g->fs_state[i];
+        if (fs.f_bfree < fs.f_blocks / SHORT_SHARE)
+            *ret_pause_ms = NEAR_MS; /* the spawner may have to know soon who fills it */
         g->fs_state[i] = fs_state;
     }
     return changed;
@@ -221,7 +226,8 @@ static void end_walk(struct gauge *g, uint64_t now_ms)
     uint64_t took_ms = now_ms - g->walk_began_ms;
 
     g->walking = false;
-    g->tree_due_ms = now_ms + (took_ms * SHARE > CALM_MS ? took_ms * SHARE : CALM_MS);
+    g->tree_due_ms =
+        now_ms + (took_ms * SHARE > g->tree_pause_ms ? took_ms * SHARE : g->tree_pause_ms);
     if (!g->known)
         g->tree_first = g->meter.bytes;
     g->tree_news = !g->known || g->tree_used != g->meter.bytes;
@@ -234,8 +240,8 @@ static enum limit measure_trees(struct gauge *g, size_t entries)
     uint64_t now_ms = clock_mono_ms();
     bool too_much;
 
-    if (!g->walking && !has_changed(g)) {
-        g->tree_due_ms = now_ms + CALM_MS;
+    if (!g->walking && !has_changed(g, &g->tree_pause_ms)) {
+        g->tree_due_ms = now_ms + g->tree_pause_ms;
         return LIMIT_NONE;
     }
     if (!g->walking)

@@ -25,7 +25,7 @@ struct gauge {
     uint64_t cpu_total_ms, cpu_used_ms; /* what was seen last; all that ever was */
     struct meter meter;
     bool walking, known; /* the first pass is over */
-    uint64_t tree_due_ms, walk_began_ms;
+    uint64_t tree_due_ms, tree_pause_ms, walk_began_ms;
     uint64_t fs_state[METER_ROOTS]; /* of the last walk's beginning */
     uint64_t tree_first, tree_used; /* bytes */
     bool tree_news;                 /* tree_used is new; for the caller to clear */

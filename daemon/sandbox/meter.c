@@ -3,10 +3,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 enum { LISTING_BYTES = 4096, BLOCK_BYTES = 512 };
@@ -20,20 +18,13 @@ void meter_init(struct meter *m)
 int meter_add(struct meter *m, const char *path)
 {
     int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    struct stat st;
 
-    if (fd < 0)
-        return -errno;
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return -errno; /* of an open one it always works */
+    m->devices[m->root_count] = st.st_dev;
     m->roots[m->root_count++] = fd;
     return 0;
-}
-
-static int open_beneath(int dir, const char *name)
-{
-    struct open_how how = { .flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC,
-                            .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV };
-    long fd = syscall(SYS_openat2, dir, name, &how, sizeof how);
-
-    return fd < 0 ? -errno : (int)fd;
 }
 
 static void add(struct meter *m, const struct stat *st)
@@ -47,14 +38,24 @@ static void add(struct meter *m, const struct stat *st)
     m->bytes = m->bytes > UINT64_MAX - bytes ? UINT64_MAX : m->bytes + bytes;
 }
 
-static void enter(struct meter *m, int dir, const char *name)
+/* The name is one that the directory listed: no way leads out of it but by a link or a mount. */
+static void enter(struct meter *m, int dir, const char *name, dev_t dev)
 {
-    int fd = m->depth < METER_DEPTH ? open_beneath(dir, name) : -EMFILE;
+    int fd = -1, error = EMFILE;
+    struct stat st;
 
-    if (fd == -EMFILE)
+    if (m->depth < METER_DEPTH) {
+        fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        error = fd < 0 ? errno : 0;
+    }
+    if (error == EMFILE)
         m->bytes = UINT64_MAX;
     if (fd < 0)
         return; /* not for us to read, or gone meanwhile */
+    if (fstat(fd, &st) < 0 || st.st_dev != dev) {
+        (void)close(fd); /* only opened */
+        return;
+    }
     m->levels[m->depth].fd = fd;
     m->levels[m->depth++].at = 0;
 }
@@ -72,7 +73,7 @@ static bool look(struct meter *m, const struct dirent64 *e)
         return false;
     add(m, &st);
     if (S_ISDIR(st.st_mode))
-        enter(m, dir, e->d_name);
+        enter(m, dir, e->d_name, m->devices[m->root - 1]);
     return m->depth > depth;
 }
 
@@ -108,7 +109,8 @@ bool meter_step(struct meter *m, size_t entries)
         if (m->depth > 0) {
             read_piece(m, &entries);
         } else if (m->root < m->root_count) {
-            enter(m, m->roots[m->root++], ".");
+            m->root++;
+            enter(m, m->roots[m->root - 1], ".", m->devices[m->root - 1]);
             entries--;
         } else {
             m->root = 0;

@@ -3,7 +3,7 @@
  * rights of their maker, beneath its walls, at its expense. Nothing is followed and no other mount
  * entered. A directory that its owner may not read isn't counted. Depth costs a descriptor a level;
  * a tree deeper than METER_DEPTH, or than descriptors reach, counts as endless.
- * Async-signal-safe. Source: openat2(2), getdents(2), inode(7). */
+ * Async-signal-safe. Source: openat(2), getdents(2), inode(7). */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -18,6 +18,7 @@ enum {
 
 struct meter {
     int roots[METER_ROOTS];
+    dev_t devices[METER_ROOTS];
     size_t root_count;
     size_t root; /* the one that the pass is in */
     struct {

@@ -8,12 +8,13 @@
 
 enum {
     ROUND_MS = 1000,
-    SHORT_MS = 50,          /* between rounds when room may be gone in no time */
-    ROOM_BYTES = 128 << 20, /* what is to stay free, */
+    SHORT_MS = 50,        /* between rounds when room may be gone in no time */
+    ROOM_BYTES = 1 << 30, /* what is to stay free, */
     ROOM_FILES = 4096,
     ROOM_SHARE = 16,            /* or on small file systems this part of all */
     SPEED_BYTES_A_MS = 1 << 20, /* how fast a disk is filled */
-    GUILT_BYTES = 1 << 20,      /* who added less isn't the cause */
+    GUILT_BYTES = 1 << 20,      /* who added less isn't the cause, nor */
+    GUILT_SHARE = 8,            /* who added less than this part of what is to stay free */
 };
 
 static uint64_t least(uint64_t total, uint64_t most)
@@ -21,11 +22,15 @@ static uint64_t least(uint64_t total, uint64_t most)
     return total / ROOM_SHARE < most ? total / ROOM_SHARE : most;
 }
 
+static uint64_t floor_of(const struct statvfs *fs)
+{
+    return least((uint64_t)fs->f_blocks * fs->f_frsize, ROOM_BYTES);
+}
+
 /* Until the room may be gone, at the earliest; 0: it is. */
 static uint64_t room_lasts_ms(const struct statvfs *fs)
 {
-    uint64_t block = fs->f_frsize, free_bytes = (uint64_t)fs->f_bavail * block,
-             floor_bytes = least((uint64_t)fs->f_blocks * block, ROOM_BYTES);
+    uint64_t free_bytes = (uint64_t)fs->f_bavail * fs->f_frsize, floor_bytes = floor_of(fs);
 
     if (fs->f_files > 0 && fs->f_favail < least(fs->f_files, ROOM_FILES)) /* some count none */
         return 0;
@@ -35,20 +40,26 @@ static uint64_t room_lasts_ms(const struct statvfs *fs)
 }
 
 /* The one that added most on that file system, unless one is dying already. */
-static struct ward *find_guilty(struct ward *wards, unsigned long fsid)
+static struct ward *find_guilty(struct ward *wards, const struct statvfs *full)
 {
+    uint64_t most = floor_of(full) / GUILT_SHARE;
     struct ward *guilty = NULL;
+
+    if (most < GUILT_BYTES)
+        most = GUILT_BYTES;
 
     for (struct ward *w = wards; w; w = w->next) {
         struct statvfs fs;
 
-        if (!w->directory || w->at.pid == 0 || statvfs(w->directory, &fs) < 0 || fs.f_fsid != fsid)
+        if (!w->directory || w->at.pid == 0 || statvfs(w->directory, &fs) < 0 ||
+            fs.f_fsid != full->f_fsid)
             continue;
         if (w->exit.limit != LIMIT_NONE)
             return NULL;
-        if (ward_is_free(w) && w->grown_bytes >= GUILT_BYTES &&
-            (!guilty || w->grown_bytes > guilty->grown_bytes))
+        if (ward_is_free(w) && w->grown_bytes >= most) {
+            most = w->grown_bytes;
             guilty = w;
+        }
     }
     return guilty;
 }
@@ -66,7 +77,7 @@ static void look_for_room(struct ward *wards, const struct ward *w, uint64_t *wa
         *wait_ms = lasts_ms > SHORT_MS ? lasts_ms : SHORT_MS;
     if (lasts_ms > 0)
         return;
-    guilty = find_guilty(wards, fs.f_fsid);
+    guilty = find_guilty(wards, &fs);
     if (guilty)
         ward_punish(guilty, LIMIT_ROOM);
 }

@@ -27,7 +27,7 @@
 #define FRESH_NAME  ".known.new"
 #define GONE_PREFIX ".gone."
 
-enum { JOB_ID_MAX = 64 };
+enum { JOB_ID_MAX = 64, GONE_MAX = 40 };
 
 static bool is_job_id(const char *s)
 {
@@ -317,19 +317,38 @@ static bool is_stale(const struct sweep *s, const char *job_id)
     return used_ms < s->older_than_ms;
 }
 
-/* Renamed first: from then on the job has no workspace, and never half of one. */
+/* From then on the job has no workspace, and never half of one. */
+static int set_aside(int root_fd, const char *job_id, char gone[GONE_MAX])
+{
+    (void)snprintf(gone, GONE_MAX, GONE_PREFIX "%016" PRIx64, random_u64());
+    return renameat2(root_fd, job_id, root_fd, gone, RENAME_NOREPLACE) < 0 ? -errno : 0;
+}
+
 static int remove_job(struct sweep *s, const char *job_id)
 {
-    char gone[40];
+    char gone[GONE_MAX];
+    int r = set_aside(s->root_fd, job_id, gone);
 
-    (void)snprintf(gone, sizeof gone, GONE_PREFIX "%016" PRIx64, random_u64());
-    if (renameat2(s->root_fd, job_id, s->root_fd, gone, RENAME_NOREPLACE) < 0) {
-        if (s->fault == 0)
-            s->fault =
-                err_set(s->err, -errno, "rename '%s/%s': %s", s->root, job_id, strerror(errno));
-        return 0;
-    }
-    return remove_gone(s, gone);
+    if (r == 0)
+        return remove_gone(s, gone);
+    if (s->fault == 0)
+        s->fault = err_set(s->err, r, "rename '%s/%s': %s", s->root, job_id, strerror(-r));
+    return 0;
+}
+
+int workspace_discard(const char *root, const char *job_id, struct err *err)
+{
+    char gone[GONE_MAX];
+    AUTO_CLOSE int root_fd = open_root(root, err);
+    int r = root_fd < 0 ? root_fd : 0;
+
+    if (r == 0 && !is_job_id(job_id))
+        r = err_set(err, -EINVAL, "'%.64s' is no job's id", job_id);
+    if (r < 0)
+        return r;
+    r = set_aside(root_fd, job_id, gone);
+    return r < 0 && r != -ENOENT ? err_set(err, r, "rename '%s/%s': %s", root, job_id, strerror(-r))
+                                 : 0;
 }
 
 static int sweep_entry(struct sweep *s, const char *name)

@@ -69,11 +69,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     e.error = more & 1 ? text : NULL;
     e.final = more & 2;
     e.session_gone = more & 4;
+    e.limit = (enum limit)((more >> 3) % LIMIT_COUNT);
+    e.files_gone = more & 128;
     kind = ending_reply(&e, stop, anew, &limits, &reply);
     FUZZ_CHECK(reply && reply[0] && utf8_is_valid(reply, strlen(reply)));
     if (kind == TASK_REPLY_ASSISTANT) {
         FUZZ_CHECK(e.ok && !e.failed_to_start && e.text);
-        FUZZ_CHECK(e.final || (!e.oom && WIFEXITED(e.status) && WEXITSTATUS(e.status) == 0));
+        FUZZ_CHECK(e.final || (!e.oom && e.limit == LIMIT_NONE && WIFEXITED(e.status) &&
+                               WEXITSTATUS(e.status) == 0));
         FUZZ_CHECK(stop == ENDING_STOP_NONE || stop == ENDING_STOP_FINAL);
         FUZZ_CHECK(anew ? strstr(reply, text) != NULL : strncmp(reply, text, strlen(text)) == 0);
         FUZZ_CHECK(strlen(reply) <= strlen(text) + NOTE_MAX);

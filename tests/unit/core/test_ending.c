@@ -21,6 +21,10 @@ static const struct ending_limits limits = {
     .output_limit_bytes = 64 << 20,
     .reply_limit_bytes = 256 << 10,
     .memory_bytes = 4096ULL << 20,
+    .disk_bytes = 10240ULL << 20,
+    .cpu_time_ms = 7200 * 1000,
+    .pids = 512,
+    .files = 4096,
 };
 
 static void expect(const struct ending *e, enum ending_stop stop, enum task_reply_kind kind,
@@ -79,6 +83,86 @@ static void each_kind_of_end_has_its_own_words(void **state)
     expect(&memory, ENDING_STOP_NONE, TASK_REPLY_ERROR,
            "worker was ended by the kernel because it needed more memory than it may use "
            "(sandbox.limits.memory is 4096 MiB)");
+}
+
+static void each_limit_of_the_sandbox_has_its_own_words(void **state)
+{
+    static const char *const words[] = {
+        [LIMIT_NONE] = "worker was ended by SIGKILL (Killed)",
+        [LIMIT_MEMORY] = "worker was ended because it needed more memory than it may use "
+                         "(sandbox.limits.memory is 4096 MiB)",
+        [LIMIT_CPU_TIME] = "worker was ended because it used up the processor time that it may "
+                           "use (sandbox.limits.cpu_time is 2h)",
+        [LIMIT_DISK] = "worker was ended because the conversation's files take more disk space "
+                       "than they may (sandbox.limits.disk is 10240 MiB); they are still there, "
+                       "and another message can have some removed",
+        [LIMIT_ROOM] = "worker was ended because the machine's disk was nearly full and this task "
+                       "had written the most; the operator of the machine can make room or lower "
+                       "sandbox.limits.disk",
+    };
+
+    (void)state;
+    for (enum limit limit = LIMIT_NONE; limit < LIMIT_COUNT; limit++) {
+        const struct ending e = { .status = SIGKILL, .limit = limit, .stderr_tail = "" };
+        /* what it printed before is no answer, but the program's own result is one */
+        const struct ending half = {
+            .status = SIGKILL, .limit = limit, .ok = true, .text = "half", .stderr_tail = ""
+        };
+        const struct ending whole = { .status = SIGKILL,
+                                      .limit = limit,
+                                      .ok = true,
+                                      .final = true,
+                                      .text = "whole",
+                                      .stderr_tail = "" };
+        AUTO_FREE char *said = mem_printf("%s. Its last words:\nhalf", words[limit]);
+
+        expect(&e, ENDING_STOP_NONE, TASK_REPLY_ERROR, words[limit]);
+        expect(&half, ENDING_STOP_NONE, TASK_REPLY_ERROR, said);
+        expect(&whole, ENDING_STOP_NONE, TASK_REPLY_ASSISTANT, "whole");
+    }
+}
+
+static void files_that_were_removed_to_have_room_are_told_of(void **state)
+{
+    const struct ending e = {
+        .status = SIGKILL, .limit = LIMIT_ROOM, .files_gone = true, .stderr_tail = ""
+    };
+    AUTO_FREE char *text = NULL;
+
+    (void)state;
+    (void)ending_reply(&e, ENDING_STOP_NONE, false, &limits, &text);
+    assert_non_null(strstr(text, "; the conversation's files had to be removed"));
+}
+
+static void a_call_that_failed_at_a_limit_is_recognised(void **state)
+{
+    static const struct {
+        const char *said, *note;
+    } cases[] = {
+        { "sh: 1: Cannot fork",
+          "the number of processes and threads of a task (sandbox.limits.pids is 512)" },
+        { "OSError: [Errno 24] Too many open files: 'x'",
+          "the number of open files of a process (sandbox.limits.files is 4096)" },
+        { "write: File too large", "the size of a file (sandbox.limits.disk is 10240 MiB)" },
+        { "dd: No space left on device",
+          "temporary files (/tmp, /dev/shm) have a share of the task's memory "
+          "(sandbox.limits.memory is 4096 MiB); or the machine's disk is full" },
+        { "MemoryError", "the memory of a task (sandbox.limits.memory is 4096 MiB)" },
+    };
+    const struct ending large = { .status = SIGXFSZ, .stderr_tail = "" };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        const struct ending e = { .status = 1 << 8, .stderr_tail = cases[i].said };
+        AUTO_FREE char *text = mem_printf("worker ended with exit status 1. Its last words:\n%s\n\n"
+                                          "[a limit of the sandbox may be the cause: %s]",
+                                          cases[i].said, cases[i].note);
+
+        expect(&e, ENDING_STOP_NONE, TASK_REPLY_ERROR, text);
+    }
+    expect(&large, ENDING_STOP_NONE, TASK_REPLY_ERROR,
+           "worker was ended by SIGXFSZ (File size limit exceeded)\n\n[a limit of the sandbox may "
+           "be the cause: the size of a file (sandbox.limits.disk is 10240 MiB)]");
 }
 
 static void each_limit_of_ours_has_its_own_words(void **state)
@@ -307,6 +391,9 @@ int main(void)
         cmocka_unit_test(an_answer_is_passed_on_as_it_is),
         cmocka_unit_test(an_answer_past_the_limit_says_how_much_is_missing),
         cmocka_unit_test(each_kind_of_end_has_its_own_words),
+        cmocka_unit_test(each_limit_of_the_sandbox_has_its_own_words),
+        cmocka_unit_test(files_that_were_removed_to_have_room_are_told_of),
+        cmocka_unit_test(a_call_that_failed_at_a_limit_is_recognised),
         cmocka_unit_test(each_limit_of_ours_has_its_own_words),
         cmocka_unit_test(what_a_failed_program_printed_serves_where_stderr_is_empty),
         cmocka_unit_test(the_programs_own_result_decides_whatever_its_exit_status),

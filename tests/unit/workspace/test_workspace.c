@@ -585,6 +585,26 @@ static void a_job_that_comes_back_during_its_removal_starts_empty(void **state)
     assert_int_equal(entries_of(f->root), 1);
 }
 
+static void a_job_whose_files_are_given_up_starts_empty(void **state)
+{
+    struct fixture *f = *state;
+    int fd;
+
+    assert_int_equal(workspace_discard(f->root, "job_A", &f->err), -ENOENT); /* no root yet */
+    open_job(f, "job_A");
+    fd = open(f->workspace, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    make_file(fd, "large");
+    (void)close(fd);
+    assert_int_equal(workspace_discard(f->root, "job_A", &f->err), 0);
+    assert_int_equal(workspace_discard(f->root, "job_A", &f->err), 0); /* gone already */
+    assert_int_equal(workspace_discard(f->root, "../x", &f->err), -EINVAL);
+    assert_int_equal(access(f->workspace, F_OK), -1);
+    open_job(f, "job_A");
+    assert_int_equal(rmdir(f->workspace), 0); /* empty */
+    assert_int_equal(sweep(f, PLENTY), 0);
+}
+
 static void many_jobs_go_in_one_sweep(void **state)
 {
     struct fixture *f = *state;
@@ -624,6 +644,7 @@ int main(void)
         TEST(a_tree_deeper_than_any_path_goes_with_few_descriptors),
         TEST(a_sweep_stops_at_its_bound_and_goes_on_where_it_stopped),
         TEST(a_job_that_comes_back_during_its_removal_starts_empty),
+        TEST(a_job_whose_files_are_given_up_starts_empty),
         TEST(many_jobs_go_in_one_sweep),
     };
 

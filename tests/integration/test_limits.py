@@ -1,0 +1,239 @@
+"""Tasks that are bombs: each meets its limit, the reply names it, and everybody else goes on.
+
+Each bomb is bounded by itself, too, so that a limit that fails costs a test and not the machine.
+"""
+
+import os
+
+import pytest
+
+from daemonkit import ERROR, Meeting
+from hubkit import wait_until
+from processes import descendants
+from test_recovery import SmallDisk
+
+MEMORY = """python3 - <<'E'
+import os, signal, time
+for i in range(12):
+    if os.fork() == 0:
+        held = b"x" * (20 << 20)
+        signal.pause()
+        os._exit(0)
+signal.pause()
+E
+"""
+SHARED = """python3 - <<'E'
+import os, signal, time
+held = b"x" * (30 << 20)
+for i in range(6):
+    if os.fork() == 0:
+        time.sleep(1.5)  # nap: so long that they are looked at together
+        os._exit(len(held) == 0)
+for i in range(6):
+    assert os.wait()[1] == 0
+print("all is well")
+E
+"""
+LARGE_FILES = "for i in 1 2 3 4 5 6; do head -c 3000000 /dev/zero >large$i; done; sleep 60"
+SMALL_FILES = """python3 - <<'E'
+import os, signal, time
+os.mkdir("/home/agent/many")
+for i in range(6000):
+    os.close(os.open(f"/home/agent/many/{i}", os.O_CREAT))
+signal.pause()
+E
+"""
+FORK_BOMB = """python3 - <<'E'
+import os, signal, time
+for i in range(300):
+    try:
+        if os.fork() == 0:
+            signal.pause()
+    except BlockingIOError:
+        pass
+while True:
+    pass
+E
+"""
+OPEN_FILES = """python3 - <<'E'
+import os, signal, time
+for i in range(25):
+    if os.fork() == 0:
+        for k in range(4000):
+            os.open("/dev/null", os.O_RDONLY)
+        open(f"/workspace/{i}", "w").close()
+        signal.pause()
+        os._exit(0)
+while sum(os.path.exists(f"/workspace/{i}") for i in range(25)) < 25:
+    time.sleep(0.05)  # poll
+print("open")
+E
+"""
+
+# what it is: limits, prompt, what the reply says
+BOMBS = {
+    "memory of many processes": (
+        {"memory": "64M"}, MEMORY,
+        "because it needed more memory than it may use (sandbox.limits.memory is 64 MiB)"),
+    "processor time of one process": (
+        {"cpu_time": "1s"}, "while :; do :; done",
+        "because it used up the processor time that it may use (sandbox.limits.cpu_time is 1s)"),
+    "processor time of many processes": (
+        {"cpu_time": "1s"}, "while :; do /bin/true; done",
+        "because it used up the processor time that it may use (sandbox.limits.cpu_time is 1s)"),
+    "large files": (
+        {"disk": "8M"}, LARGE_FILES,
+        "because the conversation's files take more disk space than they may "
+        "(sandbox.limits.disk is 8 MiB)"),
+    "many small files": (
+        {"disk": "8M"}, SMALL_FILES,
+        "because the conversation's files take more disk space than they may "
+        "(sandbox.limits.disk is 8 MiB)"),
+}
+# limits that make a call fail: how the program ends is its own choice
+FAILURES = {
+    "processes": (
+        {"pids": 20},
+        "python3 -c 'import os, signal\nwhile True:\n if os.fork() == 0: signal.pause()'; exit $?",
+        "the number of processes and threads of a task (sandbox.limits.pids is 20)"),
+    "open files": (
+        {"files": 64}, "python3 -c 'a = [open(\"/dev/null\") for i in range(100)]'; exit $?",
+        "the number of open files of a process (sandbox.limits.files is 64)"),
+    "a large file": (
+        {"disk": "8M"}, "head -c 20000000 /dev/zero >large; exit $?",
+        "the size of a file (sandbox.limits.disk is 8 MiB)"),
+    "temporary files": (
+        {"memory": "64M"}, "head -c 100000000 /dev/zero >/tmp/large; exit $?",
+        "temporary files (/tmp, /dev/shm) have a share of the task's memory "
+        "(sandbox.limits.memory is 64 MiB)"),
+    "memory of one process": (
+        {"memory": "64M"}, "python3 -c 'bytearray(10 ** 9)'; exit $?",
+        "the memory of a task (sandbox.limits.memory is 64 MiB)"),
+}
+
+
+@pytest.fixture
+def meeting(account):
+    return Meeting(account.shared())
+
+
+def limited(limits, **task):
+    return {"sandbox": {"limits": limits}, "task": {"timeout": "120s", **task}}
+
+
+def assert_others_go_on(daemon):
+    assert daemon.answer("echo alive")["content"] == "alive"
+    assert daemon.status()["jobs"]
+
+
+def assert_no_tasks(daemon, timeout_s=5):
+    wait_until(lambda: not daemon.tasks(), timeout_s, lambda: f"these to end: {daemon.tasks()}")
+
+
+def failure_of(daemon, job, message, timeout_s=120):
+    content = daemon.reply(job, message, timeout_s)["content"]
+    assert content.startswith(ERROR), content
+    return content[len(ERROR):]
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_bomb_ends_at_its_limit_with_its_words(make_daemon, account, name):
+    limits, prompt, words = BOMBS[name]
+    daemon = make_daemon(**limited(limits))
+    text = daemon.failure(prompt, timeout_s=120)
+    assert text.startswith("sh was ended") and words in text, text
+    assert_no_tasks(daemon)
+    assert daemon.answer("echo alive")["content"] == "alive"
+
+
+@pytest.mark.parametrize("name", FAILURES)
+def test_a_call_that_fails_at_a_limit_is_explained(make_daemon, account, name):
+    limits, prompt, words = FAILURES[name]
+    daemon = make_daemon(**limited(limits))
+    text = daemon.failure(prompt)
+    assert text.startswith("sh ended with exit status ") and words in text, text
+
+
+def test_memory_that_processes_share_counts_once(make_daemon, account):
+    daemon = make_daemon(**limited({"memory": "64M"}))
+    assert daemon.answer(SHARED)["content"] == "all is well"
+
+
+def test_a_conversation_that_has_too_many_files_can_remove_some(make_daemon, account):
+    daemon = make_daemon(**limited({"disk": "8M"}))
+    job, message = daemon.hub.start(LARGE_FILES)
+    assert "another message can have some removed" in failure_of(daemon, job, message)
+    message = daemon.hub.resume(job, "sleep 1; rm large*; ls; echo removed")
+    assert daemon.reply(job, message)["content"] == "removed"
+    message = daemon.hub.resume(job, "head -c 3000000 /dev/zero >large; sleep 1; ls")
+    assert daemon.reply(job, message)["content"] == "large"
+
+
+def test_others_go_on_beside_a_fork_bomb(make_daemon, account):
+    daemon = make_daemon(**limited({"pids": 60}))
+    job, message = daemon.hub.start(FORK_BOMB)
+    wait_until(lambda: len(daemon.tasks()) >= 50, 60, "the bomb to go off")
+    for _ in range(3):
+        assert_others_go_on(daemon)
+    assert len(daemon.tasks()) <= 62
+    assert daemon.run("cancel", job, "--state", daemon.state).returncode == 0
+    assert failure_of(daemon, job, message) == "stopped by the user"
+    assert_no_tasks(daemon)
+
+
+def test_others_go_on_beside_a_hundred_thousand_open_files(make_daemon, account):
+    daemon = make_daemon(**limited({}))
+    job, message = daemon.hub.start(OPEN_FILES)
+    daemon.wait_running(message)
+    assert_others_go_on(daemon)
+    assert daemon.reply(job, message, timeout_s=120)["content"] == "open"
+    assert_no_tasks(daemon)
+
+
+def test_others_go_on_beside_a_flood_of_output(make_daemon, account):
+    daemon = make_daemon(**limited({}, output_limit="100M"))
+    job, message = daemon.hub.start("yes | tr -d '\\n'; :")
+    daemon.wait_running(message)
+    assert daemon.answer("echo alive")["content"] == "alive"
+    assert "printed more than 100 MiB (task.output_limit)" in failure_of(daemon, job, message)
+    assert len(daemon.log) < 100_000
+
+
+def badness(pid):
+    with open(f"/proc/{pid}/oom_score_adj") as file:
+        return int(file.read())
+
+
+def test_tasks_are_the_kernels_first_choice_when_memory_is_short(make_daemon, account, meeting):
+    daemon = make_daemon(**meeting.settings())
+    job, message = daemon.hub.start(meeting.hold("a"))
+    meeting.wait("a")
+    spawner = daemon.status()["spawner_pid"]
+    assert {badness(process.pid) for process in descendants(spawner)} == {1000}
+    assert badness(daemon.pid) < 1000 and badness(spawner) < 1000
+    meeting.release("a")
+    daemon.reply(job, message)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root")
+@pytest.mark.parametrize("pace", ["slowly", "at once"])
+def test_a_task_that_fills_the_disk_is_ended_and_the_daemon_goes_on(make_daemon, me, pace):
+    daemon = make_daemon(start=False)
+    disk = SmallDisk(daemon, "96m")
+    fill = "head -c 200000000 /dev/zero >filler"
+    if pace == "slowly":
+        fill = "for i in $(seq 400); do head -c 500000 /dev/zero >>filler; sleep 0.02; done"
+    try:
+        daemon.state_seen = disk.root
+        daemon.boot()
+        text = daemon.failure(fill + "; sleep 60")
+        assert "because the machine's disk was nearly full and this task had written" in text, text
+        assert ("job_files_removed" in daemon.log) == ("had to be removed" in text)
+        for i in range(3):
+            assert daemon.answer(f"echo {i}")["content"] == str(i)
+        assert daemon.end() == 0, daemon.last_log
+    finally:
+        if daemon.program:
+            daemon.program.kill()
+            daemon.program = None
+        disk.done()
