@@ -151,7 +151,7 @@ void children_kill(struct sim *sim, struct side *side, uint64_t seq, uint32_t gr
     struct child *c = find_live(side, seq);
     uint64_t end_ms;
 
-    if (t && t->cancelled)
+    if (t && t->cancelled && t->state != TASK_GONE) /* else it is forgotten, as disk.h has it */
         side->disk.history[server_message_of(t->id)].stopped = true;
 
     if (!c) /* it ended, or never began, and the core will hear of it */
