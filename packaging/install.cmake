@@ -6,7 +6,7 @@ foreach(program nairid nairi-hub)
   endif()
 endforeach()
 
-foreach(section 1 5)
+foreach(section 1 5 7)
   file(GLOB pages CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/packaging/man/*.${section}")
   install(FILES ${pages} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section})
 endforeach()

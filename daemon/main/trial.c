@@ -214,7 +214,7 @@ int trial_verdict(const struct settings *s, const struct trial *t, struct err *e
 
 int trial_exitcode(const struct trial *t)
 {
-    if (t->sandbox_works || t->err.code == -EPERM)
+    if (t->sandbox_works || t->err.code == -EPERM || t->err.code == -EINVAL)
         return EX_CONFIG;
     return exitcode_from_errno(t->err.code) == EX_IOERR ? EX_IOERR : EX_TEMPFAIL;
 }

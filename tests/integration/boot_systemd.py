@@ -11,12 +11,15 @@ is gone, and with it its directory and its cgroups.
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+
+from rungprobe import PROBE
 
 SKIP = 77
 BOOT_S = 60
@@ -73,7 +76,7 @@ def make_tree(source, folder):
     call("cmake", "--build", build, "--parallel", "2")
     libraries = packages_of(os.path.join(build, "daemon", name) for name in ("nairid", "nairi-hub"))
     say(f"a tree with systemd and {' '.join(libraries)}")
-    include = ",".join(["systemd", "systemd-sysv", "dbus", "procps", *libraries])
+    include = ",".join(["systemd", "systemd-sysv", "dbus", "procps", "python3", *libraries])
     call("mmdebstrap", "--quiet", "--variant=minbase", f"--include={include}", "bookworm", tree)
     call("cmake", "--install", build, env={**os.environ, "DESTDIR": tree})
     call("systemd-sysusers", f"--root={tree}")
@@ -279,6 +282,23 @@ def the_key_stays_inside(service):
     assert service.agent_key not in guest.journal()
 
 
+def a_task_reaches_nothing_of_the_machine(service):
+    service.guest.write("/etc/canary", "tweet", 0o644)
+    target = {name: "/etc/nairid/agent.key" for name in ("key", "state", "other")}
+    target |= {"canary": "/etc/canary", "tmp": "/var/lib/probe", "unix": "/run/systemd/private",
+               "notify": "/run/systemd/notify", "abstract": "none", "port": 8420, "udp": 8420,
+               "shm": 1}
+    said = json.loads(service.ask(f"python3 - {shlex.quote(json.dumps(target))} <<'END'\n"
+                                  f"{PROBE}\nEND\n"))
+    assert (said["looked into"], said["echo"]) == ([], "ok\n"), said
+    reached = [name for name, result in said.items() if result == "reached"]
+    assert reached == ["pair", "udp"] or reached == ["udp", "pair"], said  # of its own loopback
+    status = said["status"]
+    assert all(int(status[f"Cap{name}"], 16) == 0 for name in ("Inh", "Prm", "Eff", "Bnd", "Amb"))
+    assert (said["uid"], said["securebits"], said["descriptors"]) == (1000, 0xcf,
+                                                                      ["0", "1", "2", "3"])
+
+
 def a_reload_keeps_the_process(service):
     pid = service.pid()
     service.guest.must("systemctl", "reload", "nairid")
@@ -349,10 +369,10 @@ def a_server_that_is_away_is_waited_for(service):
     assert service.ask("echo there you are") == "there you are"
 
 
-FULL = [a_task_runs, the_key_stays_inside, a_reload_keeps_the_process,
-        a_killed_daemon_starts_again, a_killed_spawner_takes_the_daemon_along,
-        a_stop_waits_for_the_task, what_only_a_person_can_mend_stays_down,
-        a_server_that_is_away_is_waited_for]
+FULL = [a_task_runs, the_key_stays_inside, a_task_reaches_nothing_of_the_machine,
+        a_reload_keeps_the_process, a_killed_daemon_starts_again,
+        a_killed_spawner_takes_the_daemon_along, a_stop_waits_for_the_task,
+        what_only_a_person_can_mend_stays_down, a_server_that_is_away_is_waited_for]
 SHORT = [a_task_runs]  # in the other layout of cgroups
 
 

@@ -41,8 +41,8 @@ def test_the_programs_are_there_and_run(tree):
 
 
 def test_every_manual_page_is_there_and_man_reads_it(tree):
-    pages = [os.path.basename(path) for path in sources("packaging/man/*.[15]")]
-    assert {"nairid.1", "nairi-hub.1", "nairid.yaml.5"} <= set(pages)
+    pages = [os.path.basename(path) for path in sources("packaging/man/*.[157]")]
+    assert {"nairid.1", "nairi-hub.1", "nairid.yaml.5", "nairid-container.7"} <= set(pages)
     for page in pages:
         path = tree / "usr/share/man" / f"man{page[-1]}" / page
         done = subprocess.run(["man", "--warnings", "-Tutf8", "-l", path], capture_output=True,
