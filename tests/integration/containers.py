@@ -48,7 +48,7 @@ def tree():
     with tempfile.TemporaryDirectory(prefix="nairid-tree-", dir="/tmp") as folder:
         os.chmod(folder, 0o755)
         for name in ("usr", "etc", "proc", "sys", "dev", "run", "tmp", "root", "var", "nairid",
-                     "work"):
+                     "job"):
             os.mkdir(f"{folder}/{name}")
         for name in ("bin", "sbin", "lib", "lib32", "lib64"):
             if os.path.islink(f"/{name}"):
@@ -66,10 +66,10 @@ def run(podman, tree, options, script):
     few = any(option.startswith("--uidmap") for option in options)
     owner = 0x70000000 + 5 if USER not in options else 1000
     subprocess.run(["chown", "-R", "100000:100000" if few else "0:0", tree], check=True)
-    os.chown(f"{tree}/work", owner + (100000 if few else 0), -1)
+    os.chown(f"{tree}/job", owner + (100000 if few else 0), -1)
     mounts = [f"-v={path}:{path}:ro" for path in ("/usr", "/etc/ssl", "/etc/alternatives",
                                                   "/etc/ld.so.cache")]
-    mounts.append(f"-v={tree}/work:/work")
+    mounts.append(f"-v={tree}/job:/job")
     return subprocess.run([*podman, *mounts, "--env=TMPDIR=/tmp", *options, "--rootfs", tree,
                            "/bin/sh", "-c", script], stdin=subprocess.DEVNULL, capture_output=True,
                           text=True, timeout=120)
@@ -106,9 +106,9 @@ def test_a_container_gives_what_the_manual_says(podman, tree, options, less, acc
                "port": 1, "udp": 1, "shm": 1}
     with open(f"{tree}/nairid/probe.py", "w") as file:
         file.write(PROBE)
-    shutil.copy(f"{tree}/nairid/probe.py", f"{tree}/work/probe.py")
+    shutil.copy(f"{tree}/nairid/probe.py", f"{tree}/job/probe.py")
     found = run(podman, tree, options,
-                f"export SECRET=hunter2; exec {less} /nairid/nairid sandbox --network none --workspace /work "
+                f"export SECRET=hunter2; exec {less} /nairid/nairid sandbox --network none --workspace /job "
                 f"{words} -- python3 probe.py '{json.dumps(target)}'")
     assert found.returncode == 0, found.stderr
     said = json.loads(found.stdout)
