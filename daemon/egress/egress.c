@@ -105,8 +105,8 @@ static void serve(struct egress *e)
                                            .ctx = e };
     e->listener = loop_fd_new(e->loop, e->gateway->listener, LOOP_READ, on_listener, e);
     e->words = loop_fd_new(e->loop, e->gateway->words, LOOP_READ, on_words, e);
-    herald_ready(&e->herald);
-    loop_run(e->loop);
+    if (herald_ready(&e->herald))
+        loop_run(e->loop);
     loop_fd_free(e->listener);
     e->listener = NULL;
     loop_fd_free(e->words);

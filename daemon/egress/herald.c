@@ -8,9 +8,9 @@
 
 /* Blocks while the spawner is behind, which is never for long: GATEWAY_REFUSALS_MAX fit. A spawner
  * that is gone shows as the socket's end. */
-static void tell(const struct herald *h, const struct gateway_word *w)
+static bool tell(const struct herald *h, const struct gateway_word *w)
 {
-    (void)send(h->words, w, sizeof *w, MSG_NOSIGNAL);
+    return send(h->words, w, sizeof *w, MSG_NOSIGNAL) == (ssize_t)sizeof *w;
 }
 
 void herald_refuse(struct herald *h, enum gateway_refusal why, const struct hostname *host,
@@ -30,16 +30,16 @@ void herald_refuse(struct herald *h, enum gateway_refusal why, const struct host
         return;
     h->told[h->count].why = why;
     memcpy(h->told[h->count++].place, w.place, sizeof w.place);
-    tell(h, &w);
+    (void)tell(h, &w); /* a word in the log that is missing, or its end says it */
 }
 
-void herald_ready(const struct herald *h)
+bool herald_ready(const struct herald *h)
 {
     struct gateway_word w;
 
     memset(&w, 0, sizeof w);
     w.kind = GATEWAY_READY;
-    tell(h, &w);
+    return tell(h, &w);
 }
 
 void herald_fail(const struct herald *h, const char *error)
@@ -49,5 +49,5 @@ void herald_fail(const struct herald *h, const char *error)
     memset(&w, 0, sizeof w);
     w.kind = GATEWAY_FAILED;
     (void)snprintf(w.error, sizeof w.error, "%s", error);
-    tell(h, &w);
+    (void)tell(h, &w); /* a word in the log that is missing, or its end says it */
 }

@@ -52,6 +52,17 @@ static int arrange(int listener, int words, int keys)
     return close_range(keys < 0 ? KEYS_AT : KEYS_AT + 1, ~0u, 0) < 0 ? -errno : 0;
 }
 
+static void complain(int words, int error)
+{
+    struct gateway_word w;
+
+    memset(&w, 0, sizeof w); /* no stray bytes of ours in the gaps */
+    w.kind = GATEWAY_FAILED;
+    (void)snprintf(w.error, sizeof w.error,
+                   "arrange the descriptors of the task's egress process: %s", strerror(-error));
+    (void)send(words, &w, sizeof w, MSG_NOSIGNAL); /* where it can't be told, its end says it */
+}
+
 _Noreturn static void be_escort(const struct escort *e, const struct plan *plan,
                                 const struct filter *filter, gateway_fn run, int listener,
                                 int words, int keys)
@@ -68,6 +79,7 @@ _Noreturn static void be_escort(const struct escort *e, const struct plan *plan,
                          .without_landlock = plan->ground.without_landlock,
                          .listener = LISTENER_AT,
                          .words = WORDS_AT };
+    int r;
 
     for (size_t i = 0; i < plan->host_count; i++)
         strv_add(&hosts, plan->hosts[i].text);
@@ -75,8 +87,11 @@ _Noreturn static void be_escort(const struct escort *e, const struct plan *plan,
     e->ops->forget(e->ctx); /* plan is gone, too */
     title_set("nairid: egress");
     (void)prctl(PR_SET_NAME, "nairid-egress");
-    if (arrange(listener, words, keys) == 0)
+    r = arrange(listener, words, keys);
+    if (r == 0)
         run(&g);
+    else
+        complain(words, r);
     _exit(0);
 }
 
@@ -177,8 +192,8 @@ void escort_read(struct escort *e)
         struct gateway_word w;
         ssize_t n = fd_recv(e->words, &w, sizeof w, NULL, 0);
 
-        if (n == -EAGAIN)
-            return;
+        if (err_is_shortage((int)n))
+            return; /* there is none, or it waits for us */
         if (n == sizeof w && gateway_word_is_sound(&w))
             hear(e, &w);
         else
