@@ -84,6 +84,9 @@ static const struct row rows[] = {
     { .code = "max_output_tokens",
       .text = "the answer became longer than the model may write at once; ask for a shorter one, or "
               "for one part at a time" },
+    { .says = "nairid: the broker",
+      .text = "Claude Code could not reach its model; " AGAIN ". If it stays so, " OPERATOR "look "
+              "after the network, runner.env (ANTHROPIC_BASE_URL) and server.proxy" },
     { .status_from = 500, .status_to = 599,
       .text = "the model's provider has a problem; " AGAIN },
     { .status_from = 400, .status_to = 499,
