@@ -160,7 +160,7 @@ struct core_options {
     uint64_t memory_bytes; /* for the words only, as the next four */
     uint64_t disk_bytes, cpu_time_ms;
     uint32_t pids, files;
-    bool survey;           /* what tasks leave is looked at */
+    bool survey; /* what tasks leave is looked at */
     uint32_t journal_retention_s;
     uint32_t workspace_retention_s; /* sessions unused for longer are forgotten */
     const char *runner;             /* whose sessions are gone on with; borrowed */

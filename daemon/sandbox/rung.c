@@ -470,8 +470,9 @@ static void weigh(struct rung *r, uid_t uid)
     if (cgroup_find(NULL, NULL, &cgroup, &err) == 0) {
         set(r, RUNG_CGROUP, RUNG_HOLDS, "");
     } else {
-        (void)err_prefix(&err, "memory is limited for each process by itself, not for a task as a "
-                               "whole, and processor time isn't limited");
+        (void)err_prefix(&err, "memory and processor time of a task are measured now and then and "
+                               "not held by the kernel, but for each process by itself, and how "
+                               "many processors it uses at a time isn't limited");
         set(r, RUNG_CGROUP, RUNG_WEAKER, err.text);
     }
     weigh_groups(r, uid);

@@ -30,6 +30,7 @@ static const char *const fate_names[] = {
     [FATE_BLANK] = "will answer with blanks",
     [FATE_SIGNAL] = "will die of a signal",
     [FATE_OOM] = "will need too much memory",
+    [FATE_PAST] = "will go past a limit",
     [FATE_UNSTARTABLE] = "can't be started",
     [FATE_NOT_FOUND] = "isn't there",
     [FATE_NEVER_STARTS] = "will never start",
@@ -238,6 +239,10 @@ static void set_status(const struct child *c, struct ending *e)
     case FATE_OOM:
         e->status = SIGKILL;
         e->oom = true;
+        break;
+    case FATE_PAST:
+        e->status = SIGKILL;
+        e->limit = (enum limit)(1 + c->seq % (LIMIT_COUNT - 1));
         break;
     case FATE_UNSTARTABLE:
     case FATE_NOT_FOUND:

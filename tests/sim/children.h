@@ -17,6 +17,7 @@ enum fate {
     FATE_BLANK,      /* 0, and an answer of blanks */
     FATE_SIGNAL,
     FATE_OOM,
+    FATE_PAST,
     FATE_UNSTARTABLE, /* the sandbox fails */
     FATE_NOT_FOUND,
     FATE_NEVER_STARTS,

@@ -69,6 +69,18 @@ static void a_bool_that_is_none_is_no_news(void **state)
     }
 }
 
+static void a_limit_that_there_is_not_is_no_news(void **state)
+{
+    struct ipc_news news = some_news(), got;
+
+    (void)state;
+    news.exit.limit = LIMIT_ROOM;
+    assert_int_equal(ipc_read_news(&news, sizeof news, &got), 0);
+    assert_int_equal(got.exit.limit, LIMIT_ROOM);
+    news.exit.limit = LIMIT_COUNT;
+    assert_int_equal(ipc_read_news(&news, sizeof news, &got), -EBADMSG);
+}
+
 static void a_text_without_an_end_is_no_news(void **state)
 {
     struct ipc_news news = some_news(), got;
@@ -85,6 +97,7 @@ int main(void)
         cmocka_unit_test(a_datagram_of_another_length_is_no_news),
         cmocka_unit_test(orders_and_unknown_types_are_no_news),
         cmocka_unit_test(a_bool_that_is_none_is_no_news),
+        cmocka_unit_test(a_limit_that_there_is_not_is_no_news),
         cmocka_unit_test(a_text_without_an_end_is_no_news),
     };
 
