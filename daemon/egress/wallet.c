@@ -111,10 +111,10 @@ static int take_keys(struct wallet *w, int fd, struct err *err)
     ssize_t n;
     int r = 0;
 
-    if (fd < 0 || fstat(fd, &st) < 0 || st.st_size <= 0 || st.st_size > GATEWAY_KEYS_MAX)
+    if (owned < 0 || fstat(owned, &st) < 0 || st.st_size <= 0 || st.st_size > GATEWAY_KEYS_MAX)
         return err_set(err, -EINVAL, "the keys of the task's brokers are missing");
     bytes = mem_alloc((size_t)st.st_size);
-    n = pread(fd, bytes, (size_t)st.st_size, 0);
+    n = pread(owned, bytes, (size_t)st.st_size, 0);
     for (size_t i = 0; r == 0 && i < w->count; i++)
         r = take_key(&w->entries[i], bytes, n > 0 ? (size_t)n : 0, &at, err);
     secret_wipe(bytes, (size_t)st.st_size);
