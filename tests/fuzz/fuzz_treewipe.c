@@ -14,7 +14,11 @@
 #include "util/err.h"
 #include "workspace/treewipe.h"
 
-enum { STEPS_MAX = 300, DEPTH_MAX = 64 };
+enum {
+    STEPS_MAX = 300,
+    DEPTH_MAX = 64,
+    FILE_FLAGS = O_WRONLY | O_CREAT | O_NONBLOCK, /* it may be a pipe already */
+};
 
 static char *fuzz_dir;
 
@@ -65,7 +69,7 @@ static void build(int top, struct input in)
         if (line[0] == 'd' && depth + 1 < DEPTH_MAX && mkdirat(at, name, 0700) == 0 &&
             (fd = open_dir(at, name)) >= 0)
             dirs[++depth] = fd;
-        else if (line[0] == 'f' && (fd = openat(at, name, O_WRONLY | O_CREAT, 0600)) >= 0)
+        else if (line[0] == 'f' && (fd = openat(at, name, FILE_FLAGS, 0600)) >= 0)
             (void)close(fd);
         else if (line[0] == 'p')
             (void)mkfifoat(at, name, 0600);

@@ -10,6 +10,7 @@
 #include "core/ending.h"
 #include "egress/clienthello.h"
 #include "egress/head.h"
+#include "egress/reply.h"
 #include "main/args.h"
 #include "main/clientenv.h"
 #include "main/overview.h"
@@ -363,6 +364,21 @@ WRAP(ssize_t, head_find_end, const char *bytes, size_t len, size_t seen)
 {
     recording_put("request_head", 0, bytes, len);
     return __real_head_find_end(bytes, len, seen);
+}
+
+/* Within a tunnel or to a broker; what the latter answers is below. */
+WRAP(int, head_parse, const char *bytes, size_t len, bool in_tunnel, struct head *ret_head,
+     const char **ret_why)
+{
+    if (in_tunnel)
+        recording_put("claim", 0, bytes, len);
+    return __real_head_parse(bytes, len, in_tunnel, ret_head, ret_why);
+}
+
+WRAP(ssize_t, reply_read, const char *bytes, size_t len, struct buf *out)
+{
+    recording_put("claim", 0, bytes, len);
+    return __real_reply_read(bytes, len, out);
 }
 
 /* ---- what a task left behind ---- */
