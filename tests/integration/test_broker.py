@@ -15,6 +15,8 @@ import time
 import pytest
 
 from brokerkit import KEY, Upstream, make_certificate, plain
+from claudekit import make_claude, model, program  # noqa: F401: fixtures
+from daemonkit import files_below
 from hubkit import REPORTS, wait_until
 from processes import descendants, reap_orphans
 from test_egress import TASK_UID, Uplink, serving, status
@@ -539,3 +541,66 @@ def test_the_explanation_says_what_is_asked_and_names_no_key(box, upstream):
     box.configure(upstream, mode="host")
     done = box.run("true", flags=["--explain"])
     assert "broker" not in done.out
+
+
+# Claude Code
+
+
+def relay_to(model):
+    """An upstream's answer that is that of the model's stand-in."""
+    port = int(model.url.rsplit(":", 1)[1])
+
+    def answer(seen, client):
+        kept = [f"{name}: {value}" for name, value in seen.headers
+                if name not in ("host", "connection", "transfer-encoding", "content-length")]
+        head = [seen.line, "Host: model", "Connection: close",
+                f"Content-Length: {len(seen.body)}", *kept, "", ""]
+        with socket.create_connection(("127.0.0.1", port)) as server:
+            server.sendall("\r\n".join(head).encode() + seen.body)
+            while piece := server.recv(65536):
+                client.sendall(piece)
+
+    return answer
+
+
+def test_claude_code_works_without_its_key_and_takes_a_new_one(me, make_claude, model, upstream,
+                                                               certificate):
+    upstream.answer = relay_to(model)
+    key = me.write(me.mkdir("keys") + "/anthropic", KEY + "\n")
+    ca = me.write(me.mkdir("ca") + "/ca.pem", certificate[1].read_text())
+    daemon = make_claude(start=False, runner={
+        "env": {"ANTHROPIC_BASE_URL": upstream.url},
+        "secrets": {"ANTHROPIC_API_KEY": {"file": key}}})
+    daemon.configure(server={"ca_file": ca})
+    checked = daemon.run("check", "-c", daemon.config, "--state", daemon.state + "2")
+    assert (f"OK    broker    anthropic: tasks ask {BASE}/anthropic, and {upstream.url} gets the "
+            f"key from {key}\n") in checked.stdout, checked.stdout + checked.stderr
+    daemon.boot()
+    said = daemon.answer("TOOL: echo $ANTHROPIC_BASE_URL $ANTHROPIC_API_KEY; cat /proc/[0-9]*/environ"
+                         " 2>&- | tr '\\0' '\\n' | grep -c sk-real; true")["content"]
+    assert said == f"OUTPUT:\n{BASE}/anthropic the-broker-has-it\n0"
+    assert {tuple(seen.get("x-api-key")) for seen in upstream.seen} == {(KEY,)}
+    me.write(key, KEY + "-new\n")
+    count = len(upstream.seen)
+    daemon.program.send(signal.SIGHUP)
+    wait_until(lambda: "reloaded" in daemon.log, 20, "the reload")
+    assert daemon.answer("hello")["content"] == "ECHO: hello"
+    assert {tuple(seen.get("x-api-key")) for seen in upstream.seen[count:]} == {(KEY + "-new",)}
+    assert KEY not in daemon.log
+    for path in files_below(daemon.state):
+        if os.path.isfile(os.path.join(daemon.state, path)):
+            with open(os.path.join(daemon.state, path), "rb") as file:
+                assert KEY.encode() not in file.read(), path
+
+
+def test_a_login_that_cannot_be_brokered_is_told_with_what_can(me, make_claude):
+    token = me.write(me.mkdir("keys") + "/token", "sk-ant-oat-0123456789\n")
+    daemon = make_claude(start=False, key=None,
+                         runner={"secrets": {"CLAUDE_CODE_OAUTH_TOKEN": {"file": token}}})
+    done = daemon.run("check", "-c", daemon.config, "--state", daemon.state)
+    assert "WARN  broker    CLAUDE_CODE_OAUTH_TOKEN is a person's login" in done.stdout, done.stdout
+    assert "an API key instead (ANTHROPIC_API_KEY in runner.secrets)" in done.stdout
+    daemon = make_claude(start=False, sandbox={"network": {"mode": "host"}})
+    done = daemon.run("check", "-c", daemon.config, "--state", daemon.state)
+    assert done.returncode == 78
+    assert "can't be kept out of tasks in sandbox.network.mode host" in done.stdout, done.stdout
