@@ -66,9 +66,8 @@ static int attempt(const struct attempt *a)
 }
 
 /* Under the filter in a child, as filters can't be left again. Its status. */
-static int in_child(int kind, int (*fn)(const void *), const void *arg)
+static int in_child_of(const struct filter *f, int (*fn)(const void *), const void *arg)
 {
-    CLEANUP_PTR(filter_free) struct filter *f = must_compile(kind);
     int status;
     pid_t pid = fork();
 
@@ -86,6 +85,13 @@ static int in_child(int kind, int (*fn)(const void *), const void *arg)
     return status;
 }
 
+static int in_child(int kind, int (*fn)(const void *), const void *arg)
+{
+    CLEANUP_PTR(filter_free) struct filter *f = must_compile(kind);
+
+    return in_child_of(f, fn, arg);
+}
+
 static int do_attempt(const void *arg)
 {
     return attempt(arg);
@@ -93,8 +99,10 @@ static int do_attempt(const void *arg)
 
 static void check(int kind, const struct attempt *attempts, size_t count)
 {
+    CLEANUP_PTR(filter_free) struct filter *f = must_compile(kind);
+
     for (size_t i = 0; i < count; i++) {
-        int status = in_child(kind, do_attempt, &attempts[i]), got = WEXITSTATUS(status);
+        int status = in_child_of(f, do_attempt, &attempts[i]), got = WEXITSTATUS(status);
 
         if (!WIFEXITED(status))
             fail_msg("%s: ended by signal %d", attempts[i].name, WTERMSIG(status));
