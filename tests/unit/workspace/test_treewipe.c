@@ -21,7 +21,7 @@
 #include "util/err.h"
 #include "workspace/treewipe.h"
 
-enum { ROUNDS = 4, BATCH = 500, CALLS_MAX = 100000 };
+enum { ROUNDS = 3, BATCH = 500, CALLS_MAX = 100000 };
 
 struct fixture {
     char *dir;
@@ -141,7 +141,7 @@ static void links_put_in_the_place_of_directories_lead_it_nowhere(void **state)
         assert_true(pid >= 0);
         if (pid == 0)
             work_against(f->fd, kept);
-        for (int i = 0; i < 20; i++) { /* against it, and then to the end alone */
+        for (int i = 0; i < 8; i++) { /* against it, and then to the end alone */
             size_t budget = 30;
 
             (void)treewipe(f->fd, "top", &budget, NULL);
