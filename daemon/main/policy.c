@@ -29,7 +29,7 @@ static enum plan_network network_of(const struct settings *s)
 /* Where the settings that a plan is made from were written. */
 static void add_origins(const struct settings *s, struct plan_policy *policy)
 {
-    for (int i = 0; s->origin && i < PLAN_WORD_COUNT; i++) {
+    for (enum plan_word i = 0; s->origin && i < PLAN_WORD_COUNT; i++) {
         size_t index = 0;
 
         (void)table_find(plan_word_key(i), &index); /* a row of ours: always there */

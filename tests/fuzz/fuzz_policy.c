@@ -1,6 +1,6 @@
 /* A policy: flags and numbers, then a line each of profile, workspace, home, and what is to be
- * read (r), written (w), the environment (e), and arguments. Refused with a sentence, or a plan
- * that the spawner takes, in which every mount is asked for. */
+ * read (r), by the runner too (n), written (w), the environment (e), and arguments. Refused with a
+ * sentence, or a plan that the spawner takes, in which every mount is asked for. */
 #include "support/replay.h"
 
 #include <errno.h>
@@ -16,7 +16,7 @@
 #include "util/strv.h"
 
 struct words {
-    struct strv read, write, env, argv;
+    struct strv read, needs, write, env, argv;
 };
 
 static void sort_line(struct words *w, const char *line)
@@ -24,6 +24,9 @@ static void sort_line(struct words *w, const char *line)
     switch (line[0]) {
     case 'r':
         strv_add(&w->read, line + 1);
+        break;
+    case 'n':
+        strv_add(&w->needs, line + 1);
         break;
     case 'w':
         strv_add(&w->write, line + 1);
@@ -84,7 +87,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .memory_bytes = input_number(&in, 4),
         .task_uid = (uid_t)input_number(&in, 1) << (flags & 8 ? 24 : 0),
         .read = &w.read,
+        .runner_read = &w.needs,
         .write = &w.write,
+        .origins = { [PLAN_WORD_WRITE] = "file:1:1" },
         .argv = &w.argv,
         .env = &w.env,
     };
@@ -110,6 +115,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     else
         FUZZ_CHECK(r == -EINVAL && !p && err.text[0]);
     strv_done(&w.read);
+    strv_done(&w.needs);
     strv_done(&w.write);
     strv_done(&w.env);
     strv_done(&w.argv);
