@@ -5,11 +5,18 @@
 #include <string.h>
 
 #include "util/cleanup.h"
+#include "util/err.h"
 #include "util/mem.h"
 #include "util/str.h"
 
 #define DAEMON "nairid"
 #define HUB    "nairi-hub"
+
+/* Where the machine is too short of memory to look, what is tried next should say that. */
+static bool can_run(const char *path)
+{
+    return access(path, X_OK) == 0 || err_is_shortage(-errno);
+}
 
 void programs_find(struct programs *ret_programs)
 {
@@ -24,8 +31,8 @@ void programs_find(struct programs *ret_programs)
         hub = mem_printf("%.*s/" HUB, (int)(slash - self), self);
     *ret_programs = (struct programs){
         /* a replaced executable reads as "PATH (deleted)", which can't be executed */
-        .daemon = mem_strdup(slash && access(self, X_OK) == 0 ? self : DAEMON),
-        .hub = mem_strdup(hub && access(hub, X_OK) == 0 ? hub : HUB),
+        .daemon = mem_strdup(slash && can_run(self) ? self : DAEMON),
+        .hub = mem_strdup(hub && can_run(hub) ? hub : HUB),
     };
 }
 

@@ -107,16 +107,29 @@ static int refuse_workspace(const char *path, const char *why)
     return EX_USAGE;
 }
 
+static int lose_workspace(const char *path, int error)
+{
+    struct err err = { 0 };
+
+    if (err_set_machine(&err, error, "look at the workspace", path) == 0)
+        return refuse_workspace(path, strerror(-error));
+    fprintf(stderr, "nairid sandbox: %s\n", err.text);
+    return exitcode_from_errno(error);
+}
+
 /* The current directory is taken unasked, so it had better not be where the keys are. */
 static int find_workspace(const char *named, char **ret_path)
 {
     AUTO_FREE char *path = realpath(named ? named : ".", NULL);
+    int error = path ? 0 : -errno;
     AUTO_FREE char *home = realpath(getenv("HOME") ? getenv("HOME") : "/", NULL);
     struct stat st;
 
     if (!path)
-        return refuse_workspace(named ? named : ".", strerror(errno));
-    if (stat(path, &st) < 0 || !S_ISDIR(st.st_mode))
+        return lose_workspace(named ? named : ".", error);
+    if (stat(path, &st) < 0)
+        return lose_workspace(path, -errno);
+    if (!S_ISDIR(st.st_mode))
         return refuse_workspace(path, "it is no directory");
     if (!named && home && strncmp(home, path, strlen(path)) == 0 &&
         (home[strlen(path)] == '/' || home[strlen(path)] == '\0' || strcmp(path, "/") == 0))
