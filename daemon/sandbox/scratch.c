@@ -47,8 +47,10 @@ static int open_directory(int parent, const char *name)
 /* The name is one that nothing there has, which the kernel sees to. */
 static void move_up(struct emptying *e, int dir, const char *name)
 {
-    /* moving changes its "..", for which it must be writable */
-    (void)fchmodat(dir, name, 0700, 0);
+    /* moving changes its "..", for which it must be writable; where it isn't, renaming says so */
+    int chmod_result = fchmodat(dir, name, 0700, 0);
+
+    (void)chmod_result;
     for (int tries = 0; tries < 64; tries++) {
         char fresh[20] = { 0 };
         uint64_t n = e->moved++;
