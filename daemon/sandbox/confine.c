@@ -163,13 +163,20 @@ static int become(uid_t uid, struct err *err)
     return 0;
 }
 
-/* So many, and no more: connections have two descriptors each. */
+/* So many, and no more: connections have two descriptors each, and 300 KiB at most. */
 static int limit_resources(struct err *err)
 {
     static const struct {
         int resource;
         rlim_t most;
-    } limits[] = { { RLIMIT_NOFILE, 1024 }, { RLIMIT_FSIZE, 0 }, { RLIMIT_MSGQUEUE, 0 } };
+    } limits[] = {
+        { RLIMIT_NOFILE, 1024 },
+        { RLIMIT_FSIZE, 0 },
+        { RLIMIT_MSGQUEUE, 0 },
+#ifndef NAIRID_SANITIZED            /* a sanitizer's own memory counts */
+        { RLIMIT_DATA, 256 << 20 }, /* it is in no cgroup of the task's */
+#endif
+    };
 
     for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {
         struct rlimit limit;
