@@ -26,11 +26,21 @@ static char *clean(char *text)
     return buf_steal(&b);
 }
 
+static void check_note(const char *text, size_t max)
+{
+    AUTO_FREE char *with = ending_add_note(mem_strdup(text), "nairid noticed `a`.", max + 1024);
+
+    FUZZ_CHECK(utf8_is_valid(with, strlen(with)));
+    FUZZ_CHECK(strlen(text) > max + 1024 || strlen(with) <= max + 1024);
+    FUZZ_CHECK(strcmp(with + strlen(with) - 3, "`.]") == 0);
+}
+
 static void check_shorten(const char *text, size_t max)
 {
     AUTO_FREE char *cut = ending_shorten(text, max, "too long");
 
     FUZZ_CHECK(utf8_is_valid(cut, strlen(cut)));
+    check_note(text, max);
     FUZZ_CHECK(strlen(text) <= max ? strcmp(cut, text) == 0 : strlen(cut) <= max + 100);
 }
 

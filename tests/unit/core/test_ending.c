@@ -385,9 +385,44 @@ static void shortening_says_what_is_missing_and_cuts_whole_characters(void **sta
     assert_string_equal(whole, "abc");
 }
 
+static void a_note_comes_after_the_reply_and_stays_within_its_limit(void **state)
+{
+    char text[2001];
+    AUTO_FREE char *with = ending_add_note(mem_strdup("done"), "nairid noticed a.", 4096);
+    AUTO_FREE char *none = ending_add_note(mem_strdup("done"), NULL, 4096);
+    AUTO_FREE char *cut = NULL;
+
+    (void)state;
+    assert_string_equal(with, "done\n\n[nairid noticed a.]");
+    assert_string_equal(none, "done");
+    memset(text, 'x', sizeof text - 1);
+    text[sizeof text - 1] = '\0';
+    cut = ending_add_note(mem_strdup(text), "nairid noticed a.", 2000);
+    assert_in_range(strlen(cut), 1500, 2000);
+    assert_non_null(strstr(cut, "more bytes are left out"));
+    assert_string_equal(cut + strlen(cut) - strlen("[nairid noticed a.]"), "[nairid noticed a.]");
+}
+
+/* Or a task could have its reply made so long that the note is what goes. */
+static void a_shortened_reply_keeps_its_note(void **state)
+{
+    char text[2001];
+    AUTO_FREE char *with = NULL, *cut = NULL;
+
+    (void)state;
+    memset(text, 'x', sizeof text - 1);
+    text[sizeof text - 1] = '\0';
+    with = ending_add_note(mem_strdup(text), "nairid noticed a.", 8192);
+    cut = ending_shorten(with, 500, "why");
+    assert_in_range(strlen(cut), 400, 560);
+    assert_string_equal(cut + strlen(cut) - strlen("[nairid noticed a.]"), "[nairid noticed a.]");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_note_comes_after_the_reply_and_stays_within_its_limit),
+        cmocka_unit_test(a_shortened_reply_keeps_its_note),
         cmocka_unit_test(an_answer_is_passed_on_as_it_is),
         cmocka_unit_test(an_answer_past_the_limit_says_how_much_is_missing),
         cmocka_unit_test(each_kind_of_end_has_its_own_words),

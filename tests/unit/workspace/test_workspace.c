@@ -19,6 +19,7 @@
 
 #include "sandbox/confine.h"
 #include "support/tempdir.h"
+#include "util/buf.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/err.h"
@@ -322,6 +323,24 @@ static void a_jobs_uid_is_stable_and_in_our_range(void **state)
 }
 
 /* ---- sweeping ---- */
+
+static void what_is_known_of_a_job_begins_empty_and_is_replaced_whole(void **state)
+{
+    struct fixture *f = *state;
+    CLEANUP(buf_done) struct buf b = { 0 };
+
+    assert_int_equal(workspace_read_known(f->root, "job_A", 100, &b, &f->err), -ENOENT);
+    open_job(f, "job_A");
+    assert_int_equal(workspace_read_known(f->root, "job_A", 100, &b, &f->err), 0);
+    assert_int_equal(b.len, 0);
+    assert_int_equal(workspace_write_known(f->root, "job_A", "first", 5, &f->err), 0);
+    assert_int_equal(workspace_write_known(f->root, "job_A", "more", 4, &f->err), 0);
+    open_job(f, "job_A");
+    assert_int_equal(workspace_read_known(f->root, "job_A", 100, &b, &f->err), 0);
+    assert_string_equal(buf_str(&b), "more");
+    assert_int_equal(workspace_read_known(f->root, "job_A", 3, &b, &f->err), -EMSGSIZE);
+    assert_int_equal(workspace_read_known(f->root, "../job_A", 3, &b, &f->err), -EINVAL);
+}
 
 static void a_sweep_before_any_job_has_nothing_to_do(void **state)
 {
@@ -633,6 +652,7 @@ int main(void)
         TEST(as_root_the_directories_belong_to_the_task),
         TEST(as_root_a_workspace_keeps_the_uid_that_it_has),
         TEST(a_jobs_uid_is_stable_and_in_our_range),
+        TEST(what_is_known_of_a_job_begins_empty_and_is_replaced_whole),
         TEST(a_sweep_before_any_job_has_nothing_to_do),
         TEST(only_what_is_out_of_use_for_so_long_goes),
         TEST(a_use_renews_the_retention_and_a_tasks_writing_does_not),
