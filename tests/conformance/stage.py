@@ -72,6 +72,7 @@ class Certificates:
         self._issue("wrong-name", subject="DNS:elsewhere.test")
         self._issue("stranger", authority="other-ca")
         self._issue("weak", key="rsa:1024")
+        self._issue("named", subject="DNS:localhost,DNS:site.test")
 
     def path(self, name):
         return os.path.join(self.folder.name, name)

@@ -13,10 +13,11 @@ import subprocess
 import time
 
 from daemonkit import ERROR, Daemon, files_below
+from errnokit import Scenario
 from peer import Peer, answer
 from processes import Process, descendants
 
-STEP_S = 30  # nothing may take longer
+STEP_S = 90  # nothing may take longer, on a busy machine either
 POOL = 16  # connections that the daemon may keep to its server
 MINE = {"journal.db", "journal.db-wal", "journal.db-shm", "nairid.lock", "reserve"}
 KEPT = ("workspace", "home", ".used", ".known")  # of a job
@@ -40,7 +41,7 @@ class Server(Peer):
         return super()._carry_out(request, talk)
 
 
-class Life:
+class Life(Scenario):
     """One daemon, its peer, and the messages that it owes answers to."""
 
     EXITS = EXITS
@@ -299,7 +300,3 @@ class Morning(Life):
 
     def stop_midway(self):
         self.stop(signal.SIGQUIT)
-
-
-PROGRAM = "nairid"
-SCENARIOS = (Day, Morning)

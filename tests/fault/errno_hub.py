@@ -11,11 +11,11 @@ import signal
 import threading
 import time
 
+from errnokit import Scenario
 from hubkit import REPORTS, Hub
 
-PROGRAM = "nairi-hub"
 TRIES = 4
-STEP_S = 12
+STEP_S = 40
 MINE = {"hub.db", "hub.db-wal", "hub.db-shm", "hub.db.lock", "hub.db-lock", "lock"}
 STOPPED = "nairid encountered error: stopped by the user"
 
@@ -24,7 +24,7 @@ class Refused(Exception):
     """A call was answered with 5xx."""
 
 
-class Shift(Hub):
+class Shift(Hub, Scenario):
     """One hub from its first key on, an asking person and an answering daemon."""
 
     EXITS = {0, 70, 73, 74, 75}
@@ -247,4 +247,61 @@ class Shift(Hub):
         return []
 
 
-SCENARIOS = (Shift,)
+class Keys(Scenario):
+    """Keys are made, listed and revoked, while no hub runs."""
+
+    EXITS = {0, 70, 73, 74, 75}
+    fds, more_fds = None, {}
+    refused = 0
+
+    def __init__(self, account, name, has_failed=lambda: False):
+        self.hub = Shift(account, name)
+        self.codes = self.hub.codes
+        self.made = []
+
+    @property
+    def log(self):
+        return self.hub.log
+
+    def done(self):
+        self.hub.done()
+
+    def command(self, *args):
+        """Standard output of a program that went well; else None."""
+        done = self.hub.command(*args)
+        self.hub.texts.append(done.stderr)
+        self.codes.append(done.returncode)
+        assert not any(report in done.stderr for report in REPORTS), done.stderr
+        return done.stdout if done.returncode == 0 else None
+
+    def insist(self, *args):
+        """Once more where it has failed."""
+        said = self.command(*args)
+        return said if said is not None else self.command(*args)
+
+    def listed(self):
+        """{name: (id, whether it is valid)} of the keys."""
+        return {line.split()[2]: (line.split()[0], "revoked" not in line)
+                for line in self.insist("key", "list").splitlines()}
+
+    def play(self, env, usual=None):
+        self.hub.env = {"PATH": "/usr/bin:/bin", "HOME": self.hub.state, **env}
+        assert self.insist("key", "create", "--org", "first").startswith("nr_"), self.log
+        assert self.insist("key", "create", "--agent", "second").startswith("nairid_"), self.log
+        found = self.listed()
+        revoked = self.command("key", "revoke", found["first"][0])
+        if revoked is None:
+            self.command("key", "revoke", found["first"][0])  # 64 if it is done already
+        return not any(self.codes)
+
+    def is_done(self):
+        return True
+
+    def mend(self):
+        self.hub.env = None
+        found = self.listed()
+        assert not found["first"][1] and found["second"][1], found
+        return True
+
+    def check(self):
+        return self.hub.check()

@@ -1,6 +1,6 @@
 """Makes each call of each call site fail once, with what the machine may make it fail with.
 
-    errno_test.py daemon|hub [--all] [--only PATTERN] [--jobs N] [--report FILE]
+    errno_test.py daemon|verbs|up|hub [--all] [--only PATTERN] [--jobs N] [--report FILE]
 
 First the scenarios are played without a fault, and every call site is listed: a function that can
 fail, called from a line of ours or, for us, by a library (errno_shim.c). Then they are played once
@@ -10,9 +10,9 @@ and a line that names the cause, no descriptor leaked where it went on, and in t
 being over, the invariants hold and nothing is left. Where a call is made often, one in the middle
 fails, too.
 
---all: with each errno that the call can fail with, and every place that asks for memory; otherwise
-with one of them, which depends on the call site only, and a sample of those places. What is left
-out, and why, is in errno_exempt.txt.
+--all: every call site, with each errno that its call can fail with. Otherwise a sample of the sites
+with one errno each, chosen by what a site is called: the same until the code around it changes.
+What is left out, and why, is in errno_exempt.txt.
 """
 
 import argparse
@@ -27,32 +27,53 @@ import queue
 import sys
 import time
 import traceback
+import typing
 import zlib
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(os.path.dirname(HERE), name) for name in ("integration",
                                                                        "conformance")]
 
-import errno_daemon  # noqa: E402
-import errno_hub  # noqa: E402
+from errno_daemon import Day, Morning  # noqa: E402
+from errno_hub import Keys, Shift  # noqa: E402
+from errno_links import Outward, Secure  # noqa: E402
+from errno_up import Evening, Again  # noqa: E402
+from errno_verbs import (Ask, Cancel, Check, Config, Drain, Sandbox, Status)  # noqa: E402
 from daemonkit import Account, assert_nothing_left  # noqa: E402
 from errnokit import Shim, Symbols  # noqa: E402
 from errnotable import Exemptions, errnos_of, unknown_functions  # noqa: E402
 from hubkit import program  # noqa: E402
 from processes import PR_SET_CHILD_SUBREAPER  # noqa: E402
 
+LISTER = -1        # of the players, who lists the call sites
 OFTEN = 8          # calls of a site: then one in the middle fails, too
-SAMPLE = 12        # of the places that ask for memory, one in so many
 ABORTS = "out of memory, aborting"  # mem.c: by design, as a restart recovers
 MEMORY = {"malloc", "calloc", "realloc", "strdup", "vasprintf"}
 WORDS = {  # what a line that names the cause may say, besides strerror(3)
     errno.ENOSPC: ["full", "no space left"],
     errno.EIO: ["I/O error", "Input/output error"],
-    errno.ENOMEM: ["out of memory", "Out of memory"],
+    errno.ENOMEM: ["out of memory", "Out of memory", "no memory"],
     errno.EMFILE: ["open files"],
 }
 LIBRARY_PATH = os.path.join(os.environ.get("NAIRID_BUILD", "."), "tests", "liberrno_shim.so")
-KIND = {"daemon": errno_daemon, "hub": errno_hub}
+
+
+class Kind(typing.NamedTuple):
+    """Scenarios of one program."""
+
+    PROGRAM: str
+    SCENARIOS: tuple
+    SAMPLE: tuple      # one in so many: of our own calls, of libraries', of requests for memory
+    KNOWN: tuple = ()  # scenarios of another kind, which fail the same places already
+
+
+KIND = {
+    "daemon": Kind("nairid", (Day, Morning, Secure, Outward), (3, 4, 32)),
+    "verbs": Kind("nairid", (Config, Status, Cancel, Drain, Ask, Check, Sandbox), (1, 2, 12),
+                  (Day, Outward)),
+    "up": Kind("nairid", (Evening, Again), (3, 4, 24), (Day,)),
+    "hub": Kind("nairi-hub", (Shift, Keys), (1, 2, 16)),
+}
 
 
 def digest(site):
@@ -85,16 +106,22 @@ class Player:
         self.played = 0
         self.shim = Shim(self.account.folder, kind.PROGRAM, LIBRARY_PATH, self.account.uid)
         self.env = dict(self.shim.environ(), ASAN_OPTIONS="exitcode=99:verify_asan_link_order=0")
-        for scenario in kind.SCENARIOS:
-            if hasattr(scenario, "make"):
-                scenario.make(self.account, f"{scenario.__name__}-{number}")
+        self.scenarios = kind.SCENARIOS + (kind.KNOWN if number == LISTER else ())
+        for scenario in self.scenarios:
+            scenario.make(self.account, f"{scenario.__name__}-{number}")
+        self.kept = [pid for scenario in self.scenarios for pid in scenario.kept()]
+
+    def done(self):
+        for scenario in self.scenarios:
+            scenario.unmake()
+        self.account.done()
 
     def life(self, scenario):
         self.played += 1
         return scenario(self.account, f"run-{self.number}-{self.played}", self.shim.fired)
 
     def list(self, scenario):
-        """Without a fault; returns (sites, sites without a place, descriptors in the end)."""
+        """Without a fault; returns (sites, descriptors in the end)."""
         self.shim.list()
         life = self.life(scenario)
         try:
@@ -104,7 +131,7 @@ class Player:
         finally:
             life.done()
         symbols = Symbols(program(self.kind.PROGRAM), os.path.dirname(os.path.dirname(HERE)))
-        return *self.shim.sites(symbols), life.fds
+        return self.shim.sites(symbols), life.fds
 
     def run(self, run, fds):
         """Returns what happened: a dictionary, whose "fault" is what is wrong, or None."""
@@ -119,7 +146,7 @@ class Player:
             result["mended"] = life.mend()
             result["errors"] = life.check()
             result["refused"] = life.refused
-            assert_nothing_left()
+            assert_nothing_left(self.kept)
             self.judge(run, life, log, result)
         except Exception as failure:  # whatever it is, it is this run's result
             result["fired"] = bool(self.shim.fired())
@@ -129,7 +156,7 @@ class Player:
             result["log"] = life.log
             result["took_s"] = round(time.monotonic() - began, 2)
             life.done()
-            assert_nothing_left()
+            assert_nothing_left(self.kept)
         return result
 
     def judge(self, run, life, log, result):
@@ -138,7 +165,8 @@ class Player:
                 assert run.site.name in MEMORY and ABORTS in log, f"signal {-code}\n{log}"
             else:
                 assert code in life.EXITS, f"exit {code}\n{log}"
-        if (any(code > 0 for code in result["exit"]) or result.get("refused")) and not self.exemptions.is_mute(run.site):
+        has_failed = any(code > 0 for code in result["exit"]) or result["refused"]
+        if has_failed and not self.exemptions.is_mute(run.site):
             words = [os.strerror(abs(run.error)), *WORDS.get(run.error, [])]
             assert any(word in log for word in words), f"no line says {words}\n{log}"
         # libev takes a pipe instead; and a server that is told EAGAIN at the end of a connection,
@@ -150,7 +178,12 @@ class Player:
 # what there is to run
 
 
-def plan(listed, everything, exemptions):
+def share(kind, site):
+    """The sample holds one in so many of such sites."""
+    return kind.SAMPLE[2 if site.name in MEMORY else 1 if site.library else 0]
+
+
+def plan(kind, listed, known, everything, exemptions):
     """The runs for the sites of each scenario, and how many sites were left out by reason."""
     runs, left_out, seen = [], collections.Counter(), set()
     for scenario, sites in listed.items():
@@ -161,17 +194,16 @@ def plan(listed, everything, exemptions):
             seen.add(key)
             errnos = errnos_of(site)
             reason = exemptions.reason(site) if errnos else "can't fail so"
-            if not reason and site.name in MEMORY and not everything and digest(site) % SAMPLE:
-                reason = "a place that asks for memory, not in the sample"
+            if not reason and key in known:
+                reason = "fails with the daemon's"
+            if not reason and not everything and digest(site) % share(kind, site):
+                reason = "not in the sample"
             if reason:
                 left_out[reason] += 1
                 continue
-            if not everything:
-                errnos = [errnos[digest(site) % len(errnos)]]
-            for error in errnos:
-                runs.append(Run(scenario, site, error, 1))
-                if site.count >= OFTEN and (everything or site.name not in MEMORY):
-                    runs.append(Run(scenario, site, error, site.count // 2))
+            more = [Run(scenario, site, error, nth) for error in errnos
+                    for nth in ([1, site.count // 2] if site.count >= OFTEN else [1])]
+            runs += more if everything else [more[digest(site) // share(kind, site) % len(more)]]
     return runs, left_out, len(seen)
 
 
@@ -191,7 +223,7 @@ def work(number, kind, exemptions, scenarios, runs, todo, done):
                 result = again
             done.put((i, result))
     finally:
-        player.account.done()
+        player.done()
         done.put(None)
 
 
@@ -233,15 +265,16 @@ def main():
     unknown = unknown_functions(program(kind.PROGRAM), LIBRARY_PATH)
     assert not unknown, f"neither in errno_shim.c nor harmless in errnotable.py: {unknown}"
     exemptions = Exemptions(os.path.join(HERE, "errno_exempt.txt"))
-    player = Player(0, kind, exemptions)
-    listed, homeless, fds = {}, [], {}
+    player = Player(LISTER, kind, exemptions)
+    listed, fds = {}, {}
     try:
         for scenario in kind.SCENARIOS:
-            listed[scenario], more, fds[scenario] = player.list(scenario)
-            homeless += more
+            listed[scenario], fds[scenario] = player.list(scenario)
+        known = {str(site) for scenario in kind.KNOWN for site in player.list(scenario)[0]
+                 if not args.all or site.role != kind.PROGRAM}
     finally:
-        player.account.done()
-    runs, left_out, count = plan(listed, args.all, exemptions)
+        player.done()
+    runs, left_out, count = plan(kind, listed, known, args.all, exemptions)
     runs = [run for run in runs if fnmatch.fnmatchcase(str(run), args.only)]
     print(f"{count} call sites, {len(runs)} runs; {dict(left_out)}", flush=True)
     results = play_all(kind, exemptions, fds, runs, args.jobs)

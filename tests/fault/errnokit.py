@@ -24,6 +24,24 @@ REGULAR, FOLDER, PIPE, SOCKET, DEVICE, OTHER, NONBLOCK, CREATES = (1 << i for i 
 EAI_AGAIN, EAI_MEMORY = -3, -10
 
 
+class Scenario:
+    """What a program is made to do. Its objects are one play each, its class holds what several
+    plays need."""
+
+    @classmethod
+    def make(cls, account, name):
+        """Before the first play."""
+
+    @classmethod
+    def unmake(cls):
+        """After the last one."""
+
+    @classmethod
+    def kept(cls):
+        """Processes that live from make() to unmake()."""
+        return ()
+
+
 def text_of(data):
     return data.split(b"\0")[0].decode()
 
@@ -148,7 +166,7 @@ class Shim:
             return HEAD.unpack(file.read(HEAD.size))[3]
 
     def sites(self, symbols):
-        """What was listed: (sites, calls that have no place in the program)."""
+        """What was listed. A call of a library's own thread has no place in the program."""
         with open(self.path, "rb") as file:
             data = file.read()
         magic, module_count, _, _, lost, _ = HEAD.unpack_from(data, ORDER_BYTES)
@@ -166,17 +184,14 @@ class Shim:
             chains.append([(modules[m] if m < len(modules) else "?", offset)
                            for m, offset in zip(pairs[::2], pairs[1::2])])
         symbols.load(offset for chain in chains for module, offset in chain if module == "program")
-        sites, homeless = {}, []
+        sites = {}
         for row, chain in zip(raw, chains):
             site = self._site(row, cut(chain, symbols), symbols)
-            if not site.frames:
-                homeless.append(site)
-                continue
             key = (site.function, site.argument, site.role, tuple(site.chain))
             known = sites.setdefault(key, site)
             known.count += row[3]
             known.kinds |= row[4]
-        return sorted(sites.values(), key=str), homeless
+        return sorted(sites.values(), key=str)
 
     @staticmethod
     def _site(row, chain, symbols):

@@ -5,7 +5,6 @@ as an ordinary user.
 """
 
 import contextlib
-import http.server
 import json
 import os
 import re
@@ -21,6 +20,7 @@ import pytest
 from dnskit import Dns
 from hubkit import REPORTS, wait_until
 from processes import descendants, reap_orphans
+from webkit import Server
 
 TASK_UID = 61358  # whose the workspace is when we are root; no account has it
 PROXY = ("127.0.0.1", 808)
@@ -29,48 +29,6 @@ PROXY = ("127.0.0.1", 808)
 @pytest.fixture(autouse=True)
 def as_each(account):
     """Root, then an ordinary user."""
-
-
-class Server:
-    """An HTTP server that keeps what it was asked: (line, headers, body)."""
-
-    def __init__(self, tls=None):
-        seen = self.seen = []
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def answer(self):
-                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                if self.headers.get("Transfer-Encoding") == "chunked":
-                    while size := int(self.rfile.readline(), 16):
-                        body += self.rfile.read(size)
-                        self.rfile.readline()
-                    self.rfile.readline()
-                seen.append((self.requestline, dict(self.headers), body))
-                reply = b"x" * int(self.path[6:]) if self.path.startswith("/size/") else b"hello"
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(reply)))
-                self.end_headers()
-                self.wfile.write(reply)
-
-            do_GET = do_POST = do_PUT = answer
-
-            def log_message(self, *args):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        if tls:
-            self.server.socket = tls.wrap_socket(self.server.socket, server_side=True)
-        self.server.daemon_threads = True
-        self.port = self.server.server_address[1]
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.05,))
-        self.thread.start()
-
-    def end(self):
-        self.server.shutdown()
-        self.thread.join(10)
-        self.server.server_close()
 
 
 @pytest.fixture
