@@ -1,6 +1,6 @@
 """Tries to get out of sandboxes in every way that we know, and says what came of it.
 
-    containment.py short|matrix
+    containment.py short|matrix|rungs
 
 For each way a task can be started it prints, for each probe that a plain start lets through,
 
@@ -8,11 +8,12 @@ For each way a task can be started it prints, for each probe that a plain start 
 
 and the totals. A probe that reaches something in the sandbox fails the test, unless allowed.txt
 says why it may. short: profiles agent and strict, root and an ordinary user, `nairid sandbox` and a
-real task. matrix: every profile with every network mode, too.
+real task. rungs: machines that give less. matrix: both, and every profile with every network mode.
 """
 
 import contextlib
 import fnmatch
+import json
 import os
 import subprocess
 import sys
@@ -27,6 +28,7 @@ from processes import descendants  # noqa: E402
 from scenery import BOMBS, LIMITS, Outcome, Scenery  # noqa: E402
 
 PROGRAM = os.path.join(os.environ["NAIRID_BUILD"], "tests", "containment", "probe")
+OWN_UID = 0x70000000 + 77  # a task's, as root: of the range, and of no job
 BOMB_HOLD_MS = 2500  # longer than it takes to see that a task has more than it may
 LEAST = 100  # probes that must count where a machine gives ordinary users namespaces
 
@@ -53,16 +55,44 @@ def read_allowed():
             if line.strip() and not line.startswith("#"):
                 words, _, reason = line.strip().partition(": ")
                 rules.append((*words.split(" "), reason))
-                assert len(rules[-1]) == 5 and reason, line
+                assert len(rules[-1]) == 6 and reason, line
     return rules
 
 
 def reason_for(rules, name, way):
-    for pattern, profile, network, account, reason in rules:
+    for pattern, profile, network, account, rung, reason in rules:
         if (fnmatch.fnmatchcase(name, pattern) and profile in ("*", way.profile) and
-                network in ("*", way.network) and account in ("*", way.account)):
+                network in ("*", way.network) and account in ("*", way.account) and
+                rung in ("*", way.rung)):
             return reason
     return None
+
+
+class Rung:
+    """A machine that gives less than all walls: made so by tests/support/lessen.c."""
+
+    def __init__(self, name, flags=(), accepted=()):
+        self.name = name
+        self.flags = flags
+        self.accepted = list(accepted)
+        self.is_bare = "--no-namespaces" in flags
+
+    def less(self):
+        program = os.path.join(os.environ["NAIRID_BUILD"], "tests", "lessen")
+        return [program, *self.flags] if self.flags else []
+
+    def accept(self, is_root):
+        names = self.accepted + (["ids"] if self.is_bare and not is_root else [])
+        return ["--set", f"sandbox.accept={json.dumps(names)}"] if names else []
+
+
+ALL_WALLS = Rung("all")
+RUNGS = [Rung("no-landlock", ["--landlock", "0"], ["landlock"]),
+         Rung("landlock-2", ["--landlock", "2"]),
+         Rung("no-user-namespace", ["--no-userns"], ["user-namespace"]),
+         Rung("bare", ["--no-namespaces"],
+              ["user-namespace", "mount-namespace", "pid-namespace", "ipc-namespace",
+               "uts-namespace", "cgroup-namespace", "network-namespace", "root", "proc"])]
 
 
 class Judge:
@@ -126,25 +156,31 @@ class Account:
     def done(self):
         self.scenery.done()
 
-    def check_witnesses(self, way):
+    def check_witnesses(self, way, verdicts):
+        """The victim knows better than who sends whether a signal arrives."""
+        if not self.scenery.victim_said and verdicts["kill-owner"][0] == "reached":
+            verdicts["kill-owner"] = ("blocked", "nothing arrived")
         self.judge.expect(not self.scenery.victim_said,
                           f"{way}: a signal reached the host: {self.scenery.victim_said}")
 
-    def sandbox(self, profile, network):
+    def sandbox(self, profile, network, rung=ALL_WALLS):
         """By `nairid sandbox`."""
         scenery = self.scenery
-        way = Way(self.name, "nairid sandbox", profile, network)
-        workspace = scenery.workspace(f"sandbox-{profile}-{network}")
+        way = Way(self.name, "nairid sandbox", profile, network, rung.name)
+        workspace = scenery.workspace(f"sandbox-{profile}-{network}-{rung.name}")
+        if "user-namespace" in rung.accepted and scenery.account.is_root:
+            os.chown(workspace, OWN_UID, OWN_UID)  # no uid but its own is mapped to it
         more = ["--workspace", workspace, "--allow", "localhost:1"] if network == "allowlist" else [
             "--workspace", workspace]
         if network == "allowlist":  # its password is the operator's
             more += ["--set", f"server.proxy=http://user:{scenery.secret}@127.0.0.1:1"]
-        done = scenery.run([*scenery.sandbox_argv(profile, network, more), "--", scenery.program,
-                          self.scene, *self.names, "survive-"], workspace)
+        more += rung.accept(scenery.account.is_root)
+        done = scenery.run([*scenery.sandbox_argv(profile, network, more, rung.less()), "--",
+                            scenery.program, self.scene, *self.names, "survive-"], workspace)
         self._check_reports(done.stderr)
         verdicts = Outcome(done.stdout, f"{way}: {done.stderr}").verdicts
         verdicts.update(scenery.survivors(workspace, 2))
-        self.check_witnesses(way)
+        self.check_witnesses(way, verdicts)
         return self.judge.judge(way, self.control, verdicts)
 
     def _check_reports(self, text):
@@ -184,7 +220,7 @@ class Account:
             verdicts = self._as_task(way, hub, daemon)
             daemon.run("cancel", "--state", daemon.state, held)
             hub.wait_status(message)
-            self.check_witnesses(way)
+            self.check_witnesses(way, verdicts)
         return self.judge.judge(way, self.control, verdicts)
 
     @contextlib.contextmanager
@@ -252,7 +288,15 @@ def short(account):
     account.task("agent", "allowlist")
 
 
+def rungs(account):
+    """What is left where walls are missing."""
+    for rung in RUNGS:
+        if rung.name != "no-user-namespace" or account.scenery.account.is_root:
+            account.sandbox("agent", "none", rung)
+
+
 def matrix(account):
+    rungs(account)
     for profile in ("strict", "agent", "host"):
         for network in ("none", "allowlist", "host"):
             account.sandbox(profile, network)
@@ -260,8 +304,16 @@ def matrix(account):
         account.bombs(profile)
 
 
+def fence():
+    """As root in a pid namespace of our own: there are rungs on which a task sees all processes."""
+    if os.getuid() == 0 and "CONTAINMENT_FENCED" not in os.environ:
+        os.environ["CONTAINMENT_FENCED"] = "yes"
+        os.execvp("unshare", ["unshare", "-m", "-p", "-f", "--mount-proc", "--kill-child",
+                              "--propagation", "private", sys.executable, *sys.argv])
+
+
 def main():
-    extent = {"short": short, "matrix": matrix}[sys.argv[1]]
+    extent = {"short": short, "matrix": matrix, "rungs": rungs}[sys.argv[1]]
     accounts = ["user"]
     if os.getuid() == 0:
         accounts = ["root"] if in_chroot() else ["root", "user"]
@@ -276,4 +328,5 @@ def main():
 
 
 if __name__ == "__main__":
+    fence()
     sys.exit(main())

@@ -256,7 +256,7 @@ class Scenery:
 
     def sandbox_argv(self, profile, network, more=(), wrap=()):
         """`nairid sandbox` with a workspace, without the command."""
-        return [*wrap, *self.account.wrap, self.account.program("nairid"), "sandbox", "--profile",
+        return [*self.account.wrap, *wrap, self.account.program("nairid"), "sandbox", "--profile",
                 profile, "--network", network, "--set", f"sandbox.read={json.dumps([self.shown])}",
                 *more]
 
