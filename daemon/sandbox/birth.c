@@ -1,0 +1,249 @@
+#include "sandbox/birth.h"
+
+#include <errno.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/fsuid.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "sandbox/apply.h"
+#include "sandbox/caps.h"
+#include "sandbox/filter.h"
+#include "sandbox/gateway.h"
+#include "sandbox/init.h"
+#include "sandbox/landlock.h"
+#include "sandbox/plan.h"
+#include "sandbox/tree.h"
+#include "util/cleanup.h"
+#include "util/fd.h"
+
+enum { LISTENER_BACKLOG = 128 };
+
+/* Other tasks' control sockets are among the rest: their ends must not live on here. */
+static void close_rest(const struct birth *b)
+{
+    int from = STDERR_FILENO + 1;
+
+    for (size_t i = 0; i < b->keep_count; i++) {
+        if (b->keep[i] > from)
+            (void)close_range((unsigned)from, (unsigned)b->keep[i] - 1, 0); /* nothing to close */
+        if (b->keep[i] >= from)
+            from = b->keep[i] + 1;
+    }
+    (void)close_range((unsigned)from, ~0u, 0);
+}
+
+static void await_go(int control)
+{
+    char word;
+    ssize_t n;
+
+    do
+        n = recv(control, &word, sizeof word, 0);
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+        init_fail(control, APPLY_INIT, 0, -errno);
+    if (n == 0 || word != APPLY_GO)
+        _exit(1); /* the caller is gone, or changed its mind */
+}
+
+/* Dumpable from here until the maps are written, which the caller does meanwhile. */
+static void await_maps(int control, bool has_maps)
+{
+    const struct apply_report ready = { .kind = APPLY_READY };
+
+    if (has_maps)
+        (void)prctl(PR_SET_DUMPABLE, 1); /* where it fails, writing the maps does, and says so */
+    if (send(control, &ready, sizeof ready, MSG_NOSIGNAL) < 0)
+        _exit(1);
+    await_go(control);
+    (void)prctl(PR_SET_DUMPABLE, 0);
+}
+
+/* As root the process was born as the host's uid 0, which nothing inside maps. */
+static int take_ids(const struct plan *plan)
+{
+    bool is_mapped = plan->ground.rung == PLAN_RUNG_TOP;
+    uid_t id = is_mapped ? (uid_t)PLAN_INNER_ID : plan->outer_uid;
+
+    if (plan->as_root &&
+        (syscall(SYS_setgroups, 0, NULL) < 0 || syscall(SYS_setresgid, id, id, id) < 0 ||
+         syscall(SYS_setresuid, id, id, id) < 0))
+        return -errno;
+    if (geteuid() != id || getuid() != id || ((plan->as_root || is_mapped) && getegid() != id))
+        return -EPERM;
+    /* After the last change of ids, which would undo it. Where its death doesn't end all others it
+     * has to live on for that: it sees ours by its control socket. */
+    if (plan->ground.rung != PLAN_RUNG_BARE && prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+        return -errno;
+    return 0;
+}
+
+/* Directories and private file systems are made in its name, while mounting is still root's. */
+static int take_file_ids(const struct plan *plan)
+{
+    (void)setfsgid(plan->outer_uid);
+    (void)setfsuid(plan->outer_uid);
+    return (uid_t)setfsuid((uid_t)-1) == plan->outer_uid ? 0 : -EPERM; /* that one only asks */
+}
+
+static int raise_loopback(void)
+{
+    struct ifreq lo = { .ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING };
+    AUTO_CLOSE int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    return fd < 0 || ioctl(fd, SIOCSIFFLAGS, &lo) < 0 ? -errno : 0;
+}
+
+/* A socket stays in the network namespace in which it was made, whoever holds it. */
+static int open_listener(void)
+{
+    const struct sockaddr_in at = { .sin_family = AF_INET,
+                                    .sin_port = htons(GATEWAY_PORT),
+                                    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    AUTO_CLOSE int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    if (fd < 0 || bind(fd, (const struct sockaddr *)&at, sizeof at) < 0 ||
+        listen(fd, LISTENER_BACKLOG) < 0)
+        return -errno;
+    return TAKE_FD(fd);
+}
+
+/* Hands the listener out, and waits until somebody serves it. */
+static int offer_listener(int control)
+{
+    const struct apply_report listening = { .kind = APPLY_LISTENING };
+    AUTO_CLOSE int fd = open_listener();
+    int r = fd < 0 ? fd : fd_send(control, &listening, sizeof listening, &fd, 1);
+
+    if (r == 0)
+        await_go(control);
+    return r;
+}
+
+/* Nothing of it stays here: with a descriptor of our own, what is refused would wait for ever once
+ * nobody answers any more. */
+static int load_watched(const struct birth *b)
+{
+    AUTO_CLOSE int sock = b->watch, listener = filter_load_watched(b->filter);
+
+    return listener < 0 ? listener : fd_send(sock, "w", 1, &listener, 1);
+}
+
+/* Its own file system, network and name. */
+static void build_namespaces(const struct birth *b)
+{
+    const struct plan *plan = b->plan;
+    size_t index = 0;
+    int r;
+
+    r = b->opens ? tree_open(plan, b->trees, &index) : 0;
+    if (r < 0)
+        init_fail(b->control, APPLY_SOURCES, index, r);
+    r = plan->ground.rung == PLAN_RUNG_ROOT ? take_file_ids(plan) : take_ids(plan);
+    if (r < 0)
+        init_fail(b->control, APPLY_IDS, 0, r);
+    r = tree_build(plan, b->trees, &index);
+    if (r < 0)
+        init_fail(b->control, APPLY_TREE, index, r);
+    for (size_t i = 0; i < plan->step_count; i++)
+        if (b->trees[i] >= 0)
+            (void)close(b->trees[i]); /* attached now */
+    r = plan->network != PLAN_NETWORK_HOST ? raise_loopback() : 0;
+    if (r < 0)
+        init_fail(b->control, APPLY_LOOPBACK, 0, r);
+    r = plan_has_egress(plan) ? offer_listener(b->control) : 0;
+    if (r < 0)
+        init_fail(b->control, APPLY_LISTENER, 0, r);
+    /* EPERM: a container's filter; rung_probe() says so */
+    if (sethostname(PLAN_HOSTNAME, strlen(PLAN_HOSTNAME)) < 0 && errno != EPERM)
+        init_fail(b->control, APPLY_HOSTNAME, 0, -errno);
+}
+
+/* In a user namespace of its own it has all capabilities to give up. As root without one it was
+ * born without a bounding set, and becomes another user; as another user it never had any. */
+static int drop_caps(const struct plan *plan)
+{
+    int r = plan->ground.rung == PLAN_RUNG_TOP ? caps_drop_all() : 0;
+
+    if (plan->ground.rung == PLAN_RUNG_TOP)
+        return r;
+    r = plan->as_root ? caps_lock() : 0;
+    if (r < 0 && !(r == -EPERM && plan->ground.rung == PLAN_RUNG_BARE))
+        return r; /* a container may keep SETPCAP from us; without user id 0 the bits are no loss */
+    r = take_ids(plan);
+    return r < 0 ? r : caps_keep(0);
+}
+
+static int enter_landlock(const struct birth *b, size_t *ret_rule)
+{
+    const struct plan *plan = b->plan;
+    unsigned flags = LANDLOCK_SCOPED;
+    bool bare = plan->ground.rung == PLAN_RUNG_BARE;
+    /* as the same user, nothing else keeps it from everybody's processes, ours among them */
+    int needed = bare && !plan->as_root ? LANDLOCK_ABI_SCOPES : LANDLOCK_ABI_NEEDED;
+
+    if (plan->ground.without_landlock)
+        return 0;
+    *ret_rule = plan->rule_count;
+    if (b->landlock_abi < needed)
+        return -EOPNOTSUPP;
+    /* Elsewhere a network that is not the host's has nothing but the task's own servers. */
+    if (bare && plan->network == PLAN_NETWORK_NONE)
+        flags |= LANDLOCK_NO_TCP;
+    return landlock_enter(plan->rules, plan->rule_count, b->landlock_abi, flags, ret_rule);
+}
+
+static int load_filters(const struct birth *b)
+{
+    bool bare = b->plan->ground.rung == PLAN_RUNG_BARE;
+    int r = 0;
+
+    if (bare && (!b->bare || !b->offline))
+        return -EINVAL; /* a plan of another ground than ours */
+    if (bare)
+        r = filter_load(b->bare);
+    if (r == 0 && bare && b->plan->network != PLAN_NETWORK_HOST)
+        r = filter_load(b->offline);
+    if (r < 0)
+        return r;
+    return b->watch < 0 ? filter_load(b->filter) : load_watched(b);
+}
+
+_Noreturn void birth_run(const struct birth *b)
+{
+    const struct plan *plan = b->plan;
+    size_t index = 0;
+    int r;
+
+    close_rest(b);
+    (void)prctl(PR_SET_NAME, "nairid-init");
+    (void)signal(SIGCHLD, SIG_DFL); /* ignored, children would vanish unreaped */
+    await_maps(b->control, plan->ground.rung == PLAN_RUNG_TOP);
+    if (plan->ground.rung != PLAN_RUNG_BARE)
+        build_namespaces(b);
+    else if (prctl(PR_SET_CHILD_SUBREAPER, 1ul) < 0)
+        init_fail(b->control, APPLY_INIT, 0, -errno);
+    /* 1, because with 0 a core would still go to a core_pattern that is a pipe, which is a root
+     * process outside (core(5)). The filter keeps it so. */
+    r = init_limit(RLIMIT_CORE, 1);
+    if (r < 0)
+        init_fail(b->control, APPLY_LIMITS, RLIMIT_CORE, r);
+    r = drop_caps(plan);
+    if (r < 0)
+        init_fail(b->control, APPLY_CAPABILITIES, 0, r);
+    r = enter_landlock(b, &index);
+    if (r < 0)
+        init_fail(b->control, APPLY_LANDLOCK, index, r);
+    r = load_filters(b);
+    if (r < 0)
+        init_fail(b->control, APPLY_FILTER, 0, r);
+    init_run(plan, b->stdio, b->control, b->limited);
+}
