@@ -1,0 +1,115 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <errno.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "sandbox/plan.h"
+#include "support/profiles.h"
+#include "util/buf.h"
+#include "util/cleanup.h"
+#include "util/err.h"
+#include "util/strv.h"
+
+enum { TASK_UID = 0x70000042 };
+
+static int make(const struct plan_policy *change, struct plan **ret_plan, struct err *err)
+{
+    CLEANUP(strv_done) struct strv argv = { 0 }, env = { 0 };
+    struct plan_policy policy = *change;
+
+    strv_add(&argv, "/workspace/run");
+    strv_add(&argv, PLAN_BRIEF);
+    strv_add(&argv, "/workspaces");
+    strv_add(&env, "CONFIG=/home/agent/.config");
+    policy.profile = profiles_get("agent");
+    policy.ground.rung = PLAN_RUNG_BARE;
+    policy.workspace = "/srv/jobs/j/workspace";
+    policy.brief = "be kind";
+    policy.argv = &argv;
+    policy.env = &env;
+    return plan_make(&policy, ret_plan, err);
+}
+
+static bool has(const struct strv *words, const char *word)
+{
+    for (size_t i = 0; i < words->len; i++)
+        if (strcmp(words->items[i], word) == 0)
+            return true;
+    return false;
+}
+
+static void what_would_be_mounted_becomes_rules_on_the_hosts_paths(void **state)
+{
+    const struct plan_policy policy = { .home = "/srv/jobs/j/home", .uid = 1000 };
+    CLEANUP_PTR(plan_free) struct plan *p = NULL, *decoded = NULL;
+    CLEANUP(buf_done) struct buf bytes = { 0 };
+
+    (void)state;
+    assert_int_equal(make(&policy, &p, NULL), 0);
+    assert_int_equal(p->step_count, 0);
+    assert_true(p->ground.host_proc);
+    for (size_t i = 0; i < p->rule_count; i++) {
+        /* a rule holds for all that is beneath */
+        assert_string_not_equal(p->rules[i].path, "/");
+        assert_string_not_equal(p->rules[i].path, "/etc");
+        assert_string_not_equal(p->rules[i].path, "/dev");
+        assert_string_not_equal(p->rules[i].path, "/dev/tty");
+        assert_string_not_equal(p->rules[i].path, "/tmp");
+        if (p->rules[i].rights & PLAN_MAY_CHANGE)
+            assert_non_null(strstr(p->rules[i].path, "/srv/jobs/j/"));
+    }
+    assert_string_equal(p->directory, "/srv/jobs/j/workspace");
+    assert_string_equal(p->scratch, "/srv/jobs/j/home/.nairid-scratch");
+    assert_string_equal(p->brief, "be kind");
+    assert_string_equal(p->argv.items[0], "/srv/jobs/j/workspace/run");
+    assert_string_equal(p->argv.items[1], "/srv/jobs/j/home/.nairid-scratch/brief");
+    assert_string_equal(p->argv.items[2], "/workspaces");
+    assert_true(has(&p->env, "CONFIG=/srv/jobs/j/home/.config"));
+    assert_true(has(&p->env, "HOME=/srv/jobs/j/home"));
+    assert_true(has(&p->env, "TMPDIR=/srv/jobs/j/home/.nairid-scratch/tmp"));
+    plan_encode(p, &bytes);
+    assert_int_equal(plan_decode(bytes.data, bytes.len, &decoded, NULL), 0);
+}
+
+static void what_that_rung_cannot_do_is_refused(void **state)
+{
+    const struct plan_policy wrong[] = {
+        { .home = "/h", .uid = 1000, .network = PLAN_NETWORK_ALLOWLIST },
+        { .uid = 1000 },                             /* nowhere to put what is private */
+        { .home = "/h", .uid = 0, .task_uid = 1000 } /* an account's: all of it would be killed */
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+        struct plan *p = NULL;
+        struct err err = { 0 };
+
+        assert_int_equal(make(&wrong[i], &p, &err), -EINVAL);
+        assert_true(err.text[0] != '\0');
+    }
+}
+
+static void as_root_it_takes_a_user_of_its_own(void **state)
+{
+    const struct plan_policy policy = { .home = "/h", .uid = 0, .task_uid = TASK_UID };
+    CLEANUP_PTR(plan_free) struct plan *p = NULL;
+
+    (void)state;
+    assert_int_equal(make(&policy, &p, NULL), 0);
+    assert_int_equal(p->outer_uid, TASK_UID);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_would_be_mounted_becomes_rules_on_the_hosts_paths),
+        cmocka_unit_test(what_that_rung_cannot_do_is_refused),
+        cmocka_unit_test(as_root_it_takes_a_user_of_its_own),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
