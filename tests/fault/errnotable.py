@@ -43,7 +43,7 @@ ALWAYS = {
     "flock": [ENOLCK],
     "sendfile": [ENOMEM, EIO, EAGAIN],
     "ioctl": [ENOMEM],
-    "readdir getdents64": [EIO],
+    "readdir getdents": [EIO],
     # files
     "rename renameat renameat2 link linkat symlink symlinkat mkdir mkdirat mkdtemp":
         [ENOSPC, EIO, ENOMEM],
