@@ -12,10 +12,10 @@
 #define DAEMON "nairid"
 #define HUB    "nairi-hub"
 
-/* Where the machine is too short of memory to look, what is tried next should say that. */
+/* Where the machine can't even look, what is tried next should say why. */
 static bool can_run(const char *path)
 {
-    return access(path, X_OK) == 0 || err_is_shortage(-errno);
+    return access(path, X_OK) == 0 || err_set_machine(NULL, -errno, "look at", path) < 0;
 }
 
 void programs_find(struct programs *ret_programs)
