@@ -13,6 +13,7 @@ import os
 import pty
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -29,6 +30,18 @@ NAMESPACES = ["unshare", "--user", "--map-root-user", "--mount", "--pid", "--for
 SURVIVOR = "survivor-"
 LIMITS = {"memory": "96M", "pids": 64, "files": 256, "disk": "16M"}
 BOMBS = {"bomb_processes": 300, "bomb_files": 2000, "bomb_memory": 256, "bomb_disk": 64}
+
+
+def kill_group(pid):
+    """Ends a process and the group that it belongs to, or that has its number."""
+    for find in (os.getpgid, lambda pid: pid):
+        try:
+            group = find(pid)
+            if group != os.getpgid(0):
+                os.killpg(group, signal.SIGKILL)
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
 
 
 class Outcome:
@@ -212,7 +225,14 @@ class Scenery:
     def control_survivors(self, scene):
         workspace = self.workspace("control-survivors")
         self.probe(self.wrap, scene, ["survive-"], workspace)
-        return self.survivors(workspace, 0)
+        found = self.survivors(workspace, 0)
+        for name in (n for n in os.listdir(workspace) if n.startswith(SURVIVOR)):
+            with open(os.path.join(workspace, name), "rb") as file:
+                # as a group, which one that is never the same process for long can't leave
+                kill_group(int(file.read()))
+                self._end_survivors()
+                assert self._wait_for_lock(file, 20), f"{name} of the control lives on"
+        return found
 
     def survivors(self, workspace, patience_s):
         """Who still holds a lock in the workspace, as verdicts; ends them."""
@@ -245,10 +265,7 @@ class Scenery:
         def look():
             left = [p for p in descendants(but=[self.host.pid]) if p.name == "probe"]
             for process in left:
-                try:
-                    os.kill(process.pid, 9)
-                except ProcessLookupError:
-                    pass
+                kill_group(process.pid)
             reap_orphans()
             return not left
 
