@@ -254,7 +254,11 @@ static int hold(const char *path, int *ret_fd)
         return errno == ENOENT ? -EAGAIN : -errno;
     if (flock(fd, LOCK_SH | LOCK_NB) < 0)
         return errno == EWOULDBLOCK ? -EAGAIN : -errno;
-    if (fstat(fd, &held) < 0 || stat(path, &there) < 0 || held.st_ino != there.st_ino)
+    if (fstat(fd, &held) < 0)
+        return -errno;
+    if (stat(path, &there) < 0)
+        return errno == ENOENT ? -EAGAIN : -errno;
+    if (held.st_ino != there.st_ino)
         return -EAGAIN;
     *ret_fd = TAKE_FD(fd);
     return 0;
