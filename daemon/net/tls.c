@@ -10,14 +10,17 @@
 
 #include "util/err.h"
 #include "util/mem.h"
+#include "util/str.h"
 
 struct tls_trust {
     SSL_CTX *ctx;
-    SSL_SESSION *session; /* of the last connection, so that the next one is made faster */
+    SSL_SESSION *session;  /* of the last connection, so that the next one is made faster */
+    struct hostname whose; /* whom that one was with */
 };
 
 struct tls {
     SSL *ssl;
+    struct hostname host;
     bool wants_write;
 };
 
@@ -26,9 +29,11 @@ struct tls {
 static int on_session(SSL *ssl, SSL_SESSION *session)
 {
     struct tls_trust *t = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+    const struct tls *with = SSL_get_app_data(ssl);
 
     SSL_SESSION_free(t->session);
     t->session = session;
+    t->whose = with->host;
     return 1; /* it is ours now */
 }
 
@@ -98,15 +103,24 @@ static bool set_host(SSL *ssl, const struct hostname *host)
     return SSL_set1_host(ssl, name) == 1 && SSL_set_tlsext_host_name(ssl, name) == 1;
 }
 
+/* Who resumes a session shows no certificate again: it is for that host only. */
+static bool is_with(const struct tls_trust *trust, const struct hostname *host)
+{
+    return trust->session && trust->whose.kind == host->kind &&
+           str_eq(trust->whose.text, host->text);
+}
+
 int tls_new(struct tls_trust *trust, int fd, const struct hostname *host, struct tls **ret_tls,
             struct err *err)
 {
     CLEANUP_PTR(tls_free) struct tls *t = mem_new(struct tls);
 
+    t->host = *host;
     t->ssl = SSL_new(trust->ctx);
-    if (!t->ssl || !set_host(t->ssl, host) || SSL_set_fd(t->ssl, fd) != 1)
+    if (!t->ssl || SSL_set_app_data(t->ssl, t) != 1 || !set_host(t->ssl, host) ||
+        SSL_set_fd(t->ssl, fd) != 1)
         return err_set(err, -ENOMEM, "prepare TLS: %s", ERR_reason_error_string(ERR_peek_error()));
-    if (trust->session)
+    if (is_with(trust, host))
         (void)SSL_set_session(t->ssl, trust->session); /* it only makes it faster */
     SSL_set_connect_state(t->ssl);
     *ret_tls = TAKE_PTR(t);

@@ -21,7 +21,7 @@ int tls_trust_add(struct tls_trust *t, const char *pem, size_t len, struct err *
 void tls_trust_free(struct tls_trust *t);
 DEFINE_CLEANUP(struct tls_trust *, tls_trust_free);
 
-/* trust outlives it. */
+/* trust outlives it. The last session with the same host is resumed. */
 int tls_new(struct tls_trust *trust, int fd, const struct hostname *host, struct tls **ret_tls,
             struct err *err);
 /* 0 once it is done; -EAGAIN: again when the socket is ready (tls_wants_write()); -EKEYREJECTED:

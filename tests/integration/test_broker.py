@@ -455,6 +455,24 @@ def test_certificates_of_the_control_plane_are_trusted_too(box, upstream):
     assert status(box.ask(request("GET /own/v1/models/x")).answers[0]) == "200"
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root")
+def test_who_was_believed_by_one_name_is_not_so_by_another(box, upstream, tmp_path):
+    box.configure(upstream, ca_file=None, server={"ca_file": box.ca})
+    with open(box.config) as f:
+        settings = json.load(f)
+    settings["broker"].append({**settings["broker"][0], "name": "other", "addresses": "loopback",
+                               "upstream": f"https://other.test:{upstream.port}"})
+    box.account.write(box.config, json.dumps(settings))
+    with serving({"other.test": ["127.0.0.1"]}) as dns:
+        box.before = dns.wrap(tmp_path / "resolv.conf")
+        # the second would resume the session of the first, in which no certificate is shown
+        own, other = box.ask(request("GET /own/v1/models/x"),
+                             request("GET /other/v1/models/x")).answers
+    assert status(own) == "200", own
+    assert status(other) == "502" and "certificate is not to be trusted" in other, other
+    assert len(upstream.seen) == 1
+
+
 def test_in_the_clear_it_may_be_on_loopback_only(box):
     server = Upstream(None)
     box.configure(server, ca_file=None)
