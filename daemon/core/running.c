@@ -89,9 +89,11 @@ void running_stop(struct core *core, struct entry *e, enum ending_stop stop, uin
     if (attempt_step(&e->attempt, ATTEMPT_EV_STOP, &action) != 0)
         return;
     attempt_note_stop(&e->attempt, stop);
-    e->attempt.patience_ms =
-        core->now.mono_ms +
-        (e->attempt.state == ATTEMPT_SURVEYED ? SURVEY_STOP_MS : grace_ms + SILENCE_MS);
+    if (e->attempt.state != ATTEMPT_SURVEYED)
+        e->attempt.patience_ms = core->now.mono_ms + grace_ms + SILENCE_MS;
+    else if (!e->held.cut) /* however often it is to end, the reply waits no longer */
+        e->attempt.patience_ms = core->now.mono_ms + SURVEY_STOP_MS;
+    e->held.cut = e->attempt.state == ATTEMPT_SURVEYED;
     kill_command = core_emit(core, CORE_CMD_KILL);
     kill_command->seq = e->task->seq;
     kill_command->grace_ms = grace_ms;
@@ -147,6 +149,15 @@ static void end_survey(struct core *core, struct entry *e, const char *note, boo
     intake_sweep(core, job);
 }
 
+/* Killed before it is given up: as long as it lives it is in the way of the job's next attempt. */
+static void cut_survey(struct core *core, struct entry *e)
+{
+    if (e->held.cut)
+        end_survey(core, e, ENDING_TEXT_UNSURVEYED, false);
+    else
+        running_stop(core, e, ENDING_STOP_NONE, 0);
+}
+
 bool running_check_limits(struct core *core)
 {
     struct entry *e, *next;
@@ -157,7 +168,7 @@ bool running_check_limits(struct core *core)
         if (core->now.mono_ms < entry_deadline(core, e, &stop))
             continue;
         if (e->attempt.state == ATTEMPT_SURVEYED)
-            end_survey(core, e, ENDING_TEXT_UNSURVEYED, false);
+            cut_survey(core, e);
         else if (stop == ENDING_STOP_NONE)
             return false;
         else

@@ -55,6 +55,7 @@ struct entry {
     struct {                 /* SURVEYED: the reply, to which something may be added */
         enum task_reply_kind kind;
         char *text; /* owned */
+        bool cut;   /* the survey was told to end */
     } held;
     uint64_t listed; /* number of the last poll that listed it */
     struct {

@@ -217,9 +217,41 @@ static void a_survey_that_is_never_heard_of_costs_no_answer(void **state)
     end_well(w);
     assert_true(core_deadline(w->core) <= w->now.mono_ms + 20000);
     later(w, 20000);
+    assert_non_null(find(w, CORE_CMD_KILL));
+    later(w, 2000);
     expect_reply(w, "the answer\n\n[" ENDING_TEXT_UNSURVEYED "]");
     expect_settled(w, false);
     assert_null(find(w, CORE_CMD_EXIT));
+}
+
+static void a_slow_survey_is_ended_before_the_jobs_next_message_begins(void **state)
+{
+    struct world *w = *state;
+
+    begin(w, TASK_MODE_EXECUTE);
+    arrive(w, "m2", TASK_MODE_EXECUTE);
+    end_well(w);
+    later(w, 15000);
+    assert_int_equal(find(w, CORE_CMD_KILL)->seq, 1);
+    assert_null(find(w, CORE_CMD_SPAWN));
+    assert_null(find(w, CORE_CMD_UPDATE));
+    surveyed(w, "nairid could not look"); /* the end of it */
+    expect_reply(w, "the answer\n\n[nairid could not look]");
+    assert_int_equal(find(w, CORE_CMD_SPAWN)->seq, 2);
+}
+
+static void orders_to_stop_that_go_on_hold_no_answer_up(void **state)
+{
+    struct world *w = *state;
+
+    begin(w, TASK_MODE_EXECUTE);
+    end_well(w);
+    handle(w, (struct core_event){ .type = CORE_EV_QUIT });
+    for (int i = 0; i < 2; i++) {
+        later(w, 1000);
+        handle(w, (struct core_event){ .type = CORE_EV_TERM });
+    }
+    assert_string_equal(core_task(w->core, 1)->reply, "the answer\n\n[" ENDING_TEXT_UNSURVEYED "]");
 }
 
 static void its_time_is_none_of_the_tasks(void **state)
@@ -318,6 +350,8 @@ int main(void)
         TEST(what_may_not_write_is_not_looked_at),
         TEST(what_never_ran_and_what_is_stuck_is_not_looked_at),
         TEST(a_survey_that_is_never_heard_of_costs_no_answer),
+        TEST(a_slow_survey_is_ended_before_the_jobs_next_message_begins),
+        TEST(orders_to_stop_that_go_on_hold_no_answer_up),
         TEST(its_time_is_none_of_the_tasks),
         TEST(the_jobs_next_message_waits_for_the_survey),
         TEST(a_users_stop_ends_the_survey),
