@@ -273,6 +273,8 @@ int workspace_write_known(const char *root, const char *job_id, const void *byte
     r = fd < 0 ? -errno : fd_write_all(fd, bytes, len);
     if (r == 0 && renameat(job_fd, FRESH_NAME, job_fd, KNOWN_NAME) < 0)
         r = -errno;
+    if (r < 0)
+        (void)unlinkat(job_fd, FRESH_NAME, 0); /* half of it only takes room */
     return r < 0 ? err_set(err, r, "write '%s/%s/" KNOWN_NAME "': %s", root, job_id, strerror(-r))
                  : 0;
 }

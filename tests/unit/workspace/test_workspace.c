@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -342,6 +343,30 @@ static void what_is_known_of_a_job_begins_empty_and_is_replaced_whole(void **sta
     assert_int_equal(workspace_read_known(f->root, "../job_A", 3, &b, &f->err), -EINVAL);
 }
 
+static void what_can_not_be_written_whole_leaves_what_was_known_and_no_file(void **state)
+{
+    struct fixture *f = *state;
+    CLEANUP(buf_done) struct buf b = { 0 };
+    AUTO_FREE char *fresh = mem_printf("%s/job_A/.known.new", f->root);
+    struct rlimit old, few;
+    int r;
+
+    open_job(f, "job_A");
+    assert_int_equal(workspace_write_known(f->root, "job_A", "first", 5, &f->err), 0);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+    few = old;
+    few.rlim_cur = 2;
+    assert_true(signal(SIGXFSZ, SIG_IGN) != SIG_ERR);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &few), 0);
+    r = workspace_write_known(f->root, "job_A", "more", 4, &f->err);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+    assert_true(signal(SIGXFSZ, SIG_DFL) != SIG_ERR);
+    assert_int_equal(r, -EFBIG);
+    assert_int_equal(access(fresh, F_OK), -1);
+    assert_int_equal(workspace_read_known(f->root, "job_A", 100, &b, &f->err), 0);
+    assert_string_equal(buf_str(&b), "first");
+}
+
 static void a_sweep_before_any_job_has_nothing_to_do(void **state)
 {
     struct fixture *f = *state;
@@ -653,6 +678,7 @@ int main(void)
         TEST(as_root_a_workspace_keeps_the_uid_that_it_has),
         TEST(a_jobs_uid_is_stable_and_in_our_range),
         TEST(what_is_known_of_a_job_begins_empty_and_is_replaced_whole),
+        TEST(what_can_not_be_written_whole_leaves_what_was_known_and_no_file),
         TEST(a_sweep_before_any_job_has_nothing_to_do),
         TEST(only_what_is_out_of_use_for_so_long_goes),
         TEST(a_use_renews_the_retention_and_a_tasks_writing_does_not),
