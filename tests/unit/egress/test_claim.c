@@ -118,6 +118,28 @@ static void the_key_is_the_only_one_and_the_host_the_upstreams(void **state)
                                        "x-api-key: sk-real\r\n\r\n");
 }
 
+static void no_spelling_of_a_field_says_where_a_request_ends(void **state)
+{
+    static const char text[] =
+        "POST /anthropic/v1/messages HTTP/1.1\r\nHost: x\r\nContent_Length: 0\r\n"
+        "Transfer_Encoding: chunked\r\nTRANSFER_Encoding: identity\r\nX_HOST: y\r\n"
+        "Content-Length: 2\r\n\r\n";
+    CLEANUP(broker_done_all) struct broker_list list = { 0 };
+    CLEANUP(buf_done) struct buf bytes = { 0 }, out = { 0 };
+    AUTO_FREE struct head *h = parse(text, &bytes);
+    struct broker_place place;
+    struct claim c;
+
+    (void)state;
+    add_own(&list);
+    assert_int_equal(claim_judge(&list, h, &c), CLAIM_OK);
+    assert_int_equal(broker_find_place(c.broker, &place, NULL), 0);
+    claim_print(&c, h, &place, "sk-real", &out);
+    assert_string_equal(buf_str(&out), "POST /v1/messages HTTP/1.1\r\nHost: api.anthropic.com\r\n"
+                                       "Content-Length: 2\r\nAccept-Encoding: identity\r\n"
+                                       "Connection: close\r\nx-api-key: sk-real\r\n\r\n");
+}
+
 static void what_runners_are_told_is_where_the_listener_is(void **state)
 {
     (void)state;
@@ -130,6 +152,7 @@ int main(void)
         cmocka_unit_test(a_request_is_judged_by_name_path_method_and_length),
         cmocka_unit_test(a_body_past_the_limit_is_refused_where_it_is_announced),
         cmocka_unit_test(the_key_is_the_only_one_and_the_host_the_upstreams),
+        cmocka_unit_test(no_spelling_of_a_field_says_where_a_request_ends),
         cmocka_unit_test(what_runners_are_told_is_where_the_listener_is),
     };
 
