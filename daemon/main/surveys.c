@@ -170,7 +170,7 @@ static char *describe(const struct daemon *d, const char *job_id, const struct l
     bool known = read_known(d, job_id, &before);
     CLEANUP(buf_done) struct buf words = { 0 };
 
-    leftover_describe(now, known ? &before : NULL, &words);
+    leftover_describe(now, known ? &before : NULL, d->mask, &words);
     leftover_done(&before);
     return words.len > 0 ? mask_text(d->mask, buf_steal(&words)) : NULL;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "util/buf.h"
+#include "util/mask.h"
 #include "util/mem.h"
 #include "util/str.h"
 #include "util/utf8.h"
@@ -274,8 +275,10 @@ static int by_weight(const void *a, const void *b)
     return r != 0 ? r : by_path(*x, *y);
 }
 
-static void describe_item(const struct leftover *item, enum news news, struct buf *b)
+static void describe_item(const struct leftover *item, enum news news, const struct mask *mask,
+                          struct buf *b)
 {
+    AUTO_FREE char *path = mask_text(mask, mem_strdup(item->path));
     static const char *const news_words[] = {
         [NEWS_NONE] = "", [NEWS_NEW] = "new; ", [NEWS_CHANGED] = "changed; ", [NEWS_THERE] = ""
     };
@@ -283,7 +286,7 @@ static void describe_item(const struct leftover *item, enum news news, struct bu
     buf_append_char(b, '`');
     if (item->place == LEFTOVER_HOME)
         buf_append_str(b, "~/");
-    leftover_quote(item->path, NAMED_PATH_MAX, b);
+    leftover_quote(path, NAMED_PATH_MAX, b);
     buf_printf(b, "` (%s%s)", news_words[news], planted_words(item->kind));
 }
 
@@ -306,7 +309,8 @@ static void describe_gaps(const struct leftovers *now, struct buf *b)
         buf_append_str(b, "something could not be read.");
 }
 
-void leftover_describe(const struct leftovers *now, const struct leftovers *before, struct buf *b)
+void leftover_describe(const struct leftovers *now, const struct leftovers *before,
+                       const struct mask *mask, struct buf *b)
 {
     AUTO_FREE const struct leftover **fresh = mem_calloc(now->len + 1, sizeof fresh[0]);
     CLEANUP(buf_done) struct buf said = { 0 };
@@ -325,7 +329,7 @@ void leftover_describe(const struct leftovers *now, const struct leftovers *befo
     for (size_t i = 0; i < count && i < NAMED_MAX; i++) {
         if (i > 0)
             buf_append_str(&said, ", ");
-        describe_item(fresh[i], news_of(fresh[i], before), &said);
+        describe_item(fresh[i], news_of(fresh[i], before), mask, &said);
     }
     if (count > NAMED_MAX)
         buf_printf(&said, " and %zu more", count - NAMED_MAX);

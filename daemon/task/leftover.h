@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 struct buf;
+struct mask;
 
 enum {
     LEFTOVER_PRINT_BYTES = 16,
@@ -57,8 +58,10 @@ void leftover_done(struct leftovers *l);
 
 /* What is in now and wasn't so in before, in one paragraph for the chat, without mentioning what
  * can't be told: at most LEFTOVERS_WORDS_MAX bytes of valid UTF-8, one line; empty where there is
- * nothing to say. before: NULL where it isn't known what was there. */
-void leftover_describe(const struct leftovers *now, const struct leftovers *before, struct buf *b);
+ * nothing to say. before: NULL where it isn't known what was there. mask: of what no path may show,
+ * which is looked for before a path is quoted and cut; may be NULL. */
+void leftover_describe(const struct leftovers *now, const struct leftovers *before,
+                       const struct mask *mask, struct buf *b);
 /* A path fit for a sentence: control characters, what is no UTF-8, and what could end or turn the
  * quotation are shown as \n, \x1b, \u{202e}; cut in the middle to at most max bytes (64 or more).
  */

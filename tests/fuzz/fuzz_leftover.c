@@ -24,7 +24,7 @@ static void check_words(const struct leftovers *now, const struct leftovers *bef
 {
     struct buf b = { 0 };
 
-    leftover_describe(now, before, &b);
+    leftover_describe(now, before, NULL, &b);
     FUZZ_CHECK(b.len <= LEFTOVERS_WORDS_MAX);
     FUZZ_CHECK(utf8_is_valid(buf_str(&b), b.len));
     for (size_t i = 0; i < b.len; i++)

@@ -10,6 +10,7 @@
 
 #include "task/leftover.h"
 #include "util/buf.h"
+#include "util/mask.h"
 #include "util/utf8.h"
 
 static void add(struct buf *b, enum planted_kind kind, const char *path, char print)
@@ -112,17 +113,17 @@ static void only_what_is_new_or_changed_is_named(void **state)
     add(&b, PLANTED_SHELL, ".envrc", 2);
     add(&b, PLANTED_GIT_HOOK, ".git/hooks/pre-commit", 1);
     read_all(&b, 0, &now);
-    leftover_describe(&now, &before, &b);
+    leftover_describe(&now, &before, NULL, &b);
     assert_string_equal(
         buf_str(&b),
         "nairid noticed that this task left files that programs may run or obey later: "
         "`.git/hooks/pre-commit` (new; git runs it), `.envrc` (changed; shells run it).");
     buf_clear(&b);
-    leftover_describe(&now, NULL, &b);
+    leftover_describe(&now, NULL, NULL, &b);
     assert_non_null(strstr(buf_str(&b), "`.envrc` (shells run it)"));
     assert_non_null(strstr(buf_str(&b), "of this task or of an earlier one"));
     buf_clear(&b);
-    leftover_describe(&now, &now, &b);
+    leftover_describe(&now, &now, NULL, &b);
     assert_string_equal(buf_str(&b), "");
     leftover_done(&before);
     leftover_done(&now);
@@ -137,7 +138,7 @@ static void what_was_not_looked_at_is_said(void **state)
     (void)state;
     leftover_begin(&b);
     read_all(&b, LEFTOVERS_TIME, &now);
-    leftover_describe(&now, &now, &b);
+    leftover_describe(&now, &now, NULL, &b);
     assert_string_equal(buf_str(&b),
                         "nairid looked for files that programs may run or obey later, but not at "
                         "everything: the scan stopped after 7 entries, when its time was over.");
@@ -159,7 +160,7 @@ static void many_are_counted_and_the_words_stay_short(void **state)
         add(&b, PLANTED_GIT_LINK, path, 1);
     }
     read_all(&b, LEFTOVERS_GAPS_ALL, &now);
-    leftover_describe(&now, &none, &b);
+    leftover_describe(&now, &none, NULL, &b);
     assert_in_range(b.len, 1, LEFTOVERS_WORDS_MAX);
     assert_non_null(strstr(b.data, " and 192 more."));
     assert_null(strchr(b.data, '\n'));
@@ -215,6 +216,30 @@ static void a_long_name_keeps_its_two_ends(void **state)
     buf_done(&b);
 }
 
+static void a_secret_in_a_name_is_masked_before_the_name_is_cut_and_quoted(void **state)
+{
+    static const char secret[] = "s3cr3t`with-a-long-tail-that-any-cut-would-leave";
+    struct mask *mask = mask_new();
+    struct leftovers none = { 0 }, now;
+    struct buf b = { 0 };
+    char path[300];
+
+    (void)state;
+    assert_int_equal(mask_add(mask, secret, strlen(secret)), 0);
+    memset(path, 'd', sizeof path);
+    (void)snprintf(path + 20, sizeof path - 20, "%s%*s/.envrc", secret, 60, "x");
+    leftover_begin(&b);
+    add(&b, PLANTED_SHELL, path, 1);
+    read_all(&b, 0, &now);
+    leftover_describe(&now, &none, mask, &b);
+    assert_non_null(strstr(buf_str(&b), "dd[secret] "));
+    assert_null(strstr(buf_str(&b), "tail"));
+    assert_string_equal(now.items[0].path, path); /* as it is, to be compared later */
+    leftover_done(&now);
+    buf_done(&b);
+    mask_free(mask);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -226,6 +251,7 @@ int main(void)
         cmocka_unit_test(many_are_counted_and_the_words_stay_short),
         cmocka_unit_test(names_are_shown_so_that_nothing_in_them_acts),
         cmocka_unit_test(a_long_name_keeps_its_two_ends),
+        cmocka_unit_test(a_secret_in_a_name_is_masked_before_the_name_is_cut_and_quoted),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
