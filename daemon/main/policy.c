@@ -1,5 +1,6 @@
 #include "main/policy.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,6 +68,10 @@ struct plan_policy policy_of(const struct settings *s, const struct plan_ground 
     add_origins(s, &policy);
     return policy;
 }
+
+static_assert(PLAN_OWN_UID_MIN == (int)WORKSPACE_UID_BASE &&
+                  PLAN_OWN_UID_MAX == (int)WORKSPACE_UID_BASE + (int)WORKSPACE_UID_COUNT - 1,
+              "a job's user is one that may be a task's");
 
 /* Where path leads; what isn't there yet leads where its nearest directory does. */
 static char *resolve(const char *path)

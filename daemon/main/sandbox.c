@@ -28,6 +28,7 @@
 #include "util/cleanup.h"
 #include "util/err.h"
 #include "util/mem.h"
+#include "util/random.h"
 #include "util/secret.h"
 #include "util/str.h"
 #include "util/strv.h"
@@ -140,8 +141,9 @@ static int find_workspace(const char *named, char **ret_path)
     return EX_OK;
 }
 
-/* As root the command runs as the directory's owner, or as a user that owns nothing. */
-static uid_t find_task_uid(const char *workspace)
+/* As root the command runs as the directory's owner, or as a user that owns nothing: without
+ * namespaces as one that no other command has, which would end with this one. */
+static uid_t find_task_uid(const char *workspace, const struct plan_ground *ground)
 {
     struct stat st;
 
@@ -153,6 +155,8 @@ static uid_t find_task_uid(const char *workspace)
             "nairid sandbox: '%s' belongs to root, so the command can't write it; give the "
             "directory to another user to change that\n",
             workspace);
+    if (ground->rung == PLAN_RUNG_BARE)
+        return (uid_t)(WORKSPACE_UID_BASE + random_u64() % WORKSPACE_UID_COUNT);
     return WORKSPACE_UID_BASE; /* no job has it */
 }
 
@@ -197,7 +201,7 @@ static int make_plan(const struct settings *s, const struct footing *footing, co
     policy.workspace = workspace;
     policy.argv = &argv;
     policy.env = &env;
-    policy.task_uid = find_task_uid(workspace);
+    policy.task_uid = find_task_uid(workspace, &footing->ground);
     policy.scratch = footing->scratch;
     if (footing->scratch && geteuid() == 0 &&
         chown(footing->scratch, policy.task_uid, policy.task_uid) < 0) {

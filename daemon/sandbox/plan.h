@@ -23,9 +23,9 @@ struct profile;
 #define PLAN_HOSTNAME  "sandbox"
 /* Who the task is inside; the one id that its user namespace maps. */
 enum { PLAN_INNER_ID = 1000 };
-/* As root on the bare rung all processes of a task's user are killed with it: below this there are
- * accounts (useradd(8), UIDS-GIDS.md of systemd). */
-enum { PLAN_OWN_UID_MIN = 60001 };
+/* As root on the bare rung all processes of a task's user are killed with it: accounts have other
+ * uids, also those of directories, services and containers (UIDS-GIDS.md of systemd). */
+enum { PLAN_OWN_UID_MIN = 0x70000000, PLAN_OWN_UID_MAX = 0x7ffdffff };
 /* Bounds, so that a hostile encoding is refused before it costs memory. */
 enum {
     PLAN_STEPS_MAX = 1024,

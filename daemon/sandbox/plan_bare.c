@@ -137,6 +137,11 @@ static void drop_rules(struct plan *p)
     p->rule_count = 0;
 }
 
+bool plan_bare_owns(uid_t uid)
+{
+    return uid >= PLAN_OWN_UID_MIN && uid <= PLAN_OWN_UID_MAX;
+}
+
 int plan_bare_convert(struct plan *p, const struct plan_policy *policy, struct err *err)
 {
     if (plan_has_egress(p))
@@ -146,11 +151,13 @@ int plan_bare_convert(struct plan *p, const struct plan_policy *policy, struct e
             p->network == PLAN_NETWORK_ALLOWLIST
                 ? ": set it to none, or to host, with which nothing is held back"
                 : "");
-    if (p->as_root && p->outer_uid < PLAN_OWN_UID_MIN)
+    if (p->as_root && !plan_bare_owns(p->outer_uid))
         return err_set(err, -EINVAL,
-                       "user %u can't be a task's here: without namespaces a task needs a user of "
-                       "its own that no account has",
-                       (unsigned)p->outer_uid);
+                       "user %u can't be a task's here: without namespaces all processes of a "
+                       "task's user end with it, so it must be one of %u to %u, which no account "
+                       "has: give its directory to one of them",
+                       (unsigned)p->outer_uid, (unsigned)PLAN_OWN_UID_MIN,
+                       (unsigned)PLAN_OWN_UID_MAX);
     if (!policy->home && !policy->scratch)
         return err_set(err, -EINVAL, "without namespaces a task needs a directory of its own");
     free(p->directory);

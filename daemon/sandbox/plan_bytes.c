@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "sandbox/plan.h"
+#include "sandbox/plan_bare.h"
 #include "settings/allow.h"
 #include "settings/profile.h"
 #include "util/buf.h"
@@ -315,7 +316,7 @@ static bool ground_is_sound(const struct plan *p)
     if (!bare)
         return !*p->scratch && !*p->brief;
     return p->step_count == 0 && !p->ground.without_landlock && p->ground.host_proc &&
-           (!p->as_root || p->outer_uid >= PLAN_OWN_UID_MIN) && !plan_has_egress(p) &&
+           (!p->as_root || plan_bare_owns(p->outer_uid)) && !plan_has_egress(p) &&
            (p->survey ? !*p->scratch : plan_path_is_plain(p->scratch));
 }
 

@@ -79,8 +79,13 @@ static void what_that_rung_cannot_do_is_refused(void **state)
 {
     const struct plan_policy wrong[] = {
         { .home = "/h", .uid = 1000, .network = PLAN_NETWORK_ALLOWLIST },
-        { .uid = 1000 },                             /* nowhere to put what is private */
-        { .home = "/h", .uid = 0, .task_uid = 1000 } /* an account's: all of it would be killed */
+        { .uid = 1000 }, /* nowhere to put what is private */
+        /* an account's: all of it would be killed */
+        { .home = "/h", .uid = 0, .task_uid = 1000 },
+        { .home = "/h", .uid = 0, .task_uid = 65534 },
+        { .home = "/h", .uid = 0, .task_uid = 1000000 }, /* of a directory, or a container's */
+        { .home = "/h", .uid = 0, .task_uid = PLAN_OWN_UID_MIN - 1 },
+        { .home = "/h", .uid = 0, .task_uid = PLAN_OWN_UID_MAX + 1u },
     };
 
     (void)state;
@@ -103,12 +108,27 @@ static void as_root_it_takes_a_user_of_its_own(void **state)
     assert_int_equal(p->outer_uid, TASK_UID);
 }
 
+static void an_order_to_run_as_an_account_is_damaged(void **state)
+{
+    const struct plan_policy policy = { .home = "/h", .uid = 0, .task_uid = TASK_UID };
+    CLEANUP_PTR(plan_free) struct plan *p = NULL;
+    CLEANUP(buf_done) struct buf bytes = { 0 };
+    struct plan *decoded = NULL;
+
+    (void)state;
+    assert_int_equal(make(&policy, &p, NULL), 0);
+    p->outer_uid = 65534;
+    plan_encode(p, &bytes);
+    assert_int_equal(plan_decode(bytes.data, bytes.len, &decoded, NULL), -EINVAL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_would_be_mounted_becomes_rules_on_the_hosts_paths),
         cmocka_unit_test(what_that_rung_cannot_do_is_refused),
         cmocka_unit_test(as_root_it_takes_a_user_of_its_own),
+        cmocka_unit_test(an_order_to_run_as_an_account_is_damaged),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
