@@ -79,14 +79,19 @@ static bool is_delegated(const char *path)
     return false;
 }
 
-/* Others in it, such as a shell that we were started from, would keep the controllers there. */
+/* Others in it, such as a shell that we were started from, would keep the controllers there. Others
+ * in the leaf are a daemon that lives, whose tasks the others beside it are. */
 static bool is_alone(const char *path)
 {
     AUTO_FREE char *self = mem_printf("%d", (int)getpid());
+    AUTO_FREE char *leaf = mem_printf("%s/" LEAF, path);
     char text[CGROUPFILE_MAX];
 
-    return cgroupfile_read(path, "cgroup.procs", text) == 0 &&
-           (text[0] == '\0' || strcmp(text, self) == 0);
+    if (cgroupfile_read(path, "cgroup.procs", text) < 0 ||
+        (text[0] != '\0' && strcmp(text, self) != 0))
+        return false;
+    return cgroupfile_read(leaf, "cgroup.procs", text) < 0 || text[0] == '\0' ||
+           strcmp(text, self) == 0;
 }
 
 static int look(struct cgroup *c, bool vouched, struct err *err)
@@ -109,6 +114,9 @@ static int look(struct cgroup *c, bool vouched, struct err *err)
         return err_set(err, -EOPNOTSUPP,
                        "cgroup v2 offers no memory and pids controllers in '%s' (it has: %s)",
                        c->path, text[0] ? text : "none");
+    if (access(c->path, W_OK | X_OK) < 0) /* a container's, most often */
+        return err_set(err, -errno, "the cgroup '%s' can't be written: %s", c->path,
+                       strerror(errno));
     if (!is_alone(c->path))
         return err_set(err, -EOPNOTSUPP, "other processes than the daemon are in its cgroup '%s'",
                        c->path);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -126,6 +127,44 @@ static void with_others_in_it_there_is_none(void **state)
     cgroup_free(must_find(f, "/unit"));
 }
 
+static void where_another_daemon_lives_there_is_none(void **state)
+{
+    struct fixture *f = *state;
+    AUTO_FREE char *self = mem_printf("%d\n", (int)getpid());
+
+    make_dir(f, "unit/nairid.main");
+    put(f, "unit/nairid.main/cgroup.procs", "1\n");
+    must_not_find(f, -EOPNOTSUPP, "other processes");
+    put(f, "unit/nairid.main/cgroup.procs", self);
+    cgroup_free(must_find(f, "/unit"));
+}
+
+/* As in a container, where what bears the mark is mounted for reading only. */
+static void one_that_cannot_be_written_is_none(void **state)
+{
+    struct fixture *f = *state;
+    AUTO_FREE char *path = mem_printf("%s/unit", f->mount);
+    int status;
+    pid_t pid;
+
+    assert_int_equal(chmod(path, 0555), 0);
+    assert_int_equal(chmod(f->mount, 0755), 0);
+    pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        struct cgroup *c = NULL;
+        struct err err = { 0 };
+
+        if (geteuid() == 0 && setresuid(65534, 65534, 65534) < 0) /* root may always */
+            _exit(2);
+        _exit(cgroup_find(f->mount, "/unit", &c, &err) == -EACCES && strstr(err.text, path) ? 0
+                                                                                            : 1);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    assert_int_equal(chmod(path, 0755), 0);
+}
+
 static void a_cgroup_that_is_not_there_is_none(void **state)
 {
     struct cgroup *c = NULL;
@@ -150,6 +189,7 @@ static void settling_moves_us_into_a_leaf_and_hands_controllers_down(void **stat
 {
     struct fixture *f = *state;
     CLEANUP_PTR(cgroup_free) struct cgroup *c = must_find(f, "/unit"), *again = NULL;
+    AUTO_FREE char *self = mem_printf("%d\n", (int)getpid());
     struct err err = { 0 };
 
     make_dir(f, "unit/nairid.main");
@@ -161,7 +201,8 @@ static void settling_moves_us_into_a_leaf_and_hands_controllers_down(void **stat
     expect(f, "unit/cgroup.subtree_control", "+memory +pids +cpu");
     assert_int_equal(cgroup_remove(c, 7), 0); /* gone already */
     make_dir(f, "unit/nairid.task-7");        /* so its name is free */
-    /* and from the leaf it is found again */
+    /* and from the leaf it is found again, which the kernel says we are in */
+    put(f, "unit/nairid.main/cgroup.procs", self);
     again = must_find(f, "/unit/nairid.main");
     assert_int_equal(cgroup_settle(again, &err), 0);
 }
@@ -251,6 +292,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(without_the_controllers_there_is_none),
         TEST(with_others_in_it_there_is_none),
+        TEST(where_another_daemon_lives_there_is_none),
+        TEST(one_that_cannot_be_written_is_none),
         TEST(a_cgroup_that_is_not_there_is_none),
         TEST(the_machines_own_is_looked_up_without_harm),
         TEST(settling_moves_us_into_a_leaf_and_hands_controllers_down),
