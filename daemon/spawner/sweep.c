@@ -72,7 +72,9 @@ static int kill_user(uid_t uid)
     while (waitpid(pid, &status, 0) < 0)
         if (errno != EINTR)
             return -errno;
-    if (!WIFEXITED(status) || WEXITSTATUS(status) == CANT)
+    if (WIFSIGNALED(status)) /* by another daemon's: that has the same user, and meets ours */
+        return KILLED;
+    if (WEXITSTATUS(status) == CANT)
         return -EPERM;
     return WEXITSTATUS(status);
 }
