@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/wait.h>
 
@@ -341,6 +342,13 @@ static bool is_disk_full(const char *directory)
            (uint64_t)fs.f_bavail * fs.f_frsize < 2 * (uint64_t)STATEDIR_RESERVE_BYTES;
 }
 
+static bool are_on_one_disk(const char *a, const char *b)
+{
+    struct stat a_st, b_st;
+
+    return stat(a, &a_st) == 0 && stat(b, &b_st) == 0 && a_st.st_dev == b_st.st_dev;
+}
+
 /* A task that was ended because it filled the disk, faster than anyone could look: as long as its
  * files are there the journal has no room, and nothing would be taken any more. */
 static bool make_room(struct daemon *d, uint64_t seq, const struct spawner_exit *e)
@@ -348,8 +356,9 @@ static bool make_room(struct daemon *d, uint64_t seq, const struct spawner_exit 
     const struct task *t = core_task(d->core, seq);
     struct err err = { 0 };
 
-    if (e->limit != LIMIT_ROOM || !t || !is_disk_full(d->settings.state_dir))
-        return false;
+    if (e->limit != LIMIT_ROOM || !t || !is_disk_full(d->settings.state_dir) ||
+        !are_on_one_disk(d->settings.state_dir, d->settings.workspace_root))
+        return false; /* or it would not help */
     if (workspace_discard(d->settings.workspace_root, t->job_id, &err) < 0) {
         log_error("job_files_stay", "job", t->job_id, "error", err.text);
         return false;
