@@ -186,6 +186,7 @@ static int enter_landlock(const struct birth *b, size_t *ret_rule)
 {
     const struct plan *plan = b->plan;
     unsigned flags = LANDLOCK_SCOPED;
+    int r;
     bool bare = plan->ground.rung == PLAN_RUNG_BARE;
     /* as the same user, nothing else keeps it from everybody's processes, ours among them */
     int needed = bare && !plan->as_root ? LANDLOCK_ABI_SCOPES : LANDLOCK_ABI_NEEDED;
@@ -198,7 +199,11 @@ static int enter_landlock(const struct birth *b, size_t *ret_rule)
     /* Elsewhere a network that is not the host's has nothing but the task's own servers. */
     if (bare && plan->network == PLAN_NETWORK_NONE)
         flags |= LANDLOCK_NO_TCP;
-    return landlock_enter(plan->rules, plan->rule_count, b->landlock_abi, flags, ret_rule);
+    r = landlock_enter(plan->rules, plan->rule_count, b->landlock_abi, flags, ret_rule);
+    /* In the end it kills all that it can reach: that must never be what is outside. */
+    if (r == 0 && bare && !plan->as_root && kill(getppid(), 0) == 0)
+        r = -EOPNOTSUPP;
+    return r;
 }
 
 static int load_filters(const struct birth *b)
