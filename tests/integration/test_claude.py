@@ -136,7 +136,7 @@ FAILURES = [
     ("FAIL 500", "has a problem", "500 Stub error"),
     ("OVERLOADED", "overloaded", "529"),
     ("FAIL 400", "refused the request", "400 Stub error"),
-    ("DROP", "could not reach its model", "ECONNRESET"),
+    ("DROP", "could not reach its model", "it ended the connection without an answer"),
     ("REFUSE 400 invalid_request_error prompt is too long: 250000 tokens > 200000 maximum",
      "longer than the model can read", "Prompt is too long"),
     ("REFUSE 400 invalid_request_error Your credit balance is too low to access the API.",
