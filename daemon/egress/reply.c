@@ -6,7 +6,6 @@
 #include <string.h>
 #include <strings.h>
 
-#include "egress/head.h"
 #include "util/buf.h"
 #include "util/cleanup.h"
 
@@ -65,6 +64,66 @@ static bool pass_field(const char *line, size_t len, struct buf *out)
     buf_append(out, line, len);
     buf_append_str(out, "\r\n");
     return true;
+}
+
+static bool is_field(const char *line, size_t len, const char *name)
+{
+    size_t n = strlen(name);
+
+    return len > n && line[n] == ':' && strncasecmp(line, name, n) == 0;
+}
+
+/* What stands behind the colon, without the white space around it. */
+static struct head_text value_of(const char *line, size_t len)
+{
+    const char *colon = memchr(line, ':', len);
+    struct head_text v = { colon + 1, len - (size_t)(colon + 1 - line) };
+
+    while (v.len > 0 && (v.at[0] == ' ' || v.at[0] == '\t')) {
+        v.at++;
+        v.len--;
+    }
+    while (v.len > 0 && (v.at[v.len - 1] == ' ' || v.at[v.len - 1] == '\t'))
+        v.len--;
+    return v;
+}
+
+static bool read_length(struct head_text v, uint64_t *ret_bytes)
+{
+    uint64_t n = 0;
+
+    if (v.len == 0 || v.len > 18)
+        return false;
+    for (size_t i = 0; i < v.len; i++) {
+        if (!is_digit(v.at[i]))
+            return false;
+        n = n * 10 + (uint64_t)(v.at[i] - '0');
+    }
+    *ret_bytes = n;
+    return true;
+}
+
+enum head_body reply_body(const char *head, size_t len, uint64_t *ret_bytes)
+{
+    enum head_body body = HEAD_NO_BODY;
+    const char *lf;
+
+    *ret_bytes = 0;
+    for (const char *line = head; (lf = memchr(line, '\n', (size_t)(head + len - line)));
+         line = lf + 1) {
+        size_t n = (size_t)(lf - line) - 1;
+        bool is_length = is_field(line, n, "content-length");
+        struct head_text v;
+
+        if (!is_length && !is_field(line, n, "transfer-encoding"))
+            continue;
+        v = value_of(line, n);
+        if (body != HEAD_NO_BODY || (is_length && !read_length(v, ret_bytes)) ||
+            (!is_length && (v.len != 7 || strncasecmp(v.at, "chunked", 7) != 0)))
+            return HEAD_NO_BODY;
+        body = is_length ? HEAD_LENGTH : HEAD_CHUNKED;
+    }
+    return body;
 }
 
 ssize_t reply_read(const char *bytes, size_t len, struct buf *out)

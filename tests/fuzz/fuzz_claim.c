@@ -53,9 +53,13 @@ static void check_answer(const char *bytes, size_t len)
     CLEANUP(buf_done) struct buf head = { 0 }, whole = { 0 }, pieces = { 0 };
     struct censor one = { KEY, strlen(KEY), 0 }, many = one;
     ssize_t used = reply_read(bytes, len, &head);
+    uint64_t said = 0;
 
     FUZZ_CHECK(used <= (ssize_t)len && (used > 0 || head.len == 0));
     FUZZ_CHECK(used >= 0 || used == -EBADMSG || used == -ELOOP || used == -EMSGSIZE);
+    if (head.len > 0)
+        (void)reply_body(head.data, head.len, &said);
+    FUZZ_CHECK(said < UINT64_C(1000000000000000000));
     censor_feed(&one, bytes, len, &whole);
     censor_end(&one, &whole);
     for (size_t i = 0; i < len; i++)

@@ -374,6 +374,33 @@ def test_an_upstream_that_fails_is_named_with_what_failed(box, upstream, tmp_pat
     untrusted.end()
 
 
+def test_an_answer_that_says_how_long_it_is_may_end_without_a_goodbye(box, upstream):
+    """Many servers close the connection below TLS and say nothing."""
+    box.configure(upstream)
+    body = b"x" * 2000
+    heads = {"length": plain("200 OK", b"")[:-5] + b"2000\r\n\r\n",
+             "chunked": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n7d0\r\n",
+             "unsaid": b"HTTP/1.1 200 OK\r\n\r\n"}
+
+    def answer(seen, client):
+        how = seen.line.split()[1].rsplit("/", 1)[1]
+        rest = b"\r\n0\r\n\r\n" if how == "chunked" else b""
+        sent = body[:-1] if seen.line.startswith("POST") else body
+        client.sendall(heads[how] + (b"" if seen.line.startswith("HEAD") else sent + rest))
+        with socket.socket(fileno=client.detach()):
+            raise OSError
+
+    upstream.answer = answer
+    length, chunked, head, unsaid, short = box.ask(
+        request("GET /own/v1/models/length"), request("GET /own/v1/models/chunked"),
+        request("HEAD /own/v1/models/length"), request("GET /own/v1/models/unsaid"),
+        request("POST /own/v1/models/length")).answers
+    assert body_of(length) == body.decode()
+    assert body_of(chunked) == f"7d0\r\n{body.decode()}\r\n0\r\n\r\n"
+    assert status(head) == "200" and body_of(head) == ""
+    assert "ConnectionResetError" in unsaid and "ConnectionResetError" in short
+
+
 def test_a_slow_upstream_is_given_up_and_a_client_that_leaves_is_too(box, upstream):
     gone = threading.Event()
 

@@ -67,12 +67,47 @@ static void an_interim_answer_and_one_that_nothing_changed_are_told_apart(void *
     assert_true(out.len > 0);
 }
 
+static void how_long_an_answer_is_its_head_says_or_nobody_knows(void **state)
+{
+    static const struct {
+        const char *fields;
+        enum head_body body;
+        uint64_t bytes;
+    } cases[] = {
+        { "content-LENGTH:  12 \r\n", HEAD_LENGTH, 12 },
+        { "A: b\r\nContent-Length: 0\r\nC: d\r\n", HEAD_LENGTH, 0 },
+        { "Transfer-Encoding: Chunked\r\n", HEAD_CHUNKED, 0 },
+        { "X-Content-Length: 1\r\n", HEAD_NO_BODY, 0 },
+        { "Content-Length: 1\r\nContent-Length: 1\r\n", HEAD_NO_BODY, 0 },
+        { "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n", HEAD_NO_BODY, 0 },
+        { "Content-Length: -1\r\n", HEAD_NO_BODY, 0 },
+        { "Content-Length:\r\n", HEAD_NO_BODY, 0 },
+        { "Content-Length: 1234567890123456789\r\n", HEAD_NO_BODY, 0 },
+        { "Transfer-Encoding: gzip, chunked\r\n", HEAD_NO_BODY, 0 },
+        { "", HEAD_NO_BODY, 0 },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        CLEANUP(buf_done) struct buf text = { 0 }, out = { 0 };
+        uint64_t bytes = 0;
+        enum head_body body;
+
+        buf_printf(&text, "HTTP/1.1 200 OK\r\n%s\r\n", cases[i].fields);
+        assert_int_equal(reply_read(text.data, text.len, &out), text.len);
+        body = reply_body(out.data, out.len, &bytes);
+        if (body != cases[i].body || (body == HEAD_LENGTH && bytes != cases[i].bytes))
+            fail_msg("%s: %d", cases[i].fields, (int)body);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_answers_head_is_passed_on_without_what_is_about_the_connection),
         cmocka_unit_test(what_is_no_answer_is_none),
         cmocka_unit_test(an_interim_answer_and_one_that_nothing_changed_are_told_apart),
+        cmocka_unit_test(how_long_an_answer_is_its_head_says_or_nobody_knows),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
