@@ -186,7 +186,8 @@ static void check_directory(struct survey *s, const struct entry *e)
     struct waiting w = *e->dir;
     size_t inside = strlen(e->path) + 1;
 
-    if (w.git != PLANTED_NOWHERE && strcasecmp(e->path + w.git, "objects") == 0)
+    if (w.git != PLANTED_NOWHERE && strcasecmp(e->path + w.git, "objects") == 0 &&
+        planted_is_in_git(e->path))
         return; /* data only, and much of it */
     if (strcasecmp(e->name, ".git") == 0)
         w.git = inside;
@@ -245,7 +246,7 @@ static void recognize(int fd, const char *path, struct waiting *w)
 {
     size_t inside = *path ? strlen(path) + 1 : 0;
 
-    if (faccessat(fd, ".git", F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+    if (!planted_is_of_top(path + w->top) && faccessat(fd, ".git", F_OK, AT_SYMLINK_NOFOLLOW) == 0)
         w->top = inside;
     if (w->git != inside && faccessat(fd, "HEAD", F_OK, AT_SYMLINK_NOFOLLOW) == 0 &&
         faccessat(fd, "objects", F_OK, AT_SYMLINK_NOFOLLOW) == 0)

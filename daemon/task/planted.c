@@ -179,13 +179,36 @@ static const struct planted_row *find_in_git(const char *path)
     return row && row->kind == PLANTED_GIT_HOOK && str_ends_with(path, ".sample") ? NULL : row;
 }
 
+bool planted_is_in_git(const char *path)
+{
+    const char *slash;
+
+    for (; (slash = strchr(path, '/')) != NULL; path = slash + 1)
+        if (slash - path == 4 && strncasecmp(path, ".git", 4) == 0)
+            return true;
+    return false;
+}
+
+bool planted_is_of_top(const char *path)
+{
+    size_t len = strcspn(path, "/");
+
+    for (size_t i = 0; len > 0 && i < ARRAY_SIZE(top_rows); i++)
+        if (strncasecmp(top_rows[i].pattern, path, len) == 0 && top_rows[i].pattern[len] == '/')
+            return true;
+    return false;
+}
+
 const struct planted_row *planted_find(const struct planted_place *place)
 {
     const char *path = place->path, *name = strrchr(path, '/');
     const struct planted_row *row;
 
-    if (place->git != PLANTED_NOWHERE)
-        return find_in_git(path + place->git);
+    if (place->git != PLANTED_NOWHERE) {
+        row = find_in_git(path + place->git);
+        if (row || planted_is_in_git(path)) /* people work in what only looks like it */
+            return row;
+    }
     name = name ? name + 1 : path;
     if (place->package) /* a repository there is one all the same */
         return strcasecmp(name, ".git") == 0 ? &any_rows[0] : NULL;

@@ -61,6 +61,12 @@ struct planted_place {
 
 /* NULL: no name that anybody obeys. Static. Letter case doesn't count. */
 const struct planted_row *planted_find(const struct planted_place *place);
+/* path has a .git above it: git's own data, in which nobody works. Another directory that git takes
+ * for one of its own (two names make it one) may be a workspace all the same. */
+bool planted_is_in_git(const char *path);
+/* path, relative to a repository's top, is or is in a directory that only counts there: a .git put
+ * into it makes it no top of its own. */
+bool planted_is_of_top(const char *path);
 /* The rows that name one path each, to be looked for at a top; index from 0; NULL: no more. */
 const struct planted_row *planted_fixed(size_t index);
 /* The contents of the file at path, relative to the workspace, make it one that counts. All of

@@ -1,6 +1,7 @@
 /* What a survey meets in a hostile directory: a path up to a NUL, a link's target up to a NUL, then
- * a file's contents. Whatever they are, there is an answer; a name below a git directory is never
- * another program's, and contents that are cut anywhere don't make the reader run past them. */
+ * a file's contents. Whatever they are, there is an answer; a name below a .git is never another
+ * program's, what only looks like one hides nothing, and contents that are cut anywhere don't make
+ * the reader run past them. */
 #include "support/replay.h"
 
 #include <string.h>
@@ -25,8 +26,12 @@ static void check_path(const char *path)
         return;
     place.top = place.git = (size_t)(slash - path) + 1;
     row = planted_find(&place);
-    FUZZ_CHECK(!row || row->kind == PLANTED_GIT_HOOK || row->kind == PLANTED_GIT_CONFIG ||
-               row->kind == PLANTED_GIT_LINK || row->kind == PLANTED_GIT_ATTRIBUTES);
+    FUZZ_CHECK(!row || !planted_is_in_git(path) || row->kind == PLANTED_GIT_HOOK ||
+               row->kind == PLANTED_GIT_CONFIG || row->kind == PLANTED_GIT_LINK ||
+               row->kind == PLANTED_GIT_ATTRIBUTES);
+    place.git = PLANTED_NOWHERE;
+    FUZZ_CHECK(row || planted_is_in_git(path) || !planted_find(&place)); /* it hides nothing */
+    (void)planted_is_of_top(path);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -95,6 +95,20 @@ def test_the_note_stays_within_the_reply_limit(make_daemon):
     assert len(content.encode()) <= 4096
 
 
+def test_a_workspace_that_looks_like_a_git_directory_hides_nothing(daemon):
+    content = daemon.answer("touch HEAD .envrc; mkdir -p objects/a hooks; touch objects/a/.vimrc; "
+                            "touch hooks/pre-commit; echo done")["content"]
+    for part in ("`hooks/pre-commit` (new; git runs it)", "`.envrc` (new; shells run it)",
+                 "`objects/a/.vimrc` (new; "):
+        assert part in content, content
+
+
+def test_a_git_directory_among_ci_files_hides_none(daemon):
+    content = daemon.answer("mkdir -p .github/.git .github/workflows/.git; "
+                            "touch .github/workflows/ci.yml; echo done")["content"]
+    assert "`.github/workflows/ci.yml` (new; build servers run it)" in content
+
+
 def test_a_directory_that_locks_itself_is_named(daemon):
     content = daemon.answer("mkdir -p a/.git/hooks; chmod 000 a; echo done")["content"]
     assert "`a` (new; can't be looked into)" in content

@@ -87,6 +87,7 @@ static void a_git_directory_has_names_of_its_own(void **state)
     assert_int_equal(kind_at(".git/worktrees/a/config.worktree", 0, 5, false), PLANTED_GIT_CONFIG);
     assert_int_equal(kind_at(".git/info/attributes", 0, 5, false), PLANTED_GIT_ATTRIBUTES);
     assert_int_equal(kind_at(".git/.envrc", 0, 5, false), -1);
+    assert_int_equal(kind_at(".git/modules/a/.envrc", 0, strlen(".git/modules/a/"), false), -1);
     assert_int_equal(kind_of("hooks/pre-commit"), -1);
 }
 
@@ -245,12 +246,40 @@ static void each_kind_has_words(void **state)
         assert_false(str_is_empty(planted_words((enum planted_kind)kind)));
 }
 
+static void what_only_looks_like_a_git_directory_hides_nothing(void **state)
+{
+    (void)state;
+    assert_int_equal(kind_at("hooks/pre-commit", 0, 0, false), PLANTED_GIT_HOOK);
+    assert_int_equal(kind_at(".envrc", 0, 0, false), PLANTED_SHELL);
+    assert_int_equal(kind_at("a/.mcp.json", 0, 0, false), PLANTED_MCP);
+    assert_int_equal(kind_at(".github/workflows/ci.yml", 0, 0, false), PLANTED_CI);
+    assert_true(planted_is_in_git(".git/objects"));
+    assert_true(planted_is_in_git("a/.GIT/modules/b/objects"));
+    assert_false(planted_is_in_git("objects"));
+    assert_false(planted_is_in_git("a.git/objects"));
+    assert_false(planted_is_in_git("a/.git"));
+}
+
+static void a_directory_that_counts_at_a_top_is_no_top(void **state)
+{
+    (void)state;
+    assert_true(planted_is_of_top(".github"));
+    assert_true(planted_is_of_top(".GitHub/workflows"));
+    assert_false(planted_is_of_top(""));
+    assert_false(planted_is_of_top(".git"));
+    assert_false(planted_is_of_top("sub/.github"));
+    assert_false(planted_is_of_top("Jenkinsfile"));
+    assert_false(planted_is_of_top(".worktrees/a"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_programs_obey_in_any_directory_is_known),
         cmocka_unit_test(what_is_obeyed_at_a_top_only_counts_there),
         cmocka_unit_test(a_git_directory_has_names_of_its_own),
+        cmocka_unit_test(what_only_looks_like_a_git_directory_hides_nothing),
+        cmocka_unit_test(a_directory_that_counts_at_a_top_is_no_top),
         cmocka_unit_test(in_packages_of_others_only_repositories_count),
         cmocka_unit_test(each_fixed_name_is_found_by_itself),
         cmocka_unit_test(settings_that_run_programs_are_seen),
