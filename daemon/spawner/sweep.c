@@ -14,11 +14,13 @@
 
 #include "util/cleanup.h"
 #include "util/fd.h"
+#include "util/mem.h"
 
 enum {
     ROUNDS = 60,
     ROUND_MS = 5,
     LIST_BYTES = 16384,
+    STATUS_BYTES = 1024, /* what we look for is at the beginning */
     KILLED = 0,
     NOBODY = 1,
     CANT = 2,
@@ -29,8 +31,26 @@ enum {
  * sends it. This one is nobody's. */
 static const uid_t killer_uid = 0x70000000 - 3;
 
-/* Whether a signal of ours would reach anybody; zombies count. */
-static int find_others(void)
+/* Whether somebody else's signals alone would reach it: Landlock may keep ours within what we have
+ * started, and an earlier spawner's tasks are beyond that. proc_pid_status(5). */
+static bool lives_as(const char *pid, uid_t uid)
+{
+    AUTO_FREE char *path = mem_printf("/proc/%s/status", pid);
+    AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+    char text[STATUS_BYTES];
+    ssize_t n = fd < 0 ? fd : fd_read_all(fd, text, sizeof text - 1);
+    const char *line;
+    unsigned real, effective, saved;
+
+    text[n < 0 ? 0 : n] = '\0';
+    line = strstr(text, "\nUid:");
+    return line && !strstr(text, "\nState:\tZ") &&
+           sscanf(line, "\nUid: %u %u %u", &real, &effective, &saved) == 3 &&
+           (real == uid || saved == uid);
+}
+
+/* Whether a signal of ours would reach anybody, or should; zombies that it reaches count. */
+static int find_others(uid_t uid)
 {
     DIR *proc = opendir("/proc");
     const struct dirent *entry;
@@ -41,7 +61,7 @@ static int find_others(void)
     while (!found && (entry = readdir(proc))) {
         pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
 
-        found = pid > 1 && pid != getpid() && kill(pid, 0) == 0;
+        found = pid > 1 && pid != getpid() && (kill(pid, 0) == 0 || lives_as(entry->d_name, uid));
     }
     (void)closedir(proc); /* it was only read */
     return found;
@@ -55,7 +75,7 @@ _Noreturn static void be_killer(uid_t uid)
         getuid() != killer_uid)
         _exit(CANT);         /* never kill(2) as root */
     (void)kill(-1, SIGKILL); /* where there is nobody that may get it, it says that all is well */
-    r = find_others();
+    r = find_others(uid);
     _exit(r < 0 ? CANT : r > 0 ? KILLED : NOBODY);
 }
 

@@ -423,3 +423,44 @@ def test_the_daemon_runs_tasks(place, make_hub):
     mine = {p.pid for p in daemon.tasks()}
     assert mine == set()
     assert daemon.end() == 0
+
+
+def as_root(place):
+    if not place.account.is_root:
+        pytest.skip("needs root")
+
+
+# Before nairid there is somebody of the task's user, who is none of its tasks.
+BESIDE = """
+uid=$1; shift
+setpriv --reuid=$uid --regid=$uid --clear-groups sleep 60 & beside=$!
+until grep -q "^Uid:.$uid" /proc/$beside/status; do sleep 0.05; done
+"$@"; code=$?
+kill -KILL $beside 2>/dev/null && echo "it lived" >&2
+exit $code
+"""
+
+
+@on(rung_named("bare")[:1])
+def test_a_user_of_whom_somebody_lives_on_is_no_tasks_user(place):
+    as_root(place)
+    around = place.around()
+    place.around = lambda: [*around, "bash", "-c", BESIDE, "beside", str(place.uid)]
+    code, out, err = place.run("echo", "ran")
+    if landlock_abi() < SCOPES:  # then it could be killed
+        assert (code, out) == (0, "ran\n") and "it lived" not in err, err
+    else:
+        assert code != 0 and out == "" and "it lived" in err, err
+        assert f"processes of an earlier task live on as user {place.uid}" in err, err
+
+
+@on(rung_named("bare")[:1])
+def test_an_accounts_processes_do_not_end_with_a_task(place):
+    as_root(place)
+    place.uid = 61234  # as systemd gives them to services
+    os.chown(place.workspace, place.uid, place.uid)
+    around = place.around()
+    place.around = lambda: [*around, "bash", "-c", BESIDE, "beside", str(place.uid)]
+    code, out, err = place.run("echo", "ran")
+    assert code == 78 and out == "" and "it lived" in err, err
+    assert f"user {place.uid} can't be a task's here" in err, err
