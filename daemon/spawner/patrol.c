@@ -54,7 +54,7 @@ static struct ward *find_guilty(struct ward *wards, const struct statvfs *full)
         if (!w->directory || w->at.pid == 0 || statvfs(w->directory, &fs) < 0 ||
             fs.f_fsid != full->f_fsid)
             continue;
-        if (w->exit.limit != LIMIT_NONE)
+        if (w->exit.limit != LIMIT_NONE && !w->exit.stuck) /* that one may never be dead */
             return NULL;
         if (ward_is_free(w) && w->grown_bytes >= most) {
             most = w->grown_bytes;
