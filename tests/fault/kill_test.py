@@ -27,6 +27,8 @@ PER_JOB = 4  # messages of a conversation
 STALL_S = 120  # without a new reply: something is stuck
 TICK_S = 0.02
 MINE = {"journal.db", "journal.db-wal", "journal.db-shm", "nairid.lock", "reserve"}
+# .known.new: a daemon was killed while it wrote it; the job's next reply writes it anew
+OF_A_JOB = {"workspace", "home", ".used", ".known", ".known.new"}
 
 
 class Message:
@@ -209,8 +211,7 @@ class Run:
         for name in files_below(os.path.join(self.daemon.state, "jobs")):
             parts = name.split("/")
             assert parts[0] in jobs, name
-            assert len(parts) < 2 or name.partition("/")[2] in ("workspace", "home", ".used"), \
-                f"a task left {name}"
+            assert len(parts) < 2 or name.partition("/")[2] in OF_A_JOB, f"a task left {name}"
 
     def report(self, assistant, seed, took_s):
         kills, hits = sum(self.kills.values()), sum(self.hits.values())

@@ -355,11 +355,15 @@ def test_a_database_that_was_removed_gets_new_keys(make_up):
 
 
 def test_a_long_state_directory_works(make_up):
+    def links():
+        return {name for name in os.listdir("/tmp") if name.startswith("nairid-up-")}
+
+    before = links()
     with tempfile.TemporaryDirectory() as folder:
         up = make_up(state=os.path.join(folder, "a" * 120, "b" * 120)).ready()
         assert up.ask("echo ok").stdout == "ok\n"
         assert up.end() == 0
-    assert not [name for name in os.listdir("/tmp") if name.startswith("nairid-up-")]
+    assert links() <= before
 
 
 def test_a_hub_that_is_missing_is_named(tmp_path):
