@@ -206,6 +206,9 @@ static unsigned char type_of(int dir_fd, const char *name)
 
 static void check_entry(struct survey *s, struct entry *e)
 {
+    const struct planted_place place = {
+        .path = e->path, .top = e->dir->top, .git = e->dir->git, .package = e->dir->package
+    };
     const struct planted_row *row = NULL;
 
     if (e->type == DT_UNKNOWN)
@@ -213,8 +216,7 @@ static void check_entry(struct survey *s, struct entry *e)
     if (planted_is_odd_name(e->name))
         report_plain(s, PLANTED_NAME, e->path, e->type);
     if (s->where == LEFTOVER_WORKSPACE && (e->type == DT_REG || e->type == DT_LNK))
-        row = planted_find(&(struct planted_place){
-            .path = e->path, .top = e->dir->top, .git = e->dir->git, .package = e->dir->package });
+        row = e->type == DT_LNK ? planted_find_link(&place) : planted_find(&place);
     switch (e->type) {
     case DT_DIR:
         check_directory(s, e);

@@ -222,6 +222,35 @@ const struct planted_row *planted_find(const struct planted_place *place)
     return row;
 }
 
+/* A row for what would lie in the directory at path. */
+static const struct planted_row *search_below(const struct planted_row *rows, size_t count,
+                                              const char *path)
+{
+    size_t len = strlen(path);
+
+    for (size_t i = 0; len > 0 && i < count; i++)
+        if (strncasecmp(rows[i].pattern, path, len) == 0 && rows[i].pattern[len] == '/')
+            return &rows[i];
+    return NULL;
+}
+
+const struct planted_row *planted_find_link(const struct planted_place *place)
+{
+    const struct planted_row *row = planted_find(place);
+    const char *path = place->path;
+
+    if (!row && place->git != PLANTED_NOWHERE)
+        row = search_below(git_rows, ARRAY_SIZE(git_rows), path + place->git);
+    if (row || place->package || (place->git != PLANTED_NOWHERE && planted_is_in_git(path)))
+        return row;
+    row = search_below(top_rows, ARRAY_SIZE(top_rows), path + place->top);
+    for (const char *part = path; !row && part; part = strchr(part, '/')) {
+        part += *part == '/';
+        row = search_below(any_rows, ARRAY_SIZE(any_rows), part);
+    }
+    return row;
+}
+
 const struct planted_row *planted_fixed(size_t index)
 {
     for (size_t i = 0; i < ARRAY_SIZE(any_rows) + ARRAY_SIZE(top_rows); i++) {

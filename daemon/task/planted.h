@@ -61,6 +61,8 @@ struct planted_place {
 
 /* NULL: no name that anybody obeys. Static. Letter case doesn't count. */
 const struct planted_row *planted_find(const struct planted_place *place);
+/* The same for a symbolic link, which may stand for a directory with such names in it. */
+const struct planted_row *planted_find_link(const struct planted_place *place);
 /* path has a .git above it: git's own data, in which nobody works. Another directory that git takes
  * for one of its own (two names make it one) may be a workspace all the same. */
 bool planted_is_in_git(const char *path);

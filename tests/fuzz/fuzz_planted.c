@@ -31,6 +31,7 @@ static void check_path(const char *path)
                row->kind == PLANTED_GIT_ATTRIBUTES);
     place.git = PLANTED_NOWHERE;
     FUZZ_CHECK(row || planted_is_in_git(path) || !planted_find(&place)); /* it hides nothing */
+    (void)planted_find_link(&place);
     (void)planted_is_of_top(path);
 }
 

@@ -103,6 +103,12 @@ def test_a_workspace_that_looks_like_a_git_directory_hides_nothing(daemon):
         assert part in content, content
 
 
+def test_a_link_in_place_of_a_directory_that_is_obeyed_is_named(daemon):
+    content = daemon.answer("mkdir x; echo '{}' > x/settings.json; ln -s x .claude; "
+                            "ln -s x harmless; echo done")["content"]
+    assert "`.claude` (new; coding agents obey it)" in content and "harmless" not in content
+
+
 def test_a_git_directory_among_ci_files_hides_none(daemon):
     content = daemon.answer("mkdir -p .github/.git .github/workflows/.git; "
                             "touch .github/workflows/ci.yml; echo done")["content"]

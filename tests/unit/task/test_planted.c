@@ -272,6 +272,30 @@ static void a_directory_that_counts_at_a_top_is_no_top(void **state)
     assert_false(planted_is_of_top(".worktrees/a"));
 }
 
+static int link_kind(const char *path, size_t git, bool package)
+{
+    const struct planted_place place = { .path = path, .git = git, .package = package };
+    const struct planted_row *row = planted_find_link(&place);
+
+    return row ? (int)row->kind : -1;
+}
+
+static void a_link_may_stand_for_a_directory_that_is_obeyed(void **state)
+{
+    (void)state;
+    assert_int_equal(link_kind(".claude", PLANTED_NOWHERE, false), PLANTED_AGENT);
+    assert_int_equal(link_kind("a/.Claude/hooks", PLANTED_NOWHERE, false), PLANTED_AGENT);
+    assert_int_equal(link_kind(".envrc", PLANTED_NOWHERE, false), PLANTED_SHELL);
+    assert_int_equal(link_kind(".github", PLANTED_NOWHERE, false), PLANTED_CI);
+    assert_int_equal(link_kind("a/.github", PLANTED_NOWHERE, false), -1);
+    assert_int_equal(link_kind(".git/info", 5, false), PLANTED_GIT_ATTRIBUTES);
+    assert_int_equal(link_kind(".git/.claude", 5, false), -1);
+    assert_int_equal(link_kind(".claude", 0, false), PLANTED_AGENT);
+    assert_int_equal(link_kind("node_modules/.claude", PLANTED_NOWHERE, true), -1);
+    assert_int_equal(link_kind("claude", PLANTED_NOWHERE, false), -1);
+    assert_int_equal(link_kind(".", PLANTED_NOWHERE, false), -1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -280,6 +304,7 @@ int main(void)
         cmocka_unit_test(a_git_directory_has_names_of_its_own),
         cmocka_unit_test(what_only_looks_like_a_git_directory_hides_nothing),
         cmocka_unit_test(a_directory_that_counts_at_a_top_is_no_top),
+        cmocka_unit_test(a_link_may_stand_for_a_directory_that_is_obeyed),
         cmocka_unit_test(in_packages_of_others_only_repositories_count),
         cmocka_unit_test(each_fixed_name_is_found_by_itself),
         cmocka_unit_test(settings_that_run_programs_are_seen),
