@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "egress/uplink.h"
@@ -181,6 +182,44 @@ static int make_plan(const struct settings *s, const char *program, struct plan 
     return plan_make(&policy, ret_plan, err);
 }
 
+/* A task of an ordinary user's daemon is that user; a root's tasks are others. */
+static bool is_readable_to_tasks(const char *path)
+{
+    struct stat st;
+
+    return geteuid() != 0 || (stat(path, &st) == 0 && (st.st_mode & S_IROTH));
+}
+
+static int check_unseen(const struct plan *plan, const char *what, const char *path,
+                        struct err *err)
+{
+    AUTO_FREE char *real = NULL;
+
+    if (str_is_empty(path) || !is_readable_to_tasks(path))
+        return 0;
+    real = resolve(path);
+    if (plan_place_of(plan, real) != PLAN_PLACE_HOST)
+        return 0;
+    return err_set(err, -EINVAL,
+                   "%s, '%s', lies where every task can read it (see nairid sandbox --explain): "
+                   "move it",
+                   what, path);
+}
+
+/* Profiles show places, too. Files of keys are of mode 0600, the settings need not be. */
+static int check_keys_unseen(const struct settings *s, const struct plan *plan, struct err *err)
+{
+    CLEANUP(broker_done_all) struct broker_list brokers = { 0 };
+    int r = check_unseen(plan, "the agent key", s->api_key_file, err);
+
+    runner_brokers(s, &brokers);
+    for (size_t i = 0; r == 0 && i < brokers.len; i++)
+        r = brokers.items[i].key_file
+                ? check_unseen(plan, "a broker's key", brokers.items[i].key_file, err)
+                : check_unseen(plan, "the settings' file, with a broker's key in it", s->file, err);
+    return r;
+}
+
 static int check_proxy(const char *proxy, struct err *err)
 {
     CLEANUP(uplink_done) struct uplink uplink = { 0 };
@@ -199,7 +238,7 @@ int policy_check(const struct settings *s, struct err *err)
         r = check_shown(s, "sandbox.read", &s->sandbox_read, false, err);
     if (r == 0)
         r = check_shown(s, "sandbox.write", &s->sandbox_write, true, err);
-    return r;
+    return r == 0 ? check_keys_unseen(s, plan, err) : r;
 }
 
 /* ---- whether it is there ---- */

@@ -185,6 +185,19 @@ def test_a_package_that_would_show_the_daemons_state_is_refused(setup, home):
     assert f"runner.program: '{home}/node_modules/tool' would show every task" in done.stdout
 
 
+def test_settings_with_a_brokers_key_in_them_are_shown_to_no_task(setup):
+    says = f"the settings' file, with a broker's key in it, '{setup.config}', lies where every task"
+    setup.config.write_text(
+        f"agent: {{id: {setup.hub.slug}}}\napi_key_file: {setup.key}\n"
+        "runner: {name: claude, env: {ANTHROPIC_API_KEY: sk-0123456789abcdef}}\n"
+        f"sandbox: {{network: {{mode: none}}, read: [{setup.config}]}}\n")
+    setup.config.chmod(0o644)
+    done = setup.check()
+    assert done.returncode == 78 and says in done.stdout, done.stdout
+    setup.config.chmod(0o600)
+    assert (says in setup.check().stdout) == (os.getuid() != 0)  # root's tasks are other users
+
+
 def test_a_program_that_is_in_our_path_only_is_named(setup, home):
     script(home / "bin/claude", "true\n")
     setup.env["PATH"] += f":{home}/bin"
