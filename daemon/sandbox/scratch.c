@@ -33,24 +33,39 @@ struct emptying {
     uint64_t changes; /* of the current pass */
 };
 
+/* Of directories only: through a link it would be another's. What can't be changed shows later. */
+static void take_rights(int parent, const char *name)
+{
+    struct stat st;
+    int chmod_result = -1;
+
+    if (fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode))
+        chmod_result = fchmodat(parent, name, 0700, 0);
+    (void)chmod_result;
+}
+
 /* By its owner, who may have taken the rights to it away. */
 static int open_directory(int parent, const char *name)
 {
     const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-    int fd = openat(parent, name, flags);
+    int fd = openat(parent, name, flags), chmod_result;
 
-    if (fd < 0 && errno == EACCES && fchmodat(parent, name, 0700, 0) == 0)
+    if (fd < 0 && errno == EACCES) {
+        take_rights(parent, name);
         fd = openat(parent, name, flags);
-    return fd < 0 ? -errno : fd;
+    }
+    if (fd < 0)
+        return -errno;
+    chmod_result = fchmod(fd, 0700); /* or nothing in it could be removed, which shows then */
+    (void)chmod_result;
+    return fd;
 }
 
 /* The name is one that nothing there has, which the kernel sees to. */
 static void move_up(struct emptying *e, int dir, const char *name)
 {
     /* moving changes its "..", for which it must be writable; where it isn't, renaming says so */
-    int chmod_result = fchmodat(dir, name, 0700, 0);
-
-    (void)chmod_result;
+    take_rights(dir, name);
     for (int tries = 0; tries < 64; tries++) {
         char fresh[20] = { 0 };
         uint64_t n = e->moved++;
