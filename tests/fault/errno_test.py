@@ -68,11 +68,11 @@ class Kind(typing.NamedTuple):
 
 
 KIND = {
-    "daemon": Kind("nairid", (Day, Morning, Secure, Outward), (3, 4, 32)),
-    "verbs": Kind("nairid", (Config, Status, Cancel, Drain, Ask, Check, Sandbox), (1, 2, 12),
+    "daemon": Kind("nairid", (Day, Morning, Secure, Outward), (6, 8, 64)),
+    "verbs": Kind("nairid", (Config, Status, Cancel, Drain, Ask, Check, Sandbox), (2, 4, 24),
                   (Day, Outward)),
-    "up": Kind("nairid", (Evening, Again), (3, 4, 24), (Day,)),
-    "hub": Kind("nairi-hub", (Shift, Keys), (1, 2, 16)),
+    "up": Kind("nairid", (Evening, Again), (6, 8, 48), (Day,)),
+    "hub": Kind("nairi-hub", (Shift, Keys), (2, 4, 24)),
 }
 
 
