@@ -18,8 +18,9 @@ static const struct known {
 } known[] = {
     { "anthropic", "https://api.anthropic.com", "x-api-key", "", "GET HEAD POST",
       "/ /v1/messages /v1/messages/count_tokens /v1/models /v1/models/*" },
-    { "openai", "https://api.openai.com", "authorization", "Bearer", "GET POST",
-      "/v1/chat/completions /v1/responses /v1/responses/compact /v1/models /v1/models/*" },
+    { "openai", "https://api.openai.com", "authorization", "Bearer", "POST",
+      /* no GET: it would list what others had stored of their completions */
+      "/v1/chat/completions /v1/responses /v1/responses/compact" },
 };
 /* clang-format on */
 
