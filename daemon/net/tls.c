@@ -209,8 +209,10 @@ ssize_t tls_send(struct tls *t, const void *bytes, size_t len)
     ERR_clear_error();
     errno = 0;
     n = SSL_write_ex(t->ssl, bytes, len, &sent);
-    if (n == 1)
+    if (n == 1) {
+        t->wants_write = false; /* else who has nothing to send would still wait to */
         return (ssize_t)sent;
+    }
     r = outcome(t, n);
     return r == 0 ? -EPIPE : r;
 }
