@@ -132,8 +132,7 @@ static int find_link(struct scene *s, const char *argument)
     len = recv(fd, &answer, sizeof answer, 0);
     if (len < 0)
         return -errno;
-    for (struct nlmsghdr *h = &answer.head; NLMSG_OK(h, (size_t)len);
-         h = NLMSG_NEXT(h, len)) {
+    for (struct nlmsghdr *h = &answer.head; NLMSG_OK(h, (size_t)len); h = NLMSG_NEXT(h, len)) {
         const struct ifinfomsg *info = NLMSG_DATA(h);
 
         if (h->nlmsg_type == RTM_NEWLINK && info->ifi_index > 1 && (info->ifi_flags & 1)) {
