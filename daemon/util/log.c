@@ -186,37 +186,43 @@ static void put_field(struct buf *line, enum log_format format, const char *key,
         buf_append_str(line, buf_str(&shown));
 }
 
-static void put_head(struct buf *line, enum log_format format, enum log_level level,
-                     const char *event)
+struct log_head {
+    enum log_format format;
+    enum log_level level;
+    int64_t wall_ms;
+    const char *event;
+};
+
+static void put_head(struct buf *line, const struct log_head *head)
 {
+    const char *level = levels[head->level].name;
     char now[32];
 
-    switch (format) {
+    switch (head->format) {
     case LOG_FORMAT_JSON:
         buf_printf(line, "{\"time\":\"%s\",\"level\":\"%s\",\"event\":\"",
-                   clock_rfc3339(now, clock_wall_ms()), levels[level].name);
-        put_name(line, event);
+                   clock_rfc3339(now, head->wall_ms), level);
+        put_name(line, head->event);
         buf_append_char(line, '"');
         return;
     case LOG_FORMAT_JOURNAL:
-        buf_printf(line, "<%c>%s ", levels[level].priority, levels[level].name);
+        buf_printf(line, "<%c>%s ", levels[head->level].priority, level);
         break;
     case LOG_FORMAT_AUTO:
     case LOG_FORMAT_TEXT:
-        buf_printf(line, "%s %s ", clock_rfc3339(now, clock_wall_ms()), levels[level].name);
+        buf_printf(line, "%s %s ", clock_rfc3339(now, head->wall_ms), level);
         break;
     }
-    put_name(line, event);
+    put_name(line, head->event);
 }
 
 /* A whole line, without its newline. Returns the job that it names, or NULL. */
-static const char *put_line(struct buf *line, enum log_format format, enum log_level level,
-                            const char *event, va_list ap)
+static const char *put_line(struct buf *line, const struct log_head *head, va_list ap)
 {
     const char *key, *value, *job_id = NULL;
     bool is_number;
 
-    put_head(line, format, level, event);
+    put_head(line, head);
     while ((key = va_arg(ap, const char *)) != NULL) {
         value = va_arg(ap, const char *);
         is_number = value == log_is_number;
@@ -224,11 +230,11 @@ static const char *put_line(struct buf *line, enum log_format format, enum log_l
             value = va_arg(ap, const char *);
         if (value == NULL)
             continue;
-        put_field(line, format, key, value, is_number);
+        put_field(line, head->format, key, value, is_number);
         if (str_eq(key, "job"))
             job_id = value;
     }
-    if (format == LOG_FORMAT_JSON)
+    if (head->format == LOG_FORMAT_JSON)
         buf_append_char(line, '}');
     return job_id;
 }
@@ -244,6 +250,7 @@ static void write_line(const struct buf *line)
 
 void log_event(enum log_level level, const char *event, ...)
 {
+    struct log_head head = { .level = level, .event = event };
     CLEANUP(buf_done) struct buf line = { 0 };
     CLEANUP(buf_done) struct buf text = { 0 };
     int saved_errno = errno;
@@ -252,18 +259,21 @@ void log_event(enum log_level level, const char *event, ...)
 
     if (!log_is_on(level))
         return;
+    head.wall_ms = clock_wall_ms(); /* once, so that both lines tell the same */
     (void)pthread_rwlock_rdlock(&setup.lock);
+    head.format = setup.format;
     va_start(ap, event);
-    job_id = put_line(&line, setup.format, level, event, ap);
+    job_id = put_line(&line, &head, ap);
     va_end(ap);
     if (setup.tap && job_id) {
+        head.format = LOG_FORMAT_TEXT;
         va_start(ap, event);
-        (void)put_line(&text, LOG_FORMAT_TEXT, level, event, ap); /* it names the same job */
+        (void)put_line(&text, &head, ap); /* it names the same job */
         va_end(ap);
         setup.tap(job_id, buf_str(&text), setup.tap_ctx);
     }
     (void)pthread_rwlock_unlock(&setup.lock);
-    buf_append_char(&line, '\n');
+    buf_append_str(&line, "\n");
     write_line(&line);
     errno = saved_errno;
 }
