@@ -468,12 +468,20 @@ class Peer:
     def _play(self, connection, play, request, good):
         """Whether the connection goes on."""
         pending = None  # an answer whose headers are still being added to
+        ready = b""  # goes out at once: what stands behind an answer comes along with it
         goes_on = False
         try:
             for detail in play.step.details:
                 if pending and detail.word != "with":
-                    connection.sendall(answer(*pending))
+                    ready += answer(*pending)
                     pending = None
+                data = self._bytes(detail, good)
+                if data is not None:
+                    ready += data
+                    continue
+                if ready and detail.word != "with":
+                    connection.sendall(ready)
+                    ready = b""
                 if detail.word in ("answer", "page"):
                     pending = self._begin_answer(detail)
                 elif detail.word == "with":
@@ -482,8 +490,7 @@ class Peer:
                     goes_on = True
                 else:
                     self._do(connection, detail, request, good)
-            if pending:
-                connection.sendall(answer(*pending))
+            connection.sendall(ready + (answer(*pending) if pending else b""))
         finally:
             with self.lock:
                 play.played = True
@@ -499,13 +506,14 @@ class Peer:
             return int(status), body or PAGE, "text/html; charset=utf-8", []
         return int(status), unescape(body), "application/json" if body else None, []
 
+    def _bytes(self, detail, good):
+        """What the detail sends, if that is all it does."""
+        if detail.word == "good":
+            return self._good(good, detail.rest)
+        return raw(detail, self.names)
+
     def _do(self, connection, detail, request, good):
-        data = raw(detail, self.names)
-        if data is not None:
-            connection.sendall(data)
-        elif detail.word == "good":
-            connection.sendall(self._good(good, detail.rest))
-        elif detail.word == "drip":
+        if detail.word == "drip":
             self._drip(connection, unescape(self._text(detail.rest)) if detail.rest else good)
         elif detail.word == "trickle":
             count, _, text = self._text(detail.rest).partition(" ")

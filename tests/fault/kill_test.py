@@ -58,8 +58,8 @@ class Run:
     # the supervisor
 
     def start_daemon(self):
+        self.is_ready = False
         self.daemon.start()
-        self.started = time.monotonic()
 
     def keep_up(self):
         """Starts again what has died."""
@@ -76,8 +76,11 @@ class Run:
     # the killer
 
     def spawner(self):
-        """By its name: the daemon's first child only tries the walls of a sandbox, and its end is
-        nobody else's."""
+        """None before the daemon is ready: until then the spawner that it has may be the one that
+        only tries the walls of a sandbox, and its end is nobody else's."""
+        self.is_ready = self.is_ready or " ready " in self.daemon.log
+        if not self.is_ready:
+            return None
         children = [process for process in descendants(self.daemon.pid)
                     if process.parent == self.daemon.pid and process.name == "nairid-spawner"]
         return children[0].pid if children else None
