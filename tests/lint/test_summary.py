@@ -14,10 +14,13 @@ def judge(tmp_path):
     skips = tmp_path / "skips.txt"
     skips.write_text("# reasons\nneeds root\nno .* here\n")
 
-    def run(ctest=(), failed=0, **pytests):
+    def run(ctest=(), failed=0, again=None, **pytests):
         folder = tmp_path / "junit"
         folder.mkdir(exist_ok=True)
-        for name, cases in {"ctest": ctest, **{f"pytest-{k}": v for k, v in pytests.items()}}.items():
+        files = {"ctest": ctest, **{f"pytest-{k}": v for k, v in pytests.items()}}
+        if again is not None:
+            files["again"] = again
+        for name, cases in files.items():
             text = "".join(cases)
             (folder / f"{name}.xml").write_text(f"<testsuite>{text}</testsuite>")
         done = subprocess.run(["/usr/bin/python3", os.path.join(TESTS, "support", "summary.py"),
@@ -46,6 +49,27 @@ def test_everything_passed(judge):
 def test_a_failure_fails(judge):
     code, line, _ = judge(ctest=[ctest_case("a"), ctest_case("b", "fail")])
     assert (code, line) == (1, "1 passed, 1 failed")
+
+
+def test_what_passes_when_run_again_is_counted_once_and_named(judge):
+    code, line, printed = judge(ctest=[ctest_case("a"), ctest_case("b", "fail")],
+                                again=[ctest_case("b")])
+    assert (code, line) == (0, "2 passed, 0 failed")
+    assert "unsteady: b failed at first, passed alone" in printed
+
+
+def test_what_fails_again_fails(judge):
+    code, line, printed = judge(ctest=[ctest_case("a"), ctest_case("b", "fail")],
+                                again=[ctest_case("b", "fail")])
+    assert (code, line) == (1, "1 passed, 1 failed")
+    assert "unsteady" not in printed
+
+
+def test_a_pytest_file_that_passes_when_run_again_counts_by_its_cases(judge):
+    code, line, printed = judge(ctest=[ctest_case("x/y", "fail")], again=[ctest_case("x/y")],
+                                **{"x--y": [pytest_case("one"), pytest_case("two")]})
+    assert (code, line) == (0, "2 passed, 0 failed")
+    assert "unsteady: x/y" in printed
 
 
 def test_a_failure_elsewhere_fails(judge):

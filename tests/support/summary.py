@@ -2,7 +2,8 @@
 
 Prints each failure and each skip by name, then one line "N passed, N failed[, N skipped]".
 Exit code 1 if anything failed, was skipped for a reason that isn't allowed, or if there is nothing.
-A ctest test that ran pytest is counted by its cases, not once more as itself.
+A ctest test that ran pytest is counted by its cases, not once more as itself. again.xml, if it is
+there, is of the tests that failed and were run once more: what passed then is called unsteady.
 """
 import argparse
 import pathlib
@@ -52,23 +53,32 @@ def read_pytest(path, result):
     return bad
 
 
-def read_ctest(path, wrapped, result):
+def has_failed(case):
+    return case.get("status") == "fail" or case.find("failure") is not None
+
+
+def read_ctest(folder, wrapped, result):
     """wrapped: for each ctest test that ran pytest, how many of its cases did not pass."""
-    cases = list(ElementTree.parse(path).iter("testcase"))
+    cases = {case.get("name"): case
+             for case in ElementTree.parse(folder / "ctest.xml").iter("testcase")}
     if not cases:
         result.failed.append("ctest: it ran no test")
-    for case in cases:
-        name = case.get("name")
+    if (folder / "again.xml").exists():
+        for case in ElementTree.parse(folder / "again.xml").iter("testcase"):
+            cases[case.get("name")] = case
+            if not has_failed(case):
+                result.reports.append(f"unsteady: {case.get('name')} failed at first, passed alone")
+    for name, case in cases.items():
         output = child_text(case, "system-out") or ""
         result.reports += REPORT.findall(output)
         if name in wrapped:
             # pytest's cases are counted already; what only ctest saw (a time limit, a crash) isn't
-            if case.get("status") == "fail" and not wrapped[name]:
+            if has_failed(case) and not wrapped[name]:
                 result.failed.append(f"{name} (pytest itself)")
             continue
         if case.get("status") == "run":
             result.passed += 1
-        elif case.get("status") == "fail" or case.find("failure") is not None:
+        elif has_failed(case):
             result.failed.append(name)
         else:
             reasons = REASON.findall(output)
@@ -104,7 +114,7 @@ def main():
             result.failed.append(f"{path.name}: {error}")
             wrapped[name] = 1
     try:
-        read_ctest(args.folder / "ctest.xml", wrapped, result)
+        read_ctest(args.folder, wrapped, result)
     except (OSError, ElementTree.ParseError) as error:
         result.failed.append(f"ctest: no result of it ({error})")
 
