@@ -172,6 +172,8 @@ static int error_of(int status)
         return -ENOENT;
     case ARES_ETIMEOUT:
         return -ETIMEDOUT;
+    case ARES_ENOMEM:
+        return -ENOMEM;
     default:
         return -EHOSTUNREACH;
     }

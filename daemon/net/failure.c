@@ -26,6 +26,25 @@ static enum http_outcome explain_shortage(const struct failure_facts *f, char *t
                f->peer, strerror((int)f->os_errno));
 }
 
+/* libcurl 7.88 keeps to itself what getaddrinfo(3) said (lib/asyn-thread.c), where a shortage has
+ * codes of its own: EAI_MEMORY, EAI_SYSTEM. What can be seen from here is whether its thread began,
+ * and os_errno. */
+static enum http_outcome explain_resolve(const struct failure_facts *f, char *text, size_t size)
+{
+    if (strstr(f->detail, "thread failed to start"))
+        return SAY(HTTP_UNREACHABLE,
+                   "the name in %s can't be resolved: no thread for it can be started: this "
+                   "machine is short of memory or processes; raise their limits, or end what uses "
+                   "them up",
+                   f->peer);
+    if (is_shortage(f))
+        return explain_shortage(f, text, size);
+    return SAY(HTTP_UNREACHABLE,
+               "the name in %s can't be resolved: check %s, this machine's DNS, and that it isn't "
+               "short of memory",
+               f->peer, f->url_name);
+}
+
 static enum http_outcome explain_connect(const struct failure_facts *f, char *text, size_t size)
 {
     if (f->connect_code == 407)
@@ -104,9 +123,7 @@ enum http_outcome failure_explain(CURLcode result, const struct failure_facts *f
         return explain_too_large(f, text, size);
     switch ((int)result) { /* as a number: the rest of curl's list is no business of ours */
     case CURLE_COULDNT_RESOLVE_HOST:
-        return SAY(HTTP_UNREACHABLE,
-                   "the name in %s can't be resolved: check %s and this machine's DNS", f->peer,
-                   f->url_name);
+        return explain_resolve(f, text, size);
     case CURLE_COULDNT_RESOLVE_PROXY:
         return SAY(HTTP_UNREACHABLE, "the name of the proxy for %s can't be resolved: " PROXY_HINT,
                    f->peer);

@@ -12,8 +12,8 @@
 struct failure_facts {
     const char *peer;            /* "host:port" of the URL */
     const char *url_name;        /* what the user calls the setting that holds it */
-    const char *detail;          /* curl's error buffer, "" if empty; used for TLS only */
-    long os_errno;               /* CURLINFO_OS_ERRNO, or of a socket that couldn't be made */
+    const char *detail;          /* curl's error buffer, "" if empty */
+    long os_errno;               /* CURLINFO_OS_ERRNO, or of a socket that can't be made */
     long connect_code;           /* the proxy's answer to CONNECT, 0 if none */
     bool proxied;                /* a proxy is configured */
     bool got_headers;            /* some of an answer had arrived */

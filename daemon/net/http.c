@@ -221,6 +221,8 @@ static void on_transfer_done(CURL *easy, CURLcode result, void *ctx)
         return;
     }
     facts = call_facts(call);
+    if (result == CURLE_COULDNT_RESOLVE_HOST && facts.os_errno == 0)
+        facts.os_errno = sockets_try(); /* what resolves names wants some, too */
     call_fail(call, failure_explain(result, &facts, call->error, sizeof call->error));
 }
 

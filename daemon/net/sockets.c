@@ -67,6 +67,13 @@ bool sockets_attach(struct sockets *s, CURL *easy, struct sockets_user *user)
            curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, s) == CURLE_OK;
 }
 
+int sockets_try(void)
+{
+    AUTO_CLOSE int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    return fd < 0 ? errno : 0;
+}
+
 /* 0: of no family that has ports. */
 static int local_port_of(int fd)
 {

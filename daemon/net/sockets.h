@@ -22,5 +22,7 @@ bool sockets_attach(struct sockets *s, CURL *easy, struct sockets_user *user);
 /* Whether something lies unread, or an end of stream, on a socket with that local port. Between
  * requests nothing should. */
 bool sockets_has_unread(const struct sockets *s, int local_port);
+/* Whether one could be made now: 0, or the errno. For where a library doesn't tell. */
+int sockets_try(void);
 void sockets_free(struct sockets *s);
 DEFINE_CLEANUP(struct sockets *, sockets_free);

@@ -29,6 +29,11 @@ static void each_failure_has_its_outcome_and_its_remedy(void **state)
         struct failure_facts f;
     } cases[] = {
         { CURLE_COULDNT_RESOLVE_HOST, HTTP_UNREACHABLE, "DNS", { 0 } },
+        { CURLE_COULDNT_RESOLVE_HOST, HTTP_UNREACHABLE, "open files", { .os_errno = EMFILE } },
+        { CURLE_COULDNT_RESOLVE_HOST,
+          HTTP_UNREACHABLE,
+          "no thread",
+          { .detail = "getaddrinfo() thread failed to start" } },
         { CURLE_COULDNT_RESOLVE_PROXY, HTTP_UNREACHABLE, "server.proxy", { 0 } },
         { CURLE_COULDNT_CONNECT, HTTP_UNREACHABLE, "refused", { .os_errno = ECONNREFUSED } },
         { CURLE_COULDNT_CONNECT, HTTP_UNREACHABLE, "No route", { .os_errno = EHOSTUNREACH } },
