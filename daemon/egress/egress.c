@@ -119,7 +119,7 @@ void egress_run(const struct gateway *g)
     struct err err = { 0 };
 
     if (prepare(&e, &err) < 0)
-        herald_fail(&e.herald, err.text);
+        herald_fail(&e.herald, &err);
     else
         serve(&e);
     resolver_free(e.resolver);

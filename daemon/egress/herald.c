@@ -42,12 +42,13 @@ bool herald_ready(const struct herald *h)
     return tell(h, &w);
 }
 
-void herald_fail(const struct herald *h, const char *error)
+void herald_fail(const struct herald *h, const struct err *err)
 {
     struct gateway_word w;
 
     memset(&w, 0, sizeof w);
     w.kind = GATEWAY_FAILED;
-    (void)snprintf(w.error, sizeof w.error, "%s", error);
+    w.failure = err->code;
+    (void)snprintf(w.error, sizeof w.error, "%s", err->text);
     (void)tell(h, &w); /* a word in the log that is missing, or its end says it */
 }

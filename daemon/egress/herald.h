@@ -20,4 +20,4 @@ void herald_refuse(struct herald *h, enum gateway_refusal why, const struct host
                    uint16_t port, const char *detail);
 /* Whether the spawner was told; else the task would wait for ever, so end. */
 bool herald_ready(const struct herald *h);
-void herald_fail(const struct herald *h, const char *error);
+void herald_fail(const struct herald *h, const struct err *err);

@@ -56,6 +56,19 @@ int exitcode_from_setting(int error)
     return err_is_shortage(error) || code == EX_IOERR ? code : EX_CONFIG;
 }
 
+int exitcode_from_start(int error)
+{
+    switch (-error) {
+    case EBUSY:     /* what an earlier spawner left still dies */
+    case ECHILD:    /* a process ended that should not */
+    case EPIPE:     /* the spawner did */
+    case ETIMEDOUT: /* the machine is slow */
+        return EX_TEMPFAIL;
+    default:
+        return exitcode_from_setting(error);
+    }
+}
+
 bool exitcode_is_transient(int code)
 {
     return code == EX_UNAVAILABLE || code == EX_SOFTWARE || code == EX_IOERR || code == EX_TEMPFAIL;

@@ -25,5 +25,8 @@ int exitcode_from_errno(int error);
 /* The same for what came of doing as the settings say: EX_CONFIG, unless the machine was short of
  * something or a disk failed, where starting again can help. */
 int exitcode_from_setting(int error);
+/* The same for what came of starting a task: what passes by itself, as a process that was killed or
+ * a machine that is too slow, is no reason to stay down either. */
+int exitcode_from_start(int error);
 /* Whether starting again can help, as the unit file has it. */
 bool exitcode_is_transient(int code);

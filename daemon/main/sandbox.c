@@ -257,7 +257,7 @@ static void on_exited(uint64_t task, const struct spawner_exit *ended, void *ctx
     (void)task;
     if (ended->failed_to_start) {
         fprintf(stderr, "nairid sandbox: %s\n", ended->error);
-        session->code = ended->not_found ? EXIT_NOT_FOUND : EX_CONFIG;
+        session->code = ended->not_found ? EXIT_NOT_FOUND : exitcode_from_start(ended->failure);
     } else {
         session->code =
             WIFSIGNALED(ended->status) ? 128 + WTERMSIG(ended->status) : WEXITSTATUS(ended->status);

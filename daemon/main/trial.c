@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -90,9 +91,10 @@ static void on_exited(uint64_t task, const struct spawner_exit *ended, void *ctx
     t->program_works = status == 0;
     keep_said(session);
     if (ended->failed_to_start)
-        (void)err_set(&t->err, -EPERM, "%s", ended->error);
-    else if (!t->sandbox_works)
-        (void)err_set(&t->err, -EPERM, "a shell in the sandbox ended with wait status 0x%04x",
+        (void)err_set(&t->err, ended->failure, "%s", ended->error);
+    else if (!t->sandbox_works) /* the kernel kills so for want of memory, we if its egress dies */
+        (void)err_set(&t->err, ended->status == SIGKILL ? -ECHILD : -EPERM,
+                      "a shell in the sandbox ended with wait status 0x%04x",
                       (unsigned)ended->status);
     loop_stop(session->loop);
 }
@@ -214,7 +216,6 @@ int trial_verdict(const struct settings *s, const struct trial *t, struct err *e
 
 int trial_exitcode(const struct trial *t)
 {
-    if (t->sandbox_works || t->err.code == -EPERM || t->err.code == -EINVAL)
-        return EX_CONFIG;
-    return exitcode_from_errno(t->err.code) == EX_IOERR ? EX_IOERR : EX_TEMPFAIL;
+    /* where the sandbox works, it is the program that is missing */
+    return t->sandbox_works ? EX_CONFIG : exitcode_from_start(t->err.code);
 }

@@ -33,5 +33,5 @@ void trial_tidy(const char *dir);
 /* What it came to for the daemon: 0, or a negative errno with a sentence. */
 int trial_verdict(const struct settings *s, const struct trial *t, struct err *err);
 /* The exit code of a daemon whose trial came to less than 0. What may pass by itself, such as a
- * machine that is too busy, is no reason to stay down. */
+ * machine that is too busy or short of something, is no reason to stay down. */
 int trial_exitcode(const struct trial *t);

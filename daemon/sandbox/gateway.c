@@ -38,7 +38,7 @@ bool gateway_word_is_sound(const struct gateway_word *w)
     case GATEWAY_READY:
         return true;
     case GATEWAY_FAILED:
-        return is_plain(w->error, sizeof w->error);
+        return err_is_errno(w->failure) && is_plain(w->error, sizeof w->error);
     case GATEWAY_REFUSED:
         return w->why < GATEWAY_REFUSAL_COUNT && is_plain(w->place, sizeof w->place) &&
                is_plain(w->detail, sizeof w->detail) && is_place(w->place);

@@ -58,7 +58,10 @@ enum gateway_kind { GATEWAY_READY = 1, GATEWAY_FAILED, GATEWAY_REFUSED };
 /* REFUSED: each place with each reason once, GATEWAY_REFUSALS_MAX in all. */
 struct gateway_word {
     uint32_t kind;
-    uint32_t why;                        /* REFUSED: enum gateway_refusal */
+    union {
+        uint32_t why;    /* REFUSED: enum gateway_refusal */
+        int32_t failure; /* FAILED: a negative errno */
+    };
     char place[HOSTNAME_WITH_PORT_SIZE]; /* REFUSED: HOST:PORT, as hostname_with_port() writes it */
     char detail[HOSTNAME_SIZE];          /* REFUSED: as above, or "" */
     char error[ERR_TEXT_MAX];            /* FAILED */

@@ -58,6 +58,7 @@ static void complain(int words, int error)
 
     memset(&w, 0, sizeof w); /* no stray bytes of ours in the gaps */
     w.kind = GATEWAY_FAILED;
+    w.failure = error;
     (void)snprintf(w.error, sizeof w.error,
                    "arrange the descriptors of the task's egress process: %s", strerror(-error));
     (void)send(words, &w, sizeof w, MSG_NOSIGNAL); /* where it can't be told, its end says it */
@@ -167,6 +168,14 @@ int escort_pidfd(const struct escort *e)
     return e->pid == 0 ? -1 : e->pidfd;
 }
 
+static void tell_failed(const struct escort *e, int error, const char *why)
+{
+    struct err err;
+
+    (void)err_set(&err, error, "%s", why);
+    e->ops->failed(&err, e->ctx);
+}
+
 static void hear(struct escort *e, const struct gateway_word *w)
 {
     switch ((enum gateway_kind)w->kind) {
@@ -177,7 +186,7 @@ static void hear(struct escort *e, const struct gateway_word *w)
         return;
     case GATEWAY_FAILED:
         if (!e->ready && !e->failed)
-            e->ops->failed(w->error, e->ctx);
+            tell_failed(e, w->failure, w->error);
         e->failed = true;
         return;
     case GATEWAY_REFUSED:
@@ -222,7 +231,7 @@ void escort_reap(struct escort *e)
     if (e->ready)
         e->ops->gone(why, e->ctx);
     else
-        e->ops->failed(why, e->ctx);
+        tell_failed(e, -ECHILD, why);
 }
 
 void escort_free(struct escort *e)

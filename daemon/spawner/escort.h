@@ -6,12 +6,13 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+struct err;
 struct escort;
 struct plan;
 
 struct escort_ops {
     void (*ready)(void *ctx);
-    void (*failed)(const char *why, void *ctx); /* before it was ready */
+    void (*failed)(const struct err *err, void *ctx); /* before it was ready */
     void (*refused)(const struct gateway_word *w, void *ctx);
     void (*gone)(const char *why, void *ctx); /* by itself, once it was ready */
     /* In the new process: frees what belongs to other tasks. */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "util/cleanup.h"
+#include "util/err.h"
 
 /* Any other byte in a bool than 0 and 1 is undefined behaviour to whoever looks at it. */
 static bool bools_are_sound(const unsigned char *news)
@@ -22,13 +23,26 @@ static bool bools_are_sound(const unsigned char *news)
     return true;
 }
 
+/* There is one where something failed, and only there. */
+static bool failure_is_sound(const unsigned char *news)
+{
+    uint32_t type;
+    int failure;
+
+    memcpy(&type, news + offsetof(struct ipc_news, type), sizeof type);
+    memcpy(&failure, news + offsetof(struct ipc_news, exit.failure), sizeof failure);
+    if (type == IPC_EXITED && news[offsetof(struct ipc_news, exit.failed_to_start)])
+        return err_is_errno(failure);
+    return failure == 0 || (type == IPC_READY && err_is_errno(failure));
+}
+
 static bool exit_is_sound(const unsigned char *news)
 {
     static const size_t error = offsetof(struct ipc_news, exit.error);
     enum limit limit;
 
     memcpy(&limit, news + offsetof(struct ipc_news, exit.limit), sizeof limit);
-    return bools_are_sound(news) && (unsigned)limit < LIMIT_COUNT &&
+    return bools_are_sound(news) && failure_is_sound(news) && (unsigned)limit < LIMIT_COUNT &&
            memchr(news + error, '\0', sizeof((struct spawner_exit){ 0 }).error) != NULL;
 }
 

@@ -6,12 +6,13 @@
 #include <stdint.h>
 
 enum ipc_type {
-    IPC_READY = 1, /* spawner: news, its first word; exit.error says why not, if not empty */
-    IPC_START,     /* daemon: order, with IPC_FDS descriptors */
-    IPC_KILL,      /* daemon: order */
-    IPC_STARTED,   /* spawner: news */
-    IPC_REFUSED,   /* spawner: news, before the task's EXITED */
-    IPC_EXITED,    /* spawner: news */
+    IPC_READY =
+        1,       /* spawner: news, its first word; where exit.failure isn't 0 it ends, by .error */
+    IPC_START,   /* daemon: order, with IPC_FDS descriptors */
+    IPC_KILL,    /* daemon: order */
+    IPC_STARTED, /* spawner: news */
+    IPC_REFUSED, /* spawner: news, before the task's EXITED */
+    IPC_EXITED,  /* spawner: news */
 };
 
 /* Descriptors of a START: the encoded plan in a memory file, the task's 0 to 2, and where the plan

@@ -123,7 +123,7 @@ struct outlet *outlet_new(struct outlets *all, uint64_t task)
 
 void outlet_fail(struct outlet *o, const char *what, int error)
 {
-    struct spawner_exit failed = { .failed_to_start = true };
+    struct spawner_exit failed = { .failed_to_start = true, .failure = error };
 
     (void)snprintf(failed.error, sizeof failed.error, "%s: %s", what, strerror(-error));
     close_stream(o, SPAWNER_STDOUT);

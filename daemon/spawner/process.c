@@ -109,7 +109,7 @@ static void start_ward(struct process *p, struct ward *w, int *fds)
     else if (read_plan(fds[0], &w->plan, &err) == 0 && check_user(p, w->plan, &err) == 0 &&
              ward_place(w, &p->means, fds + 1, &err) == 0)
         return;
-    ward_fail(w, err.text);
+    ward_fail(w, &err);
     w->exited_due = true;
 }
 
@@ -117,11 +117,14 @@ static void start_ward(struct process *p, struct ward *w, int *fds)
 static void refuse_cut_order(struct process *p, const struct ipc_order *order)
 {
     struct ward *w;
+    struct err err;
 
     if (order->type != IPC_START || find_ward(p, order->task))
         return;
     w = add_ward(p, order->task);
-    ward_fail(w, "the order to start a task lost its descriptors: too many open files");
+    (void)err_set(&err, -EMFILE,
+                  "the order to start a task lost its descriptors: too many open files");
+    ward_fail(w, &err);
     w->exited_due = true;
 }
 
@@ -431,12 +434,14 @@ _Noreturn void process_run(const struct process_means *means, int sock, int kept
         (void)reroot(); /* where it fails, the first task says what is refused */
     if (settle(&p.sock, kept_fd, &err) < 0 ||
         (means->cgroup && cgroup_hold(means->cgroup, &err) < 0) ||
-        confine_spawner(ground, means->is_watching, &err) < 0)
+        confine_spawner(ground, means->is_watching, &err) < 0) {
+        ready.exit.failure = err.code;
         (void)snprintf(ready.exit.error, sizeof ready.exit.error, "%s", err.text);
+    }
     r = fd_send(p.sock, &ready, sizeof ready, NULL, 0);
     if (r < 0) /* then the daemon hears of our end only */
         fprintf(stderr, "nairid: the spawner can't tell that it is ready: %s\n", strerror(-r));
-    if (r < 0 || ready.exit.error[0])
+    if (r < 0 || ready.exit.failure < 0)
         _exit(1);
     while (p.sock >= 0 || p.wards)
         turn(&p);

@@ -74,8 +74,9 @@ static int await_ready(struct spawner *s, struct err *err)
         return err_set(err, (int)n, "hear from the spawner process: %s", strerror((int)-n));
     if (n <= 0 || ipc_read_news(bytes, (size_t)n, &news) < 0 || news.type != IPC_READY)
         return err_set(err, -EIO, "the spawner process ended before it was ready");
-    if (news.exit.error[0])
-        return err_set(err, -EPERM, "the spawner can't be confined: %s", news.exit.error);
+    if (news.exit.failure < 0)
+        return err_set(err, news.exit.failure, "the spawner can't be confined: %s",
+                       news.exit.error);
     return fd_set_nonblock(s->sock);
 }
 

@@ -34,6 +34,7 @@ struct spawner_exit {
     enum limit limit; /* it was killed because it went past this one */
     uint64_t wall_ms, cpu_ms;
     uint64_t peak_rss_bytes;
+    int failure; /* failed_to_start: a negative errno, that of the step */
 };
 
 struct spawner_ops {

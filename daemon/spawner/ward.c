@@ -61,10 +61,11 @@ bool ward_is_reaped(const struct ward *w)
     return w->at.pid == 0 && (!w->escort || escort_is_reaped(w->escort));
 }
 
-void ward_fail(struct ward *w, const char *why)
+void ward_fail(struct ward *w, const struct err *err)
 {
     w->exit.failed_to_start = true;
-    (void)snprintf(w->exit.error, sizeof w->exit.error, "%s", why);
+    w->exit.failure = err->code;
+    (void)snprintf(w->exit.error, sizeof w->exit.error, "%s", err->text);
 }
 
 void ward_kill(struct ward *w)
@@ -146,9 +147,9 @@ static void on_ready(void *ctx)
     say(ctx, APPLY_GO);
 }
 
-static void on_egress_failed(const char *why, void *ctx)
+static void on_egress_failed(const struct err *err, void *ctx)
 {
-    ward_fail(ctx, why);
+    ward_fail(ctx, err);
     ward_kill(ctx);
 }
 
@@ -192,7 +193,7 @@ static void start_escort(struct ward *w, int listener)
     if (escort_new(w->plan, apply_egress_filter(w->means->apply), w->means->egress, listener,
                    TAKE_FD(w->keys), &ops, w, &w->escort, &err) == 0)
         return;
-    ward_fail(w, err.text);
+    ward_fail(w, &err);
     ward_kill(w);
 }
 
@@ -209,7 +210,7 @@ static void on_report(struct ward *w, const struct apply_report *report, int fd)
     switch ((enum apply_kind)report->kind) {
     case APPLY_READY:
         if (let_go(w, &err) < 0) {
-            ward_fail(w, err.text);
+            ward_fail(w, &err);
             ward_kill(w);
         }
         return;
@@ -223,9 +224,10 @@ static void on_report(struct ward *w, const struct apply_report *report, int fd)
         w->plan = NULL;
         return;
     case APPLY_FAILED:
-        w->exit.failed_to_start = true;
+        err.code = err_is_errno(report->error) ? report->error : -EIO;
+        apply_describe(w->plan, report, err.text, sizeof err.text);
+        ward_fail(w, &err);
         w->exit.not_found = apply_is_not_found(report);
-        apply_describe(w->plan, report, w->exit.error, sizeof w->exit.error);
         return;
     case APPLY_ENDED:
         w->ended = true;
@@ -268,14 +270,19 @@ void ward_read(struct ward *w)
 /* How it ended where its process 1 had no last word. */
 static void judge(struct ward *w, int init_status)
 {
+    struct err err;
+
     if (w->ended || w->exit.failed_to_start)
         return;
     if (w->killed || WIFSIGNALED(init_status))
         w->exit.status = SIGKILL; /* as a wait status */
     else if (w->asked)
         w->exit.status = SIGTERM; /* it gave up before the program ran */
-    else
-        ward_fail(w, "the sandbox's process 1 ended before the program could start");
+    else {
+        (void)err_set(&err, -ECHILD,
+                      "the sandbox's process 1 ended before the program could start");
+        ward_fail(w, &err);
+    }
 }
 
 /* What the cgroup knows of the task, and its end. */
@@ -342,8 +349,9 @@ int ward_place(struct ward *w, const struct ward_means *means, const int stdio[3
         return 0;
     w->at.pid = 0;
     leave_cgroup(w);
+    err->code = err_is_errno(report.error) ? report.error : -EIO;
     apply_describe(w->plan, &report, err->text, sizeof err->text);
-    return report.error;
+    return err->code;
 }
 
 /* Whoever is left, where no namespace ended with its process 1. Its own pid is no child's now. */

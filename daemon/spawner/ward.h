@@ -61,7 +61,7 @@ bool ward_is_reaped(const struct ward *w);
 /* Starts its plan. On failure there is no process, and err says why. */
 int ward_place(struct ward *w, const struct ward_means *means, const int stdio[3], struct err *err);
 /* Sets its exit to failed_to_start, for that reason. */
-void ward_fail(struct ward *w, const char *why);
+void ward_fail(struct ward *w, const struct err *err);
 /* SIGKILL for all of it. */
 void ward_kill(struct ward *w);
 /* It went past that limit: SIGKILL for all of it, and its exit names the limit. */

@@ -6,7 +6,10 @@
 
 #include "util/utf8.h"
 
-enum { ROOM = ERR_TEXT_MAX + 4 }; /* a character more, to see where the last one that fits ends */
+enum {
+    ROOM = ERR_TEXT_MAX + 4, /* a character more, to see where the last one that fits ends */
+    ERRNO_MAX = 4095,        /* the kernel's MAX_ERRNO */
+};
 
 /* Into a buffer of our own first: the arguments may point into the err that is being filled. */
 __attribute__((format(printf, 2, 0))) static void format(char text[ROOM], const char *fmt,
@@ -60,6 +63,11 @@ int err_prefix(struct err *err, const char *fmt, ...)
     text[used + len] = '\0';
     memcpy(err->text, text, used + len + 1);
     return err->code;
+}
+
+bool err_is_errno(int error)
+{
+    return error < 0 && error >= -ERRNO_MAX;
 }
 
 bool err_is_shortage(int error)

@@ -22,6 +22,8 @@ int err_setv(struct err *err, int code, const char *fmt, va_list ap)
 /* Puts the formatted text and ": " before the text already there; keeps and returns err's code.
  * With err NULL returns code 0: callers keep the number themselves. */
 int err_prefix(struct err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Whether it is a negative errno at all: another process may claim anything. */
+bool err_is_errno(int error);
 /* Whether a negative errno means that the machine is short of something (memory, descriptors,
  * processes, locks): what failed may succeed a moment later, and no setting is wrong. */
 bool err_is_shortage(int error);

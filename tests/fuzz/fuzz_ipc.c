@@ -9,10 +9,12 @@
 #include "spawner/ipc.h"
 #include "spawner/outlet.h"
 #include "util/cleanup.h"
+#include "util/err.h"
 #include "util/str.h"
 
 static void on_exited(uint64_t task, const struct spawner_exit *end, void *ctx)
 {
+    FUZZ_CHECK(end->failed_to_start == err_is_errno(end->failure));
     FUZZ_CHECK(task == 7 && strlen(end->error) < sizeof end->error);
     FUZZ_CHECK((end->failed_to_start + end->not_found + end->stuck + end->oom) <= 4);
     loop_stop(ctx);

@@ -43,6 +43,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         FUZZ_CHECK(fd_send(pair[1], data, len, NULL, 0) == 0);
         ward_read(w);
         FUZZ_CHECK(strnlen(w->exit.error, sizeof w->exit.error) < sizeof w->exit.error);
+        FUZZ_CHECK(w->exit.failed_to_start == err_is_errno(w->exit.failure));
         FUZZ_CHECK(!w->exit.failed_to_start || w->exit.error[0]);
         FUZZ_CHECK(!had_started || w->started_due);
         FUZZ_CHECK(!w->started_due || !w->plan); /* it holds the task's secrets */

@@ -81,6 +81,31 @@ static void a_limit_that_there_is_not_is_no_news(void **state)
     assert_int_equal(ipc_read_news(&news, sizeof news, &got), -EBADMSG);
 }
 
+/* What becomes of a failure is decided by its errno. */
+static void a_failure_comes_with_its_errno_and_nothing_else_does(void **state)
+{
+    static const int none[] = { 0, 1, EMFILE, -4096, INT32_MIN };
+    struct ipc_news news = some_news(), got;
+
+    (void)state;
+    news.exit.failure = -EMFILE;
+    assert_int_equal(ipc_read_news(&news, sizeof news, &got), -EBADMSG);
+    news.exit.failed_to_start = true;
+    assert_int_equal(ipc_read_news(&news, sizeof news, &got), 0);
+    assert_int_equal(got.exit.failure, -EMFILE);
+    news.type = IPC_READY;
+    news.exit.failed_to_start = false;
+    assert_int_equal(ipc_read_news(&news, sizeof news, &got), 0);
+    news.type = IPC_STARTED;
+    assert_int_equal(ipc_read_news(&news, sizeof news, &got), -EBADMSG);
+    for (size_t i = 0; i < sizeof none / sizeof none[0]; i++) {
+        news.type = IPC_EXITED;
+        news.exit.failed_to_start = true;
+        news.exit.failure = none[i];
+        assert_int_equal(ipc_read_news(&news, sizeof news, &got), -EBADMSG);
+    }
+}
+
 static void a_text_without_an_end_is_no_news(void **state)
 {
     struct ipc_news news = some_news(), got;
@@ -98,6 +123,7 @@ int main(void)
         cmocka_unit_test(orders_and_unknown_types_are_no_news),
         cmocka_unit_test(a_bool_that_is_none_is_no_news),
         cmocka_unit_test(a_limit_that_there_is_not_is_no_news),
+        cmocka_unit_test(a_failure_comes_with_its_errno_and_nothing_else_does),
         cmocka_unit_test(a_text_without_an_end_is_no_news),
     };
 

@@ -191,12 +191,12 @@ static void an_order_with_too_many_descriptors_fails(void **state)
     const int fds[] = { null, null, null, null, null, null, null, null, null, null };
 
     order(f, IPC_START, 1, fds, ARRAY_SIZE(fds));
-    assert_true(expect(f, IPC_EXITED, 1).exit.failed_to_start);
+    assert_int_equal(expect(f, IPC_EXITED, 1).exit.failure, -EMFILE);
     expect_it_works(f, 1);
 }
 
 /* Starts tasks that last until one can't be; returns its number. Those before it run. */
-static uint64_t start_until_failure(const struct fixture *f, char *error, size_t size)
+static uint64_t start_until_failure(const struct fixture *f, struct spawner_exit *ret_exit)
 {
     AUTO_CLOSE int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     AUTO_CLOSE int plan = plan_file(f, "sleep 1000");
@@ -211,7 +211,7 @@ static uint64_t start_until_failure(const struct fixture *f, char *error, size_t
         if (news.type == IPC_STARTED)
             continue;
         assert_true(news.exit.failed_to_start);
-        (void)snprintf(error, size, "%s", news.exit.error);
+        *ret_exit = news.exit;
         return task;
     }
     fail_msg("nothing fails");
@@ -221,11 +221,12 @@ static uint64_t start_until_failure(const struct fixture *f, char *error, size_t
 static void without_descriptors_left_a_start_fails_in_words_and_later_ones_work(void **state)
 {
     struct fixture *f = *state;
-    char error[ERR_TEXT_MAX] = "";
-    uint64_t failed = start_until_failure(f, error, sizeof error);
+    struct spawner_exit exit = { 0 };
+    uint64_t failed = start_until_failure(f, &exit);
 
     assert_true(failed > 0);
-    assert_non_null(strcasestr(error, "too many open files"));
+    assert_int_equal(exit.failure, -EMFILE);
+    assert_non_null(strcasestr(exit.error, "too many open files"));
     for (uint64_t task = 0; task < failed; task++) {
         order(f, IPC_KILL, task, NULL, 0);
         assert_int_equal(expect(f, IPC_EXITED, task).exit.status, SIGKILL);
@@ -245,6 +246,7 @@ static void a_start_without_all_descriptors_fails(void **state)
         order(f, IPC_START, n, fds, n);
         news = expect(f, IPC_EXITED, n);
         assert_true(news.exit.failed_to_start);
+        assert_int_equal(news.exit.failure, -EINVAL);
         assert_non_null(strstr(news.exit.error, "without its descriptors"));
     }
     expect_it_works(f, 9);

@@ -306,6 +306,7 @@ static void a_missing_program_is_not_found_by_name(void **state)
         assert_true(f->seen[i].exit.failed_to_start);
         assert_true(f->seen[i].exit.not_found);
         assert_false(f->seen[i].started);
+        assert_int_equal(f->seen[i].exit.failure, -ENOENT);
         assert_non_null(strstr(f->seen[i].exit.error, "No such file"));
     }
     assert_non_null(strstr(f->seen[1].exit.error, "no-such-program"));
@@ -337,6 +338,7 @@ static void a_sandbox_that_cannot_be_built_says_which_step_failed(void **state)
     run(f, 1);
     assert_true(f->seen[1].exit.failed_to_start);
     assert_false(f->seen[1].exit.not_found);
+    assert_int_equal(f->seen[1].exit.failure, -ENOENT);
     assert_non_null(strstr(f->seen[1].exit.error, missing));
     assert_non_null(strstr(f->seen[1].exit.error, "No such file"));
 }
