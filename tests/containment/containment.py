@@ -1,6 +1,6 @@
 """Tries to get out of sandboxes in every way that we know, and says what came of it.
 
-    containment.py short|matrix|rungs
+    containment.py short|matrix|rungs|container
 
 For each way a task can be started it prints, for each probe that a plain start lets through,
 
@@ -9,12 +9,14 @@ For each way a task can be started it prints, for each probe that a plain start 
 and the totals. A probe that reaches something in the sandbox fails the test, unless allowed.txt
 says why it may. short: profiles agent and strict, root and an ordinary user, `nairid sandbox` and a
 real task. rungs: machines that give less. matrix: both, and every profile with every network mode.
+container: inside a container that hides parts of /proc (see container.py).
 """
 
 import contextlib
 import fnmatch
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -22,7 +24,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "integration"))
 
-from daemonkit import Daemon, in_chroot  # noqa: E402
+from daemonkit import Account, Daemon, in_chroot  # noqa: E402
 from hubkit import REPORTS, Hub, wait_until  # noqa: E402
 from processes import descendants  # noqa: E402
 from scenery import BOMBS, LIMITS, Outcome, Scenery  # noqa: E402
@@ -77,13 +79,15 @@ class Rung:
         self.accepted = list(accepted)
         self.is_bare = "--no-namespaces" in flags
 
-    def less(self):
+    def less(self, folder):
+        """What to put before a command; folder is one that its user can reach."""
+        if not self.flags:
+            return []
         program = os.path.join(os.environ["NAIRID_BUILD"], "tests", "lessen")
-        return [program, *self.flags] if self.flags else []
+        return [shutil.copy(program, folder), *self.flags]
 
     def accept(self, is_root):
-        names = self.accepted + (["ids"] if self.is_bare and not is_root else [])
-        return ["--set", f"sandbox.accept={json.dumps(names)}"] if names else []
+        return self.accepted + (["ids"] if self.is_bare and not is_root else [])
 
 
 ALL_WALLS = Rung("all")
@@ -93,6 +97,7 @@ RUNGS = [Rung("no-landlock", ["--landlock", "0"], ["landlock"]),
          Rung("bare", ["--no-namespaces"],
               ["user-namespace", "mount-namespace", "pid-namespace", "ipc-namespace",
                "uts-namespace", "cgroup-namespace", "network-namespace", "root", "proc"])]
+CONTAINER = Rung("container", accepted=["proc"])
 
 
 class Judge:
@@ -140,13 +145,15 @@ def all_names():
     return done.stdout.split()
 
 
-class Account:
+class Campaign:
     """All that runs as one account."""
 
-    def __init__(self, name, judge):
-        self.name = name
+    how = "a task"
+
+    def __init__(self, account, judge):
+        self.name = account.name
         self.judge = judge
-        self.scenery = Scenery(name, PROGRAM)
+        self.scenery = Scenery(account, PROGRAM)
         self.scene = self.scenery.write_scene()
         self.names = [n for n in all_names() if not n.startswith(("bomb-", "survive-"))]
         self.control = self.scenery.control(self.names, self.scene)
@@ -174,8 +181,8 @@ class Account:
             "--workspace", workspace]
         if network == "allowlist":  # its password is the operator's
             more += ["--set", f"server.proxy=http://user:{scenery.secret}@127.0.0.1:1"]
-        more += rung.accept(scenery.account.is_root)
-        done = scenery.run([*scenery.sandbox_argv(profile, network, more, rung.less()), "--",
+        more += self.accept(rung)
+        done = scenery.run([*scenery.sandbox_argv(profile, network, more, self.less(rung)), "--",
                             scenery.program, self.scene, *self.names, "survive-"], workspace)
         self._check_reports(done.stderr)
         verdicts = Outcome(done.stdout, f"{way}: {done.stderr}").verdicts
@@ -183,14 +190,21 @@ class Account:
         self.check_witnesses(way, verdicts)
         return self.judge.judge(way, self.control, verdicts)
 
+    def less(self, rung):
+        return rung.less(self.scenery.account.folder)
+
+    def accept(self, rung):
+        names = rung.accept(self.scenery.account.is_root)
+        return ["--set", f"sandbox.accept={json.dumps(names)}"] if names else []
+
     def _check_reports(self, text):
         for report in REPORTS:
             self.judge.expect(report not in text, text)
 
-    def bombs(self, profile):
+    def bombs(self, profile, rung=ALL_WALLS):
         """With small limits, and what is several times as much."""
         scenery = self.scenery
-        way = Way(self.name, "nairid sandbox with small limits", profile, "none")
+        way = Way(self.name, "nairid sandbox with small limits", profile, "none", rung.name)
         workspace = scenery.workspace("bombs")
         if "bomb-files" not in self.control:
             scene = scenery.write_scene("bombs", **BOMBS)
@@ -199,7 +213,9 @@ class Account:
         scene = scenery.write_scene("bombs", bomb_hold_ms=BOMB_HOLD_MS, **BOMBS)
         limits = [f"sandbox.limits.{name}={value}" for name, value in LIMITS.items()]
         more = [word for limit in limits for word in ("--set", limit)]
-        argv = scenery.sandbox_argv(profile, "none", [*more, "--workspace", workspace])
+        more += self.accept(rung)
+        argv = scenery.sandbox_argv(profile, "none", [*more, "--workspace", workspace],
+                                    self.less(rung))
         verdicts = {}
         for names in (SMALL_BOMBS, *([name] for name in MEMORY_BOMBS)):  # which may end a sandbox
             done = scenery.run([*argv, "--", scenery.program, scene, *names], workspace)
@@ -211,10 +227,10 @@ class Account:
                 verdicts.update({name: said for name in names})
         self.judge.judge(way, self.control, verdicts)
 
-    def task(self, profile, network):
+    def task(self, profile, network, rung=ALL_WALLS):
         """As a message's task, with a hub, a daemon and another task beside it."""
-        way = Way(self.name, "a task", profile, network)
-        with self._daemon(profile, network) as (hub, daemon):
+        way = Way(self.name, self.how, profile, network, rung.name)
+        with self.daemon(profile, network, rung) as (hub, daemon):
             held, message = hub.start("exec sleep 600")
             daemon.wait_running(message)
             verdicts = self._as_task(way, hub, daemon)
@@ -223,14 +239,22 @@ class Account:
             self.check_witnesses(way, verdicts)
         return self.judge.judge(way, self.control, verdicts)
 
+    def policy(self, profile, network, rung):
+        """The settings of a daemon's sandboxes."""
+        return {"profile": profile, "network": {"mode": network}, "read": [self.scenery.shown],
+                "accept": rung.accept(self.scenery.account.is_root)}
+
     @contextlib.contextmanager
-    def _daemon(self, profile, network):
+    def daemon(self, profile, network, rung):
         account = self.scenery.account
-        hub = Hub(os.path.join(account.folder, f"hub-{profile}-{network}")).boot()
-        daemon = Daemon(account, hub, f"daemon-{profile}-{network}",
-                        sandbox={"profile": profile, "network": {"mode": network},
-                                 "read": [self.scenery.shown]})
+        name = f"{profile}-{network}-{rung.name}"
+        hub = Hub(os.path.join(account.folder, f"hub-{name}")).boot()
+        daemon = Daemon(account, hub, f"daemon-{name}",
+                        sandbox=self.policy(profile, network, rung))
+        daemon.wrap = self.less(rung)
         daemon.env = {"TOKEN": self.scenery.secret}
+        if rung.is_bare and account.is_root:
+            os.chmod(daemon.folder, 0o711)  # each job's own user passes here
         try:
             yield hub, daemon.boot()
         finally:
@@ -279,29 +303,41 @@ SMALL_BOMBS = [name for name in all_names() if name.startswith("bomb-") and name
 PREFIXES = sorted({name.partition("-")[0] + "-" for name in all_names()} - {"bomb-", "survive-"})
 
 
-def short(account):
-    counted = account.sandbox("agent", "allowlist")
-    if account.scenery.has_namespaces():
-        account.judge.expect(counted >= LEAST, f"only {counted} probes count, {LEAST} are wanted")
-    account.sandbox("strict", "none")
-    account.bombs("agent")
-    account.task("agent", "allowlist")
+def short(campaign):
+    counted = campaign.sandbox("agent", "allowlist")
+    if campaign.scenery.namespaces():
+        campaign.judge.expect(counted >= LEAST, f"only {counted} probes count, {LEAST} are wanted")
+    campaign.sandbox("strict", "none")
+    campaign.bombs("agent")
+    campaign.task("agent", "allowlist")
 
 
-def rungs(account):
+def rungs(campaign):
     """What is left where walls are missing."""
     for rung in RUNGS:
-        if rung.name != "no-user-namespace" or account.scenery.account.is_root:
-            account.sandbox("agent", "none", rung)
+        if rung.name != "no-user-namespace" or campaign.scenery.account.is_root:
+            campaign.sandbox("agent", "none", rung)
+            campaign.task("agent", "none", rung)
 
 
-def matrix(account):
-    rungs(account)
+def matrix(campaign):
+    rungs(campaign)
     for profile in ("strict", "agent", "host"):
         for network in ("none", "allowlist", "host"):
-            account.sandbox(profile, network)
-            account.task(profile, network)
-        account.bombs(profile)
+            campaign.sandbox(profile, network)
+            campaign.task(profile, network)
+        campaign.bombs(profile)
+
+
+def container(campaign):
+    """What podman gives without rights on the machine; and Docker's filter, in there."""
+    campaign.sandbox("agent", "allowlist", CONTAINER)
+    campaign.sandbox("strict", "none", CONTAINER)
+    campaign.bombs("agent", CONTAINER)
+    campaign.task("agent", "allowlist", CONTAINER)
+    bare = RUNGS[-1]
+    campaign.sandbox("agent", "none", bare)
+    campaign.task("agent", "none", bare)
 
 
 def fence():
@@ -313,17 +349,17 @@ def fence():
 
 
 def main():
-    extent = {"short": short, "matrix": matrix, "rungs": rungs}[sys.argv[1]]
+    extent = {"short": short, "matrix": matrix, "rungs": rungs, "container": container}[sys.argv[1]]
     accounts = ["user"]
     if os.getuid() == 0:
         accounts = ["root"] if in_chroot() else ["root", "user"]
     judge = Judge()
     for name in accounts:
-        account = Account(name, judge)
+        campaign = Campaign(Account(name), judge)
         try:
-            extent(account)
+            extent(campaign)
         finally:
-            account.done()
+            campaign.done()
     return judge.end()
 
 

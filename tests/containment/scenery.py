@@ -20,13 +20,14 @@ import tempfile
 import termios
 import threading
 
-from daemonkit import Account, wait_until
+from daemonkit import wait_until
 from processes import descendants, reap_orphans
 
 TASK_UID = 61358  # the task's when we are root; no account has it
 LEAKED_FILE, LEAKED_DIRECTORY = 150, 151
-NAMESPACES = ["unshare", "--user", "--map-root-user", "--mount", "--pid", "--fork", "--mount-proc",
-              "--net", "--ipc", "--uts", "--cgroup", "--kill-child"]
+NAMESPACES = ["unshare", "--user", "--map-root-user", "--mount", "--pid", "--fork", "--net", "--ipc",
+              "--uts", "--cgroup", "--kill-child"]
+OWN_PROC = "--mount-proc"  # a container that hides parts of its own gives no other
 SURVIVOR = "survivor-"
 LIMITS = {"memory": "96M", "pids": 64, "files": 256, "disk": "16M"}
 BOMBS = {"bomb_processes": 300, "bomb_files": 2000, "bomb_memory": 256, "bomb_disk": 64}
@@ -60,8 +61,8 @@ class Outcome:
 
 
 class Scenery:
-    def __init__(self, account_name, program):
-        self.account = Account(account_name)
+    def __init__(self, account, program):
+        self.account = account
         self.uid = TASK_UID if self.account.is_root else self.account.uid
         self.secret = "canary-" + secrets.token_hex(8)
         self.scene = {"secret": self.secret}
@@ -208,9 +209,10 @@ class Scenery:
         """The better of two: plainly, and as root of namespaces of its own where there are any."""
         plain = self.probe(self.wrap, scene, names, self.workspace("control"))
         verdicts = dict(plain.verdicts)
-        if not self.has_namespaces():
+        namespaces = self.namespaces()
+        if not namespaces:
             return verdicts
-        fenced = self.probe([*self.wrap, *NAMESPACES], scene, names,
+        fenced = self.probe([*self.wrap, *namespaces], scene, names,
                             self.workspace("control-root"), fresh=True)
         for name, verdict in fenced.verdicts.items():
             if verdict[0] == "reached":
@@ -219,8 +221,12 @@ class Scenery:
                     verdicts[name] = verdict
         return verdicts
 
-    def has_namespaces(self):
-        return self.run([*self.wrap, *NAMESPACES, "true"], self.folder).returncode == 0
+    def namespaces(self):
+        """What makes one root of all namespaces that may be had, or None."""
+        for command in ([*NAMESPACES, OWN_PROC], NAMESPACES):
+            if self.run([*self.wrap, *command, "true"], self.folder).returncode == 0:
+                return command
+        return None
 
     def control_survivors(self, scene):
         workspace = self.workspace("control-survivors")

@@ -1,10 +1,11 @@
 """The units in a real systemd: a minimal Debian boots in systemd-nspawn, hub and daemon start in
-it, a task runs, and each way to stop and to start again is taken.
+it, a task runs, each way to stop and to start again is taken, and the containment suite tries to
+get out of the unit's tasks.
 
     boot_systemd.py SOURCE
 
 The programs are built for release and installed with the packages of the libraries that they are
-linked to. Needs root. The guest has a network of its own with nothing in it. At the end the guest
+linked to; the suite's own program comes from $NAIRID_BUILD. Needs root. The guest has a network of its own with nothing in it. At the end the guest
 is gone, and with it its directory and its cgroups.
 """
 
@@ -25,6 +26,8 @@ SKIP = 77
 BOOT_S = 60
 GUEST_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 ENV = {"PATH": GUEST_PATH, "LANG": "C.UTF-8", "HOME": "/root"}
+SUITE = "/opt/nairid"
+PROBES = "tests/containment/probe"
 HUB_URL = "http://127.0.0.1:8420"
 SETTINGS = """\
 server: {url: "%s"}
@@ -76,11 +79,25 @@ def make_tree(source, folder):
     call("cmake", "--build", build, "--parallel", "2")
     libraries = packages_of(os.path.join(build, "daemon", name) for name in ("nairid", "nairi-hub"))
     say(f"a tree with systemd and {' '.join(libraries)}")
-    include = ",".join(["systemd", "systemd-sysv", "dbus", "procps", "python3", *libraries])
+    include = ",".join(["systemd", "systemd-sysv", "dbus", "procps", "python3", "python3-pytest",
+                        *libraries])
     call("mmdebstrap", "--quiet", "--variant=minbase", f"--include={include}", "bookworm", tree)
     call("cmake", "--install", build, env={**os.environ, "DESTDIR": tree})
     call("systemd-sysusers", f"--root={tree}")
+    add_suite(source, tree)
     return tree
+
+
+def add_suite(source, tree):
+    """The containment suite, with the installed programs as its build."""
+    for name in ("containment", "integration"):
+        shutil.copytree(os.path.join(source, "tests", name), f"{tree}{SUITE}/tests/{name}",
+                        ignore=shutil.ignore_patterns("__pycache__"))
+    for folder in ("daemon", "tests/containment"):
+        os.makedirs(f"{tree}{SUITE}/build/{folder}")
+    for name in ("nairid", "nairi-hub"):
+        os.symlink(f"/usr/bin/{name}", f"{tree}{SUITE}/build/daemon/{name}")
+    shutil.copy(os.path.join(os.environ["NAIRID_BUILD"], PROBES), f"{tree}{SUITE}/build/{PROBES}")
 
 
 # ---- the guest ----
@@ -371,10 +388,20 @@ def a_server_that_is_away_is_waited_for(service):
     assert service.ask("echo there you are") == "there you are"
 
 
+def the_containment_suite_reaches_nothing(service):
+    env = {"NAIRID_BUILD": f"{SUITE}/build", "PYTHONDONTWRITEBYTECODE": "1",
+           "PYTHONPATH": f"{SUITE}/tests/integration"}
+    done = service.guest.run("python3", f"{SUITE}/tests/containment/service.py", env=env,
+                             timeout_s=400)
+    print(done.stdout, flush=True)
+    assert done.returncode == 0, done.stderr
+
+
 FULL = [a_task_runs, the_key_stays_inside, a_task_reaches_nothing_of_the_machine,
         a_reload_keeps_the_process, a_killed_daemon_starts_again,
         a_killed_spawner_takes_the_daemon_along, a_stop_waits_for_the_task,
-        what_only_a_person_can_mend_stays_down, a_server_that_is_away_is_waited_for]
+        what_only_a_person_can_mend_stays_down, a_server_that_is_away_is_waited_for,
+        the_containment_suite_reaches_nothing]  # with settings of its own: the last one
 SHORT = [a_task_runs]  # in the other layout of cgroups
 
 

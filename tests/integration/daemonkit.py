@@ -26,18 +26,19 @@ ERROR = "nairid encountered error: "
 
 
 class Account:
-    """Who runs the programs. wrap is put before a command, root is a folder that is the user's."""
+    """Who runs the programs: root, or an ordinary user, that with the uid if root starts it. wrap is
+    put before a command, folder is the user's, and made in base."""
 
-    def __init__(self, name):
+    def __init__(self, name, uid=ORDINARY_UID, base="/tmp"):
         self.name = name
         self.is_root = name == "root"
-        self.folder = tempfile.mkdtemp(prefix="nairid-test-", dir="/tmp")
+        self.folder = tempfile.mkdtemp(prefix="nairid-test-", dir=base)
         self.more = []
         self.wrap = []
         self.uid = os.getuid()
         os.chmod(self.folder, 0o755)
         if name == "user" and os.getuid() == 0:
-            self.uid = ORDINARY_UID
+            self.uid = uid
             os.chown(self.folder, self.uid, self.uid)
             self.wrap = ["setpriv", f"--reuid={self.uid}", f"--regid={self.uid}", "--clear-groups",
                          "--"]
