@@ -18,13 +18,16 @@ static bool can_run(const char *path)
     return access(path, X_OK) == 0 || err_set_machine(NULL, -errno, "look at", path) < 0;
 }
 
-void programs_find(struct programs *ret_programs)
+int programs_find(struct programs *ret_programs, struct err *err)
 {
     char self[PATH_MAX];
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
     AUTO_FREE char *hub = NULL;
     char *slash;
+    int r = n < 0 ? err_set_machine(err, -errno, "read", "/proc/self/exe") : 0;
 
+    if (r < 0)
+        return r;
     self[n > 0 ? n : 0] = '\0';
     slash = strrchr(self, '/');
     if (slash)
@@ -34,6 +37,7 @@ void programs_find(struct programs *ret_programs)
         .daemon = mem_strdup(slash && can_run(self) ? self : DAEMON),
         .hub = mem_strdup(hub && can_run(hub) ? hub : HUB),
     };
+    return 0;
 }
 
 void programs_done(struct programs *p)

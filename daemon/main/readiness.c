@@ -43,32 +43,37 @@ static void on_datagram(struct loop_fd *watcher, unsigned events, void *ctx)
         }
 }
 
-/* Where the socket goes; NULL on failure. */
-static char *make_own_path(struct readiness *r, struct err *err)
+/* Where the socket goes, as r->path. */
+static int make_own_path(struct readiness *r, struct err *err)
 {
     const char *runtime = getenv("XDG_RUNTIME_DIR");
     bool fits = runtime && runtime[0] == '/' && strlen(runtime) < PATH_MAX_BYTES / 2;
 
     r->own_dir = mem_printf("%s/nairid-up-XXXXXX", fits ? runtime : "/tmp");
     if (!mkdtemp(r->own_dir)) {
-        (void)err_set(err, -errno, "make '%s': %s", r->own_dir, strerror(errno));
+        int error = err_set(err, -errno, "make '%s': %s", r->own_dir, strerror(errno));
+
         free(TAKE_PTR(r->own_dir));
-        return NULL;
+        return error;
     }
-    return mem_printf("%s/" SOCKET_NAME, r->own_dir);
+    r->path = mem_printf("%s/" SOCKET_NAME, r->own_dir);
+    return 0;
 }
 
 static int make_socket(struct readiness *r, const char *dir, struct err *err)
 {
     struct sockaddr_un address = { .sun_family = AF_UNIX };
-    size_t len = strlen(dir) + strlen("/" SOCKET_NAME);
+    int error = 0;
 
-    r->path = len < PATH_MAX_BYTES ? mem_printf("%s/" SOCKET_NAME, dir) : make_own_path(r, err);
-    if (!r->path)
-        return -EACCES;
+    if (strlen(dir) + strlen("/" SOCKET_NAME) < PATH_MAX_BYTES)
+        r->path = mem_printf("%s/" SOCKET_NAME, dir);
+    else
+        error = make_own_path(r, err);
+    if (error < 0)
+        return error;
     memcpy(address.sun_path, r->path, strlen(r->path) + 1);
-    r->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     (void)unlink(r->path); /* one that a killed predecessor left; the directory is ours alone */
+    r->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (r->fd < 0 || bind(r->fd, (struct sockaddr *)&address, sizeof address) < 0)
         return err_set(err, -errno, "make the socket '%s': %s", r->path, strerror(errno));
     return 0;

@@ -422,11 +422,14 @@ static int start(struct up *up, struct err *err)
     for (char **variable = environ; *variable; variable++)
         if (is_inherited(*variable))
             strv_add(&up->env, *variable);
-    programs_find(&up->programs);
+    r = programs_find(&up->programs, err);
+    if (r < 0)
+        return r;
     up->listen = mem_strdup(up->args->listen ? up->args->listen : LISTEN_DEFAULT);
     r = check_settings(up, err);
     if (r < 0) {
-        err->code = -EINVAL; /* a file that isn't there, say: EX_CONFIG all the same */
+        if (exitcode_from_setting(r) == EX_CONFIG)
+            err->code = -EINVAL; /* a file that isn't there, say */
         return r;
     }
     r = upstate_keys(&up->state, up->agent_id, up->programs.hub, &up->env, err);

@@ -13,16 +13,15 @@ import subprocess
 import time
 
 from daemonkit import ERROR, Daemon, files_below
-from errnokit import Scenario
+from errnokit import Scenario, fds_of
 from peer import Peer, answer
 from processes import Process, descendants
 
 STEP_S = 90  # nothing may take longer, on a busy machine either
-POOL = 16  # connections that the daemon may keep to its server
 MINE = {"journal.db", "journal.db-wal", "journal.db-shm", "nairid.lock", "reserve"}
 UNSURVEYED = re.compile(r"\n\n\[nairid (could not look|looked) for files")  # a whole answer
 KEPT = ("workspace", "home", ".used", ".known")  # of a job
-EXITS = {0, 69, 70, 73, 74, 75, 77, 78}
+EXITS = {0, 69, 70, 73, 74, 75}  # not 77 and 78: no key, no setting is wrong
 
 HELD = "[ ! -e held ] || exit 0\ntouch held\nexec sleep 600"
 
@@ -46,6 +45,7 @@ class Life(Scenario):
     """One daemon, its peer, and the messages that it owes answers to."""
 
     EXITS = EXITS
+    SPARE = {"nairid socket:": 16}  # connections that the daemon may keep to its server
 
     def __init__(self, account, name, has_failed=lambda: False):
         self.account = account
@@ -55,8 +55,6 @@ class Life(Scenario):
         self.owed = {}  # message -> the text of its answer; None: it is stopped
         self.codes = []  # with which it ended
         self.log = ""
-        self.fds = None
-        self.more_fds = {}
         self.refused = 0
 
     def done(self):
@@ -163,38 +161,14 @@ class Life(Scenario):
         return [message for message in self.owed if message not in self.peer.acked]
 
     def count_fds(self):
-        """By kind, of the daemon and its spawner; None where we aren't allowed to look."""
+        """Of the daemon and its spawner."""
         found = {}
         for process in descendants(self.daemon.pid) + [Process(self.daemon.pid)]:
-            if process.name not in ("nairid", "nairid-spawner"):
-                continue
-            try:
-                names = os.listdir(f"/proc/{process.pid}/fd")
-            except PermissionError:
-                return None
-            for fd in names:
-                try:
-                    to = os.readlink(f"/proc/{process.pid}/fd/{fd}")
-                except FileNotFoundError:
-                    continue  # it has just been closed
-                if not to.startswith("anon_inode"):
-                    to = re.sub(r"\d+", "N", os.path.basename(to.partition("[")[0]))
-                kind = f"{process.name} {to}"
-                found[kind] = found.get(kind, 0) + 1
+            if process.name in ("nairid", "nairid-spawner"):
+                for kind, n in fds_of(process.pid).items():
+                    kind = f"{process.name} {kind}"
+                    found[kind] = found.get(kind, 0) + n
         return found
-
-    def leaked(self, usual):
-        """What it has more of than a day without a fault leaves, a moment after its last task."""
-        deadline = time.monotonic() + 2
-        while True:
-            self.fds = self.count_fds()
-            if not usual or not self.fds:
-                return {}
-            more = {kind: (usual.get(kind, 0), n) for kind, n in self.fds.items()
-                    if n > usual.get(kind, 0) + (POOL if kind == "nairid socket:" else 0)}
-            if not more or time.monotonic() > deadline or not self.is_running():
-                return more
-            time.sleep(0.01)  # poll
 
     # judgement
 

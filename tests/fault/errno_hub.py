@@ -11,7 +11,7 @@ import signal
 import threading
 import time
 
-from errnokit import Scenario
+from errnokit import Scenario, fds_of
 from hubkit import REPORTS, Hub
 
 TRIES = 4
@@ -42,7 +42,6 @@ class Shift(Hub, Scenario):
         self.texts = []    # of programs that have ended
         self.codes = []
         self.refused = 0
-        self.fds, self.more_fds = None, {}
         self.answers = {}  # message -> the text of its answer
         self.jobs = {}     # message -> its conversation
 
@@ -202,22 +201,11 @@ class Shift(Hub, Scenario):
         self.stop()
         return went_on
 
-    def leaked(self, usual):
-        deadline = time.monotonic() + 2
-        while True:
-            self.fds = {}
-            for fd in os.listdir(f"/proc/{self.proc.pid}/fd"):
-                try:
-                    kind = os.readlink(f"/proc/{self.proc.pid}/fd/{fd}")
-                except FileNotFoundError:
-                    continue  # it has just been closed
-                kind = os.path.basename(kind) if kind.startswith("/") else kind.partition(":")[0]
-                self.fds[kind] = self.fds.get(kind, 0) + 1
-            more = {kind: (usual.get(kind, 0), n) for kind, n in self.fds.items()
-                    if n > usual.get(kind, 0)} if usual else {}
-            if not more or time.monotonic() > deadline:
-                return more
-            time.sleep(0.01)  # poll
+    def is_running(self):
+        return self.proc.poll() is None
+
+    def count_fds(self):
+        return fds_of(self.proc.pid)
 
     def is_done(self):
         return not self.refused
@@ -251,7 +239,6 @@ class Keys(Scenario):
     """Keys are made, listed and revoked, while no hub runs."""
 
     EXITS = {0, 70, 73, 74, 75}
-    fds, more_fds = None, {}
     refused = 0
 
     def __init__(self, account, name, has_failed=lambda: False):

@@ -46,6 +46,7 @@ from hubkit import program  # noqa: E402
 from processes import PR_SET_CHILD_SUBREAPER  # noqa: E402
 
 LISTER = -1        # of the players, who lists the call sites
+SAY_S = 60         # between words about how far it is
 OFTEN = 8          # calls of a site: then one in the middle fails, too
 ABORTS = "out of memory, aborting"  # mem.c: by design, as a restart recovers
 MEMORY = {"malloc", "calloc", "realloc", "strdup", "vasprintf"}
@@ -237,9 +238,12 @@ def play_all(kind, exemptions, scenarios, runs, jobs):
                for n in range(jobs)]
     for worker in workers:
         worker.start()
-    results, ended = {}, 0
+    results, ended, said = {}, 0, time.monotonic()
     while ended < jobs:
         item = done.get()
+        if time.monotonic() - said > SAY_S:
+            said = time.monotonic()
+            print(f"{len(results)} of {len(runs)} runs", flush=True)
         if item is None:
             ended += 1
             continue

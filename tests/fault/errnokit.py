@@ -8,8 +8,10 @@
 
 import errno
 import os
+import re
 import struct
 import subprocess
+import time
 
 MAGIC = 0x6f727265
 DEPTH_MAX, MODULES_MAX, NAME_BYTES, ROLE_BYTES, SITES_MAX = 6, 96, 64, 24, 16384
@@ -19,6 +21,8 @@ SITE = struct.Struct(f"=QQ4I32s{ROLE_BYTES}s{DEPTH_MAX * 2}Q")
 SIZE = ORDER_BYTES + HEAD.size + MODULES_MAX * NAME_BYTES + SITES_MAX * SITE.size
 
 REGULAR, FOLDER, PIPE, SOCKET, DEVICE, OTHER, NONBLOCK, CREATES = (1 << i for i in range(8))
+
+LEAK_S = 10  # for what was closed to be gone
 
 # <netdb.h>; what a resolver says instead of an errno
 EAI_AGAIN, EAI_MEMORY = -3, -10
@@ -40,6 +44,49 @@ class Scenario:
     def kept(cls):
         """Processes that live from make() to unmake()."""
         return ()
+
+    SPARE = {}  # kind of descriptor -> how many more of them are no leak
+    fds, more_fds = None, {}
+
+    def is_running(self):
+        raise NotImplementedError
+
+    def count_fds(self):
+        """{kind: number}; {} where there is none to be seen (any more)."""
+        raise NotImplementedError
+
+    def leaked(self, usual):
+        """What it has more of than a play without a fault leaves, a while later: a busy machine
+        needs it to close what it is done with."""
+        deadline = time.monotonic() + LEAK_S
+        while True:
+            self.fds = self.count_fds()
+            if not usual or not self.fds:
+                return {}
+            more = {kind: (usual.get(kind, 0), n) for kind, n in self.fds.items()
+                    if n > usual.get(kind, 0) + self.SPARE.get(kind, 0)}
+            if not more or time.monotonic() > deadline or not self.is_running():
+                return more
+            time.sleep(0.01)  # poll
+
+
+def fds_of(pid):
+    """{what descriptors of a process lead to, without numbers: how many of them}; {} where it is
+    gone, or isn't ours to look at."""
+    found = {}
+    try:
+        names = os.listdir(f"/proc/{pid}/fd")
+    except OSError:
+        return found
+    for fd in names:
+        try:
+            to = os.readlink(f"/proc/{pid}/fd/{fd}")
+        except OSError:
+            continue  # it has just been closed
+        if not to.startswith("anon_inode"):
+            to = re.sub(r"\d+", "N", os.path.basename(to.partition("[")[0]))
+        found[to] = found.get(to, 0) + 1
+    return found
 
 
 def text_of(data):
