@@ -137,8 +137,9 @@ static int make_plan(const struct daemon *d, const struct task *t, struct runner
     if (r < 0)
         return r;
     policy.runner_read = &read;
-    policy.task_uid = policy.uid == 0 ? workspace_uid(t->job_id) : policy.uid;
-    r = workspace_open(s->workspace_root, t->job_id, &policy.task_uid, &workspace, &home, err);
+    policy.task_uid = policy.uid;
+    r = workspace_open(s->workspace_root, t->job_id, d->tenants, &policy.task_uid, &workspace,
+                       &home, err);
     if (r < 0)
         return r;
     policy.tree_bytes = policy.disk_bytes; /* a job's directories are its own, and kept */

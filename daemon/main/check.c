@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "main/args.h"
+#include "main/census.h"
 #include "main/cmd.h"
 #include "main/exitcode.h"
 #include "main/keyring.h"
@@ -26,7 +27,6 @@
 #include "util/mem.h"
 #include "util/secret.h"
 #include "util/str.h"
-#include "workspace/workspace.h"
 
 enum { SKEW_TOLERATED_MS = 30 * 1000 };
 
@@ -198,11 +198,18 @@ static_assert(ARRAY_SIZE(standing) == PLAN_RUNG_COUNT, "a sentence for each rung
 static int check_walls(const struct settings *s, struct plan_ground *ret_ground)
 {
     uid_t uid = geteuid();
+    AUTO_FREE char *overlap = uid == 0 ? census_overlap("/etc") : NULL;
     struct rung rung;
     struct err err = { 0 };
-    int r;
+    int r = uid == 0 ? census_check("/etc", &err) : 0;
 
-    rung_probe(uid, uid == 0 ? workspace_uid("check") : uid, &rung);
+    if (r < 0) {
+        tell(GRADE_FAIL, "uids", "%s", err.text);
+        return exitcode_from_setting(r);
+    }
+    if (overlap)
+        tell(GRADE_WARN, "uids", "%s", overlap);
+    rung_probe(uid, uid == 0 ? plan_lone_uid(getpid()) : uid, &rung);
     r = rung_check(&rung, &s->sandbox_accept, ret_ground, &err);
     for (enum rung_wall wall = 0; wall < RUNG_WALL_COUNT; wall++)
         tell_wall(&rung, wall);

@@ -19,6 +19,7 @@ struct spawner;
 struct store;
 struct store_batch;
 struct surveys;
+struct tenants;
 struct turn;
 struct upstream;
 
@@ -41,6 +42,7 @@ struct daemon {
     struct control *control;
     struct attempts *attempts;
     struct surveys *surveys;
+    struct tenants *tenants; /* of the jobs' uids */
     struct posts *posts;
     struct joblog *joblog;
     struct loop_signal *signals[6];

@@ -77,7 +77,7 @@ static int make_plan(const struct settings *s, const struct plan_ground *ground,
     runner_brokers(s, &brokers);
     policy.brokers = &brokers;
     policy.runner_read = &read;
-    policy.task_uid = policy.uid == 0 ? WORKSPACE_UID_BASE : policy.uid;
+    policy.task_uid = policy.uid == 0 ? PLAN_JOB_UID_MIN : policy.uid;
     policy.tree_bytes = policy.disk_bytes;
     policy.workspace = workspace;
     policy.home = home;

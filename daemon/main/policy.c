@@ -1,6 +1,5 @@
 #include "main/policy.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +17,6 @@
 #include "util/mem.h"
 #include "util/str.h"
 #include "util/strv.h"
-#include "workspace/workspace.h"
 
 static enum plan_network network_of(const struct settings *s)
 {
@@ -52,7 +50,7 @@ struct plan_policy policy_of(const struct settings *s, const struct plan_ground 
         .runner = s->runner_name,
         .proxy = s->server_proxy,
         .ca_file = s->server_ca_file,
-        .egress_uid = WORKSPACE_UID_BASE - 2, /* no task has it */
+        .egress_uid = PLAN_EGRESS_UID,
         .read = &s->sandbox_read,
         .write = &s->sandbox_write,
         .memory_bytes = s->sandbox_limits_memory_bytes,
@@ -69,10 +67,6 @@ struct plan_policy policy_of(const struct settings *s, const struct plan_ground 
     add_origins(s, &policy);
     return policy;
 }
-
-static_assert(PLAN_OWN_UID_MIN == (int)WORKSPACE_UID_BASE &&
-                  PLAN_OWN_UID_MAX == (int)WORKSPACE_UID_BASE + (int)WORKSPACE_UID_COUNT - 1,
-              "a job's user is one that may be a task's");
 
 /* Where path leads; what isn't there yet leads where its nearest directory does. */
 static char *resolve(const char *path)
@@ -178,7 +172,7 @@ static int make_plan(const struct settings *s, const char *program, struct plan 
     policy.workspace = s->workspace_root; /* any directory: nothing is done */
     policy.argv = &argv;
     policy.env = &env;
-    policy.task_uid = policy.uid == 0 ? WORKSPACE_UID_BASE : policy.uid;
+    policy.task_uid = policy.uid == 0 ? plan_lone_uid(getpid()) : policy.uid;
     return plan_make(&policy, ret_plan, err);
 }
 

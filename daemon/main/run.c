@@ -17,6 +17,7 @@
 #include "loop/loop.h"
 #include "main/admin.h"
 #include "main/attempts.h"
+#include "main/census.h"
 #include "main/cmd.h"
 #include "main/exitcode.h"
 #include "main/joblog.h"
@@ -40,6 +41,7 @@
 #include "util/mask.h"
 #include "util/mem.h"
 #include "util/strv.h"
+#include "workspace/tenants.h"
 #include "workspace/workspace.h"
 
 enum {
@@ -82,9 +84,11 @@ static int check_walls(struct daemon *d, const struct settings *s, struct err *e
 {
     uid_t uid = geteuid();
     struct rung rung;
-    int r;
+    int r = uid == 0 ? census_check("/etc", err) : 0;
 
-    rung_probe(uid, uid == 0 ? WORKSPACE_UID_BASE : uid, &rung);
+    if (r < 0)
+        return exitcode_from_setting(r);
+    rung_probe(uid, uid == 0 ? plan_lone_uid(getpid()) : uid, &rung);
     r = rung_check(&rung, &s->sandbox_accept, &d->ground, err);
     if (r < 0)
         return exitcode_from_setting(r);
@@ -205,6 +209,7 @@ static int open_edge(struct daemon *d, struct err *err)
         return exitcode_from_errno(r);
     d->attempts = attempts_new(d);
     d->surveys = surveys_new(d);
+    d->tenants = tenants_new();
     d->posts = posts_new(d);
     r = spawner_attach(d->spawner, d->loop, &attempts_ops, d->attempts, err);
     if (r < 0)
@@ -288,6 +293,7 @@ static void stop(struct daemon *d)
     store_free(d->store); /* last of what reports to the loop: writes what was submitted */
     attempts_free(d->attempts);
     surveys_free(d->surveys);
+    tenants_free(d->tenants);
     posts_free(d->posts);
     wire_done(d);
     turn_free(d->turn);

@@ -28,12 +28,10 @@
 #include "util/cleanup.h"
 #include "util/err.h"
 #include "util/mem.h"
-#include "util/random.h"
 #include "util/secret.h"
 #include "util/str.h"
 #include "util/strv.h"
 #include "workspace/treewipe.h"
-#include "workspace/workspace.h"
 
 enum {
     TASK = 1,        /* there is one only */
@@ -141,9 +139,9 @@ static int find_workspace(const char *named, char **ret_path)
     return EX_OK;
 }
 
-/* As root the command runs as the directory's owner, or as a user that owns nothing: without
- * namespaces as one that no other command has, which would end with this one. */
-static uid_t find_task_uid(const char *workspace, const struct plan_ground *ground)
+/* As root the command runs as the directory's owner, or as a user that owns nothing and that no
+ * other command has, which without namespaces would end with this one. */
+static uid_t find_task_uid(const char *workspace)
 {
     struct stat st;
 
@@ -155,9 +153,7 @@ static uid_t find_task_uid(const char *workspace, const struct plan_ground *grou
             "nairid sandbox: '%s' belongs to root, so the command can't write it; give the "
             "directory to another user to change that\n",
             workspace);
-    if (ground->rung == PLAN_RUNG_BARE)
-        return (uid_t)(WORKSPACE_UID_BASE + random_u64() % WORKSPACE_UID_COUNT);
-    return WORKSPACE_UID_BASE; /* no job has it */
+    return plan_lone_uid(getpid());
 }
 
 /* Those whose key we may read: the settings may be another user's. */
@@ -201,7 +197,7 @@ static int make_plan(const struct settings *s, const struct footing *footing, co
     policy.workspace = workspace;
     policy.argv = &argv;
     policy.env = &env;
-    policy.task_uid = find_task_uid(workspace, &footing->ground);
+    policy.task_uid = find_task_uid(workspace);
     policy.scratch = footing->scratch;
     if (footing->scratch && geteuid() == 0 &&
         chown(footing->scratch, policy.task_uid, policy.task_uid) < 0) {
@@ -410,7 +406,7 @@ static int find_ground(const struct settings *s, struct plan_ground *ret_ground)
     *ret_ground = (struct plan_ground){ 0 };
     if (s->sandbox_accept.len == 0)
         return EX_OK;
-    rung_probe(geteuid(), geteuid() == 0 ? WORKSPACE_UID_BASE : geteuid(), &rung);
+    rung_probe(geteuid(), geteuid() == 0 ? plan_lone_uid(getpid()) : geteuid(), &rung);
     if (rung_check(&rung, &s->sandbox_accept, ret_ground, &err) == 0)
         return EX_OK;
     fprintf(stderr, "nairid sandbox: %s\n", err.text);

@@ -86,8 +86,9 @@ static int make_plan(const struct daemon *d, const char *job_id, struct plan **r
                      struct err *err)
 {
     AUTO_FREE char *workspace = NULL, *home = NULL;
-    uid_t uid = geteuid(), task_uid = uid == 0 ? workspace_uid(job_id) : uid;
-    int r = workspace_open(d->settings.workspace_root, job_id, &task_uid, &workspace, &home, err);
+    uid_t uid = geteuid(), task_uid = uid;
+    int r = workspace_open(d->settings.workspace_root, job_id, d->tenants, &task_uid, &workspace,
+                           &home, err);
 
     if (r < 0)
         return r;

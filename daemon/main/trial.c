@@ -23,7 +23,6 @@
 #include "util/str.h"
 #include "util/strv.h"
 #include "util/utf8.h"
-#include "workspace/workspace.h"
 
 enum {
     TASK = 1,
@@ -160,7 +159,7 @@ static int make_plan(const struct settings *s, const struct plan_ground *ground,
     policy.workspace = policy.scratch = workspace; /* nothing is left there either way */
     policy.argv = &argv;
     policy.env = &env;
-    policy.task_uid = policy.uid == 0 ? workspace_uid("check") : policy.uid;
+    policy.task_uid = policy.uid == 0 ? plan_lone_uid(getpid()) : policy.uid;
     if (policy.uid == 0 && chown(workspace, policy.task_uid, policy.task_uid) < 0)
         return err_set(err, -errno, "chown '%s': %s", workspace, strerror(errno));
     return plan_make(&policy, ret_plan, err);

@@ -23,6 +23,7 @@
 #include "util/err.h"
 #include "util/log.h"
 #include "util/random.h"
+#include "workspace/tenants.h"
 #include "workspace/workspace.h"
 
 enum {
@@ -289,6 +290,7 @@ static void on_sweep(struct loop_timer *timer, void *ctx)
     int r = workspace_sweep(d->settings.workspace_root, d->settings.workspace_retention_s,
                             clock_wall_ms(), keep_workspace, d, SWEEP_ENTRIES, &err);
 
+    tenants_forget(d->tenants); /* whose uids may be others' now */
     if (r < 0)
         log_warning("sweep_failed", "error", err.text);
     loop_timer_arm(timer, r > 0 ? SWEEP_AGAIN_MS : SWEEP_MS);

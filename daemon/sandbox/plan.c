@@ -57,6 +57,12 @@ bool plan_path_is_plain(const char *path)
     return profile_path_is_plain(path);
 }
 
+uid_t plan_lone_uid(pid_t pid)
+{
+    /* no machine has pids beyond its kernel's most, 4194304 */
+    return (uid_t)(PLAN_LONE_UID_MIN + (uid_t)pid % (PLAN_LONE_UID_MAX - PLAN_LONE_UID_MIN + 1));
+}
+
 enum plan_place plan_place_of(const struct plan *p, const char *path)
 {
     enum plan_place place = PLAN_PLACE_NONE;

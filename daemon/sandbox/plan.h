@@ -23,9 +23,21 @@ struct profile;
 #define PLAN_HOSTNAME  "sandbox"
 /* Who the task is inside; the one id that its user namespace maps. */
 enum { PLAN_INNER_ID = 1000 };
-/* As root on the bare rung all processes of a task's user are killed with it: accounts have other
- * uids, also those of directories, services and containers (UIDS-GIDS.md of systemd). */
-enum { PLAN_OWN_UID_MIN = 0x70000000, PLAN_OWN_UID_MAX = 0x7ffdffff };
+/* The uids (and gids) that are ours as root, as on the bare rung all processes of a task's user are
+ * killed with it. They are of a range that systemd's list (UIDS-GIDS.md, 0x70000000 to 0x7ffdffff)
+ * leaves unused: its dynamic users (61184 to 65519), its containers (up to 0x6fffffff) and its
+ * foreign images (from 0x7ffe0000) are others. What is given out now is above the ids that SSSD
+ * makes for accounts of a directory unless told otherwise (up to 2000200000), too; jobs of earlier
+ * versions have any of the range. `nairid check` looks for accounts and subordinate ids in it. */
+enum {
+    PLAN_OWN_UID_MIN = 0x70000000,
+    PLAN_KILLER_UID = 0x78000001, /* sends the signals; no task's */
+    PLAN_EGRESS_UID = 0x78000002, /* of all egress processes; no task's */
+    PLAN_LONE_UID_MIN = 0x78000010,
+    PLAN_LONE_UID_MAX = 0x787fffff,
+    PLAN_JOB_UID_MIN = 0x78800000, /* from here on they are jobs', workspace/tenants.h */
+    PLAN_OWN_UID_MAX = 0x7ffdffff,
+};
 /* Bounds, so that a hostile encoding is refused before it costs memory. */
 enum {
     PLAN_STEPS_MAX = 1024,
@@ -225,6 +237,9 @@ void plan_explain(const struct plan *p, struct buf *b);
 bool plan_has_egress(const struct plan *p);
 /* For a plain path of the sandbox, links not followed. */
 enum plan_place plan_place_of(const struct plan *p, const char *path);
+/* As root, for a sandbox that is no job's, such as a check's or a command's that a person runs:
+ * another one than that of any process that lives beside pid, which is the caller's. */
+uid_t plan_lone_uid(pid_t pid);
 /* Absolute, shorter than PLAN_PATH_MAX, not "/", no empty part, no "." and no "..". */
 bool plan_path_is_plain(const char *path);
 /* What a step does, for messages: "mount the host's '/usr' at '/usr'", cut at size - 1. */

@@ -139,7 +139,8 @@ static void drop_rules(struct plan *p)
 
 bool plan_bare_owns(uid_t uid)
 {
-    return uid >= PLAN_OWN_UID_MIN && uid <= PLAN_OWN_UID_MAX;
+    return uid >= PLAN_OWN_UID_MIN && uid <= PLAN_OWN_UID_MAX && uid != PLAN_KILLER_UID &&
+           uid != PLAN_EGRESS_UID;
 }
 
 int plan_bare_convert(struct plan *p, const struct plan_policy *policy, struct err *err)

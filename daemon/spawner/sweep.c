@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "sandbox/plan.h"
 #include "util/cleanup.h"
 #include "util/fd.h"
 #include "util/mem.h"
@@ -29,7 +30,7 @@ enum {
 /* The process that does the killing must not be killed by whom it kills: kill(2) looks at the real
  * and the saved user id of the one who gets a signal, and at the effective one, too, of the one who
  * sends it. This one is nobody's. */
-static const uid_t killer_uid = 0x70000000 - 3;
+static const uid_t killer_uid = PLAN_KILLER_UID;
 
 /* Whether somebody else's signals alone would reach it: Landlock may keep ours within what we have
  * started, and an earlier spawner's tasks are beyond that. proc_pid_status(5). */

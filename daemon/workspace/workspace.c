@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "sandbox/plan.h"
 #include "util/buf.h"
 #include "util/cleanup.h"
 #include "util/err.h"
@@ -19,6 +20,7 @@
 #include "util/random.h"
 #include "util/str.h"
 #include "workspace/beneath.h"
+#include "workspace/tenants.h"
 #include "workspace/treewipe.h"
 
 /* No job's name begins with a dot, so neither can be one. */
@@ -35,16 +37,6 @@ static bool is_job_id(const char *s)
 
     return len >= 1 && len <= JOB_ID_MAX &&
            strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-") == len;
-}
-
-/* FNV-1a, brought into the range. */
-uid_t workspace_uid(const char *job_id)
-{
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
-
-    for (const char *c = job_id; *c; c++)
-        hash = (hash ^ (uint8_t)*c) * UINT64_C(0x100000001b3);
-    return (uid_t)(WORKSPACE_UID_BASE + 1 + hash % (WORKSPACE_UID_COUNT - 1));
 }
 
 /* ---- the root ---- */
@@ -166,26 +158,29 @@ static int make_part(int job_fd, const char *name, uid_t uid, const char *path, 
     return give_to(fd, uid, path, err);
 }
 
-/* Whose the job's workspace is already, else uid. */
-static uid_t find_owner(int job_fd, uid_t uid)
+/* Whose the job's workspace is already, or is going to be. */
+static int find_owner(int root_fd, const char *root, int job_fd, const char *job_id,
+                      struct tenants *tenants, uid_t *uid, struct err *err)
 {
-    AUTO_CLOSE int fd = beneath_open(job_fd, "workspace", O_PATH);
+    AUTO_CLOSE int fd = geteuid() == 0 ? beneath_open(job_fd, "workspace", O_PATH) : -1;
     struct stat st;
 
-    if (geteuid() != 0 || fd < 0 || fstat(fd, &st) < 0 || st.st_uid < WORKSPACE_UID_BASE ||
-        st.st_uid - WORKSPACE_UID_BASE >= WORKSPACE_UID_COUNT)
-        return uid;
-    return st.st_uid;
+    if (fd >= 0 && fstat(fd, &st) == 0 && st.st_uid >= PLAN_OWN_UID_MIN &&
+        st.st_uid <= PLAN_OWN_UID_MAX) {
+        *uid = st.st_uid;
+        return 0;
+    }
+    return geteuid() == 0 && tenants ? tenants_pick(tenants, root_fd, root, job_id, uid, err) : 0;
 }
 
-int workspace_open(const char *root, const char *job_id, uid_t *uid, char **ret_workspace,
-                   char **ret_home, struct err *err)
+int workspace_open(const char *root, const char *job_id, struct tenants *tenants, uid_t *uid,
+                   char **ret_workspace, char **ret_home, struct err *err)
 {
     AUTO_FREE char *workspace = NULL;
     AUTO_FREE char *home = NULL;
     AUTO_CLOSE int root_fd = -1;
     AUTO_CLOSE int job_fd = -1;
-    uid_t owner;
+    uid_t owner = *uid;
     int r;
 
     if (!is_job_id(job_id))
@@ -204,8 +199,9 @@ int workspace_open(const char *root, const char *job_id, uid_t *uid, char **ret_
         return job_fd;
     workspace = mem_printf("%s/%s/workspace", root, job_id);
     home = mem_printf("%s/%s/home", root, job_id);
-    owner = find_owner(job_fd, *uid);
-    r = stamp_job(job_fd, root, job_id, err);
+    r = find_owner(root_fd, root, job_fd, job_id, tenants, &owner, err);
+    if (r == 0)
+        r = stamp_job(job_fd, root, job_id, err);
     if (r == 0)
         r = begin_known(job_fd, root, job_id, err);
     if (r == 0)

@@ -1,5 +1,5 @@
 /* workspace.h - a job's directories on disk: ROOT/JOB/workspace and ROOT/JOB/home.
- * Made 0700 (as root, owned by the job's task uid), kept until the job completes or the retention
+ * Made 0700 (as root, owned by the job's own uid), kept until the job completes or the retention
  * passes. ROOT and ROOT/JOB are ours, so no task can exchange a directory of its own or touch
  * ROOT/JOB/.used, whose time is the job's last use, or ROOT/JOB/.known. Never read here except
  * through descriptors opened beneath them without following links (openat2, RESOLVE_BENEATH |
@@ -11,28 +11,20 @@
 
 struct buf;
 struct err;
-
-/* The host uid of a job's tasks when we are root: from its id, in the range that systemd's list of
- * uids leaves free (UIDS-GIDS.md: 0x70000000 to 0x7ffdffff) and no account has. The first of it is
- * no job's. Of two given jobs one in 268 million pairs shares a uid, and no harm comes of it: tasks
- * of different jobs are in different user, pid and ipc namespaces, so none can name a process of
- * the other, and each sandbox has its own job's files only; what they then share is what the kernel
- * counts for a uid (inotify watches, pipe buffers). */
-enum { WORKSPACE_UID_BASE = 0x70000000, WORKSPACE_UID_COUNT = 0x0ffe0000 };
-uid_t workspace_uid(const char *job_id);
+struct tenants;
 
 /* Makes root if it isn't there. workspace_open() does so too; this is for before the daemon's own
  * confinement, which lets in only what exists. */
 int workspace_prepare(const char *root, struct err *err);
 
 /* Makes the directories if they aren't there; paths are allocated for the caller. job_id is
- * checked: [A-Za-z0-9_-], 1..64 characters, anything else -EINVAL. As root chowns to *uid; where
- * the job has a workspace of another uid of the range, from an earlier version, that goes into *uid
- * and stays. ROOT is made (its parent must be there); one that others may write to, or that isn't
- * ours, is refused with -EPERM. Sets the job's last use to now, and gives both directories mode
- * 0700 again. */
-int workspace_open(const char *root, const char *job_id, uid_t *uid, char **ret_workspace,
-                   char **ret_home, struct err *err);
+ * checked: [A-Za-z0-9_-], 1..64 characters, anything else -EINVAL. As root chowns to *uid, which
+ * goes out: that which the job's workspace has already, if it is one of ours (plan.h), and else one
+ * of tenants that no other job has. tenants NULL: what *uid is. ROOT is made (its parent must be
+ * there); one that others may write to, or that isn't ours, is refused with -EPERM. Sets the job's
+ * last use to now, and gives both directories mode 0700 again. */
+int workspace_open(const char *root, const char *job_id, struct tenants *tenants, uid_t *uid,
+                   char **ret_workspace, char **ret_home, struct err *err);
 /* What is known of the files that the job's tasks left, as bytes of the caller's: empty where the
  * job begins. Reading appends to b; -ENOENT where it isn't known, as for jobs of an earlier
  * version; -EMSGSIZE for more than max bytes. Writing replaces it whole; after a power cut it may

@@ -346,6 +346,38 @@ def test_a_state_on_a_full_disk_that_is_yet_to_be_made_is_74(setup, verb):
     assert "make room" in (done.stdout if verb == "check" else done.stderr)
 
 
+def with_file_over(setup, path, text, verb):
+    """Runs the verb where the machine's file has those lines besides its own."""
+    copy = setup.folder / "over"
+    with open(path) as file:
+        copy.write_text(file.read() + text)
+    return subprocess.run(["unshare", "-m", "sh", "-ec",
+                           f"mount --bind '{copy}' {path}\n" + 'exec "$@"', "sh",
+                           program("nairid"), verb, "-c", setup.config, "--state", setup.state],
+                          env=setup.env, capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root")
+@pytest.mark.parametrize("verb", ["check", "run"])
+def test_an_account_with_a_uid_that_is_for_tasks_gives_78(setup, verb):
+    line = "mallory:x:2100000000:2100000000::/:/bin/sh\n"
+    done = with_file_over(setup, "/etc/passwd", line, verb)
+    check_reports(done.stderr)
+    assert done.returncode == 78
+    assert ("the account 'mallory' in /etc/passwd has the uid 2100000000" in
+            (lines(done)["uids"][1] if verb == "check" else done.stderr))
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root")
+def test_containers_that_have_uids_for_tasks_are_warned_of(setup):
+    assert os.path.exists("/etc/subuid")  # of Debian's package passwd
+    done = with_file_over(setup, "/etc/subuid", "alice:2100000000:65536\n", "check")
+    check_reports(done.stderr)
+    assert done.returncode == 0, done.stdout
+    grade, words = lines(done)["uids"]
+    assert grade == "WARN" and "/etc/subuid gives 65536 ids from 2100000000" in words
+
+
 def test_a_neighbour_of_the_state_may_be_seen(setup):
     (setup.folder / "state-of-others").mkdir()
     setup.config.write_text(setup.config.read_text().replace(

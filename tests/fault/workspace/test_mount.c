@@ -67,7 +67,7 @@ static void open_job(struct fixture *f, const char *job)
 
     free(TAKE_PTR(f->workspace));
     free(TAKE_PTR(f->home));
-    if (workspace_open(f->root, job, &uid, &f->workspace, &f->home, &f->err) < 0)
+    if (workspace_open(f->root, job, NULL, &uid, &f->workspace, &f->home, &f->err) < 0)
         fail_msg("%s", f->err.text);
 }
 

@@ -19,6 +19,7 @@
 #include <cmocka.h>
 
 #include "sandbox/confine.h"
+#include "sandbox/plan.h"
 #include "support/tempdir.h"
 #include "util/buf.h"
 #include "util/cleanup.h"
@@ -26,6 +27,7 @@
 #include "util/err.h"
 #include "util/mem.h"
 #include "util/str.h"
+#include "workspace/tenants.h"
 #include "workspace/workspace.h"
 
 enum { PLENTY = 10000000 };
@@ -64,7 +66,7 @@ static int try_open(struct fixture *f, const char *job, uid_t uid)
 {
     free(TAKE_PTR(f->workspace));
     free(TAKE_PTR(f->home));
-    return workspace_open(f->root, job, &uid, &f->workspace, &f->home, &f->err);
+    return workspace_open(f->root, job, NULL, &uid, &f->workspace, &f->home, &f->err);
 }
 
 static void open_job(struct fixture *f, const char *job)
@@ -263,7 +265,7 @@ static void a_root_whose_parent_is_missing_is_named(void **state)
 static void as_root_the_directories_belong_to_the_task(void **state)
 {
     struct fixture *f = *state;
-    uid_t uid = workspace_uid("job_A");
+    uid_t uid = tenants_first_choice("job_A");
     AUTO_FREE char *job = NULL;
     struct stat st;
 
@@ -288,7 +290,7 @@ static void as_root_the_directories_belong_to_the_task(void **state)
 static void as_root_a_workspace_keeps_the_uid_that_it_has(void **state)
 {
     struct fixture *f = *state;
-    const uid_t old = WORKSPACE_UID_BASE + 0xcd20, outside = WORKSPACE_UID_BASE - 1;
+    const uid_t old = PLAN_OWN_UID_MIN + 0xcd20, outside = PLAN_OWN_UID_MIN - 1;
     uid_t uid = old;
 
     if (geteuid() != 0) {
@@ -298,29 +300,47 @@ static void as_root_a_workspace_keeps_the_uid_that_it_has(void **state)
     assert_int_equal(try_open(f, "job_A", old), 0); /* as an earlier version chose it */
     free(TAKE_PTR(f->workspace));
     free(TAKE_PTR(f->home));
-    uid = workspace_uid("job_A");
-    assert_int_equal(workspace_open(f->root, "job_A", &uid, &f->workspace, &f->home, &f->err), 0);
+    uid = tenants_first_choice("job_A");
+    assert_int_equal(workspace_open(f->root, "job_A", NULL, &uid, &f->workspace, &f->home, &f->err),
+                     0);
     assert_int_equal(uid, old);
     assert_int_equal(chown(f->workspace, outside, outside), 0); /* no job's uid is kept */
-    assert_int_equal(try_open(f, "job_A", workspace_uid("job_A")), -EPERM);
+    assert_int_equal(try_open(f, "job_A", tenants_first_choice("job_A")), -EPERM);
 }
 
-static void a_jobs_uid_is_stable_and_in_our_range(void **state)
+static uid_t open_as_tenant(struct fixture *f, const char *job, struct tenants *tenants)
 {
-    size_t same = 0;
+    uid_t uid = 0;
 
-    (void)state;
-    /* computed by hand from the definition of FNV-1a: a change would orphan files on disk */
-    assert_int_equal(workspace_uid("a"), 0x70000001 + 0xaf63dc4c8601ec8cULL % 0x0ffdffff);
-    for (int i = 0; i < 1000; i++) {
-        AUTO_FREE char *one = mem_printf("job_%d", i);
-        AUTO_FREE char *two = mem_printf("job_%d", i + 1);
+    free(TAKE_PTR(f->workspace));
+    free(TAKE_PTR(f->home));
+    if (workspace_open(f->root, job, tenants, &uid, &f->workspace, &f->home, &f->err) < 0)
+        fail_msg("%s", f->err.text);
+    return uid;
+}
 
-        assert_in_range(workspace_uid(one), WORKSPACE_UID_BASE + 1,
-                        WORKSPACE_UID_BASE + WORKSPACE_UID_COUNT - 1);
-        same += workspace_uid(one) == workspace_uid(two);
+static void as_root_no_two_jobs_that_exist_share_a_uid(void **state)
+{
+    struct fixture *f = *state;
+    CLEANUP_PTR(tenants_free) struct tenants *tenants = NULL;
+    const uid_t wanted = tenants_first_choice("job_B");
+    uid_t uid;
+
+    if (geteuid() != 0) {
+        (void)printf("skip: needs root\n");
+        skip();
     }
-    assert_int_equal(same, 0);
+    tenants = tenants_new();
+    assert_int_equal(try_open(f, "job_A", wanted), 0); /* as if its id led there */
+    uid = open_as_tenant(f, "job_B", tenants);
+    assert_int_equal(uid, wanted + 1);
+    assert_int_equal(open_as_tenant(f, "job_B", tenants), uid); /* which it keeps, */
+    tenants_forget(tenants);
+    assert_int_equal(open_as_tenant(f, "job_B", tenants), uid);    /* after a start, too, */
+    assert_int_equal(open_as_tenant(f, "job_A", tenants), wanted); /* as the other one does */
+    assert_int_equal(sweep(f, PLENTY), 0);
+    tenants_forget(tenants);
+    assert_int_equal(open_as_tenant(f, "job_B", tenants), wanted); /* nobody has it any more */
 }
 
 /* ---- sweeping ---- */
@@ -526,7 +546,8 @@ static void a_confined_daemon_makes_and_removes_it_all_the_same(void **state)
     pid_t pid;
 
     assert_int_equal(mkdir(outside, 0700), 0);
-    assert_int_equal(try_open(f, "job_A", geteuid() == 0 ? workspace_uid("job_A") : geteuid()), 0);
+    assert_int_equal(
+        try_open(f, "job_A", geteuid() == 0 ? tenants_first_choice("job_A") : geteuid()), 0);
     fill_with_everything(f, outside);
     pid = fork();
     assert_true(pid >= 0);
@@ -676,7 +697,7 @@ int main(void)
         TEST(a_root_whose_parent_is_missing_is_named),
         TEST(as_root_the_directories_belong_to_the_task),
         TEST(as_root_a_workspace_keeps_the_uid_that_it_has),
-        TEST(a_jobs_uid_is_stable_and_in_our_range),
+        TEST(as_root_no_two_jobs_that_exist_share_a_uid),
         TEST(what_is_known_of_a_job_begins_empty_and_is_replaced_whole),
         TEST(what_can_not_be_written_whole_leaves_what_was_known_and_no_file),
         TEST(a_sweep_before_any_job_has_nothing_to_do),
