@@ -289,6 +289,10 @@ static int check_sandbox(const struct settings *s)
     }
     tell(GRADE_OK, "sandbox", "profile %s, network %s; a command ran in it in %llu ms",
          s->sandbox_profile, s->sandbox_network_mode, (unsigned long long)t.wall_ms);
+    if (t.unlimited[0])
+        tell(GRADE_WARN, "walls",
+             "%s is weaker: limits are measured and not held by the kernel: %s",
+             rung_wall_name(RUNG_CGROUP), t.unlimited);
     tell_network(s);
     return check_program(s, &t);
 }

@@ -174,7 +174,12 @@ static int open_state(struct daemon *d, const struct settings *s, struct err *er
     if (code != EX_OK)
         return code;
     r = spawner_fork(&d->ground, store_lock_fd(d->store), egress_run, &d->spawner, err);
-    return r < 0 ? EX_TEMPFAIL : EX_OK;
+    if (r < 0)
+        return EX_TEMPFAIL;
+    if (spawner_unlimited(d->spawner))
+        log_warning("weak_wall", "wall", rung_wall_name(RUNG_CGROUP), "text",
+                    spawner_unlimited(d->spawner));
+    return EX_OK;
 }
 
 static int open_core(struct daemon *d, struct err *err)

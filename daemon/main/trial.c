@@ -130,6 +130,9 @@ static int start(struct session *session, const struct plan_ground *ground, cons
         r = spawner_attach(session->spawner, session->loop, &ops, session, err);
     if (r < 0)
         return r;
+    if (spawner_unlimited(session->spawner))
+        (void)snprintf(session->trial->unlimited, sizeof session->trial->unlimited, "%s",
+                       spawner_unlimited(session->spawner));
     session->timeout = loop_timer_new(session->loop, on_timeout, session);
     loop_timer_arm(session->timeout, TIMEOUT_MS);
     spawner_start(session->spawner, TASK, plan, -1, "", 0);

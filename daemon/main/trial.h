@@ -19,7 +19,8 @@ struct trial {
     const char *program; /* borrowed from the settings; NULL: not known before there is a task */
     char said[TRIAL_SAID_MAX + 1]; /* its version in its words, or why it doesn't tell; "" */
     uint64_t wall_ms;
-    struct err err; /* why the sandbox doesn't work */
+    char unlimited[ERR_TEXT_MAX]; /* as spawner_unlimited() has it, or "" */
+    struct err err;               /* why the sandbox doesn't work */
 };
 
 /* ground: of rung_check(). version_option: the argument with which the program says which one it

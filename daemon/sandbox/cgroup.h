@@ -26,7 +26,7 @@ struct cgroup_usage {
 int cgroup_find(const char *mount, const char *own, struct cgroup **ret_cgroup, struct err *err);
 /* Moves the calling process into the leaf and hands the controllers down, or makes a folder for our
  * tasks with v1; ends and removes what an earlier run left, which takes a second at worst. A v2
- * subtree must have no other process in it. */
+ * subtree must have no other process in it. Where it fails there is nothing to use either. */
 int cgroup_settle(struct cgroup *c, struct err *err);
 /* In a forked process that has closed its descriptors: keeps others from taking what is ours for
  * what a dead process left. */

@@ -44,6 +44,7 @@ struct spawner {
     pid_t pid; /* 0: reaped */
     int pidfd;
     int sock; /* -1: the spawner is gone */
+    char unlimited[ERR_TEXT_MAX];
     struct loop_fd *watcher;
     struct loop_fd *death;      /* pidfd */
     struct loop_timer *silence; /* runs from the socket's end to gone() */
@@ -103,6 +104,20 @@ static int fork_it(const struct process_means *means, int kept_fd, struct spawne
     return 0;
 }
 
+/* NULL: there is none for us, or it can't be used after all. */
+static struct cgroup *find_cgroup(struct spawner *s)
+{
+    struct cgroup *cgroup = NULL;
+    struct err err = { 0 };
+
+    if (cgroup_find(NULL, NULL, &cgroup, NULL) < 0 || cgroup_settle(cgroup, &err) == 0)
+        return cgroup;
+    cgroup_leave(cgroup);
+    cgroup_free(cgroup);
+    (void)snprintf(s->unlimited, sizeof s->unlimited, "%s", err.text);
+    return NULL;
+}
+
 static int make(const struct plan_ground *ground, int kept_fd, bool is_watching, gateway_fn egress,
                 struct spawner **ret_spawner, struct err *err)
 {
@@ -113,15 +128,11 @@ static int make(const struct plan_ground *ground, int kept_fd, bool is_watching,
 
     if (r < 0)
         return r;
-    /* Where there are cgroups for us, limits by them are demanded; else they are setrlimit's. */
-    if (cgroup_find(NULL, NULL, &cgroup, NULL) == 0)
-        r = cgroup_settle(cgroup, err);
-    if (r < 0)
-        return r;
-    if (is_watching)
-        apply_watch(apply, PROCESS_KEPT);
     s = mem_new(struct spawner);
     s->sock = s->pidfd = -1;
+    cgroup = find_cgroup(s);
+    if (is_watching)
+        apply_watch(apply, PROCESS_KEPT);
     r = fork_it(
         &(struct process_means){
             .apply = apply, .cgroup = cgroup, .is_watching = is_watching, .egress = egress },
@@ -151,6 +162,11 @@ int spawner_fork_watching(const struct plan_ground *ground, int watch, gateway_f
 pid_t spawner_pid(const struct spawner *s)
 {
     return s->pid;
+}
+
+const char *spawner_unlimited(const struct spawner *s)
+{
+    return s->unlimited[0] ? s->unlimited : NULL;
 }
 
 /* ---- news ---- */

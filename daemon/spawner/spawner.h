@@ -67,6 +67,9 @@ int spawner_fork_watching(const struct plan_ground *ground, int watch, gateway_f
 int spawner_attach(struct spawner *s, struct loop *loop, const struct spawner_ops *ops, void *ctx,
                    struct err *err);
 pid_t spawner_pid(const struct spawner *s);
+/* Why its tasks have no cgroups although there seemed to be some for us, so that their limits are
+ * setrlimit's and what is measured; NULL: nothing went wrong. */
+const char *spawner_unlimited(const struct spawner *s);
 /* Starts a task: task is the caller's number for it, never reused while it lives. keys: of the
  * plan's brokers, as gateway_pack_keys() has them, taken over; -1: it has none. input: the bytes
  * for standard input, copied into a sealed memory file. Failure comes by exited(); but
