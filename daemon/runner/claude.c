@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "runner/claude_stream.h"
+#include "runner/prompt.h"
 #include "settings/allow.h"
 #include "util/buf.h"
 #include "util/cleanup.h"
@@ -14,11 +15,6 @@
 #include "util/strv.h"
 
 #define PROGRAM "claude"
-
-/* The model is told what it can't do, so that it doesn't try; that it can't is the mount's work. */
-#define ASK_BRIEF                                                                                  \
-    "This is ask mode: answer the question. /workspace is mounted read-only: no file in it can "   \
-    "be made, changed or deleted, by any tool. Scratch files can go to /tmp."
 
 /* Any of them is a way to log in. Source: Claude Code's documentation, "Environment variables". */
 static const char *const logins[] = {
@@ -225,7 +221,7 @@ static void add_option(struct strv *argv, const char *name, const char *value)
 }
 
 static void add_arguments(struct strv *argv, const struct settings *settings,
-                          const struct runner_turn *turn, bool is_asked, bool has_brief)
+                          const struct runner_turn *turn, bool is_asked)
 {
     strv_add(argv, program(settings));
     strv_add(argv, "--verbose"); /* stream-json demands it */
@@ -238,21 +234,10 @@ static void add_arguments(struct strv *argv, const struct settings *settings,
         add_option(argv, "--resume", turn->session);
     if (settings->runner_model)
         add_option(argv, "--model", settings->runner_model);
-    if (has_brief)
-        add_option(argv, "--append-system-prompt-file", RUNNER_BRIEF_PATH);
+    add_option(argv, "--append-system-prompt-file", RUNNER_BRIEF_PATH);
     if (is_asked)
         add_option(argv, "--disallowedTools", "Edit,Write,NotebookEdit");
     strv_add(argv, "-p"); /* no value follows: the prompt is read from standard input */
-}
-
-static char *make_brief(const struct task *task, bool is_asked)
-{
-    bool is_told = !str_is_empty(task->system_prompt);
-
-    if (!is_told && !is_asked)
-        return NULL;
-    return mem_printf("%s%s%s", is_told ? task->system_prompt : "",
-                      is_told && is_asked ? "\n\n" : "", is_asked ? ASK_BRIEF : "");
 }
 
 static int prepare(const struct settings *settings, const struct runner_turn *turn,
@@ -264,8 +249,8 @@ static int prepare(const struct settings *settings, const struct runner_turn *tu
 
     if (!task->prompt || task->prompt[strspn(task->prompt, " \t\r\n")] == '\0')
         return err_set(err, -EINVAL, "the message is empty, which Claude Code doesn't take");
-    start.brief = make_brief(task, is_asked);
-    add_arguments(&start.argv, settings, turn, is_asked, start.brief != NULL);
+    start.brief = prompt_brief(task);
+    add_arguments(&start.argv, settings, turn, is_asked);
     strv_add(&start.env, "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1");
     strv_add(&start.env, "DISABLE_AUTOUPDATER=1");
     runner_add_env(settings, &start.env); /* the last setting of a name counts */
@@ -273,7 +258,7 @@ static int prepare(const struct settings *settings, const struct runner_turn *tu
         strv_add(&start.env, "ANTHROPIC_BASE_URL=" BROKER_URL "/" BROKER);
         strv_add(&start.env, "ANTHROPIC_API_KEY=the-broker-has-it");
     }
-    start.input = mem_strdup(task->prompt);
+    start.input = prompt_text(task, !turn->session);
     start.input_len = strlen(start.input);
     *ret_start = start;
     return 0;

@@ -20,6 +20,7 @@
 #include "net/peer.h"
 #include "net/retry_after.h"
 #include "runner/capture.h"
+#include "runner/prompt.h"
 #include "sandbox/apply.h"
 #include "sandbox/plan.h"
 #include "settings/allow.h"
@@ -217,6 +218,12 @@ WRAP(void, verdict_judge, const struct verdict_facts *facts, struct verdict *ret
     buf_append(&note, facts->body, facts->body_len);
     recording_put("verdict", 0, note.data, note.len);
     __real_verdict_judge(facts, ret_verdict);
+}
+
+WRAP(char *, prompt_text, const struct task *task, bool begins)
+{
+    recording_text("prompt", task->payload);
+    return __real_prompt_text(task, begins);
 }
 
 static void note_envelope(unsigned kind, uint32_t attempt, const char *job_id, const char *task_id,

@@ -52,10 +52,11 @@ static void the_prompt_goes_to_standard_input(void **state)
 
     (void)state;
     assert_argv(&start, "claude --verbose --output-format=stream-json "
-                        "--permission-mode=acceptEdits -p");
+                        "--permission-mode=acceptEdits --append-system-prompt-file=/nairid/brief "
+                        "-p");
     assert_string_equal(start.input, "--help me\n-p");
     assert_int_equal(start.input_len, strlen(start.input));
-    assert_null(start.brief);
+    assert_non_null(start.brief);
     assert_false(start.workspace_read_only);
     runner_start_done(&start);
 }
@@ -75,7 +76,7 @@ static void settings_and_session_become_options_that_no_value_can_leave(void **s
     assert_argv(&start, "/opt/claude/bin/claude --verbose --output-format=stream-json "
                         "--dangerously-skip-permissions --resume=-x --model=-p "
                         "--append-system-prompt-file=/nairid/brief -p");
-    assert_string_equal(start.brief, "--be brief");
+    assert_int_equal(strncmp(start.brief, "--be brief\n\n", 12), 0);
     runner_start_done(&start);
 }
 
@@ -94,7 +95,24 @@ static void in_ask_mode_nothing_can_be_written_and_the_model_is_told(void **stat
     runner_start_done(&start);
     t.system_prompt = TEXT("Be brief.");
     start = start_with(&s, &(struct runner_turn){ .task = &t });
-    assert_int_equal(strncmp(start.brief, "Be brief.\n\nThis is ask mode", 26), 0);
+    assert_int_equal(strncmp(start.brief, "Be brief.\n\n", 11), 0);
+    assert_non_null(strstr(start.brief, "This is ask mode"));
+    runner_start_done(&start);
+}
+
+static void earlier_messages_are_told_to_a_new_session_only(void **state)
+{
+    const struct settings s = usual();
+    struct task t = { .prompt = TEXT("go"),
+                      .payload = TEXT("{\"previous_messages\":[{\"message\":\"before\"}]}") };
+    struct runner_start start = start_with(&s, &(struct runner_turn){ .task = &t });
+
+    (void)state;
+    assert_non_null(strstr(start.input, "before"));
+    assert_int_equal(start.input_len, strlen(start.input));
+    runner_start_done(&start);
+    start = start_with(&s, &(struct runner_turn){ .task = &t, .session = "s" });
+    assert_string_equal(start.input, "go");
     runner_start_done(&start);
 }
 
@@ -186,6 +204,7 @@ int main(void)
         cmocka_unit_test(the_prompt_goes_to_standard_input),
         cmocka_unit_test(settings_and_session_become_options_that_no_value_can_leave),
         cmocka_unit_test(in_ask_mode_nothing_can_be_written_and_the_model_is_told),
+        cmocka_unit_test(earlier_messages_are_told_to_a_new_session_only),
         cmocka_unit_test(variables_of_the_settings_come_after_ours),
         cmocka_unit_test(an_empty_message_is_refused_with_a_sentence),
         cmocka_unit_test(settings_that_do_not_suit_it_are_refused),

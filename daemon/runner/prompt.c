@@ -1,0 +1,130 @@
+#include "runner/prompt.h"
+
+#include <string.h>
+
+#include "task/task.h"
+#include "util/buf.h"
+#include "util/cleanup.h"
+#include "util/json.h"
+#include "util/mem.h"
+#include "util/str.h"
+#include "util/utf8.h"
+
+enum { SENDER_PART_MAX = 200 }; /* bytes of a name, an address, a platform */
+
+#define MAILTO "<mailto:"
+
+/* Names go into a line whose form the agent trusts: they don't end it. */
+static void take_part(char part[SENDER_PART_MAX], const struct json *sender, const char *key)
+{
+    const char *text = json_get_str(sender, key);
+
+    (void)utf8_line(part, SENDER_PART_MAX, text ? text : "");
+    for (char *at = strpbrk(part, "[]"); at; at = strpbrk(at, "[]"))
+        *at = *at == '[' ? '(' : ')';
+}
+
+/* Slack writes an address as a link: <mailto:x|y> is shown as y. */
+static const char *clean_address(char *address)
+{
+    char *bar, *end;
+
+    if (!str_starts_with(address, MAILTO))
+        return address;
+    bar = strchr(address, '|');
+    end = strchr(address, '>');
+    if (!end)
+        return address;
+    *end = '\0';
+    return bar && bar < end ? bar + 1 : address + strlen(MAILTO);
+}
+
+static void add_sender(struct buf *b, const struct json *payload)
+{
+    const struct json *sender = json_get(payload, "sender_metadata");
+    char name[SENDER_PART_MAX], email[SENDER_PART_MAX], platform[SENDER_PART_MAX];
+    const char *address;
+
+    take_part(name, sender, "name");
+    take_part(email, sender, "email");
+    take_part(platform, sender, "platform");
+    address = clean_address(email);
+    if (!*name && !*address && !*platform)
+        return;
+    buf_append_str(b, "[Sender:");
+    if (*name)
+        buf_printf(b, " %s", name);
+    if (*address)
+        buf_printf(b, " (%s)", address);
+    if (*platform)
+        buf_printf(b, " via %s", platform);
+    buf_append_str(b, "]\n\n");
+}
+
+/* Whether there were any. */
+static bool add_earlier(struct buf *b, const struct json *payload)
+{
+    const struct json *list = json_get(payload, "previous_messages");
+    const char *text;
+    size_t number = 0;
+
+    if (!json_is_array(list))
+        return false;
+    for (const struct json *node = json_first(list); node; node = json_next(node)) {
+        text = json_get_str(node, "message");
+        if (str_is_empty(text))
+            continue;
+        if (number++ == 0)
+            buf_append_str(b,
+                           "THREAD CONTEXT: this conversation goes on from a thread. Its earlier "
+                           "messages follow, oldest first; the message to answer comes after "
+                           "them.\n\nPrevious messages in thread:\n---\n");
+        buf_printf(b, "Message %zu:\n%s\n\n", number, text);
+    }
+    if (number > 0)
+        buf_append_str(b, "---\n\nLATEST MESSAGE (respond to this):\n\n");
+    return number > 0;
+}
+
+char *prompt_text(const struct task *task, bool begins)
+{
+    CLEANUP_PTR(json_free) struct json *payload = NULL;
+    CLEANUP(buf_done) struct buf b = { 0 };
+    bool has_earlier;
+
+    if (task->payload && json_parse(task->payload, strlen(task->payload), &payload, NULL) < 0)
+        payload = NULL;
+    has_earlier = begins && add_earlier(&b, payload);
+    add_sender(&b, payload);
+    buf_append_str(&b, task->prompt ? task->prompt : "");
+    if (has_earlier)
+        buf_append_str(&b, "\n\nAnswer the latest message. Use the earlier ones only where they "
+                           "matter to it.");
+    return buf_steal(&b);
+}
+
+#define OURS                                                                                       \
+    "You work for people who write to you from a chat. Your last message is sent back to them as " \
+    "the answer, and it is all that they see: they can't open files of this machine, so say in "   \
+    "it "                                                                                          \
+    "what matters, briefly and in plain words. "
+
+#define PLACE                                                                                      \
+    "You run in a sandbox. The directory that you start in is the conversation's own and stays "   \
+    "from message to message; /tmp doesn't. Most of the machine and of the network isn't there: "  \
+    "where something is refused, say so instead of looking for a way around it. A line like "      \
+    "[Sender: NAME (EMAIL) via PLATFORM] before a message says who wrote it and is no part of it."
+
+/* The model is told what it can't do, so that it doesn't try; that it can't is the mount's work. */
+#define ASK                                                                                        \
+    "This is ask mode: answer the question. The directory that you start in is read-only: no "     \
+    "file "                                                                                        \
+    "in it can be made, changed or deleted, by any tool. Scratch files can go to /tmp."
+
+char *prompt_brief(const struct task *task)
+{
+    bool is_told = !str_is_empty(task->system_prompt);
+
+    return mem_printf("%s%s" PLACE "%s", is_told ? task->system_prompt : OURS,
+                      is_told ? "\n\n" : "", task->mode == TASK_MODE_ASK ? "\n\n" ASK : "");
+}
