@@ -32,6 +32,7 @@
 #include "util/str.h"
 #include "util/strv.h"
 #include "workspace/treewipe.h"
+#include "workspace/workspace.h"
 
 enum {
     TASK = 1,        /* there is one only */
@@ -137,6 +138,29 @@ static int find_workspace(const char *named, char **ret_path)
                                 "go to a directory below, or name one with --workspace");
     *ret_path = TAKE_PTR(path);
     return EX_OK;
+}
+
+/* Where no namespace keeps a command and a job's tasks apart, either would end the other, or keep
+ * it from starting, as all processes of a task's user end with it. */
+static int check_apart(const struct settings *s, const struct plan_ground *ground,
+                       const char *workspace)
+{
+    struct err err = { 0 };
+    struct stat st;
+    int r = workspace_is_jobs(workspace);
+
+    if (ground->rung != PLAN_RUNG_BARE)
+        return EX_OK;
+    if (r == 0 && geteuid() == 0 && stat(workspace, &st) == 0 && st.st_uid != 0)
+        r = workspace_has_uid(s->workspace_root, st.st_uid, &err);
+    if (r == 0)
+        return EX_OK;
+    if (r < 0)
+        fprintf(stderr, "nairid sandbox: %s\n", err.text);
+    return r < 0 ? EX_CONFIG
+                 : refuse_workspace(workspace, "it is a job's, and without namespaces a command in "
+                                               "it and the job's tasks would end each other: copy "
+                                               "the files to a directory of another user");
 }
 
 /* As root the command runs as the directory's owner, or as a user that owns nothing and that no
@@ -470,8 +494,13 @@ static int with_settings(const struct sandbox_args *args, const struct options *
     CLEANUP_PTR(plan_free) struct plan *plan = NULL;
     CLEANUP(footing_done) struct footing footing = { 0 };
     AUTO_CLOSE int keys = -1;
+    struct err err = { 0 };
     int code;
 
+    if (policy_check(s, &err) < 0) {
+        fprintf(stderr, "nairid sandbox: %s\n", err.text);
+        return EX_CONFIG;
+    }
     if (o->operand_count == 0)
         return say_task(s);
     code = check_stdio();
@@ -479,6 +508,8 @@ static int with_settings(const struct sandbox_args *args, const struct options *
         code = find_workspace(args->workspace, &workspace);
     if (code == EX_OK)
         code = find_footing(s, &footing);
+    if (code == EX_OK)
+        code = check_apart(s, &footing.ground, workspace);
     if (code == EX_OK)
         code = make_plan(s, &footing, workspace, o, &plan, &keys);
     if (code != EX_OK)

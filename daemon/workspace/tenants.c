@@ -110,6 +110,13 @@ static int read_root(struct tenants *t, int root_fd, const char *root, struct er
     return 0;
 }
 
+int tenants_have(struct tenants *t, int root_fd, const char *root, uid_t uid, struct err *err)
+{
+    int r = t->known ? 0 : read_root(t, root_fd, root, err);
+
+    return r < 0 ? r : is_taken(t, uid);
+}
+
 /* FNV-1a. */
 uid_t tenants_first_choice(const char *job_id)
 {

@@ -22,6 +22,8 @@ DEFINE_CLEANUP(struct tenants *, tenants_free);
  * pick gets the same one. A negative errno where the directory can't be read. */
 int tenants_pick(struct tenants *t, int root_fd, const char *root, const char *job_id,
                  uid_t *ret_uid, struct err *err);
+/* Whether a job has that uid. A negative errno as above. */
+int tenants_have(struct tenants *t, int root_fd, const char *root, uid_t uid, struct err *err);
 /* Jobs are gone: the next pick reads the directory again. */
 void tenants_forget(struct tenants *t);
 /* Where the search for a free one begins: a hash of the id, brought into the range. */

@@ -216,6 +216,33 @@ int workspace_open(const char *root, const char *job_id, struct tenants *tenants
     return 0;
 }
 
+/* ---- whose a directory is ---- */
+
+bool workspace_is_jobs(const char *path)
+{
+    for (size_t len = strlen(path); len > 0; len--) {
+        AUTO_FREE char *stamp = mem_printf("%.*s/" STAMP_NAME, (int)len, path);
+
+        if ((path[len] == '/' || path[len] == '\0') && access(stamp, F_OK) == 0)
+            return true;
+    }
+    return false;
+}
+
+int workspace_has_uid(const char *root, uid_t uid, struct err *err)
+{
+    CLEANUP_PTR(tenants_free) struct tenants *tenants = NULL;
+    AUTO_CLOSE int root_fd = -1;
+
+    if (access(root, F_OK) < 0 && errno == ENOENT)
+        return 0; /* no job has run yet */
+    root_fd = open_root(root, err);
+    if (root_fd < 0)
+        return root_fd;
+    tenants = tenants_new();
+    return tenants_have(tenants, root_fd, root, uid, err);
+}
+
 /* ---- what is known of its files ---- */
 
 /* The directory of a job that is there. */

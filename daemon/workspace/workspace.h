@@ -5,6 +5,7 @@
  * through descriptors opened beneath them without following links (openat2, RESOLVE_BENEATH |
  * RESOLVE_NO_SYMLINKS): what is inside is hostile. */
 #pragma once
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -25,6 +26,10 @@ int workspace_prepare(const char *root, struct err *err);
  * last use to now, and gives both directories mode 0700 again. */
 int workspace_open(const char *root, const char *job_id, struct tenants *tenants, uid_t *uid,
                    char **ret_workspace, char **ret_home, struct err *err);
+/* Whether path, which has no links in it, is in a job's directory, of whichever root. */
+bool workspace_is_jobs(const char *path);
+/* Whether a job beneath root has that uid: 1, 0, or a negative errno where that can't be seen. */
+int workspace_has_uid(const char *root, uid_t uid, struct err *err);
 /* What is known of the files that the job's tasks left, as bytes of the caller's: empty where the
  * job begins. Reading appends to b; -ENOENT where it isn't known, as for jobs of an earlier
  * version; -EMSGSIZE for more than max bytes. Writing replaces it whole; after a power cut it may

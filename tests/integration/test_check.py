@@ -328,8 +328,9 @@ def test_no_task_may_see_what_is_the_daemons(setup, setting, shown):
     assert done.returncode == 78
     grade, words = lines(done)["settings"]
     assert grade == "FAIL" and f"sandbox.{setting}" in words
-    ran = nairid("run", "-c", setup.config, "--state", setup.state, env=setup.env)
-    assert ran.returncode == 78 and f"sandbox.{setting}" in ran.stderr
+    for verb, more in (("run", []), ("sandbox", ["--workspace", "/usr", "--", "true"])):
+        ran = nairid(verb, "-c", setup.config, "--state", setup.state, *more, env=setup.env)
+        assert ran.returncode == 78 and f"sandbox.{setting}" in ran.stderr
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root")

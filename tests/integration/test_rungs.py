@@ -425,6 +425,40 @@ def test_the_daemon_runs_tasks(place, make_hub):
     assert daemon.end() == 0
 
 
+@on(rung_named("bare") + rung_named("no-user-namespace"))
+def test_a_command_by_hand_and_a_jobs_tasks_keep_apart(place, make_hub):
+    account, rung = place.account, place.rung
+    hub = make_hub()
+    meeting = daemonkit.Meeting(account.shared())
+    settings = meeting.settings()
+    settings.setdefault("sandbox", {})["accept"] = rung.accepted(account.is_root)
+    daemon = daemonkit.Daemon(account, hub, **settings)
+    daemon.wrap = [place.lessen, *rung.flags]
+    os.chmod(daemon.folder, 0o711)
+    if account.is_root and rung.is_bare:
+        os.makedirs(daemon.state, exist_ok=True)
+        os.chmod(daemon.state, 0o711)
+    daemon.boot()
+    job, message = hub.start(meeting.hold("a", then="echo it lives"))
+    meeting.wait("a")
+    place.workspace = os.path.join(daemon.state, "jobs", job, "workspace")
+    code, out, err = place.run("/bin/echo", "here")
+    if rung.is_bare:
+        assert code == 64 and "it is a job's" in err, err
+    else:
+        assert (code, out) == (0, "here\n"), err
+    meeting.release("a")
+    assert daemon.reply(job, message)["content"] == "it lives"
+    if rung.is_bare and account.is_root:  # a copy that kept its owner
+        copied = account.mkdir("copied")
+        owner = os.stat(place.workspace).st_uid
+        os.chown(copied, owner, owner)
+        place.workspace = copied
+        code, _, err = place.run("/bin/echo", "here", flags=["--state", daemon.state])
+        assert code == 64 and "it is a job's" in err, err
+    assert daemon.end() == 0
+
+
 def as_root(place):
     if not place.account.is_root:
         pytest.skip("needs root")
