@@ -12,7 +12,7 @@ import signal
 import subprocess
 import time
 
-from daemonkit import ERROR, Daemon, files_below
+from daemonkit import ERROR, Daemon, assert_nothing_left, files_below
 from errnokit import Scenario, fds_of
 from peer import Peer, answer
 from processes import Process, descendants
@@ -124,10 +124,10 @@ class Life(Scenario):
         self.daemon.start()
         try:
             self.live()
+            self.until(lambda: len(descendants(self.daemon.pid)) <= 1, "the tasks to be reaped")
         except Ended:
             self.wait()
             return False
-        self.until(lambda: len(descendants(self.daemon.pid)) <= 1, "the tasks to be reaped")
         self.more_fds = self.leaked(usual)
         try:
             self.stop_midway()
@@ -140,11 +140,16 @@ class Life(Scenario):
         self.daemon.env = {}
         if not self.outstanding():
             return False
+        assert_nothing_left(self.kept(), STEP_S)  # until then the spawner holds the lock
         self.daemon.start()
-        for message in self.outstanding():
-            if self.owed[message] is None:
-                self.cancel(message)
-            self.answered(message)
+        try:
+            for message in self.outstanding():
+                if self.owed[message] is None:
+                    self.cancel(message)
+                self.answered(message)
+        except Ended:
+            self.wait()
+            raise AssertionError(f"exit {self.codes}, the last without a fault\n{self.log}")
         self.stop()
         assert self.codes[-1] == 0, f"exit {self.codes} of the daemon that mends\n{self.log}"
         return True

@@ -15,7 +15,7 @@ from errnokit import Scenario, fds_of
 from hubkit import REPORTS, Hub
 
 TRIES = 4
-STEP_S = 40
+STEP_S = 90
 MINE = {"hub.db", "hub.db-wal", "hub.db-shm", "hub.db.lock", "hub.db-lock", "lock"}
 STOPPED = "nairid encountered error: stopped by the user"
 

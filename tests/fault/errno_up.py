@@ -13,7 +13,7 @@ import stat
 import subprocess
 import time
 
-from daemonkit import Program
+from daemonkit import Program, assert_nothing_left
 from errnokit import Scenario, fds_of
 from processes import descendants
 
@@ -159,6 +159,7 @@ class Evening(Scenario):
         """Without the fault: the same directory serves."""
         if self.codes[-1] == 0:
             return False
+        assert_nothing_left(self.kept(), STEP_S)  # until then the two hold their locks
         self.start({})
         self.ready()
         self.ask("mended")

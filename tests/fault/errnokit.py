@@ -61,11 +61,11 @@ class Scenario:
         deadline = time.monotonic() + LEAK_S
         while True:
             self.fds = self.count_fds()
-            if not usual or not self.fds:
+            if not usual or not self.fds or not self.is_running():
                 return {}
             more = {kind: (usual.get(kind, 0), n) for kind, n in self.fds.items()
                     if n > usual.get(kind, 0) + self.SPARE.get(kind, 0)}
-            if not more or time.monotonic() > deadline or not self.is_running():
+            if not more or time.monotonic() > deadline:
                 return more
             time.sleep(0.01)  # poll
 
