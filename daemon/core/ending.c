@@ -205,7 +205,7 @@ static void describe_status(struct buf *b, const struct ending *e,
         buf_printf(b, "%s was ended%s because ", limits->program, e->oom ? " by the kernel" : "");
         remedy_limit(b, e->oom ? LIMIT_MEMORY : e->limit, limits);
         if (e->files_gone)
-            buf_append_str(b, "; the conversation's files had to be removed");
+            buf_append_str(b, "; the files that it had made had to be removed");
     } else if (e->egress_lost) {
         buf_printf(b, "%s was ended because the process that serves its network had died",
                    limits->program);

@@ -29,7 +29,7 @@ struct ending {
     bool stuck;              /* some process survives in the kernel */
     bool oom;
     enum limit limit;    /* killed, as it went past this one */
-    bool files_gone;     /* and its job's files were removed, to have room again */
+    bool files_gone;     /* and what it had made was removed, to have room again */
     bool egress_lost;    /* killed, as the process that serves its network had died */
     const char *refused; /* what its network was refused, a sentence a line, masked; NULL none */
     int status;          /* as from waitpid(2) */

@@ -267,8 +267,7 @@ static bool is_to_be_surveyed(const struct core *core, const struct entry *e,
         e->task->mode != TASK_MODE_EXECUTE)
         return false;
     /* what can't be killed goes on changing them; one that starts over is looked at in the end */
-    if (ending->failed_to_start || ending->stuck || ending->files_gone ||
-        is_to_begin_anew(e, ending))
+    if (ending->failed_to_start || ending->stuck || is_to_begin_anew(e, ending))
         return false;
     return stop != ENDING_STOP_CANCEL && stop != ENDING_STOP_SHUTDOWN &&
            stop != ENDING_STOP_LEASE && stop != ENDING_STOP_START;

@@ -9,7 +9,6 @@
 #include <sys/wait.h>
 
 #include "core/core.h"
-#include "loop/loop.h"
 #include "main/daemon.h"
 #include "main/keyring.h"
 #include "main/policy.h"
@@ -29,7 +28,10 @@
 #include "util/strv.h"
 #include "workspace/workspace.h"
 
-enum { REFUSALS_TOLD = 5 }; /* in one reply */
+enum {
+    REFUSALS_TOLD = 5,    /* in one reply */
+    TRIM_ENTRIES = 20000, /* some ten milliseconds */
+};
 
 struct attempt_io {
     uint64_t seq;
@@ -350,23 +352,27 @@ static bool are_on_one_disk(const char *a, const char *b)
     return stat(a, &a_st) == 0 && stat(b, &b_st) == 0 && a_st.st_dev == b_st.st_dev;
 }
 
-/* A task that was ended because it filled the disk, faster than anyone could look: as long as its
- * files are there the journal has no room, and nothing would be taken any more. */
+/* A task that was ended because it filled the disk, faster than anyone could look: as long as the
+ * files that it made are there the journal may have no room, and nothing would be taken any more.
+ * What the job had before is its own, whoever has filled the disk. */
 static bool make_room(struct daemon *d, uint64_t seq, const struct spawner_exit *e)
 {
     const struct task *t = core_task(d->core, seq);
     struct err err = { 0 };
+    uint64_t bytes = 0;
 
     if (e->limit != LIMIT_ROOM || !t || !is_disk_full(d->settings.state_dir) ||
         !are_on_one_disk(d->settings.state_dir, d->settings.workspace_root))
         return false; /* or it would not help */
-    if (workspace_discard(d->settings.workspace_root, t->job_id, &err) < 0) {
-        log_error("job_files_stay", "job", t->job_id, "error", err.text);
+    if (workspace_trim(d->settings.workspace_root, t->job_id, TRIM_ENTRIES, &bytes, &err) < 0 ||
+        bytes == 0) {
+        log_warning("job_files_stay", "job", t->job_id, "error",
+                    err.text[0] ? err.text : "the disk is full, and this task has made no files");
         return false;
     }
-    log_warning("job_files_removed", "job", t->job_id, "text",
-                "its task had filled the disk, and the journal had no room any more");
-    loop_timer_arm(d->sweep, 0);
+    log_warning("job_files_removed", "job", t->job_id, "bytes", LOG_N(bytes), "text",
+                "its task had filled the disk, and the journal had no room any more; what it had "
+                "made was removed");
     return true;
 }
 

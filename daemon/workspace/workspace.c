@@ -22,6 +22,7 @@
 #include "workspace/beneath.h"
 #include "workspace/tenants.h"
 #include "workspace/treewipe.h"
+#include "workspace/trim.h"
 
 /* No job's name begins with a dot, so neither can be one. */
 #define STAMP_NAME  ".used"
@@ -302,6 +303,22 @@ int workspace_write_known(const char *root, const char *job_id, const void *byte
                  : 0;
 }
 
+int workspace_trim(const char *root, const char *job_id, size_t max_entries, uint64_t *ret_bytes,
+                   struct err *err)
+{
+    AUTO_CLOSE int job_fd = find_job(root, job_id, err);
+    struct stat st;
+
+    if (job_fd < 0)
+        return job_fd;
+    if (fstatat(job_fd, STAMP_NAME, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return err_set(err, -errno, "stat '%s/%s/" STAMP_NAME "': %s", root, job_id,
+                       strerror(errno));
+    *ret_bytes = trim(job_fd, "home", &st.st_mtim, &max_entries);
+    *ret_bytes += trim(job_fd, "workspace", &st.st_mtim, &max_entries);
+    return 0;
+}
+
 /* ---- the sweep ---- */
 
 struct sweep {
@@ -359,21 +376,6 @@ static int remove_job(struct sweep *s, const char *job_id)
     if (s->fault == 0)
         s->fault = err_set(s->err, r, "rename '%s/%s': %s", s->root, job_id, strerror(-r));
     return 0;
-}
-
-int workspace_discard(const char *root, const char *job_id, struct err *err)
-{
-    char gone[GONE_MAX];
-    AUTO_CLOSE int root_fd = open_root(root, err);
-    int r = root_fd < 0 ? root_fd : 0;
-
-    if (r == 0 && !is_job_id(job_id))
-        r = err_set(err, -EINVAL, "'%.64s' is no job's id", job_id);
-    if (r < 0)
-        return r;
-    r = set_aside(root_fd, job_id, gone);
-    return r < 0 && r != -ENOENT ? err_set(err, r, "rename '%s/%s': %s", root, job_id, strerror(-r))
-                                 : 0;
 }
 
 static int sweep_entry(struct sweep *s, const char *name)

@@ -38,9 +38,12 @@ int workspace_read_known(const char *root, const char *job_id, size_t max, struc
                          struct err *err);
 int workspace_write_known(const char *root, const char *job_id, const void *bytes, size_t len,
                           struct err *err);
-/* Gives up the job's files at once: from then on it has no directories, and workspace_sweep()
- * removes what they were. 0 also where there are none. */
-int workspace_discard(const char *root, const char *job_id, struct err *err);
+/* Removes the files that were made in the job's directories since its last use began, and leaves
+ * what was there before, also where it has grown since. Looks at max_entries at most. *ret_bytes:
+ * what that freed; 0 where there is nothing, or where the file system doesn't say when files were
+ * made. */
+int workspace_trim(const char *root, const char *job_id, size_t max_entries, uint64_t *ret_bytes,
+                   struct err *err);
 /* Removes the directories of jobs whose last use is older than retention_s and that keep() doesn't
  * want. Bounded: stops after max_entries removed entries and returns 1 if there is more to do, 0 if
  * done, negative errno otherwise (what could be removed is gone all the same). Never follows a

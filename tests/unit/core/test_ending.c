@@ -131,7 +131,7 @@ static void files_that_were_removed_to_have_room_are_told_of(void **state)
 
     (void)state;
     (void)ending_reply(&e, ENDING_STOP_NONE, false, &limits, &text);
-    assert_non_null(strstr(text, "; the conversation's files had to be removed"));
+    assert_non_null(strstr(text, "; the files that it had made had to be removed"));
 }
 
 static void a_call_that_failed_at_a_limit_is_recognised(void **state)

@@ -209,16 +209,6 @@ static void what_never_ran_and_what_is_stuck_is_not_looked_at(void **state)
     assert_int_equal(core_task(w->core, 1)->state, TASK_FINISHED);
 }
 
-static void where_the_files_had_to_go_there_is_nothing_to_look_at(void **state)
-{
-    struct world *w = *state;
-
-    begin(w, TASK_MODE_EXECUTE);
-    end(w, (struct ending){ .status = SIGKILL, .limit = LIMIT_ROOM, .files_gone = true });
-    assert_null(find(w, CORE_CMD_SURVEY));
-    assert_int_equal(core_task(w->core, 1)->state, TASK_FINISHED);
-}
-
 static void a_survey_that_is_never_heard_of_costs_no_answer(void **state)
 {
     struct world *w = *state;
@@ -359,7 +349,6 @@ int main(void)
         TEST(an_error_names_what_was_left_too),
         TEST(what_may_not_write_is_not_looked_at),
         TEST(what_never_ran_and_what_is_stuck_is_not_looked_at),
-        TEST(where_the_files_had_to_go_there_is_nothing_to_look_at),
         TEST(a_survey_that_is_never_heard_of_costs_no_answer),
         TEST(a_slow_survey_is_ended_before_the_jobs_next_message_begins),
         TEST(orders_to_stop_that_go_on_hold_no_answer_up),

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -25,6 +26,7 @@
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/err.h"
+#include "util/fd.h"
 #include "util/mem.h"
 #include "util/str.h"
 #include "workspace/tenants.h"
@@ -650,24 +652,79 @@ static void a_job_that_comes_back_during_its_removal_starts_empty(void **state)
     assert_int_equal(entries_of(f->root), 1);
 }
 
-static void a_job_whose_files_are_given_up_starts_empty(void **state)
+/* Until files that are made are younger than that one: their times are those of a clock's ticks. */
+static void wait_tick(const char *path)
+{
+    uint64_t deadline_ms = clock_mono_ms() + 10000;
+    struct timespec now;
+    struct stat st;
+
+    assert_int_equal(lstat(path, &st), 0);
+    do {
+        assert_true(clock_mono_ms() < deadline_ms);
+        assert_int_equal(clock_gettime(CLOCK_REALTIME_COARSE, &now), 0);
+    } while (now.tv_sec < st.st_mtim.tv_sec ||
+             (now.tv_sec == st.st_mtim.tv_sec && now.tv_nsec <= st.st_mtim.tv_nsec));
+}
+
+static void fill_file(const char *path, size_t bytes)
+{
+    AUTO_CLOSE int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
+    AUTO_FREE char *text = mem_alloc(bytes);
+
+    memset(text, 'x', bytes);
+    assert_true(fd >= 0);
+    assert_int_equal(fd_write_all(fd, text, bytes), 0);
+    assert_int_equal(fsync(fd), 0); /* blocks that are yet to be given count only then */
+}
+
+static uint64_t trim_job(struct fixture *f, size_t max)
+{
+    uint64_t bytes = 0;
+
+    if (workspace_trim(f->root, "job_A", max, &bytes, &f->err) < 0)
+        fail_msg("%s", f->err.text);
+    return bytes;
+}
+
+static void room_is_made_by_what_came_last_and_by_nothing_else(void **state)
 {
     struct fixture *f = *state;
-    int fd;
+    AUTO_FREE char *stamp = mem_printf("%s/job_A/.used", f->root),
+                   *outside = mem_printf("%s/outside", f->dir), *old = NULL, *link = NULL,
+                   *fresh = NULL, *deep = NULL, *folder = NULL;
+    uint64_t bytes = 0;
+    struct stat st;
 
-    assert_int_equal(workspace_discard(f->root, "job_A", &f->err), -ENOENT); /* no root yet */
+    assert_int_equal(workspace_trim(f->root, "job_A", PLENTY, &bytes, &f->err), -ENOENT);
     open_job(f, "job_A");
-    fd = open(f->workspace, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    assert_true(fd >= 0);
-    make_file(fd, "large");
-    (void)close(fd);
-    assert_int_equal(workspace_discard(f->root, "job_A", &f->err), 0);
-    assert_int_equal(workspace_discard(f->root, "job_A", &f->err), 0); /* gone already */
-    assert_int_equal(workspace_discard(f->root, "../x", &f->err), -EINVAL);
-    assert_int_equal(access(f->workspace, F_OK), -1);
-    open_job(f, "job_A");
-    assert_int_equal(rmdir(f->workspace), 0); /* empty */
-    assert_int_equal(sweep(f, PLENTY), 0);
+    old = mem_printf("%s/old", f->workspace);
+    fresh = mem_printf("%s/fresh", f->home);
+    folder = mem_printf("%s/folder", f->workspace);
+    deep = mem_printf("%s/deep", folder);
+    link = mem_printf("%s/link", f->workspace);
+    wait_tick(stamp);
+    fill_file(old, 100000);
+    assert_true(trim_job(f, 0) == 0);
+    wait_tick(old);
+    open_job(f, "job_A"); /* the next attempt */
+    wait_tick(stamp);
+    assert_true(trim_job(f, PLENTY) == 0); /* it has made nothing */
+    fill_file(old, 100000);                /* grown, but not made by it */
+    fill_file(fresh, 100000);
+    assert_int_equal(mkdir(folder, 0700), 0);
+    fill_file(deep, 100000);
+    fill_file(outside, 100000);
+    assert_int_equal(symlink(f->dir, link), 0);
+    bytes = trim_job(f, PLENTY);
+    assert_in_range(bytes, 200000, 300000);
+    assert_int_equal(access(fresh, F_OK), -1);
+    assert_int_equal(access(deep, F_OK), -1);
+    assert_int_equal(access(folder, F_OK), 0);
+    assert_int_equal(access(outside, F_OK), 0);
+    assert_int_equal(stat(old, &st), 0);
+    assert_int_equal(st.st_size, 200000);
+    assert_int_equal(workspace_trim(f->root, "../x", PLENTY, &bytes, &f->err), -EINVAL);
 }
 
 static void many_jobs_go_in_one_sweep(void **state)
@@ -711,7 +768,7 @@ int main(void)
         TEST(a_tree_deeper_than_any_path_goes_with_few_descriptors),
         TEST(a_sweep_stops_at_its_bound_and_goes_on_where_it_stopped),
         TEST(a_job_that_comes_back_during_its_removal_starts_empty),
-        TEST(a_job_whose_files_are_given_up_starts_empty),
+        TEST(room_is_made_by_what_came_last_and_by_nothing_else),
         TEST(many_jobs_go_in_one_sweep),
     };
 
