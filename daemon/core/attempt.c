@@ -17,7 +17,8 @@ struct step {
 
 /* clang-format off */
 static const struct step steps[ATTEMPT_STATE_COUNT][ATTEMPT_EVENT_COUNT] = {
-    [ATTEMPT_NONE]     = { [ATTEMPT_EV_SPAWN]   = STEP(STARTING, SPAWN) },
+    [ATTEMPT_NONE]     = { [ATTEMPT_EV_SPAWN]   = STEP(STARTING, SPAWN),
+                           [ATTEMPT_EV_SURVEY]  = STEP(SURVEYED, SURVEY) }, /* of a life before */
     [ATTEMPT_STARTING] = { [ATTEMPT_EV_STARTED] = STEP(ALIVE, WATCH),
                            [ATTEMPT_EV_FINAL]   = STEP(ANSWERED, GRACE), /* overtook the start */
                            [ATTEMPT_EV_STOP]    = STEP(STOPPING, KILL),

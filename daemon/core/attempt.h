@@ -21,7 +21,7 @@ enum attempt_event {
     ATTEMPT_EV_FINAL,
     ATTEMPT_EV_STOP,
     ATTEMPT_EV_ENDED,
-    ATTEMPT_EV_SURVEY, /* it ended, and may have left something */
+    ATTEMPT_EV_SURVEY, /* it ended, now or before a restart, and may have left something */
     ATTEMPT_EV_SURVEYED,
     ATTEMPT_EVENT_COUNT
 };
@@ -33,7 +33,7 @@ enum attempt_action {
     ATTEMPT_GRACE, /* the result stands from now on */
     ATTEMPT_KILL,
     ATTEMPT_CLOSE, /* there is an ending to act upon */
-    ATTEMPT_SURVEY /* so there is, but it isn't told yet */
+    ATTEMPT_SURVEY /* so there is, but it isn't sent yet */
 };
 
 struct attempt {

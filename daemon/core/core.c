@@ -29,7 +29,6 @@ static void entry_free(struct entry *e)
 {
     task_free(e->task);
     free(e->progress.latest);
-    free(e->held.text);
     free(e);
 }
 
@@ -290,7 +289,7 @@ static void handle_task_event(struct core *core, const struct core_event *ev)
     else if (ev->type == CORE_EV_ENDED)
         running_ended(core, e, ev->ending);
     else if (ev->type == CORE_EV_SURVEYED)
-        running_surveyed(core, e, ev->note);
+        running_surveyed(core, e, ev->note, ev->failed);
 }
 
 static void handle_poll_event(struct core *core, const struct core_event *ev)

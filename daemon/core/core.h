@@ -8,10 +8,12 @@
  * CORE_EV_ENDED -> UPDATE (finished, with the reply), SEND reply; CORE_EV_SENT -> UPDATE
  * (delivered), SEND ack; CORE_EV_SENT -> UPDATE (acked). One post is in flight per job.
  *
- * What an attempt in mode execute left in the job's directories is looked at before its message is
- * answered (options.survey): CORE_EV_ENDED -> SURVEY; CORE_EV_SURVEYED -> UPDATE (finished, with
- * the reply and what is to be said of it), SETTLE. The reply is never lost by it: where the survey
- * fails or takes too long, the reply says that instead.
+ * What an attempt in mode execute left in the job's directories is looked at before its reply is
+ * sent (options.survey): CORE_EV_ENDED -> UPDATE (finished, unsurveyed, with the reply), SURVEY;
+ * CORE_EV_SURVEYED -> UPDATE (the reply with what is to be said of it), SETTLE, SEND reply. The
+ * reply is never lost by it, nor its message run again: where the survey fails or takes too long,
+ * the reply says that instead, and what was cut short by our own end is looked at after the next
+ * start, CORE_EV_START -> UPDATE, SURVEY; as often as an attempt would be (max_attempts).
  *
  * A job's conversation, as its program keeps it, is its session: CORE_EV_SESSION -> SESSION; the
  * next attempt of the job goes on with it. An attempt that finds it gone is run once more without
@@ -69,7 +71,8 @@ enum core_event_type {
     CORE_EV_FINAL,    /* its result was seen: seq; it is in the ending that comes later */
     CORE_EV_OVERFLOW, /* it printed more than task.output_limit: seq */
     CORE_EV_ENDED,    /* the attempt is over: seq, ending */
-    CORE_EV_SURVEYED, /* what it left was looked at, or can't be: seq, note, NULL: nothing to say */
+    CORE_EV_SURVEYED, /* what it left was looked at: seq, note, NULL: nothing to say; or can't be:
+                         failed, and note says so */
     CORE_EV_CANCEL,   /* the operator's word: job_id */
     CORE_EV_DRAIN,    /* the operator: take nothing new, finish what runs, then exit 0 */
     CORE_EV_TERM,     /* TERM or INT: the same; again: stop, leave messages for the next start */
@@ -93,6 +96,7 @@ struct core_event {
     uint32_t retry_after_ms;
     bool waited;
     bool tight;
+    bool failed;
     const struct progress *progress;
     const char *session;
     const char *runner; /* that the attempt runs: another one may be in the options by now */
@@ -111,7 +115,8 @@ enum core_command_type {
     /* acting; only once what came before is durable */
     CORE_CMD_SPAWN,  /* seq */
     CORE_CMD_KILL,   /* seq, grace_ms: the attempt, or its survey */
-    CORE_CMD_SURVEY, /* seq: look at what its task left; there is a CORE_EV_SURVEYED */
+    CORE_CMD_SURVEY, /* seq: look at what its task left, in this life of the daemon or in an
+                        earlier one; there is a CORE_EV_SURVEYED */
     CORE_CMD_SETTLE, /* seq, keep: its survey is over, or given up. keep: what it found has been
                         told, in a reply that is on disk, and is not to be told again */
     CORE_CMD_POLL,   /* seq: the number of this poll; wait_ms, 0: a plain one */

@@ -72,6 +72,9 @@ char *ending_add_note(char *text, const char *note, uint64_t limit);
 #define ENDING_TEXT_CANCELLED "stopped by the user"
 #define ENDING_TEXT_UNSURVEYED                                                                     \
     "nairid could not look for files that programs may run or obey later: it took too long"
+#define ENDING_TEXT_SURVEYS_CUT                                                                    \
+    "nairid could not look for files that programs may run or obey later: it, or its machine, "    \
+    "ended each time before it was through"
 #define ENDING_TEXT_QUARANTINED                                                                    \
     "a process of an earlier task of this conversation could not be ended and still holds its "    \
     "files; start a new conversation, and tell the operator of the machine"

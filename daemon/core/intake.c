@@ -89,6 +89,23 @@ void intake_finish(struct core *core, struct entry *e, enum task_reply_kind kind
     outbox_touch(core, e->job);
 }
 
+void intake_finish_unsurveyed(struct core *core, struct entry *e, enum task_reply_kind kind,
+                              char *text)
+{
+    e->task->unsurveyed = task_may(e->task->state, TASK_EV_FINISH);
+    intake_finish(core, e, kind, text);
+}
+
+void intake_tell(struct core *core, struct entry *e, const char *note)
+{
+    if (e->task->state != TASK_FINISHED)
+        return; /* another daemon answers */
+    e->task->reply = ending_add_note(e->task->reply, note, core->options.reply_limit_bytes);
+    e->task->unsurveyed = 0;
+    core_store(core, e);
+    outbox_touch(core, e->job);
+}
+
 void intake_forget(struct core *core, struct entry *e)
 {
     enum task_state before = e->task->state;
@@ -349,6 +366,8 @@ void intake_recover(struct core *core)
         } else if (t->state == TASK_RECEIVED) {
             core->link.unsure = core->link.unsure || t->fence != 0;
             queue_add(core->queue, t);
+        } else if (t->state == TASK_FINISHED && t->unsurveyed > 0) {
+            running_survey_again(core, e);
         } else {
             outbox_touch(core, e->job);
         }

@@ -27,6 +27,8 @@ static enum core_post next_post(const struct job *job, struct entry **ret_entry,
         *ret_entry = e;
         if (e->task->state == TASK_GONE)
             continue;
+        if (e->task->unsurveyed > 0)
+            return CORE_POST_NONE; /* its reply isn't whole yet */
         if (wants_reply_or_ack(e)) {
             *ret_ms = job->retry_ms;
             return e->task->state == TASK_FINISHED ? CORE_POST_REPLY : CORE_POST_ACK;

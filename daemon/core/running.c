@@ -91,9 +91,9 @@ void running_stop(struct core *core, struct entry *e, enum ending_stop stop, uin
     attempt_note_stop(&e->attempt, stop);
     if (e->attempt.state != ATTEMPT_SURVEYED)
         e->attempt.patience_ms = core->now.mono_ms + grace_ms + SILENCE_MS;
-    else if (!e->held.cut) /* however often it is to end, the reply waits no longer */
+    else if (!e->survey_cut) /* however often it is to end, the reply waits no longer */
         e->attempt.patience_ms = core->now.mono_ms + SURVEY_STOP_MS;
-    e->held.cut = e->attempt.state == ATTEMPT_SURVEYED;
+    e->survey_cut = e->attempt.state == ATTEMPT_SURVEYED;
     kill_command = core_emit(core, CORE_CMD_KILL);
     kill_command->seq = e->task->seq;
     kill_command->grace_ms = grace_ms;
@@ -114,37 +114,22 @@ static uint64_t entry_deadline(const struct core *core, const struct entry *e,
                             core->options.task_idle_timeout_ms, ret_stop);
 }
 
-static void finish(struct core *core, struct entry *e, char *text, const char *note)
-{
-    if (e->attempt.stop == ENDING_STOP_CANCEL) {
-        free(text);
-        intake_finish(core, e, TASK_REPLY_ERROR, mem_strdup(ENDING_TEXT_CANCELLED));
-    } else {
-        intake_finish(core, e, e->held.kind,
-                      ending_add_note(text, note, core->options.reply_limit_bytes));
-    }
-}
-
-/* The reply goes, with what there is to say. heard: the survey is over, and not given up. */
-static void end_survey(struct core *core, struct entry *e, const char *note, bool heard)
+/* The reply goes, with what there is to say. What we have cut short to end ourselves is looked at
+ * after the next start. */
+static void end_survey(struct core *core, struct entry *e, const char *note, bool failed)
 {
     struct job *job = e->job;
     struct core_command *settle;
     enum attempt_action action;
-    bool told = heard && e->task->state == TASK_RUNNING && e->attempt.stop != ENDING_STOP_CANCEL;
-    char *text;
 
     if (attempt_step(&e->attempt, ATTEMPT_EV_SURVEYED, &action) != 0)
         return;
     TAILQ_REMOVE(&core->running, e, in_running);
-    text = TAKE_PTR(e->held.text);
-    if (e->task->state != TASK_RUNNING)
-        free(text); /* another daemon answers */
-    else
-        finish(core, e, text, note);
+    if (!failed || core->phase.state != PHASE_STOPPING)
+        intake_tell(core, e, note);
     settle = core_emit(core, CORE_CMD_SETTLE);
     settle->seq = e->task->seq;
-    settle->keep = told;
+    settle->keep = !failed && e->task->state == TASK_FINISHED;
     queue_release(core->queue, job->id);
     intake_sweep(core, job);
 }
@@ -152,8 +137,8 @@ static void end_survey(struct core *core, struct entry *e, const char *note, boo
 /* Killed before it is given up: as long as it lives it is in the way of the job's next attempt. */
 static void cut_survey(struct core *core, struct entry *e)
 {
-    if (e->held.cut)
-        end_survey(core, e, ENDING_TEXT_UNSURVEYED, false);
+    if (e->survey_cut)
+        end_survey(core, e, ENDING_TEXT_UNSURVEYED, true);
     else
         running_stop(core, e, ENDING_STOP_NONE, 0);
 }
@@ -257,14 +242,13 @@ static void begin_anew(struct core *core, struct entry *e)
 }
 
 /* Whether the task may have left something, and its reply is to say so. */
-static bool is_to_be_surveyed(const struct core *core, const struct entry *e,
-                              const struct ending *ending)
+static bool may_have_left_something(const struct core *core, const struct entry *e,
+                                    const struct ending *ending)
 {
     enum ending_stop stop = e->attempt.stop;
 
-    if (!core->options.survey || core->phase.state == PHASE_STOPPING ||
-        e->attempt.state == ATTEMPT_STARTING || e->task->state != TASK_RUNNING ||
-        e->task->mode != TASK_MODE_EXECUTE)
+    if (!core->options.survey || e->attempt.state == ATTEMPT_STARTING ||
+        e->task->state != TASK_RUNNING || e->task->mode != TASK_MODE_EXECUTE)
         return false;
     /* what can't be killed goes on changing them; one that starts over is looked at in the end */
     if (ending->failed_to_start || ending->stuck || is_to_begin_anew(e, ending))
@@ -295,33 +279,54 @@ static enum task_reply_kind reply_of(const struct core *core, struct entry *e,
     return ending_reply(ending, e->attempt.stop, e->task->anew, &limits, ret_text);
 }
 
-static void answer(struct core *core, struct entry *e, const struct ending *ending)
+/* unsurveyed: the reply waits for what is to be said of the files. */
+static void answer(struct core *core, struct entry *e, const struct ending *ending, bool unsurveyed)
 {
     char *text = NULL;
     enum task_reply_kind kind = reply_of(core, e, ending, &text);
 
-    intake_finish(core, e, kind, text);
+    if (unsurveyed)
+        intake_finish_unsurveyed(core, e, kind, text);
+    else
+        intake_finish(core, e, kind, text);
 }
 
-/* The reply is there, and waits for what is to be said of the files. */
-static void survey(struct core *core, struct entry *e, const struct ending *ending)
+/* Once what it waits for is stored. */
+static void survey(struct core *core, struct entry *e)
 {
+    e->survey_cut = false;
+    e->attempt.patience_ms = core->now.mono_ms + SURVEY_MS;
+    core_emit(core, CORE_CMD_SURVEY)->seq = e->task->seq;
+}
+
+void running_survey_again(struct core *core, struct entry *e)
+{
+    struct task *t = e->task;
     enum attempt_action action;
 
-    if (attempt_step(&e->attempt, ATTEMPT_EV_SURVEY, &action) != 0)
+    if (!core->options.survey || t->unsurveyed >= core->options.max_attempts ||
+        !queue_occupy(core->queue, e->job->id)) {
+        intake_tell(core, e, ENDING_TEXT_SURVEYS_CUT);
         return;
-    e->attempt.patience_ms = core->now.mono_ms + SURVEY_MS;
-    e->held.kind = reply_of(core, e, ending, &e->held.text);
-    core_emit(core, CORE_CMD_SURVEY)->seq = e->task->seq;
+    }
+    (void)attempt_step(&e->attempt, ATTEMPT_EV_SURVEY, &action); /* nothing of it runs yet */
+    TAILQ_INSERT_TAIL(&core->running, e, in_running);
+    t->unsurveyed++;
+    core_store(core, e);
+    survey(core, e);
 }
 
 void running_ended(struct core *core, struct entry *e, const struct ending *ending)
 {
     struct job *job = e->job;
+    bool unsurveyed = may_have_left_something(core, e, ending);
     enum attempt_action action;
 
-    if (is_to_be_surveyed(core, e, ending)) {
-        survey(core, e, ending);
+    /* on our way out there is no time for it: the next start has it */
+    if (unsurveyed && core->phase.state != PHASE_STOPPING &&
+        attempt_step(&e->attempt, ATTEMPT_EV_SURVEY, &action) == 0) {
+        answer(core, e, ending, true);
+        survey(core, e);
         return;
     }
     if (attempt_step(&e->attempt, ATTEMPT_EV_ENDED, &action) != 0)
@@ -332,7 +337,7 @@ void running_ended(struct core *core, struct entry *e, const struct ending *endi
     else if (e->task->state == TASK_RUNNING && is_to_begin_anew(e, ending))
         begin_anew(core, e);
     else if (e->task->state == TASK_RUNNING)
-        answer(core, e, ending);
+        answer(core, e, ending, unsurveyed);
     if (ending->stuck)
         quarantine(core, job);
     else
@@ -340,7 +345,7 @@ void running_ended(struct core *core, struct entry *e, const struct ending *endi
     intake_sweep(core, job);
 }
 
-void running_surveyed(struct core *core, struct entry *e, const char *note)
+void running_surveyed(struct core *core, struct entry *e, const char *note, bool failed)
 {
-    end_survey(core, e, note, true);
+    end_survey(core, e, note, failed);
 }

@@ -52,12 +52,8 @@ struct entry {
     bool retaken;            /* since it began the lease was lost, and is ours again */
     bool session_refused;    /* the attempt named one that was ignored: said once */
     uint32_t sessions_named; /* by the attempt, and taken */
-    struct {                 /* SURVEYED: the reply, to which something may be added */
-        enum task_reply_kind kind;
-        char *text; /* owned */
-        bool cut;   /* the survey was told to end */
-    } held;
-    uint64_t listed; /* number of the last poll that listed it */
+    bool survey_cut;         /* SURVEYED: the survey was told to end */
+    uint64_t listed;         /* number of the last poll that listed it */
     struct {
         bool due;
         uint64_t next_ms;
@@ -167,6 +163,10 @@ void intake_recover(struct core *core);
 void intake_confirm(struct core *core, uint64_t poll);
 bool intake_cancel(struct core *core, const char *job_id);
 void intake_finish(struct core *core, struct entry *e, enum task_reply_kind kind, char *text);
+/* The same, for a reply that is not to be sent yet: intake_tell() adds to it, and lets it go. */
+void intake_finish_unsurveyed(struct core *core, struct entry *e, enum task_reply_kind kind,
+                              char *text);
+void intake_tell(struct core *core, struct entry *e, const char *note);
 /* Not ours any more (a message whose reply was taken stays): deleted, its attempt ended. The entry
  * stays in the tables until intake_sweep(). */
 void intake_forget(struct core *core, struct entry *e);
@@ -182,7 +182,9 @@ void running_started(struct core *core, struct entry *e);
 void running_progress(struct core *core, struct entry *e, const struct progress *progress);
 void running_final(struct core *core, struct entry *e);
 void running_ended(struct core *core, struct entry *e, const struct ending *ending);
-void running_surveyed(struct core *core, struct entry *e, const char *note);
+void running_surveyed(struct core *core, struct entry *e, const char *note, bool failed);
+/* At the start: a reply that waits for a look at what its task left, in an earlier life. */
+void running_survey_again(struct core *core, struct entry *e);
 void running_stop(struct core *core, struct entry *e, enum ending_stop stop, uint32_t grace_ms);
 void running_stop_all(struct core *core, uint32_t grace_ms);
 size_t running_count(const struct core *core);

@@ -95,9 +95,11 @@ static int make_plan(const struct daemon *d, const char *job_id, struct plan **r
     return plan_survey_make(&d->ground, workspace, home, uid, task_uid, ret_plan, err);
 }
 
-static void tell(struct daemon *d, uint64_t seq, const char *note)
+static void tell(struct daemon *d, uint64_t seq, const char *note, bool failed)
 {
-    const struct core_event ev = { .type = CORE_EV_SURVEYED, .seq = seq, .note = note };
+    const struct core_event ev = {
+        .type = CORE_EV_SURVEYED, .seq = seq, .note = note, .failed = failed
+    };
 
     wire_run(d, &ev);
 }
@@ -108,7 +110,8 @@ static void tell_failure(struct daemon *d, uint64_t seq, const char *job_id, con
     log_warning("survey_failed", "job", job_id, "error", why);
     tell(d, seq,
          "nairid could not look for files that programs may run or obey later; look at the "
-         "workspace before you use it elsewhere");
+         "workspace before you use it elsewhere",
+         true);
 }
 
 void surveys_start(struct surveys *s, uint64_t seq)
@@ -121,6 +124,10 @@ void surveys_start(struct surveys *s, uint64_t seq)
 
     if (!t)
         return; /* its lease was lost meanwhile */
+    if (t->unsurveyed == 0) { /* it was given up while its order waited for the disk */
+        tell(d, seq, NULL, true);
+        return;
+    }
     if (make_plan(d, t->job_id, &plan, &err) < 0) {
         tell_failure(d, seq, t->job_id, err.text);
         return;
@@ -213,7 +220,7 @@ void surveys_exited(struct surveys *s, uint64_t task, const struct spawner_exit 
     log_info("surveyed", "job", io->job_id, "entries", LOG_N(now.entries), "found", LOG_N(now.len),
              "wall_ms", LOG_N(e->wall_ms), "text", words);
     leftover_done(&now);
-    tell(d, io->seq, words);
+    tell(d, io->seq, words, false);
 }
 
 void surveys_kill(struct surveys *s, uint64_t seq)

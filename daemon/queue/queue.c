@@ -181,6 +181,18 @@ struct task *queue_next(struct queue *q)
     return t;
 }
 
+bool queue_occupy(struct queue *q, const char *job_id)
+{
+    struct job *job = job_get(q, job_id);
+
+    if (job->busy || job->quarantined)
+        return false;
+    job->busy = true;
+    q->busy++;
+    job_settle(q, job);
+    return true;
+}
+
 void queue_release(struct queue *q, const char *job_id)
 {
     struct job *job = job_find(q, job_id);

@@ -22,6 +22,9 @@ void queue_add(struct queue *q, struct task *t);
 bool queue_remove(struct queue *q, struct task *t);
 /* The next message to run, whose job is busy from now on; NULL when nothing may start. */
 struct task *queue_next(struct queue *q);
+/* The job is busy from now on, with no message of its own being taken, whether or not there is a
+ * slot. False: it is already, or quarantined. */
+bool queue_occupy(struct queue *q, const char *job_id);
 /* The job's running message is over: its slot is free and its next message may run. */
 void queue_release(struct queue *q, const char *job_id);
 /* The job never runs again, and the slot that it holds stays taken: processes of its last message

@@ -55,16 +55,17 @@ static const char *const statement_sql[] = {
     [STATEMENT_ROLLBACK] = "ROLLBACK",
     [STATEMENT_INSERT]   = "INSERT INTO messages (seq, id, ack_id, job_id, kind, mode, state, prompt,"
                            " system_prompt, payload, fence, attempt, received_ms, updated_ms,"
-                           " reply_kind, reply, shortened, cancelled, anew, input_tokens, output_tokens,"
+                           " reply_kind, reply, shortened, cancelled, anew, unsurveyed, input_tokens, output_tokens,"
                            " cache_read_tokens, cache_write_tokens, cost_nano_usd, model) VALUES (:seq, :id, :ack_id,"
                            " :job_id, :kind, :mode, :state, :prompt, :system_prompt, :payload,"
                            " :fence, :attempt, :received_ms, :updated_ms, :reply_kind, :reply,"
-                           " :shortened, :cancelled, :anew, :input_tokens, :output_tokens,"
+                           " :shortened, :cancelled, :anew, :unsurveyed, :input_tokens, :output_tokens,"
                            " :cache_read_tokens, :cache_write_tokens, :cost_nano_usd, :model)",
     [STATEMENT_REPLACE]  = "DELETE FROM messages WHERE id = :id AND state = 'acked'",
     [STATEMENT_UPDATE]   = "UPDATE messages SET state = :state, fence = :fence, attempt = :attempt,"
                            " updated_ms = :updated_ms, reply_kind = :reply_kind, reply = :reply,"
                            " shortened = :shortened, cancelled = :cancelled, anew = :anew,"
+                           " unsurveyed = :unsurveyed,"
                            " input_tokens = :input_tokens, output_tokens = :output_tokens,"
                            " cache_read_tokens = :cache_read_tokens,"
                            " cache_write_tokens = :cache_write_tokens,"
@@ -74,6 +75,7 @@ static const char *const statement_sql[] = {
                            " system_prompt = NULL, payload = NULL,"
                            " reply = iif(state = 'refused', reply, NULL),"
                            " shortened = :shortened, cancelled = :cancelled, anew = :anew,"
+                           " unsurveyed = :unsurveyed,"
                            " input_tokens = :input_tokens, output_tokens = :output_tokens,"
                            " cache_read_tokens = :cache_read_tokens,"
                            " cache_write_tokens = :cache_write_tokens,"

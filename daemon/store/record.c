@@ -35,7 +35,8 @@ enum column {
     COLUMN_CACHE_READ_TOKENS,
     COLUMN_CACHE_WRITE_TOKENS,
     COLUMN_COST_NANO_USD,
-    COLUMN_MODEL
+    COLUMN_MODEL,
+    COLUMN_UNSURVEYED
 };
 
 /* clang-format off */
@@ -115,6 +116,7 @@ int record_bind(sqlite3_stmt *stmt, const struct task *t)
     bind_i64(stmt, ":shortened", t->shortened, &rc);
     bind_i64(stmt, ":cancelled", t->cancelled, &rc);
     bind_i64(stmt, ":anew", t->anew, &rc);
+    bind_i64(stmt, ":unsurveyed", t->unsurveyed, &rc);
     bind_usage(stmt, t, &rc);
     return rc;
 }
@@ -174,8 +176,10 @@ static int read_numbers(sqlite3_stmt *stmt, struct task *t)
 {
     int64_t seq = sqlite3_column_int64(stmt, COLUMN_SEQ);
     int64_t attempt = sqlite3_column_int64(stmt, COLUMN_ATTEMPT);
+    int64_t unsurveyed = sqlite3_column_int64(stmt, COLUMN_UNSURVEYED);
 
-    if (seq <= 0 || attempt < 0 || attempt > UINT32_MAX)
+    if (seq <= 0 || attempt < 0 || attempt > UINT32_MAX || unsurveyed < 0 ||
+        unsurveyed > UINT32_MAX)
         return -EBADMSG;
     t->seq = (uint64_t)seq;
     t->fence = (uint64_t)sqlite3_column_int64(stmt, COLUMN_FENCE);
@@ -185,6 +189,7 @@ static int read_numbers(sqlite3_stmt *stmt, struct task *t)
     t->shortened = sqlite3_column_int64(stmt, COLUMN_SHORTENED) != 0;
     t->cancelled = sqlite3_column_int64(stmt, COLUMN_CANCELLED) != 0;
     t->anew = sqlite3_column_int64(stmt, COLUMN_ANEW) != 0;
+    t->unsurveyed = (uint32_t)unsurveyed;
     return 0;
 }
 

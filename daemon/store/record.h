@@ -9,7 +9,8 @@ enum { RECORD_WHY_MAX = 128 };
 #define RECORD_COLUMNS                                                                             \
     "seq, id, ack_id, job_id, kind, mode, state, prompt, system_prompt, payload, fence, attempt, " \
     "received_ms, updated_ms, reply_kind, reply, shortened, cancelled, anew, "                     \
-    "input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cost_nano_usd, model"
+    "input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cost_nano_usd, model, "   \
+    "unsurveyed"
 
 /* Binds those named parameters that stmt has. Texts are borrowed until the statement is reset.
  * SQLITE_OK or its code. */

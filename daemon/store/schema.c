@@ -56,6 +56,8 @@ static const char *const migrations[] = {
     "ALTER TABLE messages ADD COLUMN cache_write_tokens INTEGER;"
     "ALTER TABLE messages ADD COLUMN cost_nano_usd INTEGER;"
     "ALTER TABLE messages ADD COLUMN model TEXT;",
+    /* 3: replies that wait for a look at what their task left */
+    "ALTER TABLE messages ADD COLUMN unsurveyed INTEGER NOT NULL DEFAULT 0;",
 };
 static_assert(ARRAY_SIZE(migrations) == JOURNAL_SCHEMA, "one step for each version");
 

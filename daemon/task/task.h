@@ -55,6 +55,9 @@ struct task {
     bool shortened; /* the reply was cut once after 413 or 422 */
     bool cancelled; /* a stop was asked for: survives a restart */
     bool anew;      /* the conversation to go on with was not there: begun again without it */
+    /* What its task left is still to be looked at, and the reply to say what was found: how many
+     * lives of the daemon have owed that, 0: nothing is owed. Until then the reply isn't sent. */
+    uint32_t unsurveyed;
     bool has_usage; /* of the attempt that the reply is from */
     struct usage usage;
 };

@@ -88,7 +88,8 @@ static void check_same(const struct task *a, const struct task *b)
     FUZZ_CHECK(str_eq(a->ack_id, b->ack_id) && str_eq(a->job_id, b->job_id));
     FUZZ_CHECK(str_eq(a->prompt, b->prompt) && str_eq(a->system_prompt, b->system_prompt));
     FUZZ_CHECK(str_eq(a->payload, b->payload) && str_eq(a->reply, b->reply));
-    FUZZ_CHECK(a->anew == b->anew && a->has_usage == b->has_usage);
+    FUZZ_CHECK(a->anew == b->anew && a->unsurveyed == b->unsurveyed);
+    FUZZ_CHECK(a->has_usage == b->has_usage);
     FUZZ_CHECK(a->usage.input_tokens == b->usage.input_tokens);
     FUZZ_CHECK(a->usage.output_tokens == b->usage.output_tokens);
     FUZZ_CHECK(a->usage.cost_nano_usd == b->usage.cost_nano_usd);

@@ -178,6 +178,17 @@ void check_spawn(struct sim *sim, struct side *side, uint64_t seq)
     side->progress_ms[message] = 0; /* each attempt has its own pace */
 }
 
+/* A crash from now on costs no more than another look. */
+void check_survey(struct sim *sim, struct side *side, uint32_t message)
+{
+    const struct task *row = side->disk.rows[message];
+    bool counts = sim->sabotage != SABOTAGE_FORGET_SURVEY; /* else another check finds it */
+
+    if (!sim->blind && (!row || row->state != TASK_FINISHED || (row->unsurveyed == 0 && counts)))
+        check_fail(sim, side, "what m%02u left is looked at, and its reply isn't on the disk",
+                   message);
+}
+
 /* What an attempt goes on with is on the disk; and none is begun anew twice, nor goes on again. */
 void check_session(struct sim *sim, struct side *side, uint32_t message, const char *session)
 {
@@ -212,6 +223,9 @@ static void check_reply(struct sim *sim, struct side *side, const struct request
     if (row->state != TASK_FINISHED || !str_eq(row->reply, r->text) || row->reply_kind != r->kind ||
         row->shortened != r->shortened)
         check_fail(sim, side, "2: the reply to m%02u goes out, and isn't on the disk like that",
+                   r->message);
+    if (row->unsurveyed > 0)
+        check_fail(sim, side, "the reply to m%02u goes out, and what its task left is unknown",
                    r->message);
 }
 
@@ -280,6 +294,24 @@ static void check_deleted(struct sim *sim, const struct side *side, const struct
         check_fail(sim, side, "1: %s is deleted, and is still ours", row->id);
 }
 
+/* The reply only grows, by what is to be said of the files, and once. */
+static void check_reply_change(struct sim *sim, const struct side *side, const struct task *before,
+                               const struct task *after, const struct history *h)
+{
+    bool was_unsurveyed = before && before->state == TASK_FINISHED && before->unsurveyed > 0;
+
+    if (after->unsurveyed > 0 && before && before->state == TASK_FINISHED && !was_unsurveyed)
+        check_fail(sim, side, "what %s left is to be looked at once more", after->id);
+    if (after->unsurveyed > side->attempts_most)
+        check_fail(sim, side, "9: what %s left is looked at for the %u. time", after->id,
+                   after->unsurveyed);
+    if (!h->answered || after->shortened)
+        return;
+    if (was_unsurveyed && after->unsurveyed == 0 ? !str_starts_with(after->reply, h->reply)
+                                                 : !str_eq(h->reply, after->reply))
+        check_fail(sim, side, "2: the reply to %s has changed", after->id);
+}
+
 void check_stored(struct sim *sim, struct side *side, const struct task *before,
                   const struct task *after)
 {
@@ -310,8 +342,7 @@ void check_stored(struct sim *sim, struct side *side, const struct task *before,
     if (after->state == TASK_FINISHED) {
         check_text(sim, side, after);
         check_interrupted(sim, side, after, h);
-        if (h->answered && !after->shortened && !str_eq(h->reply, after->reply))
-            check_fail(sim, side, "2: the reply to %s has changed", after->id);
+        check_reply_change(sim, side, before, after, h);
         free(h->reply);
         h->reply = mem_strdup(after->reply);
     }

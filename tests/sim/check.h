@@ -18,6 +18,7 @@ void check_ordered(struct sim *sim, struct side *side,
                    uint64_t seq); /* the core wants it spawned */
 void check_pace(struct sim *sim, struct side *side, const struct core_command *c);
 void check_spawn(struct sim *sim, struct side *side, uint64_t seq);
+void check_survey(struct sim *sim, struct side *side, uint32_t message); /* it begins */
 void check_session(struct sim *sim, struct side *side, uint32_t message, const char *session);
 void check_send(struct sim *sim, struct side *side, const struct request *r);
 void check_bounds(struct sim *sim, struct side *side); /* after each turn */

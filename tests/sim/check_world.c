@@ -2,6 +2,7 @@
 #include "sim/check.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <sysexits.h>
 
 #include "sim/sim.h"
@@ -22,9 +23,12 @@ void check_accepted(struct sim *sim, const struct request *r, unsigned message)
     const struct server *s = &sim->server;
     const struct side *side = &sim->sides[r->side];
     const struct server_message *m = &s->messages[message];
+    const struct history *h = &side->disk.history[message];
 
     if (sim->schedule.leases && s->jobs[m->job].holder != r->side)
         check_fail(sim, side, "2: the reply to %s is taken from who doesn't hold its job", m->id);
+    if (h->unlooked[0] && strstr(r->text, h->unlooked) && !strstr(r->text, COULD_NOT_LOOK))
+        check_fail(sim, side, "%s is answered, and what its task left was not looked at", m->id);
     for (unsigned i = 0; i < message; i++)
         if (s->messages[i].job == m->job && !server_is_settled(&s->messages[i]))
             check_fail(sim, side, "3: %s is answered before %s", m->id, s->messages[i].id);

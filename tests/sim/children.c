@@ -16,7 +16,6 @@
 
 enum {
     LINES_MAX = 5,
-    ANSWER_MAX = 64,
     REBOOT_MS = 5 * 60 * 1000,
     SURVEY_MOST_MS = 6000,      /* it ends itself by then, as a rule */
     SURVEY_KILLED_MS = 4 * 1000 /* to be heard of, once it was to end */
@@ -72,7 +71,7 @@ static enum fate draw_fate(struct sim *sim)
     return (enum fate)(FATE_STATUS + draw_below(&sim->draw, FATE_STUCK - FATE_STATUS));
 }
 
-static struct child *add(struct sim *sim, struct side *side, uint64_t seq)
+static struct child *add(struct side *side, uint64_t seq)
 {
     const struct task *t = core_task(side->core, seq);
     struct children *cs = &side->children;
@@ -85,8 +84,6 @@ static struct child *add(struct sim *sim, struct side *side, uint64_t seq)
     *cs->items[cs->len] = (struct child){ .seq = seq,
                                           .message = server_message_of(t->id),
                                           .attempt = t->attempt,
-                                          .fate = draw_fate(sim),
-                                          .lines = draw_below(&sim->draw, LINES_MAX),
                                           .index = (uint32_t)cs->len };
     return cs->items[cs->len++];
 }
@@ -125,10 +122,13 @@ void children_spawn(struct sim *sim, struct side *side, uint64_t seq)
         refuse(sim, side, seq, "no room for a workspace");
         return;
     }
-    c = add(sim, side, seq);
+    c = add(side, seq);
+    c->fate = draw_fate(sim);
+    c->lines = draw_below(&sim->draw, LINES_MAX);
     resume(sim, side, c);
     sim->tally.bad_children += c->fate != FATE_FINE;
     side->disk.history[c->message].spawned = true;
+    side->disk.history[c->message].unlooked[0] = '\0';
     trace(sim, side, "child", "%s, attempt %u: %s%s", trace_message(side, seq), c->attempt,
           fate_names[c->fate], c->gone ? ", its session is gone" : "");
     if (c->fate != FATE_NEVER_STARTS)
@@ -315,6 +315,8 @@ static void end(struct sim *sim, struct side *side, struct child *c)
     if (!c->told && !fails && draw_below(&sim->draw, 2))
         give(sim, side, c, CORE_EV_STARTED);
     side_give(sim, side, &ev);
+    if (c->surveyed)
+        (void)snprintf(side->disk.history[c->message].unlooked, ANSWER_MAX, "%s", answer);
     t = side->core ? core_task(side->core, c->seq) : NULL;
     if (c->gone && c->started && side->phase == PHASE_SERVING && t && t->state == TASK_RECEIVED &&
         !t->anew)
@@ -323,20 +325,47 @@ static void end(struct sim *sim, struct side *side, struct child *c)
 
 /* ---- what it left ---- */
 
+static struct child *find_last(struct side *side, uint64_t seq)
+{
+    struct children *cs = &side->children;
+
+    for (size_t i = cs->len; i-- > 0;)
+        if (cs->items[i]->seq == seq)
+            return cs->items[i];
+    return NULL;
+}
+
+static void end_survey(struct sim *sim, struct side *side, struct child *c)
+{
+    const struct core_event ev = {
+        .type = CORE_EV_SURVEYED, .seq = c->seq, .note = c->note, .failed = c->failed
+    };
+
+    c->survey_due = false;
+    if (!c->failed)
+        side->disk.history[c->message].unlooked[0] = '\0';
+    side_give(sim, side, &ev);
+}
+
 void children_survey(struct sim *sim, struct side *side, uint64_t seq)
 {
-    static const char *const notes[] = { NULL, "nairid noticed `.envrc`", "nairid could not look" };
-    struct child *c = NULL;
+    static const char *const notes[] = { NULL, "nairid noticed `.envrc`", COULD_NOT_LOOK };
+    struct child *c = find_last(side, seq);
 
-    for (size_t i = side->children.len; i-- > 0 && !c;)
-        if (side->children.items[i]->seq == seq)
-            c = side->children.items[i];
     if (!c || !c->over || c->fate == FATE_STUCK || c->survey_due) {
         check_fail(sim, side, "4: what %s left is to be looked at while it runs",
                    trace_message(side, seq));
         return;
     }
+    if (core_task(side->core, seq)->unsurveyed == 0) { /* as in surveys.c: it was given up */
+        c->failed = true;
+        end_survey(sim, side, c);
+        return;
+    }
+    check_survey(sim, side, c->message);
+    sim->tally.surveys++;
     c->note = notes[draw_below(&sim->draw, ARRAY_SIZE(notes))];
+    c->failed = str_eq(c->note, COULD_NOT_LOOK);
     c->survey_due = true;
     if (!sim_mishap(sim, sim->schedule.bad_child))
         plan(sim, side, c, draw_between(&sim->draw, 1, 60));
@@ -346,30 +375,25 @@ void children_survey(struct sim *sim, struct side *side, uint64_t seq)
         c->tag++;
 }
 
-static void end_survey(struct sim *sim, struct side *side, struct child *c)
+void children_hold(struct sim *sim, struct side *side, uint64_t seq, bool held)
 {
-    const struct core_event ev = { .type = CORE_EV_SURVEYED, .seq = c->seq, .note = c->note };
+    struct child *c = find_last(side, seq);
 
-    c->survey_due = false;
-    side_give(sim, side, &ev);
-}
-
-void children_hold(struct side *side, uint64_t seq, bool held)
-{
-    for (size_t i = 0; i < side->children.len; i++)
-        if (side->children.items[i]->seq == seq)
-            side->children.items[i]->surveyed = held;
+    if (!c && held) { /* its program was an earlier life's */
+        c = add(side, seq);
+        c->over = true;
+        sim->tally.late_surveys++;
+    }
+    if (c)
+        c->surveyed = held;
 }
 
 /* What isn't to be told again has been told: the reply is on disk, and holds it. */
 void children_settle(struct sim *sim, struct side *side, uint64_t seq, bool keep)
 {
-    const struct child *c = NULL;
+    const struct child *c = find_last(side, seq);
     const struct task *row;
 
-    for (size_t i = side->children.len; i-- > 0 && !c;)
-        if (side->children.items[i]->seq == seq)
-            c = side->children.items[i];
     if (!c || !keep)
         return;
     row = side->disk.rows[c->message];

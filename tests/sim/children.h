@@ -9,6 +9,9 @@
 struct side;
 struct sim;
 
+/* What a reply says in place of findings; it is in all such words of the core, too. */
+#define COULD_NOT_LOOK "nairid could not look"
+
 enum fate {
     FATE_FINE,
     FATE_DONE,       /* its result was seen, and it will end by itself */
@@ -42,6 +45,7 @@ struct child {
     bool surveyed;       /* it is over, and its job held up until what it left was looked at */
     bool survey_due;     /* whose result is still to come */
     const char *note;    /* that it was told of, static; NULL: nothing to say */
+    bool failed;         /* that is: it can't be looked at */
     uint32_t lines;      /* still to be printed */
     uint64_t end_ms;     /* once killed */
     uint32_t index, tag; /* of its step on the agenda */
@@ -56,7 +60,7 @@ struct children {
 void children_spawn(struct sim *sim, struct side *side, uint64_t seq);
 void children_kill(struct sim *sim, struct side *side, uint64_t seq, uint32_t grace_ms);
 /* CORE_CMD_SURVEY and CORE_CMD_SETTLE are decided: its job is held up from the one to the other. */
-void children_hold(struct side *side, uint64_t seq, bool held);
+void children_hold(struct sim *sim, struct side *side, uint64_t seq, bool held);
 /* And carried out. */
 void children_survey(struct sim *sim, struct side *side, uint64_t seq);
 void children_settle(struct sim *sim, struct side *side, uint64_t seq, bool keep);

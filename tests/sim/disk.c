@@ -68,6 +68,8 @@ static void sabotage_row(const struct sim *sim, struct task *row)
         row->fence = 0;
     if (sim->sabotage == SABOTAGE_FORGET_ATTEMPT)
         row->attempt = 0;
+    if (sim->sabotage == SABOTAGE_FORGET_SURVEY)
+        row->unsurveyed = 0;
 }
 
 static void insert(struct sim *sim, struct side *side, struct batch_op *op)
@@ -105,6 +107,7 @@ static void update(struct sim *sim, struct side *side, struct batch_op *op)
     row->shortened = t->shortened;
     row->cancelled = t->cancelled;
     row->anew = t->anew;
+    row->unsurveyed = t->unsurveyed;
     if (t->state != TASK_ACKED || before.state != TASK_REFUSED)
         row->reply = TAKE_PTR(t->reply); /* none where it is acknowledged */
     sabotage_row(sim, row);

@@ -12,17 +12,18 @@ struct side;
 struct sim;
 struct store_batch;
 
-enum { SESSION_MAX = 24 };
+enum { SESSION_MAX = 24, ANSWER_MAX = 64 };
 
 /* What the journal went through with one message; starts anew when its row is deleted. */
 struct history {
-    uint32_t cuts;      /* how often a crash found it running */
-    uint32_t real_cuts; /* and its program had been started */
-    bool spawned;       /* by the attempt of its row */
-    bool stopped;       /* it was told to stop, at somebody's word */
-    bool answered;      /* a reply of it was on the disk */
-    uint32_t anew;      /* how often it was begun anew without its session */
-    char *reply;        /* the last one; owned */
+    uint32_t cuts;             /* how often a crash found it running */
+    uint32_t real_cuts;        /* and its program had been started */
+    bool spawned;              /* by the attempt of its row */
+    bool stopped;              /* it was told to stop, at somebody's word */
+    bool answered;             /* a reply of it was on the disk */
+    uint32_t anew;             /* how often it was begun anew without its session */
+    char unlooked[ANSWER_MAX]; /* the answer of its attempt, until what that left was looked at */
+    char *reply;               /* the last one; owned */
 };
 
 struct disk {

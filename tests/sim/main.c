@@ -47,7 +47,8 @@ static const char usage[] =
     "                  [--expect-fault] [--all] [--cover]\n"
     "--seed          one schedule, with its trace\n"
     "--seeds         many, from --from (1) on; stops at the first that breaks an invariant\n"
-    "--break NAME    plants a fault: ack-first, no-dedup, act-first, lose-fence, forget-attempt\n"
+    "--break NAME    plants a fault: ack-first, no-dedup, act-first, lose-fence, forget-attempt,\n"
+    "                forget-survey\n"
     "--all           goes on after a schedule that fails\n"
     "--blind         checks only what server, users and programs can see, not journal and core\n"
     "--expect-fault  succeeds only if a schedule fails\n"
@@ -60,6 +61,7 @@ static const char *const sabotage_names[] = {
     [SABOTAGE_ACT_FIRST] = "act-first",
     [SABOTAGE_LOSE_FENCE] = "lose-fence",
     [SABOTAGE_FORGET_ATTEMPT] = "forget-attempt",
+    [SABOTAGE_FORGET_SURVEY] = "forget-survey",
 };
 static_assert(ARRAY_SIZE(sabotage_names) == SABOTAGE_COUNT, "every planted fault has a name");
 
@@ -193,6 +195,8 @@ static void print_tally(const struct order *o, const struct tally *t, uint64_t c
            (unsigned long long)t->children, (unsigned long long)t->bad_children,
            (unsigned long long)t->kills, (unsigned long long)t->stuck,
            (unsigned long long)t->purged);
+    printf("%llu surveys, %llu of them after a restart\n", (unsigned long long)t->surveys,
+           (unsigned long long)t->late_surveys);
 }
 
 /* *ret_ran: how many were run. */

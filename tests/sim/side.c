@@ -79,7 +79,7 @@ static void take_command(struct sim *sim, struct side *side, const struct core_c
         check_ordered(sim, side, c->seq);
     trace_command(sim, side, storing ? "store" : "decide", c);
     if (c->type == CORE_CMD_SURVEY || c->type == CORE_CMD_SETTLE)
-        children_hold(side, c->seq, c->type == CORE_CMD_SURVEY);
+        children_hold(sim, side, c->seq, c->type == CORE_CMD_SURVEY);
     if (c->type == CORE_CMD_SEND)
         check_pace(sim, side, c);
     if (c->type == CORE_CMD_EXIT)

@@ -17,6 +17,7 @@ enum sabotage {
     SABOTAGE_ACT_FIRST,      /* commands are carried out before the commit */
     SABOTAGE_LOSE_FENCE,     /* the disk keeps no lease numbers */
     SABOTAGE_FORGET_ATTEMPT, /* the disk keeps no count of attempts */
+    SABOTAGE_FORGET_SURVEY,  /* nor that a reply waits for a look at what its task left */
     SABOTAGE_COUNT
 };
 

@@ -127,11 +127,32 @@ static int teardown(void **state)
     return 0;
 }
 
+/* It is stored, and free to go. */
 static void expect_reply(const struct world *w, const char *text)
 {
     assert_non_null(find(w, CORE_CMD_UPDATE));
     assert_int_equal(find(w, CORE_CMD_UPDATE)->task->state, TASK_FINISHED);
+    assert_int_equal(core_task(w->core, 1)->unsurveyed, 0);
     assert_string_equal(core_task(w->core, 1)->reply, text);
+}
+
+/* It is on its way to the disk, and nothing of it goes out. */
+static void expect_held(const struct world *w, const char *text)
+{
+    assert_int_equal(find(w, CORE_CMD_SURVEY)->seq, 1);
+    assert_int_equal(find(w, CORE_CMD_UPDATE)->task->state, TASK_FINISHED);
+    assert_true(find(w, CORE_CMD_UPDATE)->task->unsurveyed > 0);
+    assert_string_equal(core_task(w->core, 1)->reply, text);
+    assert_null(find(w, CORE_CMD_SEND));
+}
+
+/* The next start has it. */
+static void expect_owed(const struct world *w)
+{
+    assert_int_equal(core_task(w->core, 1)->state, TASK_FINISHED);
+    assert_int_equal(core_task(w->core, 1)->unsurveyed, 1);
+    assert_string_equal(core_task(w->core, 1)->reply, "the answer");
+    assert_null(find(w, CORE_CMD_SEND));
 }
 
 static void expect_settled(const struct world *w, bool keep)
@@ -146,16 +167,24 @@ static void the_answer_waits_for_the_survey_and_names_what_it_found(void **state
 
     begin(w, TASK_MODE_EXECUTE);
     end_well(w);
-    assert_int_equal(find(w, CORE_CMD_SURVEY)->seq, 1);
-    assert_null(find(w, CORE_CMD_UPDATE));
-    assert_int_equal(core_task(w->core, 1)->state, TASK_RUNNING);
+    expect_held(w, "the answer");
+    assert_true(index_of(w, CORE_CMD_UPDATE) < index_of(w, CORE_CMD_SURVEY));
     surveyed(w, "nairid noticed: `.envrc`.");
+    assert_int_equal(find(w, CORE_CMD_SEND)->post, CORE_POST_REPLY);
     expect_reply(w, "the answer\n\n[nairid noticed: `.envrc`.]");
     assert_int_equal(core_task(w->core, 1)->reply_kind, TASK_REPLY_ASSISTANT);
     expect_settled(w, true);
     assert_true(index_of(w, CORE_CMD_UPDATE) < index_of(w, CORE_CMD_SETTLE));
     surveyed(w, "nairid says it again"); /* too late for that */
     assert_null(find(w, CORE_CMD_UPDATE));
+}
+
+static void surveyed_in_vain(struct world *w)
+{
+    handle(w, (struct core_event){ .type = CORE_EV_SURVEYED,
+                                   .seq = 1,
+                                   .note = "nairid could not look",
+                                   .failed = true });
 }
 
 static void where_nothing_was_found_the_answer_is_as_it_was(void **state)
@@ -200,6 +229,7 @@ static void what_never_ran_and_what_is_stuck_is_not_looked_at(void **state)
     end(w, (struct ending){ .failed_to_start = true, .start_error = "x" });
     assert_null(find(w, CORE_CMD_SURVEY));
     assert_int_equal(core_task(w->core, 1)->state, TASK_FINISHED);
+    assert_int_equal(core_task(w->core, 1)->unsurveyed, 0);
     (void)teardown(state);
     (void)setup(state);
     w = *state;
@@ -235,8 +265,9 @@ static void a_slow_survey_is_ended_before_the_jobs_next_message_begins(void **st
     assert_int_equal(find(w, CORE_CMD_KILL)->seq, 1);
     assert_null(find(w, CORE_CMD_SPAWN));
     assert_null(find(w, CORE_CMD_UPDATE));
-    surveyed(w, "nairid could not look"); /* the end of it */
+    surveyed_in_vain(w); /* the end of it */
     expect_reply(w, "the answer\n\n[nairid could not look]");
+    expect_settled(w, false);
     assert_int_equal(find(w, CORE_CMD_SPAWN)->seq, 2);
 }
 
@@ -248,10 +279,11 @@ static void orders_to_stop_that_go_on_hold_no_answer_up(void **state)
     end_well(w);
     handle(w, (struct core_event){ .type = CORE_EV_QUIT });
     for (int i = 0; i < 2; i++) {
-        later(w, 1000);
         handle(w, (struct core_event){ .type = CORE_EV_TERM });
+        later(w, 1000);
     }
-    assert_string_equal(core_task(w->core, 1)->reply, "the answer\n\n[" ENDING_TEXT_UNSURVEYED "]");
+    assert_non_null(find(w, CORE_CMD_EXIT));
+    expect_owed(w);
 }
 
 static void its_time_is_none_of_the_tasks(void **state)
@@ -280,20 +312,42 @@ static void the_jobs_next_message_waits_for_the_survey(void **state)
     assert_int_equal(find(w, CORE_CMD_SPAWN)->seq, 2);
 }
 
-static void a_users_stop_ends_the_survey(void **state)
+static void a_users_stop_comes_too_late_for_an_answer_that_is_there(void **state)
+{
+    struct world *w = *state;
+
+    begin(w, TASK_MODE_EXECUTE);
+    arrive(w, "m2", TASK_MODE_EXECUTE);
+    end_well(w);
+    handle(w, (struct core_event){ .type = CORE_EV_CANCEL, .job_id = "j" });
+    assert_null(find(w, CORE_CMD_KILL));
+    assert_null(find(w, CORE_CMD_SEND)); /* the answer to the second is behind it */
+    assert_string_equal(core_task(w->core, 2)->reply, ENDING_TEXT_CANCELLED);
+    surveyed(w, NULL);
+    expect_reply(w, "the answer");
+    assert_int_equal(find(w, CORE_CMD_SEND)->seq, 1);
+    assert_false(core_task(w->core, 1)->cancelled);
+}
+
+static void a_drain_waits_for_the_survey(void **state)
 {
     struct world *w = *state;
 
     begin(w, TASK_MODE_EXECUTE);
     end_well(w);
-    handle(w, (struct core_event){ .type = CORE_EV_CANCEL, .job_id = "j" });
-    assert_non_null(find(w, CORE_CMD_KILL));
-    surveyed(w, "nairid could not look");
-    expect_reply(w, ENDING_TEXT_CANCELLED);
-    expect_settled(w, false);
+    handle(w, (struct core_event){ .type = CORE_EV_DRAIN });
+    later(w, 3000);
+    assert_null(find(w, CORE_CMD_KILL));
+    assert_null(find(w, CORE_CMD_EXIT));
+    surveyed(w, "nairid noticed: `a`.");
+    expect_reply(w, "the answer\n\n[nairid noticed: `a`.]");
+    assert_null(find(w, CORE_CMD_EXIT));
+    handle(w, (struct core_event){ .type = CORE_EV_SENT, .seq = 1, .answer = CORE_ANSWER_OK });
+    handle(w, (struct core_event){ .type = CORE_EV_SENT, .seq = 1, .answer = CORE_ANSWER_OK });
+    assert_non_null(find(w, CORE_CMD_EXIT));
 }
 
-static void a_shutdown_keeps_the_answer_and_waits_a_moment_for_the_survey(void **state)
+static void a_shutdown_leaves_the_survey_to_the_next_start(void **state)
 {
     struct world *w = *state;
 
@@ -302,9 +356,116 @@ static void a_shutdown_keeps_the_answer_and_waits_a_moment_for_the_survey(void *
     handle(w, (struct core_event){ .type = CORE_EV_QUIT });
     assert_non_null(find(w, CORE_CMD_KILL));
     assert_null(find(w, CORE_CMD_EXIT));
-    later(w, 3000);
-    expect_reply(w, "the answer\n\n[" ENDING_TEXT_UNSURVEYED "]");
+    surveyed_in_vain(w);
+    expect_settled(w, false);
     assert_non_null(find(w, CORE_CMD_EXIT));
+    expect_owed(w);
+}
+
+static void what_the_survey_of_a_daemon_that_ends_found_counts_all_the_same(void **state)
+{
+    struct world *w = *state;
+
+    begin(w, TASK_MODE_EXECUTE);
+    end_well(w);
+    handle(w, (struct core_event){ .type = CORE_EV_QUIT });
+    surveyed(w, NULL); /* it crossed the kill */
+    expect_reply(w, "the answer");
+    expect_settled(w, true);
+}
+
+static void a_result_that_ends_with_the_daemon_is_looked_at_after_the_next_start(void **state)
+{
+    struct world *w = *state;
+
+    begin(w, TASK_MODE_EXECUTE);
+    handle(w, (struct core_event){ .type = CORE_EV_FINAL, .seq = 1 });
+    handle(w, (struct core_event){ .type = CORE_EV_QUIT });
+    end(w, (struct ending){ .ok = true, .final = true, .text = "the answer", .status = SIGTERM });
+    assert_null(find(w, CORE_CMD_SURVEY));
+    assert_non_null(find(w, CORE_CMD_EXIT));
+    expect_owed(w);
+}
+
+/* ---- after a restart ---- */
+
+static struct task *owing(uint32_t lives)
+{
+    struct task *t = task_new();
+
+    assert_int_equal(task_restore(t, "finished"), 0);
+    t->seq = 1;
+    t->job_id = mem_strdup("j");
+    t->id = mem_strdup("m1");
+    t->ack_id = mem_strdup("m1");
+    t->reply_kind = TASK_REPLY_ASSISTANT;
+    t->reply = mem_strdup("the answer");
+    t->unsurveyed = lives;
+    return t;
+}
+
+static void restart(struct world *w, uint32_t lives, const struct core_options *options)
+{
+    struct task *next = task_new();
+
+    core_free(w->core);
+    w->core = core_new(options, 0);
+    core_restore(w->core, owing(lives));
+    next->seq = 2;
+    next->job_id = mem_strdup("j");
+    next->id = mem_strdup("m2");
+    next->ack_id = mem_strdup("m2");
+    core_restore(w->core, next);
+    handle(w, (struct core_event){ .type = CORE_EV_START });
+}
+
+static void what_a_crash_left_unsurveyed_is_surveyed_and_never_run_again(void **state)
+{
+    struct world *w = *state;
+
+    restart(w, 1, &defaults);
+    expect_held(w, "the answer");
+    assert_int_equal(core_task(w->core, 1)->unsurveyed, 2);
+    assert_true(index_of(w, CORE_CMD_UPDATE) < index_of(w, CORE_CMD_SURVEY));
+    assert_null(find(w, CORE_CMD_SPAWN)); /* the next one is in its place no sooner than before */
+    surveyed(w, "nairid noticed: `a`.");
+    expect_reply(w, "the answer\n\n[nairid noticed: `a`.]");
+    expect_settled(w, true);
+    assert_int_equal(find(w, CORE_CMD_SPAWN)->seq, 2);
+}
+
+static void a_survey_after_a_restart_is_bounded_too(void **state)
+{
+    struct world *w = *state;
+
+    restart(w, 1, &defaults);
+    later(w, 15000);
+    assert_int_equal(find(w, CORE_CMD_KILL)->seq, 1);
+    later(w, 2000);
+    expect_reply(w, "the answer\n\n[" ENDING_TEXT_UNSURVEYED "]");
+    expect_settled(w, false);
+}
+
+static void what_is_cut_short_each_time_is_answered_in_the_end(void **state)
+{
+    struct world *w = *state;
+
+    restart(w, 3, &defaults);
+    assert_null(find(w, CORE_CMD_SURVEY));
+    expect_reply(w, "the answer\n\n[" ENDING_TEXT_SURVEYS_CUT "]");
+    assert_int_equal(find(w, CORE_CMD_SEND)->post, CORE_POST_REPLY);
+    assert_int_equal(find(w, CORE_CMD_SPAWN)->seq, 2);
+}
+
+static void a_restart_without_the_option_answers_at_once(void **state)
+{
+    struct world *w = *state;
+    struct core_options options = defaults;
+
+    options.survey = false;
+    restart(w, 1, &options);
+    assert_null(find(w, CORE_CMD_SURVEY));
+    expect_reply(w, "the answer\n\n[" ENDING_TEXT_SURVEYS_CUT "]");
 }
 
 static void a_lost_lease_leaves_no_answer(void **state)
@@ -354,8 +515,15 @@ int main(void)
         TEST(orders_to_stop_that_go_on_hold_no_answer_up),
         TEST(its_time_is_none_of_the_tasks),
         TEST(the_jobs_next_message_waits_for_the_survey),
-        TEST(a_users_stop_ends_the_survey),
-        TEST(a_shutdown_keeps_the_answer_and_waits_a_moment_for_the_survey),
+        TEST(a_users_stop_comes_too_late_for_an_answer_that_is_there),
+        TEST(a_drain_waits_for_the_survey),
+        TEST(a_shutdown_leaves_the_survey_to_the_next_start),
+        TEST(what_the_survey_of_a_daemon_that_ends_found_counts_all_the_same),
+        TEST(a_result_that_ends_with_the_daemon_is_looked_at_after_the_next_start),
+        TEST(what_a_crash_left_unsurveyed_is_surveyed_and_never_run_again),
+        TEST(a_survey_after_a_restart_is_bounded_too),
+        TEST(what_is_cut_short_each_time_is_answered_in_the_end),
+        TEST(a_restart_without_the_option_answers_at_once),
         TEST(a_lost_lease_leaves_no_answer),
         TEST(without_the_option_nothing_is_looked_at),
     };

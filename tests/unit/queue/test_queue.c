@@ -175,6 +175,29 @@ static void a_quarantined_job_keeps_its_slot_and_hands_out_what_waits(void **sta
     queue_free(q);
 }
 
+static void an_occupied_job_waits_for_its_release_and_takes_a_slot(void **state)
+{
+    struct queue *q = queue_new(1);
+    struct task a = message(0, 1), b = message(1, 2), c = message(2, 3);
+
+    (void)state;
+    queue_add(q, &a);
+    assert_true(queue_occupy(q, "j0"));
+    assert_false(queue_occupy(q, "j0"));
+    assert_true(queue_occupy(q, "j1")); /* whether or not there is a slot */
+    assert_int_equal(queue_busy(q), 2);
+    queue_add(q, &b);
+    queue_add(q, &c);
+    assert_null(queue_next(q));
+    queue_release(q, "j1");
+    assert_null(queue_next(q));
+    queue_release(q, "j0");
+    assert_ptr_equal(queue_next(q), &a);
+    queue_quarantine(q, "j0");
+    assert_false(queue_occupy(q, "j0"));
+    queue_free(q);
+}
+
 static void releasing_what_does_not_run_changes_nothing(void **state)
 {
     struct queue *q = queue_new(1);
@@ -201,6 +224,7 @@ int main(void)
         cmocka_unit_test(a_removed_message_never_runs),
         cmocka_unit_test(fewer_slots_take_effect_as_jobs_end),
         cmocka_unit_test(a_quarantined_job_keeps_its_slot_and_hands_out_what_waits),
+        cmocka_unit_test(an_occupied_job_waits_for_its_release_and_takes_a_slot),
         cmocka_unit_test(releasing_what_does_not_run_changes_nothing),
     };
 

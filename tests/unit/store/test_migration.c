@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <cmocka.h>
 
+#include "store/journal.h"
 #include "support/journalprobe.h"
 #include "support/tempdir.h"
 #include "util/cleanup.h"
@@ -58,6 +59,28 @@ static const char version_1[] =
     " (9, 'm9', 'a9', 'job_C', 'start', 'execute', 'received', 'x', NULL, '{}', 0, 0, 16, 16,"
     "  'none', NULL, 0, 0);"
     "DELETE FROM messages WHERE seq = 9;";
+
+/* And what made version 2 of it. */
+static const char version_2[] =
+    "BEGIN IMMEDIATE;"
+    "CREATE TABLE sessions ("
+    " job_id TEXT PRIMARY KEY,"
+    " runner TEXT NOT NULL,"
+    " session TEXT NOT NULL,"
+    " updated_ms INTEGER NOT NULL"
+    ") STRICT, WITHOUT ROWID;"
+    "ALTER TABLE messages ADD COLUMN anew INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE messages ADD COLUMN input_tokens INTEGER;"
+    "ALTER TABLE messages ADD COLUMN output_tokens INTEGER;"
+    "ALTER TABLE messages ADD COLUMN cache_read_tokens INTEGER;"
+    "ALTER TABLE messages ADD COLUMN cache_write_tokens INTEGER;"
+    "ALTER TABLE messages ADD COLUMN cost_nano_usd INTEGER;"
+    "ALTER TABLE messages ADD COLUMN model TEXT;"
+    "PRAGMA user_version = 2;"
+    "COMMIT;"
+    "INSERT INTO sessions VALUES ('job_A', 'claude', 's1', 77);"
+    "UPDATE messages SET anew = 1, input_tokens = 5, output_tokens = 0, cache_read_tokens = 0,"
+    " cache_write_tokens = 0, cost_nano_usd = 6, model = 'm' WHERE seq = 5;";
 
 struct fixture {
     char *dir, *path;
@@ -126,7 +149,8 @@ static void assert_rows_of_version_1(const struct fixture *f)
     assert_true(finished->fence == UINT64_MAX && finished->reply_kind == TASK_REPLY_ERROR);
     assert_string_equal(finished->reply, "it broke");
     for (size_t i = 0; i < f->p.row_count; i++)
-        assert_true(!f->p.rows[i]->anew && !f->p.rows[i]->has_usage);
+        assert_true(!f->p.rows[i]->anew && !f->p.rows[i]->has_usage &&
+                    f->p.rows[i]->unsurveyed == 0);
     assert_int_equal(f->p.tombstone_count, 1);
     assert_string_equal(f->p.tombstones[0], "m3");
     assert_int_equal(f->p.acked_ms[0], 13);
@@ -142,9 +166,30 @@ static void a_journal_of_version_1_is_read_as_it_was(void **state)
     assert_true(store_max_seq(f->p.store) == 9); /* what was deleted counts */
     assert_string_equal(store_instance_id(f->p.store), "ccaid_01HZX4QNB7K3V8M2T5R9W6Y1CD");
     journalprobe_end(&f->p);
-    assert_int_equal(number(f, "PRAGMA user_version"), 2);
+    assert_int_equal(number(f, "PRAGMA user_version"), JOURNAL_SCHEMA);
     journalprobe_begin(&f->p, f->dir); /* the second time there is nothing to do */
     assert_rows_of_version_1(f);
+}
+
+static void a_journal_of_version_2_is_read_as_it_was_and_owes_no_look(void **state)
+{
+    struct fixture *f = *state;
+    const struct task *t;
+
+    edit(f, version_2);
+    for (int i = 0; i < 2; i++) { /* the second time there is nothing to do */
+        journalprobe_begin(&f->p, f->dir);
+        assert_int_equal(f->p.row_count, 2);
+        t = f->p.rows[1];
+        assert_true(t->state == TASK_FINISHED && t->anew && t->unsurveyed == 0);
+        assert_true(t->has_usage && t->usage.input_tokens == 5);
+        assert_string_equal(t->reply, "it broke");
+        assert_string_equal(t->usage.model, "m");
+        assert_int_equal(f->p.session_count, 1);
+        assert_string_equal(f->p.sessions[0].session, "s1");
+        journalprobe_end(&f->p);
+        assert_int_equal(number(f, "PRAGMA user_version"), JOURNAL_SCHEMA);
+    }
 }
 
 static void a_migrated_journal_takes_what_the_new_version_writes(void **state)
@@ -159,6 +204,7 @@ static void a_migrated_journal_takes_what_the_new_version_writes(void **state)
     t->reply_kind = TASK_REPLY_ASSISTANT;
     t->reply = mem_strdup("done");
     t->anew = true;
+    t->unsurveyed = 1;
     t->has_usage = true;
     t->usage = (struct usage){ .input_tokens = 5, .cost_nano_usd = 6, .model = "m" };
     store_batch_update(b, t);
@@ -167,7 +213,7 @@ static void a_migrated_journal_takes_what_the_new_version_writes(void **state)
     journalprobe_end(&f->p);
     journalprobe_begin(&f->p, f->dir);
     t = f->p.rows[0];
-    assert_true(t->anew && t->has_usage && t->usage.input_tokens == 5);
+    assert_true(t->anew && t->unsurveyed == 1 && t->has_usage && t->usage.input_tokens == 5);
     assert_string_equal(t->usage.model, "m");
     assert_int_equal(f->p.session_count, 1);
     assert_string_equal(f->p.sessions[0].session, "s1");
@@ -202,6 +248,10 @@ static void a_row_that_we_cannot_have_written_is_refused(void **state)
     r = journalprobe_load(&f->p, &err);
     assert_int_equal(r, -EBADMSG);
     assert_non_null(strstr(err.text, "message 4"));
+    journalprobe_end(&f->p);
+    edit(f, "UPDATE messages SET input_tokens = NULL, model = NULL, unsurveyed = -1 WHERE seq = 4");
+    assert_int_equal(journalprobe_open(&f->p, f->dir, &err), 0);
+    assert_int_equal(journalprobe_load(&f->p, &err), -EBADMSG);
 }
 
 int main(void)
@@ -209,6 +259,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(a_journal_of_version_1_is_read_as_it_was),
+        TEST(a_journal_of_version_2_is_read_as_it_was_and_owes_no_look),
         TEST(a_migrated_journal_takes_what_the_new_version_writes),
         TEST(a_migration_that_fails_leaves_the_journal_as_it_was),
         TEST(a_row_that_we_cannot_have_written_is_refused),

@@ -84,6 +84,7 @@ static void assert_same_task(const struct task *a, const struct task *b)
     assert_int_equal(a->shortened, b->shortened);
     assert_int_equal(a->cancelled, b->cancelled);
     assert_int_equal(a->anew, b->anew);
+    assert_int_equal(a->unsurveyed, b->unsurveyed);
     assert_int_equal(a->has_usage, b->has_usage);
     assert_true(a->usage.input_tokens == b->usage.input_tokens &&
                 a->usage.output_tokens == b->usage.output_tokens &&
@@ -133,6 +134,7 @@ static void a_message_comes_back_with_every_field(void **state)
     t->shortened = true;
     t->cancelled = true;
     t->anew = true;
+    t->unsurveyed = 2;
     t->has_usage = true;
     t->usage = some_usage;
     assert_int_equal(task_step(t, TASK_EV_FINISH), 0);
@@ -192,6 +194,7 @@ static void an_update_changes_what_may_change_and_nothing_else(void **state)
     t->updated_ms = 5555;
     t->cancelled = true;
     t->anew = true;
+    t->unsurveyed = 2;
     t->has_usage = true;
     t->usage = some_usage;
     t->reply_kind = TASK_REPLY_ASSISTANT;
