@@ -88,6 +88,51 @@ def test_a_reply_outlives_the_death_of_hub_and_daemon(make_daemon, meeting):
         assert file.read() == "x\n"  # a message whose reply is on disk is never run again
 
 
+def hold_survey(daemon, message):
+    """Waits for the message's reply to be on disk, and holds up what looks at its task's leavings.
+    False where that was over too soon."""
+
+    def look():
+        status = daemon.status()
+        return " surveyed " in daemon.log or (status["durable"] and any(
+            job["message"] == message and job["state"] == "finished" for job in status["jobs"]))
+
+    wait_until(look, 60, "the attempt to end")
+    os.kill(spawner_of(daemon), signal.SIGSTOP)
+    status = daemon.status()  # what the spawner had said before is known by then
+    return " surveyed " not in daemon.log and any(
+        job["message"] == message and job["state"] == "finished" for job in status["jobs"])
+
+
+@pytest.mark.parametrize("signo", [signal.SIGKILL, signal.SIGQUIT], ids=["killed", "ended"])
+def test_what_a_task_left_is_looked_at_after_a_restart_and_the_task_runs_once(make_daemon, meeting,
+                                                                             signo):
+    daemon = make_daemon(**meeting.settings())
+    for i in range(10):
+        count = meeting.path(f"count{i}")
+        job, message = daemon.hub.start(f"echo x >> '{count}'; mkdir many; touch .envrc\n"
+                                        "seq 20000 | sed s:^:many/: | xargs touch; echo done")
+        held, spawner = hold_survey(daemon, message), spawner_of(daemon)
+        if held:
+            daemon.program.send(signo)
+            if signo == signal.SIGQUIT:
+                wait_until(lambda: " signal " in daemon.log, what="the daemon to hear of it")
+        os.kill(spawner, signal.SIGCONT)
+        if held:
+            break
+        daemon.reply(job, message)
+        daemon.restart()  # with a log of its own
+    assert held
+    log = daemon.log
+    assert assert_all_ended(daemon) == (-signal.SIGKILL if signo == signal.SIGKILL else 0)
+    daemon.boot()
+    assert daemon.reply(job, message)["content"] == (
+        "done\n\n[nairid noticed that this task left files that programs may run or obey later: "
+        "`.envrc` (new; shells run it).]")
+    with open(count) as file:
+        assert file.read() == "x\n", log
+
+
 def test_the_daemon_waits_for_a_server_that_comes_later(make_hub, make_daemon):
     hub = make_hub()
     hub.end()
