@@ -123,7 +123,7 @@ void surveys_start(struct surveys *s, uint64_t seq)
     struct err err = { 0 };
 
     if (!t)
-        return; /* its lease was lost meanwhile */
+        return;               /* its lease was lost meanwhile */
     if (t->unsurveyed == 0) { /* it was given up while its order waited for the disk */
         tell(d, seq, NULL, true);
         return;
