@@ -60,7 +60,8 @@ enum apply_stage {
 struct apply_report {
     uint32_t kind;
     uint32_t stage;
-    uint32_t index; /* FAILED: see the stage; PAST: enum limit */
+    uint32_t index; /* FAILED: see the stage; PAST: enum limit;
+                       USE: 1 where not all of it could be seen */
     int32_t error;  /* FAILED: a negative errno */
     int32_t status; /* ENDED: the program's wait status */
     uint64_t bytes; /* ENDED: memory of its largest process; USE: what its job's files grew by */

@@ -21,6 +21,7 @@ enum {
     SLACK = 64,           /* of the limit, by which a job that is past it already may grow */
     TEXT_BYTES = 4096,
     GENERATIONS = 64,
+    SURE_PASSES = 2, /* in a row, over what can't be seen in one moment */
     SHORT_SHARE = 8, /* of a file system: with less than that free, room is short */
 };
 
@@ -89,21 +90,29 @@ static uint64_t cpu_of(const struct gauge *g, const char *pid)
     return ticks * 1000 / (uint64_t)g->ticks_per_s;
 }
 
+struct sum {
+    uint64_t own_bytes, shared_bytes, cpu_ms;
+};
+
 /* exact: what is shared is counted once. The kernel tells that of what may be traced only. */
-static uint64_t memory_of(const struct gauge *g, const char *pid, bool exact)
+static void add_memory(const struct gauge *g, const char *pid, bool exact, struct sum *sum)
 {
     char text[TEXT_BYTES];
 
-    if (exact && read_proc(g->proc, pid, "smaps_rollup", text))
-        return (field(text, "Pss_Anon:") + field(text, "Pss_Shmem:")) * 1024;
-    if (!read_proc(g->proc, pid, "status", text))
-        return 0;
-    return (field(text, "RssAnon:") + field(text, "RssShmem:")) * 1024;
+    if (exact && read_proc(g->proc, pid, "smaps_rollup", text)) {
+        sum->own_bytes += field(text, "Pss_Anon:") * 1024;
+        sum->shared_bytes += field(text, "Pss_Shmem:") * 1024;
+    } else if (read_proc(g->proc, pid, "status", text)) {
+        sum->own_bytes += field(text, "RssAnon:") * 1024;
+        sum->shared_bytes += field(text, "RssShmem:") * 1024;
+    }
 }
 
-struct sum {
-    uint64_t memory_bytes, cpu_ms;
-};
+/* Memory files that are mapped are among what is shared already. */
+static uint64_t total(const struct sum *sum, uint64_t lent_bytes)
+{
+    return sum->own_bytes + (sum->shared_bytes > lent_bytes ? sum->shared_bytes : lent_bytes);
+}
 
 static uint64_t parent_of(const struct gauge *g, const char *pid)
 {
@@ -152,7 +161,7 @@ static struct sum add_up(const struct gauge *g, bool exact)
             e = (const struct dirent64 *)(const void *)(bytes + at);
             if (!is_pid(e->d_name) || !is_tasks(g, e->d_name))
                 continue;
-            sum.memory_bytes += memory_of(g, e->d_name, exact);
+            add_memory(g, e->d_name, exact, &sum);
             if (!exact)
                 sum.cpu_ms += cpu_of(g, e->d_name);
         }
@@ -170,20 +179,57 @@ static uint64_t children_ms(void)
            (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1000;
 }
 
+static bool has_too_much_memory(struct gauge *g, const struct sum *rough)
+{
+    struct sum exact;
+
+    if (g->memory_bytes == 0)
+        return false;
+    if (total(rough, g->lent_bytes) <= g->memory_bytes) {
+        g->lent_over = 0;
+        return false;
+    }
+    exact = add_up(g, true);
+    if (total(&exact, 0) > g->memory_bytes)
+        return true;
+    if (total(&exact, g->lent_bytes) <= g->memory_bytes) {
+        g->lent_over = 0;
+        return false;
+    }
+    /* the files were looked at before the processes: they may have become something else since */
+    if (g->lent_over == 0)
+        g->lent_over = g->lent_passes;
+    return g->lent_passes - g->lent_over >= SURE_PASSES;
+}
+
+/* What is in memory files, mapped or not. */
+static void measure_lent(struct gauge *g, uint64_t now_ms)
+{
+    uint64_t took_ms, pause_ms = g->near ? NEAR_MS : CALM_MS;
+
+    if (!g->held_memory.walking)
+        g->lent_began_ms = now_ms;
+    if (!held_step(&g->held_memory, ENTRIES_A_STEP))
+        return;
+    now_ms = clock_mono_ms();
+    took_ms = now_ms - g->lent_began_ms;
+    g->lent_due_ms = now_ms + (took_ms * SHARE > pause_ms ? took_ms * SHARE : pause_ms);
+    g->lent_bytes = g->held_memory.bytes;
+    g->lent_passes++;
+}
+
 static enum limit measure_processes(struct gauge *g, uint64_t now_ms)
 {
     struct sum sum = add_up(g, false);
     uint64_t cpu_ms = sum.cpu_ms + children_ms();
-    bool near;
 
     /* less than before: of some that are gone it is known only that they used something */
     if (cpu_ms > g->cpu_total_ms)
         g->cpu_used_ms += cpu_ms - g->cpu_total_ms;
     g->cpu_total_ms = cpu_ms;
-    near = g->memory_bytes > 0 && sum.memory_bytes > g->memory_bytes / 4;
-    g->processes_due_ms = now_ms + (near ? NEAR_MS : CALM_MS);
-    if (g->memory_bytes > 0 && sum.memory_bytes > g->memory_bytes &&
-        add_up(g, true).memory_bytes > g->memory_bytes)
+    g->near = g->memory_bytes > 0 && total(&sum, g->lent_bytes) > g->memory_bytes / 4;
+    g->processes_due_ms = now_ms + (g->near ? NEAR_MS : CALM_MS);
+    if (has_too_much_memory(g, &sum))
         return LIMIT_MEMORY;
     return g->cpu_time_ms > 0 && g->cpu_used_ms > g->cpu_time_ms ? LIMIT_CPU_TIME : LIMIT_NONE;
 }
@@ -223,16 +269,24 @@ static uint64_t allowed(const struct gauge *g)
 
 static void end_walk(struct gauge *g, uint64_t now_ms)
 {
-    uint64_t took_ms = now_ms - g->walk_began_ms;
+    uint64_t took_ms = now_ms - g->walk_began_ms, used = g->meter.bytes;
+    bool hid = g->meter.hidden || (g->counts_held && g->held_disk.hidden), hides;
 
+    if (g->counts_held && used <= UINT64_MAX - g->held_disk.bytes)
+        used += g->held_disk.bytes;
     g->walking = false;
     g->tree_due_ms =
         now_ms + (took_ms * SHARE > g->tree_pause_ms ? took_ms * SHARE : g->tree_pause_ms);
     if (!g->known)
         g->tree_first = g->meter.bytes;
-    g->tree_news = !g->known || g->tree_used != g->meter.bytes;
+    hides = hid && g->hid_before; /* one that is just ending may look as if it did */
+    g->hid_before = hid;
+    g->tree_news = !g->known || g->tree_used != used || g->tree_hides != hides;
     g->known = true;
-    g->tree_used = g->meter.bytes;
+    g->tree_used = used;
+    g->tree_hides = hides;
+    /* a file that got a name, or lost it, meanwhile may have been counted twice */
+    g->over_walks = used > allowed(g) ? g->over_walks + 1 : 0;
 }
 
 static enum limit measure_trees(struct gauge *g, size_t entries)
@@ -240,13 +294,19 @@ static enum limit measure_trees(struct gauge *g, size_t entries)
     uint64_t now_ms = clock_mono_ms();
     bool too_much;
 
-    if (!g->walking && !has_changed(g, &g->tree_pause_ms)) {
+    if (!g->walking && !has_changed(g, &g->tree_pause_ms) && g->over_walks == 0) {
         g->tree_due_ms = now_ms + g->tree_pause_ms;
         return LIMIT_NONE;
     }
-    if (!g->walking)
+    if (!g->walking) {
         g->walk_began_ms = now_ms;
+        g->holding = g->counts_held && g->known; /* before the program there is nobody to look at */
+    }
     g->walking = true;
+    if (g->holding) {
+        g->holding = !held_step(&g->held_disk, entries);
+        return LIMIT_NONE;
+    }
     if (meter_step(&g->meter, entries))
         end_walk(g, clock_mono_ms());
     too_much = g->known && g->meter.bytes > allowed(g); /* also in the middle of a walk */
@@ -254,7 +314,7 @@ static enum limit measure_trees(struct gauge *g, size_t entries)
         g->tree_used = g->meter.bytes;
         g->tree_news = true;
     }
-    return too_much ? LIMIT_DISK : LIMIT_NONE;
+    return too_much || g->over_walks >= SURE_PASSES ? LIMIT_DISK : LIMIT_NONE;
 }
 
 /* ---- all of it ---- */
@@ -289,6 +349,33 @@ static void add_trees(struct gauge *g, const struct plan *plan)
     }
 }
 
+static bool is_meant(const char *pid, const void *ctx)
+{
+    return is_tasks(ctx, pid);
+}
+
+static int open_proc(void)
+{
+    return open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+/* Each has a place of its own in the list of processes. Where it can't be read, nothing counts. */
+static void init_held(struct gauge *g)
+{
+    dev_t memory;
+    int fd = g->meter.root_count > 0 ? open_proc() : -1;
+
+    g->counts_held = fd >= 0;
+    held_init(&g->held_disk, fd, is_meant, g);
+    for (size_t i = 0; i < g->meter.root_count; i++)
+        held_add(&g->held_disk, g->meter.devices[i]);
+    fd = g->memory_bytes > 0 && held_find_memory(&memory) ? open_proc() : -1;
+    g->counts_lent = fd >= 0;
+    held_init(&g->held_memory, fd, is_meant, g);
+    if (g->counts_lent)
+        held_add(&g->held_memory, memory);
+}
+
 void gauge_init(struct gauge *g, const struct plan *plan, bool limited)
 {
     memset(g, 0, sizeof *g);
@@ -301,11 +388,12 @@ void gauge_init(struct gauge *g, const struct plan *plan, bool limited)
         g->cpu_time_ms = plan->cpu_time_ms;
     }
     if (g->memory_bytes > 0 || g->cpu_time_ms > 0)
-        g->proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        g->proc = open_proc();
     g->ticks_per_s = sysconf(_SC_CLK_TCK);
-    g->processes_due_ms = clock_mono_ms() + NEAR_MS;
+    g->processes_due_ms = g->lent_due_ms = clock_mono_ms() + NEAR_MS;
     if (plan->tree_bytes > 0)
         add_trees(g, plan);
+    init_held(g);
     if (g->meter.root_count == 0)
         return;
     g->tree_bytes = plan->tree_bytes;
@@ -316,12 +404,14 @@ int gauge_wait_ms(const struct gauge *g)
 {
     uint64_t now_ms = clock_mono_ms(), due_ms = UINT64_MAX;
 
-    if (g->walking)
+    if (g->walking || g->held_memory.walking)
         return 0;
     if (g->proc >= 0)
         due_ms = g->processes_due_ms;
     if (g->tree_bytes > 0 && g->tree_due_ms < due_ms)
         due_ms = g->tree_due_ms;
+    if (g->counts_lent && g->lent_due_ms < due_ms)
+        due_ms = g->lent_due_ms;
     if (due_ms == UINT64_MAX)
         return -1;
     if (due_ms <= now_ms)
@@ -334,6 +424,8 @@ enum limit gauge_step(struct gauge *g)
     uint64_t now_ms = clock_mono_ms();
     enum limit limit = LIMIT_NONE;
 
+    if (g->counts_lent && (g->held_memory.walking || now_ms >= g->lent_due_ms))
+        measure_lent(g, now_ms);
     if (g->proc >= 0 && now_ms >= g->processes_due_ms)
         limit = measure_processes(g, now_ms);
     if (limit == LIMIT_NONE && g->tree_bytes > 0 && (g->walking || now_ms >= g->tree_due_ms))

@@ -4,10 +4,14 @@
  * Each step is bounded, and what is expensive is done seldom: memory that processes share is told
  * apart only when what they have is too much otherwise, and trees are walked only when their file
  * system has changed, and not for more than a small share of the time.
- * Not counted: memory in files of memfd_create(2) that are mapped nowhere; processor time of
- * children that nobody waited for (SIGCHLD ignored) and that were gone between two looks.
+ * Files without a name that the task holds open count as well (sandbox/held.h): on the file systems
+ * of its trees as disk space, and in memory where it has no cgroup. Of memory files and what is
+ * mapped as shared the larger counts, as one may be the other.
+ * Not counted: what held.h doesn't see; processor time of children that nobody waited for (SIGCHLD
+ * ignored) and that were gone between two looks.
  * Async-signal-safe. Sources: proc(5), statfs(2). */
 #pragma once
+#include "sandbox/held.h"
 #include "sandbox/meter.h"
 #include "task/limit.h"
 #include <stdbool.h>
@@ -28,7 +32,15 @@ struct gauge {
     uint64_t tree_due_ms, tree_pause_ms, walk_began_ms;
     uint64_t fs_state[METER_ROOTS]; /* of the last walk's beginning */
     uint64_t tree_first, tree_used; /* bytes */
-    bool tree_news;                 /* tree_used is new; for the caller to clear */
+    bool tree_hides, hid_before;    /* not all of it could be looked at, twice and once */
+    bool tree_news;                 /* one of these is new; for the caller to clear */
+    uint32_t over_walks;            /* so many in a row found too much */
+    struct held held_disk;
+    bool counts_held, holding; /* it is looked at, before the trees */
+    struct held held_memory;
+    bool counts_lent, near;                      /* the latter: of the limit a quarter is used */
+    uint64_t lent_bytes, lent_passes, lent_over; /* the pass after which it was too much; 0: none */
+    uint64_t lent_due_ms, lent_began_ms;
 };
 
 /* Before the program runs. limited: memory and processor time are, by a cgroup. */

@@ -282,6 +282,7 @@ static void report_use(int control, struct gauge *gauge)
 {
     enum limit limit = gauge_step(gauge);
     const struct apply_report use = { .kind = APPLY_USE,
+                                      .index = gauge->tree_hides,
                                       .bytes = gauge->tree_used > gauge->tree_first
                                                    ? gauge->tree_used - gauge->tree_first
                                                    : 0 };

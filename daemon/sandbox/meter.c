@@ -13,6 +13,7 @@ void meter_init(struct meter *m)
 {
     m->root_count = m->root = m->depth = 0;
     m->bytes = 0;
+    m->hidden = false;
 }
 
 int meter_add(struct meter *m, const char *path)
@@ -50,6 +51,8 @@ static void enter(struct meter *m, int dir, const char *name, dev_t dev)
     }
     if (error == EMFILE)
         m->bytes = UINT64_MAX;
+    if (error == EACCES || error == EPERM)
+        m->hidden = true;
     if (fd < 0)
         return; /* not for us to read, or gone meanwhile */
     if (fstat(fd, &st) < 0 || st.st_dev != dev) {
@@ -103,8 +106,10 @@ static void read_piece(struct meter *m, size_t *entries)
 
 bool meter_step(struct meter *m, size_t entries)
 {
-    if (m->depth == 0 && m->root == 0)
+    if (m->depth == 0 && m->root == 0) {
         m->bytes = 0;
+        m->hidden = false;
+    }
     while (entries > 0) {
         if (m->depth > 0) {
             read_piece(m, &entries);

@@ -14,7 +14,8 @@ enum {
     ROOM_SHARE = 16,            /* or on small file systems this part of all */
     SPEED_BYTES_A_MS = 1 << 20, /* how fast a disk is filled */
     GUILT_BYTES = 1 << 20,      /* who added less isn't the cause, nor */
-    GUILT_SHARE = 8,            /* who added less than this part of what is to stay free */
+    GUILT_SHARE = 8,            /* who added less than this part of what is to stay free, or of
+                                   what has gone */
 };
 
 static uint64_t least(uint64_t total, uint64_t most)
@@ -39,14 +40,24 @@ static uint64_t room_lasts_ms(const struct statvfs *fs)
     return (free_bytes - floor_bytes) / SPEED_BYTES_A_MS + 1;
 }
 
-/* The one that added most on that file system, unless one is dying already. */
+/* What it takes to be the cause: some part of what is to stay free, and of what has gone since it
+ * began, as others on the machine fill disks, too. */
+static uint64_t guilt_of(const struct ward *w, const struct statvfs *full)
+{
+    uint64_t room_bytes = (uint64_t)full->f_bavail * full->f_frsize,
+             gone_bytes = w->room_bytes > room_bytes ? w->room_bytes - room_bytes : 0,
+             least_bytes = floor_of(full) / GUILT_SHARE;
+
+    if (least_bytes < gone_bytes / GUILT_SHARE)
+        least_bytes = gone_bytes / GUILT_SHARE;
+    return least_bytes < GUILT_BYTES ? GUILT_BYTES : least_bytes;
+}
+
+/* The one that added most on that file system, or, where none has added enough, the youngest of
+ * those that grew and can't be seen whole; nobody, if one is dying already. */
 static struct ward *find_guilty(struct ward *wards, const struct statvfs *full)
 {
-    uint64_t most = floor_of(full) / GUILT_SHARE;
-    struct ward *guilty = NULL;
-
-    if (most < GUILT_BYTES)
-        most = GUILT_BYTES;
+    struct ward *guilty = NULL, *suspect = NULL;
 
     for (struct ward *w = wards; w; w = w->next) {
         struct statvfs fs;
@@ -56,12 +67,15 @@ static struct ward *find_guilty(struct ward *wards, const struct statvfs *full)
             continue;
         if (w->exit.limit != LIMIT_NONE && !w->exit.stuck) /* that one may never be dead */
             return NULL;
-        if (ward_is_free(w) && w->grown_bytes >= most) {
-            most = w->grown_bytes;
+        if (!ward_is_free(w))
+            continue;
+        if (w->grown_bytes >= guilt_of(w, full) &&
+            (!guilty || w->grown_bytes >= guilty->grown_bytes))
             guilty = w;
-        }
+        if (w->hides && w->grown_bytes > 0 && (!suspect || w->started_ms >= suspect->started_ms))
+            suspect = w;
     }
-    return guilty;
+    return guilty ? guilty : suspect;
 }
 
 static void look_for_room(struct ward *wards, const struct ward *w, uint64_t *wait_ms)

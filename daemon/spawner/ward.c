@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -241,6 +242,7 @@ static void on_report(struct ward *w, const struct apply_report *report, int fd)
         return;
     case APPLY_USE:
         w->grown_bytes = report->bytes;
+        w->hides = report->index != 0;
         return;
     case APPLY_PAST:
         if (report->index > LIMIT_NONE && report->index < LIMIT_COUNT)
@@ -303,6 +305,8 @@ static void leave_cgroup(struct ward *w)
 /* What outlives the plan. */
 static void keep_limits(struct ward *w)
 {
+    struct statvfs fs;
+
     w->cpu_time_ms = w->plan->cpu_time_ms;
     if (w->plan->tree_bytes > 0 && w->plan->ground.rung == PLAN_RUNG_BARE)
         w->directory = mem_strdup(w->plan->directory);
@@ -312,6 +316,8 @@ static void keep_limits(struct ward *w)
         if (s->type == PLAN_STEP_BIND && strcmp(s->target, PLAN_HOME) == 0 && !w->directory)
             w->directory = mem_strdup(s->text);
     }
+    if (w->directory && statvfs(w->directory, &fs) == 0)
+        w->room_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
 }
 
 int ward_place(struct ward *w, const struct ward_means *means, const int stdio[3], struct err *err)

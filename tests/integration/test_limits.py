@@ -4,6 +4,7 @@ Each bomb is bounded by itself, too, so that a limit that fails costs a test and
 """
 
 import os
+import time
 
 import pytest
 
@@ -70,6 +71,44 @@ print("open")
 E
 """
 
+REMOVED_FILES = """python3 - <<'E'
+import os, signal
+for i in range(6):
+    fd = os.open(f"/home/agent/{i}", os.O_CREAT | os.O_RDWR)
+    os.write(fd, bytes(3000000))
+    os.unlink(f"/home/agent/{i}")
+signal.pause()
+E
+"""
+MEMORY_FILES = """python3 - <<'E'
+import os, signal
+for i in range(12):
+    os.write(os.memfd_create("held"), bytes(8 << 20))
+signal.pause()
+E
+"""
+PASSED_ON = """python3 - <<'E'
+import mmap, os
+fd = os.memfd_create("held")
+os.write(fd, bytes(40 << 20))
+held = mmap.mmap(fd, 40 << 20)
+children = []
+for i in range(4):
+    child = os.fork()
+    if child == 0:
+        for k in range(40):
+            total = sum(held[::4096])
+        os._exit(total)
+    children.append(child)
+for child in children:
+    assert os.waitpid(child, 0)[1] == 0
+os.close(fd)
+held.close()
+held = b"x" * (40 << 20)
+print("all is well")
+E
+"""
+
 LOW = {"memory": "64M", "disk": "8M", "pids": 40, "files": 64}
 # what it is: prompt, what the reply says
 BOMBS = {
@@ -91,6 +130,8 @@ BUSY = {
         "while :; do /bin/true; done",
         "because it used up the processor time that it may use (sandbox.limits.cpu_time is 2s)"),
 }
+BOMBS["files that were removed and stay open"] = (REMOVED_FILES, BOMBS["large files"][1])
+BOMBS["memory files that nobody maps"] = (MEMORY_FILES, BOMBS["memory of many processes"][1])
 # limits that make a call fail: how the program ends is its own choice
 FAILURES = {
     "processes": (
@@ -158,6 +199,7 @@ def test_calls_that_fail_at_a_limit_are_explained(make_daemon, account):
 def test_memory_that_processes_share_counts_once(make_daemon, account):
     daemon = make_daemon(**limited({"memory": "64M"}))
     assert daemon.answer(SHARED)["content"] == "all is well"
+    assert daemon.answer(PASSED_ON)["content"] == "all is well"
 
 
 def test_a_conversation_that_has_too_many_files_can_remove_some(make_daemon, account):
@@ -217,21 +259,51 @@ def test_tasks_are_the_kernels_first_choice_when_memory_is_short(make_daemon, ac
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root")
-@pytest.mark.parametrize("pace", ["slowly", "at once"])
+@pytest.mark.parametrize("pace", ["slowly", "at once", "without a name"])
 def test_a_task_that_fills_the_disk_is_ended_and_the_daemon_goes_on(make_daemon, me, pace):
     daemon = make_daemon(start=False)
     disk = SmallDisk(daemon, "96m")
     fill = "head -c 200000000 /dev/zero >filler"
+    if pace == "without a name":
+        fill = "exec 5>filler; rm filler; head -c 200000000 /dev/zero >&5"
     if pace == "slowly":
         fill = "for i in $(seq 400); do head -c 500000 /dev/zero >>filler; sleep 0.02; done"
     try:
         daemon.state_seen = disk.root
         daemon.boot()
-        text = daemon.failure(fill + "; sleep 60")
+        job, message = daemon.hub.start("echo mine >kept")
+        daemon.hub.wait_status(message)
+        text = failure_of(daemon, job, daemon.hub.resume(job, fill + "; sleep 60"))
         assert "because the machine's disk was nearly full and this task had written" in text, text
         assert ("job_files_removed" in daemon.log) == ("had to be removed" in text)
+        kept = daemon.hub.resume(job, "cat kept")
+        assert daemon.reply(job, kept)["content"] == "mine"
         for i in range(3):
             assert daemon.answer(f"echo {i}")["content"] == str(i)
+        assert daemon.end() == 0, daemon.last_log
+    finally:
+        if daemon.program:
+            daemon.program.kill()
+            daemon.program = None
+        disk.done()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root")
+def test_nobody_is_ended_for_a_disk_that_others_fill(make_daemon, me):
+    meeting = Meeting(me.shared())
+    daemon = make_daemon(start=False, **meeting.settings())
+    disk = SmallDisk(daemon, "96m")
+    try:
+        daemon.state_seen = disk.root
+        daemon.boot()
+        job, message = daemon.hub.start(
+            "head -c 3000000 /dev/zero >mine\n" + meeting.hold("a", "wc -c <mine"))
+        meeting.wait("a")
+        disk.fill()
+        time.sleep(1.5)  # nap: so long that it is looked at more than once
+        disk.empty()
+        meeting.release("a")
+        assert daemon.reply(job, message)["content"] == "3000000"
         assert daemon.end() == 0, daemon.last_log
     finally:
         if daemon.program:
