@@ -484,7 +484,7 @@ struct errand *errand_new(const struct errand_order *order, const struct errand_
     e->client_watcher = loop_fd_new(e->loop, e->client, 0, on_client, e);
     e->request_left = broker->request_limit_bytes;
     e->response_left = broker->response_limit_bytes;
-    e->censor = (struct censor){ secret_text(e->entry->key), secret_len(e->entry->key), 0 };
+    e->censor = (struct censor){ .forms = e->entry->forms };
     e->body = body_of(order->head->body, order->head->body_bytes);
     e->asks_head = order->head->method.len == 4 && memcmp(order->head->method.at, "HEAD", 4) == 0;
     e->moved_ms = loop_now_ms(e->loop);

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "egress/censor.h"
 #include "net/tls.h"
 #include "sandbox/gateway.h"
 #include "util/buf.h"
@@ -99,6 +100,8 @@ static int take_key(struct wallet_entry *e, const char *bytes, size_t size, size
                        "the key of the broker %s has a character in it that no key has: it must "
                        "be one line of printable characters",
                        e->broker->name);
+    if (r == 0)
+        e->forms = censor_forms_new(secret_text(e->key), secret_len(e->key));
     return r;
 }
 
@@ -171,6 +174,7 @@ void wallet_free(struct wallet *w)
     if (!w)
         return;
     for (size_t i = 0; i < w->count; i++) {
+        censor_forms_free(w->entries[i].forms);
         secret_free(w->entries[i].key);
         tls_trust_free(w->own[i].trust);
         buf_done(&w->own[i].pem);

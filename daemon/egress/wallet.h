@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct censor_forms;
 struct err;
 struct secret;
 struct tls_trust;
@@ -15,7 +16,8 @@ struct wallet_entry {
     const struct broker *broker;
     struct broker_place place;
     struct secret *key;
-    uint32_t left; /* requests */
+    struct censor_forms *forms; /* of the key */
+    uint32_t left;              /* requests */
 };
 
 /* brokers: outlives it. keys: sandbox/gateway.h, -1 where there are no brokers; it is closed.

@@ -53,6 +53,13 @@ void mask_free(struct mask *m)
     free(m);
 }
 
+void mask_each(const struct mask *m, mask_fn fn, void *ctx)
+{
+    for (size_t i = 0; i < BUCKETS; i++)
+        for (const struct needle *n = m->buckets[i]; n != NULL; n = n->next)
+            fn(n->bytes, n->len, ctx);
+}
+
 static size_t bucket_of(const char *bytes)
 {
     uint64_t first;

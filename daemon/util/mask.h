@@ -20,6 +20,10 @@ enum { MASK_MIN = 8 };
 struct mask *mask_new(void);
 /* 0, or -EINVAL if the value is shorter than MASK_MIN. The same value twice is kept once. */
 int mask_add(struct mask *m, const char *value, size_t len);
+/* Hands out all that is looked for as a string of bytes: not hex. For those who look by themselves,
+ * as in a stream; borrowed for the call. */
+typedef void (*mask_fn)(const char *bytes, size_t len, void *ctx);
+void mask_each(const struct mask *m, mask_fn fn, void *ctx);
 /* Replaces each hit in b (or several that overlap) by "[secret]". Returns how many there were. m
  * may be NULL. */
 size_t mask_apply(const struct mask *m, struct buf *b);

@@ -51,7 +51,8 @@ static void check_sent(const struct claim *c, const struct head *h)
 static void check_answer(const char *bytes, size_t len)
 {
     CLEANUP(buf_done) struct buf head = { 0 }, whole = { 0 }, pieces = { 0 };
-    struct censor one = { KEY, strlen(KEY), 0 }, many = one;
+    CLEANUP_PTR(censor_forms_free) struct censor_forms *forms = censor_forms_new(KEY, strlen(KEY));
+    struct censor one = { .forms = forms }, many = one;
     ssize_t used = reply_read(bytes, len, &head);
     uint64_t said = 0;
 
