@@ -32,17 +32,49 @@ static bool is_redirect(int status)
     return (status >= 300 && status <= 303) || (status >= 305 && status <= 399);
 }
 
-static bool is_left_out(const char *name, size_t len)
+/* What clients of models and other services read; a name that ends in '-' is all that begin so. */
+static bool is_passed(const char *name, size_t len)
 {
     static const char *const names[] = {
-        "alt-svc",          "connection", "keep-alive", "location",    "proxy-authenticate",
-        "proxy-connection", "refresh",    "set-cookie", "set-cookie2", "strict-transport-security",
-        "trailer",          "upgrade",
+        "accept-ranges",
+        "age",
+        "allow",
+        "anthropic-",
+        "cache-control",
+        "content-disposition",
+        "content-encoding",
+        "content-language",
+        "content-length",
+        "content-range",
+        "content-type",
+        "date",
+        "etag",
+        "expires",
+        "last-modified",
+        "link",
+        "openai-",
+        "ratelimit-",
+        "request-id",
+        "retry-after",
+        "retry-after-ms",
+        "transfer-encoding",
+        "vary",
+        "www-authenticate",
+        "x-api-",
+        "x-goog-",
+        "x-ratelimit-",
+        "x-request-id",
+        "x-should-retry",
+        "x-total-",
     };
 
-    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-        if (strlen(names[i]) == len && strncasecmp(names[i], name, len) == 0)
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        size_t n = strlen(names[i]);
+        bool is_family = names[i][n - 1] == '-';
+
+        if ((is_family ? len > n : len == n) && strncasecmp(names[i], name, n) == 0)
             return true;
+    }
     return false;
 }
 
@@ -59,7 +91,7 @@ static bool pass_field(const char *line, size_t len, struct buf *out)
         if ((c < ' ' && c != '\t') || c == 0x7f || (line + i < colon && c <= ' '))
             return false;
     }
-    if (is_left_out(line, (size_t)(colon - line)))
+    if (!is_passed(line, (size_t)(colon - line)))
         return true;
     buf_append(out, line, len);
     buf_append_str(out, "\r\n");

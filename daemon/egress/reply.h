@@ -1,5 +1,6 @@
 /* reply.h - the head of an upstream's answer, and as the task gets it: one answer, after which the
- * connection ends, without cookies and without what is about that other connection. Pure.
+ * connection ends, with the fields that say what the body is, when to try again and whom to ask
+ * about it, and without any other, such as cookies or what is about that other connection. Pure.
  * Sources: RFC 9110 s7.6 and s15, RFC 9112 s4. */
 #pragma once
 #include "egress/head.h"

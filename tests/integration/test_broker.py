@@ -318,7 +318,7 @@ def test_redirects_cookies_and_echoes_of_the_key_do_not_reach_the_task(box, upst
             return
         client.sendall(b"HTTP/1.1 103 Early\r\nLink: x\r\n\r\n")
         whole = plain("401 Unauthorized", echo, "Set-Cookie: a=b", "Location: /x",
-                      "X-Echo: " + KEY, "Connection: keep-alive, x-hop", "Alt-Svc: h3")
+                      "X-Request-Id: " + KEY, "X-Echo: x", "Connection: keep-alive, x-hop", "Alt-Svc: h3")
         for n in range(0, len(whole), 7):  # the key comes in pieces
             client.sendall(whole[n:n + 7])
 
@@ -329,7 +329,7 @@ def test_redirects_cookies_and_echoes_of_the_key_do_not_reach_the_task(box, upst
     stars = "*" * len(KEY)
     head, body = told.split("\r\n\r\n", 1)
     assert head.split("\r\n") == ["HTTP/1.1 401 Unauthorized", f"Content-Length: {len(echo)}",
-                                  f"X-Echo: {stars}", "Connection: close"]
+                                  f"X-Request-Id: {stars}", "Connection: close"]
     assert body == f'{{"error": "wrong key {stars}, or {KEY[:9]}"}}'
 
 

@@ -15,13 +15,15 @@ static void an_answers_head_is_passed_on_without_what_is_about_the_connection(vo
 {
     static const char text[] = "HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\nSet-Cookie: a=b\r\n"
                                "keep-alive: 5\r\nCONNECTION: keep-alive\r\nLocation: /\r\n"
-                               "X-Y:z\r\n\r\nbody";
+                               "X-Y:z\r\nX-RateLimit-Left: 3\r\nx-ratelimit-: 4\r\nRequest-Id:z\r\n"
+                               "Request-Id-2: z\r\n\r\nbody";
     CLEANUP(buf_done) struct buf out = { 0 };
 
     (void)state;
     assert_int_equal(reply_read(text, strlen(text), &out), strlen(text) - 4);
-    assert_string_equal(buf_str(&out), "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
-                                       "X-Y:z\r\nConnection: close\r\n\r\n");
+    assert_string_equal(buf_str(&out),
+                        "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
+                        "X-RateLimit-Left: 3\r\nRequest-Id:z\r\nConnection: close\r\n\r\n");
 }
 
 static void what_is_no_answer_is_none(void **state)
