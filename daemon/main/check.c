@@ -27,6 +27,7 @@
 #include "util/mem.h"
 #include "util/secret.h"
 #include "util/str.h"
+#include "util/strv.h"
 
 enum { SKEW_TOLERATED_MS = 30 * 1000 };
 
@@ -243,6 +244,20 @@ static void tell_network(const struct settings *s)
             "server.proxy resolves the names that tasks ask for: where they lead can't be checked");
 }
 
+/* A login that is refreshed can't be brokered, and what a task prints of it isn't known to us. */
+static void tell_logins(const struct settings *s)
+{
+    CLEANUP(strv_done) struct strv found = { 0 };
+
+    policy_find_logins(s, &found);
+    for (size_t i = 0; i < found.len; i++)
+        tell(GRADE_WARN, "login",
+             "every task can read '%s', and what it sends on of that isn't masked: show narrower "
+             "paths, and give tasks an API key, which a broker keeps from them, or a token by "
+             "runner.secrets",
+             found.items[i]);
+}
+
 /* Which keys stay out of tasks, and which don't. */
 static int check_brokers(const struct settings *s)
 {
@@ -265,6 +280,7 @@ static int check_brokers(const struct settings *s)
              b->name, b->name, b->upstream, b->key_file ? "" : "runner.env.",
              b->key_file ? b->key_file : b->key_variable);
     }
+    tell_logins(s);
     if (runner_exposed(s))
         tell(GRADE_WARN, "broker", "%s", runner_exposed(s));
     return code;

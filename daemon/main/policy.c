@@ -267,6 +267,67 @@ int policy_find_paths(const struct settings *s, struct err *err)
     return r < 0 ? r : find_ca_files(s, err);
 }
 
+/* ---- logins that are shown ---- */
+
+static const char *const logins[] = {
+    ".claude/.credentials.json",
+    ".codex/auth.json",
+    ".local/share/opencode/auth.json",
+    ".gemini/oauth_creds.json",
+    ".config/gh/hosts.yml",
+    ".config/gcloud/application_default_credentials.json",
+    ".aws/credentials",
+    ".docker/config.json",
+    ".git-credentials",
+    ".netrc",
+};
+
+static bool has(const struct strv *list, const char *text)
+{
+    for (size_t i = 0; i < list->len; i++)
+        if (str_eq(list->items[i], text))
+            return true;
+    return false;
+}
+
+static void look_in_home(const struct plan *plan, const char *home, struct strv *found)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(logins); i++) {
+        AUTO_FREE char *path = mem_printf("%s/%s", str_eq(home, "/") ? "" : home, logins[i]);
+        AUTO_FREE char *real = access(path, F_OK) < 0 ? NULL : realpath(path, NULL);
+
+        if (real && plan_place_of(plan, real) == PLAN_PLACE_HOST && is_readable_to_tasks(real) &&
+            !has(found, real))
+            strv_add(found, real);
+    }
+}
+
+/* The path and all that it lies in may be homes. */
+static void look_along(const struct plan *plan, const struct strv *shown, struct strv *found)
+{
+    for (size_t i = 0; i < shown->len; i++) {
+        for (size_t len = strlen(shown->items[i]); len > 0; len--) {
+            AUTO_FREE char *home = mem_strndup(shown->items[i], len);
+            const char *end = shown->items[i] + len;
+
+            if (*end == '/' || *end == '\0')
+                look_in_home(plan, home, found);
+        }
+    }
+}
+
+void policy_find_logins(const struct settings *s, struct strv *found)
+{
+    CLEANUP_PTR(plan_free) struct plan *plan = NULL;
+    const char *home = getenv("HOME");
+
+    if (make_plan(s, s->runner_program, &plan, NULL) < 0)
+        return;
+    look_along(plan, &s->sandbox_read, found);
+    look_along(plan, &s->sandbox_write, found);
+    look_in_home(plan, str_is_empty(home) ? "/root" : home, found);
+}
+
 const char *policy_program(const struct settings *s)
 {
     const struct runner *runner = runner_find(s->runner_name);

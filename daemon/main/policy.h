@@ -31,6 +31,10 @@ int policy_program_missing(const struct settings *s, struct err *err);
  * path that would show what is the daemon's own. */
 int policy_read(const struct settings *s, char **word, const struct strv *needs,
                 struct strv *ret_read, struct err *err);
+/* Adds the files among those that tasks see, and may read, in which command line programs keep a
+ * login of their user. Only files at their usual places count: in a home, also one that was copied
+ * to a path that is shown. */
+void policy_find_logins(const struct settings *s, struct strv *found);
 /* The places that tasks may reach in network mode allowlist, with commas between; false in other
  * modes, or where nothing can be planned. */
 bool policy_print_hosts(const struct settings *s, struct buf *b);

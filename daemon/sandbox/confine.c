@@ -163,6 +163,8 @@ static int become(uid_t uid, struct err *err)
     return 0;
 }
 
+enum { EGRESS_NICE = 10 }; /* about a tenth of what others get who want the processor, too */
+
 /* So many, and no more: connections have two descriptors each, and 300 KiB at most. */
 static int limit_resources(struct err *err)
 {
@@ -178,6 +180,7 @@ static int limit_resources(struct err *err)
 #endif
     };
 
+    (void)setpriority(PRIO_PROCESS, 0, EGRESS_NICE); /* where it fails, it is as everybody is */
     for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {
         struct rlimit limit;
 

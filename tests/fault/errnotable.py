@@ -163,7 +163,7 @@ HARMLESS = set("""
     isatty kill lseek mbrtowc memchr memcmp memcpy memmem memmove memrchr memset nanosleep qsort setlocale
     setfsgid setfsuid setpgid setsid shutdown sigabbrev_np sigaction sigaddset sigdelset sigdescr_np sigemptyset
     sigfillset sigismember signal sigprocmask snprintf strcasecmp strcasestr strchr strchrnul strcmp
-    bsearch mempcpy stpcpy strcat strcpy strncat strncpy strtok_r strtoll strtoul strtoull
+    setpriority bsearch mempcpy stpcpy strcat strcpy strncat strncpy strtok_r strtoll strtoul strtoull
     __ctype_toupper_loc strcspn strerror strlen strncasecmp tolower strncmp strnlen strpbrk strrchr strsep strsignal strspn
     strstr strtod strtol sysconf tcgetattr tcsetattr timegm umask unsetenv vsnprintf wcwidth
     close close_range closedir __cmsg_nxthdr htonl htons ntohl ntohs

@@ -347,6 +347,28 @@ def test_a_state_on_a_full_disk_that_is_yet_to_be_made_is_74(setup, verb):
     assert "make room" in (done.stdout if verb == "check" else done.stderr)
 
 
+@pytest.mark.parametrize("login, shown", [
+    (".claude/.credentials.json", "."), (".claude/.credentials.json", ".claude"),
+    (".codex/auth.json", ".codex/auth.json"), (".local/share/opencode/auth.json", ".local"),
+])
+def test_a_login_that_every_task_sees_is_named(setup, login, shown):
+    home = setup.folder / "somebody"
+    file = home / login
+    file.parent.mkdir(parents=True)
+    file.write_text("{}")
+    file.chmod(0o644)
+    words = f"sandbox.read=[{os.path.normpath(home / shown)}]"
+    done = setup.check("--set", words)
+    assert done.returncode == 0, done.stdout
+    grade, text = lines(done)["login"]
+    assert grade == "WARN" and f"'{os.path.realpath(file)}'" in text and "API key" in text
+    if os.getuid() == 0:  # a root's tasks are other users
+        file.chmod(0o600)
+        assert "login" not in lines(setup.check("--set", words))
+    file.unlink()
+    assert "login" not in lines(setup.check("--set", words))
+
+
 def with_file_over(setup, path, text, verb):
     """Runs the verb where the machine's file has those lines besides its own."""
     copy = setup.folder / "over"
