@@ -295,6 +295,28 @@ static int absolute(const char *path, char **ret_path, struct err *err)
     return 0;
 }
 
+/* Without what says nothing, doubled slashes and ".": a task's paths have none. HOME is "/" where
+ * an account has no home, as in containers. */
+static char *tidied(char *path)
+{
+    char *to = path;
+
+    for (const char *from = path; *from == '/';) {
+        size_t len = strcspn(from + 1, "/");
+        bool says_nothing = len == 0 || (len == 1 && from[1] == '.');
+
+        if (!says_nothing) {
+            memmove(to, from, len + 1);
+            to += len + 1;
+        }
+        from += len + 1;
+    }
+    if (to == path)
+        *to++ = '/';
+    *to = '\0';
+    return path;
+}
+
 int settings_state_dir(const struct settings_input *in, char **ret_dir, struct err *err)
 {
     const char *given =
@@ -304,8 +326,13 @@ int settings_state_dir(const struct settings_input *in, char **ret_dir, struct e
     AUTO_FREE char *dir = NULL;
 
     if (given) { /* the unit's variable may name several, the first is ours */
+        int r;
+
         first = in->state_dir ? mem_strdup(given) : mem_strndup(given, strcspn(given, ":"));
-        return absolute(first, ret_dir, err);
+        r = absolute(first, ret_dir, err);
+        if (r == 0)
+            (void)tidied(*ret_dir);
+        return r;
     }
     dir = in->uid == 0 && !xdg ? mem_strdup("/var/lib/nairid")
                                : xdg_dir(in->environ, "XDG_STATE_HOME", ".local/state");
@@ -314,7 +341,7 @@ int settings_state_dir(const struct settings_input *in, char **ret_dir, struct e
             err, -EINVAL,
             "no place for the state: none of STATE_DIRECTORY, XDG_STATE_HOME and HOME is "
             "set; name one with --state DIR");
-    *ret_dir = TAKE_PTR(dir);
+    *ret_dir = tidied(TAKE_PTR(dir));
     return 0;
 }
 

@@ -579,6 +579,28 @@ static void the_state_directory_is_found_in_order(void **state)
     assert_string_equal(f->s.state_dir, "/by/flag");
 }
 
+static void a_state_directory_has_no_segments_that_say_nothing(void **state)
+{
+    struct fixture *f = *state;
+    const char *const no_home[] = { "HOME=/", NULL };
+    const char *const slashes[] = { "HOME=/home//me/./", NULL };
+    struct settings_input root = { .file = f->file,
+                                   .environ = no_home,
+                                   .state_dir = "//by/./flag/" };
+
+    assert_int_equal(load_env(f, "", no_home, NULL, 0), 0);
+    assert_string_equal(f->s.workspace_root, "/.local/state/nairid/jobs");
+    assert_int_equal(load_env(f, "", slashes, NULL, 0), 0);
+    assert_string_equal(f->s.workspace_root, "/home/me/.local/state/nairid/jobs");
+    settings_done(&f->s);
+    assert_int_equal(settings_load(&root, &f->s, &f->err), 0);
+    assert_string_equal(f->s.workspace_root, "/by/flag/jobs");
+    settings_done(&f->s);
+    root.state_dir = "/./";
+    assert_int_equal(settings_load(&root, &f->s, &f->err), 0);
+    assert_string_equal(f->s.state_dir, "/");
+}
+
 static void a_relative_state_directory_becomes_absolute(void **state)
 {
     struct fixture *f = *state;
@@ -766,6 +788,7 @@ int main(void)
         CASE(unknown_variables_and_open_lines_are_warned_of),
         CASE(hosts_that_change_nothing_are_warned_of),
         CASE(the_state_directory_is_found_in_order),
+        CASE(a_state_directory_has_no_segments_that_say_nothing),
         CASE(a_relative_state_directory_becomes_absolute),
         CASE(check_says_what_keeps_the_daemon_from_running),
         CASE(printing_names_sources_and_hides_secrets),
