@@ -1,4 +1,4 @@
-"""The suite inside a container that an ordinary user runs: podman without any rights on the machine.
+"""The suite inside a container of an ordinary user's: podman without any rights on the machine.
 
 The user and its range of ids exist in a mount namespace of ours only; of the container's files
 /usr is the machine's, read-only, the tests and the programs are copies, and the rest is almost
@@ -14,6 +14,10 @@ import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TESTS = os.path.dirname(HERE)
+sys.path.insert(0, os.path.join(TESTS, "integration"))
+
+from daemonkit import NO_USERS, in_chroot  # noqa: E402
+
 BUILD = os.environ["NAIRID_BUILD"]
 SKIP = 77
 UID, FIRST_ID, IDS = 61357, 61358000, 65536  # no account of the machine has them
@@ -74,8 +78,8 @@ def podman(folder, tree):
 
 
 def main():
-    if os.getuid() != 0:
-        print("skip: needs root")
+    if os.getuid() != 0 or in_chroot():
+        print("skip: needs root" if os.getuid() != 0 else f"skip: {NO_USERS}")
         return SKIP
     folder = tempfile.mkdtemp(prefix="nairid-rootless-", dir="/tmp")
     os.chmod(folder, 0o755)

@@ -25,8 +25,8 @@ from processes import descendants, reap_orphans
 
 TASK_UID = 61358  # the task's when we are root; no account has it
 LEAKED_FILE, LEAKED_DIRECTORY = 150, 151
-NAMESPACES = ["unshare", "--user", "--map-root-user", "--mount", "--pid", "--fork", "--net", "--ipc",
-              "--uts", "--cgroup", "--kill-child"]
+NAMESPACES = ["unshare", "--user", "--map-root-user", "--mount", "--pid", "--fork", "--net",
+              "--ipc", "--uts", "--cgroup", "--kill-child"]
 OWN_PROC = "--mount-proc"  # a container that hides parts of its own gives no other
 SURVIVOR = "survivor-"
 LIMITS = {"memory": "96M", "pids": 64, "files": 256, "disk": "16M"}

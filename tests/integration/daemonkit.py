@@ -83,8 +83,9 @@ class Account:
         return env
 
     def shared(self):
-        """A folder that tasks may be shown, too: the sandbox has a /tmp of its own."""
-        base = "/run" if os.getuid() == 0 else os.environ["NAIRID_BUILD"]
+        """A folder that tasks may be shown, too, and that programs can be run from: the sandbox has
+        a /tmp of its own, and a machine's /run lets nothing be run."""
+        base = "/var/local" if os.getuid() == 0 else os.environ["NAIRID_BUILD"]
         self.more.append(tempfile.mkdtemp(prefix="nairid-test-", dir=base))
         os.chmod(self.more[-1], 0o1777)
         return self.more[-1]
