@@ -342,6 +342,12 @@ static void dispatch(struct core *core, const struct core_event *ev)
     case CORE_EV_SURVEYED:
         handle_task_event(core, ev);
         break;
+    case CORE_EV_CHANNEL:
+        link_channel(core, ev->up);
+        break;
+    case CORE_EV_PUSHED:
+        intake_push(core, ev->task, ev->whole);
+        break;
     case CORE_EV_ROOM:
         intake_set_tight(core, ev->tight);
         break;
@@ -461,6 +467,7 @@ void core_status(const struct core *core, struct core_status *ret_status)
     *ret_status = (struct core_status){
         .connected = core->link.connected,
         .ever_connected = core->link.ever_connected,
+        .realtime = core->link.channel.up,
         .draining = core->phase.state != PHASE_SERVING,
         .tight = core->tight,
         .last_ok_ms = core->link.last_ok_ms,

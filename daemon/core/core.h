@@ -15,6 +15,12 @@
  * the reply says that instead, and what was cut short by our own end is looked at after the next
  * start, CORE_EV_START -> UPDATE, SURVEY; as often as an attempt would be (max_attempts).
  *
+ * Where the server doesn't hold polls, messages come by the realtime channel (CHANNEL,
+ * CORE_EV_PUSHED): one more way to the same tables. What it brings is taken only while nothing can
+ * have been missed, as no message may overtake an earlier one of its job: from the plain poll on
+ * that is begun when the channel came up. Until then, and where a message doesn't say all, it only
+ * makes that poll come at once. While it is up there are plain polls at poll_interval.
+ *
  * A job's conversation, as its program keeps it, is its session: CORE_EV_SESSION -> SESSION; the
  * next attempt of the job goes on with it. An attempt that finds it gone is run once more without
  * it, and the reply says so. */
@@ -58,6 +64,13 @@ enum core_post {
     CORE_POST_COUNT
 };
 
+/* Whether messages are to come by the realtime channel, where nobody waits at the server. */
+enum core_realtime {
+    CORE_REALTIME_OFF,
+    CORE_REALTIME_AUTO, /* from the first long poll on that the server didn't hold */
+    CORE_REALTIME_ON
+};
+
 enum core_event_type {
     CORE_EV_START,   /* the first event, after core_restore() of every row */
     CORE_EV_MESSAGE, /* listed by the poll seq: task, whose ownership passes, cancel_requested */
@@ -77,6 +90,9 @@ enum core_event_type {
     CORE_EV_DRAIN,    /* the operator: take nothing new, finish what runs, then exit 0 */
     CORE_EV_TERM,     /* TERM or INT: the same; again: stop, leave messages for the next start */
     CORE_EV_QUIT,     /* QUIT: stop without grace for the tasks */
+    CORE_EV_CHANNEL,  /* the realtime channel is there, or isn't any more: up */
+    CORE_EV_PUSHED,   /* it brought something: task, whose ownership passes, and whole; task NULL:
+                         a poll is to say what */
     CORE_EV_ROOM,     /* whether the journal's disk has room for more than what is here: tight */
     CORE_EV_TICK,     /* core_deadline() came */
     CORE_EVENT_COUNT
@@ -97,6 +113,8 @@ struct core_event {
     bool waited;
     bool tight;
     bool failed;
+    bool up;
+    bool whole; /* the message says all that a poll would */
     const struct progress *progress;
     const char *session;
     const char *runner; /* that the attempt runs: another one may be in the options by now */
@@ -121,6 +139,7 @@ enum core_command_type {
                         told, in a reply that is on disk, and is not to be told again */
     CORE_CMD_POLL,   /* seq: the number of this poll; wait_ms, 0: a plain one */
     CORE_CMD_POLL_CANCEL, /* without a CORE_EV_POLLED */
+    CORE_CMD_CHANNEL,     /* open: whether the realtime channel is to be there from now on */
     CORE_CMD_SEND,        /* seq, post */
     CORE_CMD_READY,       /* the first poll succeeded */
     CORE_CMD_NOTE,        /* for the log: level, name, seq (or 0), text */
@@ -135,6 +154,7 @@ struct core_command {
     uint32_t grace_ms;
     uint32_t wait_ms;
     bool keep;
+    bool open;
     int64_t wall_ms;
     const char *job_id, *runner, *session;
     int code;
@@ -157,6 +177,7 @@ struct core_options {
     uint32_t poll_ms;          /* how long a long poll may wait */
     uint32_t poll_interval_ms; /* between polls where long ones aren't offered */
     uint32_t start_limit_ms;   /* exit 69 if no poll succeeded by then and nothing runs; 0: never */
+    enum core_realtime realtime;
     uint32_t drain_timeout_ms;
     uint32_t task_timeout_ms;
     uint32_t task_idle_timeout_ms;
@@ -215,6 +236,7 @@ const struct progress *core_progress(const struct core *core, uint64_t seq, uint
 struct core_status {
     bool connected; /* the last word from the server was an answer */
     bool ever_connected;
+    bool realtime; /* the channel is up */
     bool draining;
     bool tight;             /* the disk is: no new message is taken */
     uint64_t last_ok_ms;    /* mono, of the last good answer; 0: never */

@@ -297,6 +297,23 @@ void intake_message(struct core *core, struct task *task, bool cancelled)
     }
 }
 
+/* A poll that is in flight doesn't list it: what it says is of the moment of its beginning. */
+void intake_push(struct core *core, struct task *task, bool whole)
+{
+    struct link *l = &core->link;
+    bool listing = l->listing;
+
+    if (core->phase.state != PHASE_SERVING || !l->channel.up || !task || !whole ||
+        !l->channel.synced || l->left_some || l->unsure) {
+        l->look = core->phase.state == PHASE_SERVING && l->channel.up;
+        l->channel.synced = false; /* what comes next must not overtake it */
+        task_free(task);
+        return;
+    }
+    intake_message(core, task, false);
+    l->listing = listing;
+}
+
 bool intake_cancel(struct core *core, const char *job_id)
 {
     struct job *job = NULL;

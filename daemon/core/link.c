@@ -37,6 +37,41 @@ void link_failed(struct core *core, uint32_t retry_after_ms)
         l->hold_until_ms = until;
 }
 
+/* Whether the channel should be there is looked at after every event. */
+static void want_channel(struct core *core)
+{
+    struct link *l = &core->link;
+    bool wanted = core->phase.state == PHASE_SERVING &&
+                  (core->options.realtime == CORE_REALTIME_ON ||
+                   (core->options.realtime == CORE_REALTIME_AUTO && l->unheld));
+
+    if (wanted == l->channel.wanted)
+        return;
+    l->channel.wanted = wanted;
+    core_emit(core, CORE_CMD_CHANNEL)->open = wanted;
+}
+
+/* Up: what came before, a plain poll tells, and until it has, nothing is taken that might overtake
+ * it. Down: what comes from now on, the polls tell. */
+void link_channel(struct core *core, bool up)
+{
+    struct link *l = &core->link;
+
+    if (l->channel.up == up)
+        return;
+    l->channel.up = up;
+    l->channel.synced = false;
+    l->look = true;
+}
+
+/* With a fifth of it as jitter. */
+static uint64_t after_interval(const struct core *core)
+{
+    uint32_t interval = core->options.poll_interval_ms;
+
+    return core->now.mono_ms + interval - interval / 10 + core->now.entropy % (interval / 5 + 1);
+}
+
 static void poll_succeeded(struct core *core, const struct core_event *ev)
 {
     struct link *l = &core->link;
@@ -44,6 +79,7 @@ static void poll_succeeded(struct core *core, const struct core_event *ev)
 
     link_ok(core);
     l->key_refusals = 0;
+    l->unheld = l->poll_wait_ms == 0 ? l->unheld : !ev->waited;
     if (!l->ever_connected) {
         l->ever_connected = true;
         core_emit(core, CORE_CMD_READY);
@@ -53,11 +89,11 @@ static void poll_succeeded(struct core *core, const struct core_event *ev)
         l->resync = false;
         l->next_resync_ms = now + RESYNC_MS;
         intake_confirm(core, ev->seq);
-    } else if (!ev->waited) {
-        /* no long polls here: at the interval, a fifth of it as jitter */
-        uint32_t interval = core->options.poll_interval_ms;
-
-        l->next_poll_ms = now + interval - interval / 10 + core->now.entropy % (interval / 5 + 1);
+        l->channel.synced = l->channel.up && !l->look; /* else it was begun before */
+        if (l->channel.up)
+            l->next_poll_ms = after_interval(core);
+    } else if (!ev->waited) { /* no long polls here */
+        l->next_poll_ms = after_interval(core);
         l->resync = false;
     } else if (l->fruitful || took >= l->poll_wait_ms / 2) {
         l->idle.failures = 0;
@@ -126,7 +162,7 @@ static bool wants_relist(const struct core *core)
 
     if (core->phase.state != PHASE_SERVING || (l->poll != 0 && l->poll_wait_ms == 0))
         return false;
-    return l->key_doubted || l->unsure || (l->left_some && intake_has_room(core));
+    return l->key_doubted || l->unsure || l->look || (l->left_some && intake_has_room(core));
 }
 
 static void relist(struct core *core)
@@ -135,6 +171,7 @@ static void relist(struct core *core)
 
     l->left_some = l->left_some && !intake_has_room(core);
     l->key_doubted = false;
+    l->look = l->channel.synced = false;
     l->resync = true;
     l->next_poll_ms = core->now.mono_ms;
     l->next_relist_ms = core->now.mono_ms + RELIST_MS;
@@ -147,6 +184,7 @@ void link_pump(struct core *core)
     uint64_t now = core->now.mono_ms;
     struct core_command *poll;
 
+    want_channel(core);
     if (core->phase.state != PHASE_SERVING || l->listing)
         return;
     if (wants_relist(core) && now >= l->next_relist_ms)
@@ -156,7 +194,7 @@ void link_pump(struct core *core)
     l->poll = ++l->last_poll;
     l->fruitful = false;
     l->poll_started_ms = now;
-    l->poll_wait_ms = l->resync ? 0 : core->options.poll_ms;
+    l->poll_wait_ms = l->resync || l->channel.up ? 0 : core->options.poll_ms;
     poll = core_emit(core, CORE_CMD_POLL);
     poll->seq = l->poll;
     poll->wait_ms = l->poll_wait_ms;

@@ -114,6 +114,12 @@ struct link {
      * nothing starts before a plain poll has listed what is ours. */
     bool unsure;
     bool key_doubted; /* a post was refused for its key: a poll is to say at once if it's so */
+    struct {
+        bool wanted, up;
+        bool synced; /* a plain poll was begun since it came up, and answered */
+    } channel;
+    bool unheld;             /* the server answers a long poll at once */
+    bool look;               /* a plain poll is to tell what the channel couldn't */
     uint64_t next_relist_ms; /* no poll is replaced by a plain one before */
     bool fruitful;           /* the poll in flight brought something new */
     struct backoff idle;
@@ -155,6 +161,8 @@ void core_store(struct core *core, struct entry *e); /* UPDATE, with the time of
 /* intake.c: messages in, messages out of the tables */
 struct entry *intake_add(struct core *core, struct task *task);
 void intake_message(struct core *core, struct task *task, bool cancelled);
+/* By the realtime channel. */
+void intake_push(struct core *core, struct task *task, bool whole);
 bool intake_has_room(const struct core *core); /* for what was left at the server */
 void intake_set_tight(struct core *core, bool tight);
 void intake_job(struct core *core, const char *job_id, uint64_t fence, bool cancel_requested);
@@ -218,6 +226,7 @@ void link_init(struct core *core);
 void link_pump(struct core *core);
 void link_cancel(struct core *core); /* the poll in flight, if there is one */
 void link_polled(struct core *core, const struct core_event *ev);
+void link_channel(struct core *core, bool up);
 void link_ok(struct core *core);
 void link_failed(struct core *core, uint32_t retry_after_ms);
 uint64_t link_deadline(const struct core *core);

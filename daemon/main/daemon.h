@@ -15,6 +15,7 @@ struct joblog;
 struct loop;
 struct mask;
 struct posts;
+struct pushes;
 struct spawner;
 struct store;
 struct store_batch;
@@ -44,6 +45,7 @@ struct daemon {
     struct surveys *surveys;
     struct tenants *tenants; /* of the jobs' uids */
     struct posts *posts;
+    struct pushes *pushes;
     struct joblog *joblog;
     struct loop_signal *signals[6];
     struct loop_timer *tick, *sweep;

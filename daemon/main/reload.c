@@ -10,6 +10,7 @@
 #include "main/daemon.h"
 #include "main/keyring.h"
 #include "main/policy.h"
+#include "main/pushes.h"
 #include "main/wire.h"
 #include "runner/runner.h"
 #include "upstream/upstream.h"
@@ -119,6 +120,8 @@ static void swap_in(struct daemon *d, struct fresh *f)
             upstream_set_key(d->upstream, f->key.key);
         agentkey_done(&d->key);
         d->key = f->key;
+        if (d->pushes)
+            pushes_key_changed(d->pushes);
     }
     log_setup(level_of(&d->settings), format_of(&d->settings), d->mask);
     free(d->program);

@@ -24,6 +24,7 @@
 #include "main/machine.h"
 #include "main/policy.h"
 #include "main/posts.h"
+#include "main/pushes.h"
 #include "main/reload.h"
 #include "main/surveys.h"
 #include "main/trial.h"
@@ -225,6 +226,8 @@ static int open_edge(struct daemon *d, struct err *err)
     r = http_new(d->loop, &http, &d->http, err);
     if (r == 0)
         r = upstream_new(d->http, &upstream, &d->upstream, err);
+    if (r == 0)
+        r = pushes_new(d, &d->pushes, err);
     return r < 0 ? exitcode_from_setting(r) : EX_OK;
 }
 
@@ -293,6 +296,7 @@ static void stop(struct daemon *d)
 {
     control_free(d->control);
     spawner_free(d->spawner, SPAWNER_WAIT_MS);
+    pushes_free(d->pushes);
     upstream_free(d->upstream);
     http_free(d->http);
     store_free(d->store); /* last of what reports to the loop: writes what was submitted */

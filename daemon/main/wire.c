@@ -14,6 +14,7 @@
 #include "main/exitcode.h"
 #include "main/notify.h"
 #include "main/posts.h"
+#include "main/pushes.h"
 #include "main/reload.h"
 #include "main/surveys.h"
 #include "spawner/spawner.h"
@@ -23,6 +24,7 @@
 #include "util/err.h"
 #include "util/log.h"
 #include "util/random.h"
+#include "util/str.h"
 #include "workspace/tenants.h"
 #include "workspace/workspace.h"
 
@@ -34,6 +36,13 @@ enum {
                          * for each 1000 jobs that are looked at */
 };
 
+static enum core_realtime realtime_of(const char *word)
+{
+    return str_eq(word, "on")    ? CORE_REALTIME_ON
+           : str_eq(word, "off") ? CORE_REALTIME_OFF
+                                 : CORE_REALTIME_AUTO;
+}
+
 struct core_options wire_options(const struct daemon *d)
 {
     const struct settings *s = &d->settings;
@@ -44,6 +53,7 @@ struct core_options wire_options(const struct daemon *d)
         .max_attempts = s->task_max_attempts,
         .poll_ms = s->server_poll_ms,
         .poll_interval_ms = s->server_poll_interval_ms,
+        .realtime = realtime_of(s->server_realtime),
         .start_limit_ms = START_LIMIT_MS,
         .drain_timeout_ms = s->drain_timeout_ms,
         .task_timeout_ms = s->task_timeout_ms,
@@ -97,6 +107,7 @@ static void store_command(struct daemon *d, const struct core_command *command)
     case CORE_CMD_SETTLE:
     case CORE_CMD_POLL:
     case CORE_CMD_POLL_CANCEL:
+    case CORE_CMD_CHANNEL:
     case CORE_CMD_SEND:
     case CORE_CMD_READY:
     case CORE_CMD_NOTE:
@@ -149,6 +160,9 @@ static void act(struct daemon *d, const struct core_command *command)
         break;
     case CORE_CMD_POLL_CANCEL:
         upstream_poll_cancel(d->upstream);
+        break;
+    case CORE_CMD_CHANNEL:
+        pushes_want(d->pushes, command->open);
         break;
     case CORE_CMD_SEND:
         posts_send(d->posts, command->seq, command->post);

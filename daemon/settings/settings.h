@@ -31,6 +31,7 @@ struct settings {
     char *server_url;
     uint32_t server_poll_ms;
     uint32_t server_poll_interval_ms;
+    char *server_realtime; /* auto, on, off */
     uint32_t server_request_timeout_ms;
     char *server_ca_file;
     char *server_proxy;

@@ -31,6 +31,10 @@ static const struct table_row rows[] = {
     { .key = "server.poll_interval", .type = TABLE_MS, .offset = AT(server_poll_interval_ms),
       .standard = "30s", .min = 100, .max = 1 * HOUR, RELOAD,
       .help = "time between polls where the server doesn't offer long polls" },
+    { .key = "server.realtime", .type = TABLE_CHOICE, .offset = AT(server_realtime),
+      .standard = "auto", .choices = "auto on off", RELOAD,
+      .help = "whether new messages come by the realtime channel; auto: where the server doesn't "
+              "offer long polls" },
     { .key = "server.request_timeout", .type = TABLE_MS, .offset = AT(server_request_timeout_ms),
       .standard = "60s", .min = 1 * SECOND, .max = 10 * MINUTE,
       .help = "longest time for a request that doesn't wait at the server" },

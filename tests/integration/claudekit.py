@@ -17,13 +17,12 @@ import subprocess
 
 import pytest
 
-from hubkit import wait_until
+import npmkit
 
-SUPPORT = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "support")
+from hubkit import wait_until
+from npmkit import SUPPORT
+
 SECRET = "stub-key-of-the-tests"
-UNREACHABLE = re.compile(r"ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|EHOSTUNREACH|"
-                         r"ENETUNREACH|ERR_SOCKET_TIMEOUT|FETCH_ERROR|network|"
-                         r"SELF_SIGNED_CERT|UNABLE_TO_(GET_ISSUER|VERIFY)")
 NO_NPM = "the npm registry can't be reached, so there is no Claude Code to run"
 BYTES_EACH = 450 << 20  # of memory that one running Claude Code is to have here
 
@@ -52,20 +51,7 @@ def _is_installed(folder, program):
 
 
 def _fetch(folder, program):
-    env = dict(os.environ)
-    env.setdefault("NODE_EXTRA_CA_CERTS", "/etc/ssl/certs/ca-certificates.crt")  # a site's own CA
-    for name in ("package.json", "package-lock.json"):
-        shutil.copy(os.path.join(SUPPORT, "claude", name), folder)
-    try:
-        done = subprocess.run(["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts",
-                               "--fetch-retries=2", "--fetch-timeout=60000"],
-                              cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                              timeout=240, env=env)
-    except subprocess.TimeoutExpired:
-        pytest.skip(NO_NPM)
-    if done.returncode != 0 and UNREACHABLE.search(done.stderr):
-        pytest.skip(NO_NPM)
-    assert done.returncode == 0, done.stderr
+    npmkit.fetch("claude", folder, NO_NPM)
     # what npm would do if it ran scripts: put the native program in place
     subprocess.run(["node", "install.cjs"], cwd=os.path.dirname(os.path.dirname(program)),
                    check=True, timeout=60)

@@ -13,6 +13,8 @@ enum agenda_what {
     AGENDA_CHILD,  /* index, tag: the child's next step */
     AGENDA_ANSWER, /* index: of that request */
     AGENDA_TIMEOUT,
+    AGENDA_FEED, /* tag: its realtime channel comes or goes */
+    AGENDA_PUSH, /* index, tag: of that channel, a message arrives */
     AGENDA_ROOM, /* its disk is looked at */
     AGENDA_REBOOT,
     AGENDA_START, /* of a daemon that doesn't run */

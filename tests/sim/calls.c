@@ -107,8 +107,7 @@ static char *disguise(const struct side *side, uint32_t message, const char *id)
     return mem_printf("%s+%u", id, side->disguises);
 }
 
-static struct task *listed_task(struct sim *sim, struct side *side, const struct request *r,
-                                uint32_t message)
+struct task *calls_task(struct sim *sim, struct side *side, uint32_t message, uint64_t fence)
 {
     const struct server_message *m = &sim->server.messages[message];
     struct task *t = task_new();
@@ -118,7 +117,7 @@ static struct task *listed_task(struct sim *sim, struct side *side, const struct
     t->ack_id = mem_strdup(m->ack_id);
     t->job_id = mem_strdup(sim->server.jobs[m->job].id);
     t->prompt = mem_printf("prompt of %s", m->id);
-    t->fence = r->answer.listing.job[m->job].fence;
+    t->fence = fence;
     return t;
 }
 
@@ -136,7 +135,7 @@ static void give_job(struct sim *sim, struct side *side, const struct request *r
     for (uint32_t i = 0; i < MESSAGES; i++) {
         if (sim->server.messages[i].job != job || !(l->messages & 1U << i))
             continue;
-        message.task = listed_task(sim, side, r, i);
+        message.task = calls_task(sim, side, i, l->job[job].fence);
         side_give(sim, side, &message);
     }
     side_give(sim, side, &ev);
@@ -184,6 +183,8 @@ static void polled(struct sim *sim, struct side *side, const struct request *r)
                                          .what = AGENDA_WORD,
                                          .side = side->number });
     side_give(sim, side, &ev);
+    if (side->key_refusals == 2)
+        feed_nudge(sim, side);
 }
 
 void calls_answered(struct sim *sim, struct side *side, const struct request *r)

@@ -39,6 +39,7 @@ void disk_gather(struct side *side, const struct core_command *c)
     case CORE_CMD_SETTLE:
     case CORE_CMD_POLL:
     case CORE_CMD_POLL_CANCEL:
+    case CORE_CMD_CHANNEL:
     case CORE_CMD_SEND:
     case CORE_CMD_READY:
     case CORE_CMD_NOTE:

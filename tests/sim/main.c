@@ -191,10 +191,12 @@ static void print_tally(const struct order *o, const struct tally *t, uint64_t c
            (unsigned long long)t->requests, (unsigned long long)t->requests_lost,
            (unsigned long long)t->requests_repeated, (unsigned long long)t->answers_lost,
            (unsigned long long)t->takeovers, (unsigned long long)t->refusals);
-    printf("%llu children, %llu of them bad, %llu kills, %llu stuck, %llu tombstones purged\n",
+    printf("%llu children, %llu of them bad, %llu kills, %llu stuck, %llu tombstones purged, "
+           "%llu channels, %llu messages pushed\n",
            (unsigned long long)t->children, (unsigned long long)t->bad_children,
            (unsigned long long)t->kills, (unsigned long long)t->stuck,
-           (unsigned long long)t->purged);
+           (unsigned long long)t->purged, (unsigned long long)t->feeds,
+           (unsigned long long)t->pushes);
     printf("%llu surveys, %llu of them after a restart\n", (unsigned long long)t->surveys,
            (unsigned long long)t->late_surveys);
 }

@@ -20,6 +20,7 @@ struct schedule {
     uint32_t sides, jobs, messages;
     bool leases;           /* our hub: leases, fences, stops; else the hosted service */
     bool long_polls;       /* without leases it may have neither */
+    bool channel;          /* it has a realtime channel */
     bool repeats_conflict; /* a reply that it has already is answered with 409 */
     bool first_one_dies;   /* for good, in the end */
     uint32_t heal_ms;

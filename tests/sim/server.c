@@ -102,6 +102,7 @@ static void wake_all(struct sim *sim)
 {
     for (uint32_t i = 0; i < sim->schedule.sides; i++)
         network_wake(sim, i);
+    feed_tell(sim, MESSAGES);
 }
 
 void server_prompt(struct sim *sim, uint32_t message)
@@ -110,6 +111,7 @@ void server_prompt(struct sim *sim, uint32_t message)
 
     m->exists = true;
     trace(sim, NULL, "user", "writes %s in %s", m->id, sim->server.jobs[m->job].id);
+    feed_tell(sim, message);
     wake_all(sim);
 }
 
@@ -157,6 +159,7 @@ void server_stop_job(struct sim *sim, uint32_t job)
     j->cancel_end = end;
     j->cancel_told = false;
     network_wake(sim, j->holder);
+    feed_tell(sim, MESSAGES);
 }
 
 static bool settle_cancel(struct sim *sim, uint32_t job)

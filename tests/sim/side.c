@@ -101,7 +101,7 @@ void side_give(struct sim *sim, struct side *side, const struct core_event *ev)
                                   .entropy = draw_bits(&sim->draw) };
 
     if (!side_is_up(side)) {
-        if (ev->type == CORE_EV_MESSAGE)
+        if (ev->type == CORE_EV_MESSAGE || ev->type == CORE_EV_PUSHED)
             task_free(ev->task);
         return;
     }
@@ -152,6 +152,9 @@ static void act(struct sim *sim, struct side *side, const struct core_command *c
     case CORE_CMD_POLL_CANCEL:
         side->poll = 0;
         network_drop_poll(sim, side);
+        break;
+    case CORE_CMD_CHANNEL:
+        feed_want(sim, side, c->open);
         break;
     case CORE_CMD_SEND:
         calls_send(sim, side, c->seq, c->post);
@@ -376,6 +379,7 @@ void side_stop(struct sim *sim, struct side *side, enum side_end end)
     count_cuts(side);
     children_end_all(&side->children);
     network_drop_all(sim, side);
+    feed_end(side);
     core_free(TAKE_PTR(side->core));
     turn_free(TAKE_PTR(side->turn));
     store_batch_free(TAKE_PTR(side->batch));

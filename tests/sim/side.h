@@ -6,6 +6,7 @@
 #include "core/turn.h"
 #include "sim/children.h"
 #include "sim/disk.h"
+#include "sim/feed.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -27,6 +28,7 @@ struct side {
     struct core_options options;
     struct disk disk;
     struct children children;
+    struct feed feed;
     enum phase_state phase; /* as the core's own machine has it */
     uint32_t life;          /* counts its starts */
     enum side_end end;      /* it is about to */

@@ -14,7 +14,7 @@ static const char *const event_names[] = {
     [CORE_EV_FINAL] = "final",       [CORE_EV_OVERFLOW] = "overflow", [CORE_EV_ENDED] = "ended",
     [CORE_EV_SURVEYED] = "surveyed", [CORE_EV_CANCEL] = "cancel",     [CORE_EV_DRAIN] = "drain",
     [CORE_EV_TERM] = "term",         [CORE_EV_QUIT] = "quit",         [CORE_EV_ROOM] = "room",
-    [CORE_EV_TICK] = "tick",
+    [CORE_EV_CHANNEL] = "channel",   [CORE_EV_PUSHED] = "pushed",     [CORE_EV_TICK] = "tick",
 };
 static_assert(ARRAY_SIZE(event_names) == CORE_EVENT_COUNT, "every event has a name");
 
@@ -49,6 +49,7 @@ static const char *const command_names[] = {
     [CORE_CMD_SETTLE] = "settle",
     [CORE_CMD_POLL] = "poll",
     [CORE_CMD_POLL_CANCEL] = "poll cancel",
+    [CORE_CMD_CHANNEL] = "channel",
     [CORE_CMD_SEND] = "send",
     [CORE_CMD_READY] = "ready",
     [CORE_CMD_NOTE] = "note",
@@ -128,6 +129,13 @@ void trace_event(const struct sim *sim, const struct side *side, const struct co
     case CORE_EV_ROOM:
         trace_line(sim, side, "event", "%s: %s", name, ev->tight ? "tight" : "enough");
         break;
+    case CORE_EV_CHANNEL:
+        trace_line(sim, side, "event", "%s: %s", name, ev->up ? "up" : "down");
+        break;
+    case CORE_EV_PUSHED:
+        trace_line(sim, side, "event", "%s %s%s", name, ev->task ? ev->task->id : "something",
+                   ev->whole ? "" : ", not whole");
+        break;
     case CORE_EV_CANCEL:
         trace_line(sim, side, "event", "%s %s", name, ev->job_id);
         break;
@@ -158,6 +166,8 @@ void trace_command(const struct sim *sim, const struct side *side, const char *k
     else if (c->type == CORE_CMD_SEND)
         trace_line(sim, side, kind, "%s %s of %s", name, post_names[c->post],
                    trace_message(side, c->seq));
+    else if (c->type == CORE_CMD_CHANNEL)
+        trace_line(sim, side, kind, "%s: %s", name, c->open ? "open" : "close");
     else if (c->type == CORE_CMD_NOTE)
         trace_line(sim, side, kind, "%s %s: %s", name, c->name, c->text);
     else if (c->type == CORE_CMD_SPAWN || c->type == CORE_CMD_KILL || c->type == CORE_CMD_SURVEY ||

@@ -59,6 +59,12 @@ static void happen_to_side(struct sim *sim, const struct agenda_item *item)
     case AGENDA_ROOM:
         side_look_for_room(sim, side);
         break;
+    case AGENDA_FEED:
+        feed_turn(sim, side, item->tag);
+        break;
+    case AGENDA_PUSH:
+        feed_deliver(sim, side, item->index, item->tag);
+        break;
     case AGENDA_REBOOT:
         side_stop(sim, side, SIDE_END_CRASH);
         break;
@@ -87,6 +93,8 @@ static void happen(struct sim *sim, const struct agenda_item *item)
     case AGENDA_CHILD:
     case AGENDA_ANSWER:
     case AGENDA_TIMEOUT:
+    case AGENDA_FEED:
+    case AGENDA_PUSH:
     case AGENDA_ROOM:
     case AGENDA_REBOOT:
     case AGENDA_START:
