@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 struct json;
+struct liaison;
 struct route;
 struct server_request;
 
@@ -27,8 +28,9 @@ struct call_wake {
 };
 
 struct call {
-    struct storage_op op; /* must be first */
-    struct server_request *request;
+    struct storage_op op;           /* must be first */
+    struct server_request *request; /* NULL: it is a realtime session's */
+    struct liaison *liaison;        /* that session */
     const struct route *route;
 
     /* asked; constant once given to the storage */

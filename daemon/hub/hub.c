@@ -10,6 +10,7 @@
 #include "hub/db.h"
 #include "hub/inbox.h"
 #include "hub/lease.h"
+#include "hub/liaison.h"
 #include "hub/route.h"
 #include "hub/server.h"
 #include "hub/storage.h"
@@ -28,6 +29,7 @@ struct hub {
     struct server *server;
     struct storage *storage;
     struct waiter_list *waiters;
+    struct liaison_list *liaisons;
     struct loop_timer *lease_timer;
     struct conversation_sweep sweep;
     bool sweeping;
@@ -58,7 +60,7 @@ static bool hands_out(const struct call *c)
 }
 
 /* Sends what the call came to; the call lives on until the request has ended. */
-static void send_answer(struct call *c)
+static void send_answer(struct hub *h, struct call *c)
 {
     char fence[24], wait[32];
     struct server_header headers[] = {
@@ -68,16 +70,20 @@ static void send_answer(struct call *c)
         { NULL, NULL },
     };
 
+    if (c->liaison) {
+        liaison_answered(h->liaisons, c);
+        return;
+    }
     snprintf(wait, sizeof wait, "wait=%u", c->wait_s);
     c->lost = hands_out(c) && server_request_is_gone(c->request);
     server_reply(c->request, c->status, TAKE_PTR(c->reply), headers);
 }
 
-static void answer_nothing(struct call *c)
+static void answer_nothing(struct hub *h, struct call *c)
 {
     c->reply = inbox_nothing();
     c->status = 200;
-    send_answer(c);
+    send_answer(h, c);
 }
 
 /* ---- calls ---- */
@@ -121,14 +127,15 @@ static void park(struct hub *h, struct call *c)
     struct call *older;
 
     if (h->stopping || c->deadline_ms <= loop_now_ms(h->loop) ||
-        server_request_is_gone(c->request)) { /* it may have left while its poll ran */
-        answer_nothing(c);
+        (c->request && server_request_is_gone(c->request))) { /* while its poll ran */
+        answer_nothing(h, c);
         return;
     }
-    server_request_watch(c->request);
+    if (c->request)
+        server_request_watch(c->request);
     older = waiter_add(h->waiters, c);
     if (older)
-        answer_nothing(older);
+        answer_nothing(h, older);
 }
 
 static void refuse_failure(struct call *c, int result)
@@ -171,7 +178,7 @@ static void on_call_done(struct storage_op *op, int result, void *ctx)
     if (c->park)
         park(h, c);
     else
-        send_answer(c);
+        send_answer(h, c);
     if (waking.agent)
         wake(h, waking.agent, waking.instance);
     free(waking.instance);
@@ -199,6 +206,10 @@ static void on_return_done(struct storage_op *op, int result, void *ctx)
 /* The answer is lost: what it handed out must go out again. */
 static void take_back(struct hub *h, struct call *c)
 {
+    if (!h->storage) { /* the next start does */
+        call_free(c);
+        return;
+    }
     c->op.run = run_return;
     c->op.done = on_return_done;
     storage_give(h->storage, &c->op);
@@ -261,19 +272,24 @@ static struct call *make_call(struct server_request *r, struct route_match *matc
     return c;
 }
 
-static void start_call(struct hub *h, struct call *c)
+static void launch(struct hub *h, struct call *c)
 {
-    c->body = server_request_take_body(c->request, &c->body_len);
-    if (c->route->handler == inbox_poll)
-        c->wait_s = inbox_parse_prefer(server_request_header(c->request, "Prefer"));
     c->deadline_ms = loop_now_ms(h->loop) + c->wait_s * UINT64_C(1000);
     c->op.run = run_call;
     c->op.done = on_call_done;
     c->op.durable = c->route->handler == inbox_poll || !str_eq(c->route->method, "GET");
     if (c->route->handler == submission_post && submission_is_progress(c->body, c->body_len))
         c->op.durable = false;
-    server_request_set_data(c->request, c);
     give(h, c);
+}
+
+static void start_call(struct hub *h, struct call *c)
+{
+    c->body = server_request_take_body(c->request, &c->body_len);
+    if (c->route->handler == inbox_poll)
+        c->wait_s = inbox_parse_prefer(server_request_header(c->request, "Prefer"));
+    server_request_set_data(c->request, c);
+    launch(h, c);
 }
 
 static void on_arrived(struct server_request *r, void *ctx)
@@ -283,6 +299,10 @@ static void on_arrived(struct server_request *r, void *ctx)
     struct server_header allow[] = { { "Allow", match.allow }, { NULL, NULL } };
     struct call *c;
 
+    if (liaison_has_path(server_request_path(r))) {
+        liaison_arrived(h->liaisons, r);
+        return;
+    }
     switch (route_find(server_request_method(r), server_request_path(r), &match)) {
     case ROUTE_NO_PATH:
         reply_error(r, 404, "no such path in this API", NULL);
@@ -307,10 +327,14 @@ static void on_gone(struct server_request *r, void *ctx)
     struct hub *h = ctx;
     struct call *c = server_request_data(r);
 
+    if (!c) {
+        liaison_gone(h->liaisons, r);
+        return;
+    }
     if (!c->parked)
         return; /* woken meanwhile: its answer will be found to be lost */
     waiter_remove(h->waiters, c);
-    answer_nothing(c);
+    answer_nothing(h, c);
 }
 
 static void finish_stop(struct hub *h)
@@ -325,12 +349,14 @@ static void on_ended(struct server_request *r, bool delivered, void *ctx)
     struct call *c = server_request_data(r);
 
     finish_stop(h);
-    if (!c)
-        return; /* answered without the storage */
+    if (!c) { /* answered without the storage */
+        liaison_ended(h->liaisons, r, delivered);
+        return;
+    }
     c->request = NULL;
     if (c->running)
         c->closed = true; /* only where the server is being freed */
-    else if ((!delivered || c->lost) && hands_out(c) && h->storage)
+    else if ((!delivered || c->lost) && hands_out(c))
         take_back(h, c);
     else
         call_free(c);
@@ -340,8 +366,7 @@ static void on_ended(struct server_request *r, bool delivered, void *ctx)
 
 static void on_expired(struct call *c, void *ctx)
 {
-    (void)ctx;
-    answer_nothing(c);
+    answer_nothing(ctx, c);
 }
 
 static void on_sweep_done(struct storage_op *op, int result, void *ctx)
@@ -377,6 +402,29 @@ static void on_stop_timer(struct loop_timer *timer, void *ctx)
     loop_stop(h->loop);
 }
 
+/* ---- what the realtime channel needs ---- */
+
+static void liaison_give(struct call *c, void *ctx)
+{
+    launch(ctx, c);
+}
+
+static void liaison_unpark(struct call *c, void *ctx)
+{
+    struct hub *h = ctx;
+
+    waiter_remove(h->waiters, c);
+}
+
+static void liaison_take_back(struct call *c, void *ctx)
+{
+    take_back(ctx, c);
+}
+
+static const struct liaison_ops liaison_ops = { .give = liaison_give,
+                                                .unpark = liaison_unpark,
+                                                .take_back = liaison_take_back };
+
 /* ---- life ---- */
 
 int hub_new(struct loop *loop, struct db *db, int listen_fd, const struct server_limits *limits,
@@ -391,6 +439,7 @@ int hub_new(struct loop *loop, struct db *db, int listen_fd, const struct server
 
     h->loop = loop;
     h->waiters = waiter_list_new(loop, on_expired, h);
+    h->liaisons = liaison_list_new(loop, &liaison_ops, h);
     h->lease_timer = loop_timer_new(loop, on_lease_end, h);
     h->stop_timer = loop_timer_new(loop, on_stop_timer, h);
     rc = storage_new(loop, db, h, &h->storage, err);
@@ -413,8 +462,9 @@ void hub_stop(struct hub *h)
     server_quiet(h->server);
     loop_timer_stop(h->lease_timer);
     loop_timer_arm(h->stop_timer, HUB_STOP_MS);
+    liaison_list_stop(h->liaisons);
     while ((c = waiter_take(h->waiters, -1, NULL)))
-        answer_nothing(c);
+        answer_nothing(h, c);
     finish_stop(h);
 }
 
@@ -424,8 +474,10 @@ void hub_free(struct hub *h)
         return;
     /* First the storage: what it still has is answered, so that no connection stays suspended. What
      * the end of the server then finds undelivered is handed out again by the next start. */
+    liaison_list_stop(h->liaisons);
     storage_free(TAKE_PTR(h->storage));
     server_free(h->server);
+    liaison_list_free(h->liaisons);
     waiter_list_free(h->waiters);
     loop_timer_free(h->lease_timer);
     loop_timer_free(h->stop_timer);

@@ -54,6 +54,7 @@ struct server_request {
     bool crowded_out;
     bool arrived;
     bool suspended;
+    bool watched; /* once it is suspended */
     bool gone;
     struct loop_fd *watcher; /* of the client's socket while suspended */
     struct MHD_Response *response;
@@ -339,6 +340,8 @@ static enum MHD_Result on_access(void *ctx, struct MHD_Connection *mhd, const ch
         return queue(r);
     r->suspended = true;
     MHD_suspend_connection(mhd);
+    if (r->watched)
+        server_request_watch(r);
     return MHD_YES;
 }
 
@@ -420,6 +423,7 @@ static void on_client(struct loop_fd *watcher, unsigned events, void *ctx)
 
 void server_request_watch(struct server_request *r)
 {
+    r->watched = true;
     if (!r->watcher && r->suspended)
         r->watcher = loop_fd_new(r->server->loop, r->connection->fd, LOOP_READ, on_client, r);
 }
@@ -434,13 +438,19 @@ bool server_request_is_gone(const struct server_request *r)
 void server_reply(struct server_request *r, unsigned status, char *body,
                   const struct server_header *headers)
 {
+    server_reply_as(r, status, "application/json", body, headers);
+}
+
+void server_reply_as(struct server_request *r, unsigned status, const char *type, char *body,
+                     const struct server_header *headers)
+{
     struct MHD_Response *response =
         MHD_create_response_from_buffer(strlen(body), body, MHD_RESPMEM_MUST_FREE);
 
     assert(!r->response);
     if (!response)
         mem_die();
-    (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "application/json");
+    (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
     (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
     for (const struct server_header *h = headers; h && h->name; h++)
         if (h->value) /* values are ours; one that isn't fit for a header is left out */

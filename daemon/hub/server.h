@@ -69,10 +69,14 @@ const char *server_request_argument(struct server_request *r, const char *name);
 char *server_request_take_body(struct server_request *r, size_t *ret_len);
 void *server_request_data(const struct server_request *r);
 void server_request_set_data(struct server_request *r, void *data);
-/* Ask to be told (ops.gone) should the client leave before the answer. */
+/* Ask to be told (ops.gone), from the end of ops.arrived on, should the client leave before the
+ * answer. */
 void server_request_watch(struct server_request *r);
 bool server_request_is_gone(const struct server_request *r);
 
 /* body: JSON text, takes ownership. headers: ends with a NULL name; may be NULL; values copied. */
 void server_reply(struct server_request *r, unsigned status, char *body,
                   const struct server_header *headers);
+/* The same for text of another type. */
+void server_reply_as(struct server_request *r, unsigned status, const char *type, char *body,
+                     const struct server_header *headers);

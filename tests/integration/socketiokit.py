@@ -4,6 +4,7 @@ server (tests/support/socketio/control-plane.cjs)."""
 import json
 import os
 import subprocess
+import threading
 import urllib.request
 
 from hubkit import wait_until
@@ -81,3 +82,42 @@ class ControlPlane:
         """Waits until the daemon has joined that often, and has reconciled since."""
         wait_until(lambda: daemon.log.count("realtime_up") >= times, timeout_s,
                    lambda: f"the daemon to join:\n{daemon.log}")
+
+
+class Agent:
+    """An agent of a hub, by the real socket.io-client (tests/support/socketio/agent.cjs)."""
+
+    def __init__(self, hub, instance="ccaid_test", **options):
+        options = {"url": hub.url, "key": hub.agent_key, "agent": hub.slug, "instance": instance,
+                   **options}
+        self.proc = subprocess.Popen(
+            ["node", os.path.join(SUPPORT, "socketio/agent.cjs"), install("socketio", NO_NPM),
+             json.dumps(options)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.events = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self):
+        for line in self.proc.stdout:
+            self.events.append(json.loads(line))
+
+    def named(self, name):
+        return [event for event in list(self.events) if event[0] == name]
+
+    def wait(self, name, times=1, timeout_s=30):
+        """Waits for so many events of that name; returns the last of them."""
+        wait_until(lambda: len(self.named(name)) >= times, timeout_s,
+                   lambda: f"{times} times {name}: {self.events}")
+        return self.named(name)[times - 1]
+
+    def emit(self, *event):
+        self.proc.stdin.write(json.dumps(event) + "\n")
+        self.proc.stdin.flush()
+
+    def end(self):
+        self.proc.kill()
+        self.proc.wait(10)
+        self._reader.join(10)
+        self.proc.stdin.close()
+        self.proc.stdout.close()
