@@ -92,6 +92,9 @@ static int prepare(struct egress *e, struct err *err)
 
 static void serve(struct egress *e)
 {
+    struct err err;
+    int r;
+
     e->connections = (struct connections){ .loop = e->loop,
                                            .resolver = e->resolver,
                                            .locals = e->locals,
@@ -105,8 +108,13 @@ static void serve(struct egress *e)
                                            .ctx = e };
     e->listener = loop_fd_new(e->loop, e->gateway->listener, LOOP_READ, on_listener, e);
     e->words = loop_fd_new(e->loop, e->gateway->words, LOOP_READ, on_words, e);
-    if (herald_ready(&e->herald))
+    r = herald_ready(&e->herald);
+    if (r == 0) {
         loop_run(e->loop);
+    } else {
+        (void)err_set(&err, r, "tell that the task's egress process is ready: %s", strerror(-r));
+        herald_fail(&e->herald, &err);
+    }
     loop_fd_free(e->listener);
     e->listener = NULL;
     loop_fd_free(e->words);

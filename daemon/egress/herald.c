@@ -1,5 +1,6 @@
 #include "egress/herald.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -8,9 +9,9 @@
 
 /* Blocks while the spawner is behind, which is never for long: GATEWAY_REFUSALS_MAX fit. A spawner
  * that is gone shows as the socket's end. */
-static bool tell(const struct herald *h, const struct gateway_word *w)
+static int tell(const struct herald *h, const struct gateway_word *w)
 {
-    return send(h->words, w, sizeof *w, MSG_NOSIGNAL) == (ssize_t)sizeof *w;
+    return send(h->words, w, sizeof *w, MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
 void herald_refuse(struct herald *h, enum gateway_refusal why, const struct hostname *host,
@@ -33,7 +34,7 @@ void herald_refuse(struct herald *h, enum gateway_refusal why, const struct host
     (void)tell(h, &w); /* a word in the log that is missing, or its end says it */
 }
 
-bool herald_ready(const struct herald *h)
+int herald_ready(const struct herald *h)
 {
     struct gateway_word w;
 

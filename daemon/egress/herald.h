@@ -1,8 +1,6 @@
 /* herald.h - tells the spawner what a task was refused: each place with each reason once, at most
  * GATEWAY_REFUSALS_MAX in all. */
 #pragma once
-#include <stdbool.h>
-
 #include "sandbox/gateway.h"
 
 struct herald {
@@ -18,6 +16,7 @@ struct herald {
  * even if the task ends at once. detail: NULL for none. */
 void herald_refuse(struct herald *h, enum gateway_refusal why, const struct hostname *host,
                    uint16_t port, const char *detail);
-/* Whether the spawner was told; else the task would wait for ever, so end. */
-bool herald_ready(const struct herald *h);
+/* Whether the spawner was told: 0, or a negative errno; then the task would wait for ever, so end.
+ */
+int herald_ready(const struct herald *h);
 void herald_fail(const struct herald *h, const struct err *err);

@@ -78,7 +78,7 @@ static int check_settings(const struct check_args *args, const struct options *o
 
     if (args_settings(&args->common, o, s, &err) < 0) {
         tell(GRADE_FAIL, "settings", "%s", err.text);
-        return EX_CONFIG;
+        return exitcode_from_setting(err.code);
     }
     for (size_t i = 0; i < s->warnings.len; i++)
         tell(GRADE_WARN, "settings", "%s", s->warnings.items[i]);
@@ -86,7 +86,7 @@ static int check_settings(const struct check_args *args, const struct options *o
         policy_find_paths(s, &err) < 0) {
         tell(GRADE_FAIL, "settings", "%s", err.text);
         settings_done(s);
-        return EX_CONFIG;
+        return exitcode_from_setting(err.code);
     }
     tell(GRADE_OK, "settings", "%s", s->file ? s->file : "no file; environment and defaults");
     return EX_OK;
@@ -216,7 +216,7 @@ static int check_walls(const struct settings *s, struct plan_ground *ret_ground)
         tell_wall(&rung, wall);
     if (r < 0) {
         tell(GRADE_FAIL, "walls", "%s", err.text);
-        return exitcode_from_setting(r);
+        return exitcode_from_start(r);
     }
     tell(GRADE_OK, "walls", "%s", standing[ret_ground->rung]);
     return EX_OK;
@@ -273,7 +273,7 @@ static int check_brokers(const struct settings *s)
 
         if (keyring_load(s, b, mask, &key, &err) < 0) {
             tell(GRADE_FAIL, "broker", "%s", err.text);
-            code = EX_CONFIG;
+            code = exitcode_from_setting(err.code);
             continue;
         }
         tell(GRADE_OK, "broker", "%s: tasks ask " BROKER_URL "/%s, and %s gets the key from %s%s",
@@ -365,7 +365,7 @@ static int check_all(const struct settings *s)
         r = agentkey_load(s, &from_env, &key, &err);
     if (r < 0) {
         tell(GRADE_FAIL, "key", "%s", err.text);
-        keep(&code, EX_CONFIG);
+        keep(&code, exitcode_from_setting(r));
         return code;
     }
     tell(GRADE_OK, "key", "from %s", key.source);

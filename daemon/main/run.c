@@ -92,7 +92,7 @@ static int check_walls(struct daemon *d, const struct settings *s, struct err *e
     rung_probe(uid, uid == 0 ? plan_lone_uid(getpid()) : uid, &rung);
     r = rung_check(&rung, &s->sandbox_accept, &d->ground, err);
     if (r < 0)
-        return exitcode_from_setting(r);
+        return exitcode_from_start(r);
     for (enum rung_wall wall = 0; wall < RUNG_WALL_COUNT; wall++)
         if (rung.walls[wall].state == RUNG_WEAKER || rung.walls[wall].state == RUNG_MISSING)
             log_warning("weak_wall", "wall", rung_wall_name(wall), "text",
@@ -273,7 +273,7 @@ static int start(struct daemon *d, struct settings *settings, struct err *err)
 
     if (settings_check(settings, err) < 0 || runner_check(settings, err) < 0 ||
         policy_check(settings, err) < 0 || policy_find_paths(settings, err) < 0)
-        return EX_CONFIG;
+        return exitcode_from_setting(err->code);
     code = open_state(d, settings, err);
     if (code != EX_OK)
         return code;
@@ -351,7 +351,7 @@ int cmd_run(int argc, char **argv)
     /* the key leaves the environment before anything else happens */
     if (agentkey_take_env(&d.key_from_env, &err) < 0) {
         fprintf(stderr, "nairid: %s\n", err.text);
-        return EX_CONFIG;
+        return exitcode_from_setting(err.code);
     }
     if (!args_parse(&spec, argc, argv, &d.args, &d.options, &code)) {
         agentkey_done(&d.key_from_env);

@@ -157,7 +157,7 @@ static int check_apart(const struct settings *s, const struct plan_ground *groun
         return EX_OK;
     if (r < 0)
         fprintf(stderr, "nairid sandbox: %s\n", err.text);
-    return r < 0 ? EX_CONFIG
+    return r < 0 ? exitcode_from_setting(r)
                  : refuse_workspace(workspace, "it is a job's, and without namespaces a command in "
                                                "it and the job's tasks would end each other: copy "
                                                "the files to a directory of another user");
@@ -199,7 +199,7 @@ static int take_brokers(const struct settings *s, struct broker_list *brokers, i
     if (keyring_pack(s, brokers, NULL, ret_keys, &err) == 0)
         return EX_OK;
     fprintf(stderr, "nairid sandbox: %s\n", err.text);
-    return EX_CONFIG;
+    return exitcode_from_setting(err.code);
 }
 
 static int make_plan(const struct settings *s, const struct footing *footing, const char *workspace,
@@ -238,7 +238,7 @@ static int make_plan(const struct settings *s, const struct footing *footing, co
     if (plan_make(&policy, ret_plan, &err) == 0)
         return EX_OK;
     fprintf(stderr, "nairid sandbox: %s\n", err.text);
-    return EX_CONFIG;
+    return exitcode_from_setting(err.code);
 }
 
 /* ---- running it ---- */
@@ -364,7 +364,7 @@ static int run_session(struct session *session, const struct plan_ground *ground
 
     if (fork_spawner(session, ground, plan, explain, &err) < 0) {
         fprintf(stderr, "nairid sandbox: %s\n", err.text);
-        return EX_CONFIG;
+        return exitcode_from_start(err.code);
     }
     if (loop_new(&session->loop, &err) < 0) {
         fprintf(stderr, "nairid sandbox: %s\n", err.text);
@@ -434,7 +434,7 @@ static int find_ground(const struct settings *s, struct plan_ground *ret_ground)
     if (rung_check(&rung, &s->sandbox_accept, ret_ground, &err) == 0)
         return EX_OK;
     fprintf(stderr, "nairid sandbox: %s\n", err.text);
-    return EX_CONFIG;
+    return exitcode_from_start(err.code);
 }
 
 static int find_footing(const struct settings *s, struct footing *ret_footing)
@@ -481,7 +481,7 @@ static int say_task(const struct settings *s)
         return code;
     if (explain_task(s, &ground, &b, &err) < 0) {
         fprintf(stderr, "nairid sandbox: %s\n", err.text);
-        return EX_CONFIG;
+        return exitcode_from_setting(err.code);
     }
     fputs(buf_str(&b), stdout);
     return EX_OK;
@@ -499,7 +499,7 @@ static int with_settings(const struct sandbox_args *args, const struct options *
 
     if (policy_check(s, &err) < 0) {
         fprintf(stderr, "nairid sandbox: %s\n", err.text);
-        return EX_CONFIG;
+        return exitcode_from_setting(err.code);
     }
     if (o->operand_count == 0)
         return say_task(s);

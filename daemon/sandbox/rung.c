@@ -47,9 +47,14 @@ static void set(struct rung *r, enum rung_wall wall, enum rung_state state, cons
     (void)snprintf(r->walls[wall].text, sizeof r->walls[wall].text, "%s", text);
 }
 
-static void note_shortage(struct rung *r, int error)
+/* What says nothing about a wall: too little of something, a disk's fault, too little time. But no
+ * room for a new namespace may be the operator's word: a limit that is 0, here or further up. */
+static void note_shortage(struct rung *r, uint32_t stage, int error)
 {
-    if (r->shortage == 0 && err_is_shortage(error))
+    bool is_short = err_is_shortage(error) || error == -EIO || error == -ETIMEDOUT ||
+                    (error == -ENOSPC && stage != APPLY_CLONE);
+
+    if (r->shortage == 0 && is_short)
         r->shortage = error;
 }
 
@@ -80,7 +85,7 @@ static void set_missing(struct rung *r, enum rung_wall wall, int error)
 {
     const struct apply_report report = { .stage = APPLY_CLONE, .error = error };
 
-    note_shortage(r, error);
+    note_shortage(r, APPLY_CLONE, error);
     set(r, wall, RUNG_MISSING, "");
     apply_describe(NULL, &report, r->walls[wall].text, sizeof r->walls[wall].text);
 }
@@ -176,7 +181,7 @@ static bool judge(struct rung *r, const struct plan *plan, const struct apply_re
     }
     if (all_up || r->walls[failed].state == RUNG_MISSING)
         return all_up;
-    note_shortage(r, report->error);
+    note_shortage(r, report->stage, report->error);
     set(r, failed, RUNG_MISSING, "");
     apply_describe(plan, report, r->walls[failed].text, sizeof r->walls[failed].text);
     return false;
@@ -199,7 +204,7 @@ static void await_report(int control, struct apply_report *ret_report)
     if (len != sizeof *ret_report)
         *ret_report = (struct apply_report){ .kind = APPLY_FAILED,
                                              .stage = APPLY_INIT,
-                                             .error = len < 0 ? (int)len : -EIO };
+                                             .error = len < 0 ? (int)len : -ESRCH };
 }
 
 static void let_go(int control, struct apply_report *ret_report)
@@ -236,7 +241,7 @@ static bool try_sandbox(struct rung *r, const struct apply *apply, const struct 
         return judge(r, plan, &report);
     await_report(task.control, &report);
     if (report.kind == APPLY_READY && apply_map_ids(plan, task.pid, &err) < 0) {
-        note_shortage(r, err.code);
+        note_shortage(r, APPLY_IDS, err.code);
         set(r, RUNG_IDS, RUNG_MISSING, err.text);
     } else {
         if (report.kind == APPLY_READY)
@@ -278,7 +283,7 @@ static bool try_ground(struct rung *r, const struct plan_ground *ground, uid_t u
         return false;
     }
     if (apply_new(ground, &apply, &err) < 0) {
-        note_shortage(r, err.code);
+        note_shortage(r, APPLY_FILTER, err.code);
         set(r, landlock_abi() < LANDLOCK_ABI_NEEDED ? RUNG_LANDLOCK : RUNG_FILTER, RUNG_MISSING,
             err.text);
         return false;

@@ -39,7 +39,8 @@ enum rung_state {
 };
 
 struct rung {
-    int shortage; /* negative errno, where a trial failed of one: what is missing may be there */
+    int shortage; /* negative errno, where a trial failed of one, a disk's fault or too little time:
+                   * what is missing may be there */
     struct plan_ground ground; /* the highest on which a task was seen to start */
     bool stands;               /* one was */
     struct {
@@ -56,7 +57,7 @@ const char *rung_wall_name(enum rung_wall wall);
 /* What a task could reach without it, or what stands in for it; NULL: it can't be done without. */
 const char *rung_loss(enum rung_wall wall);
 /* Whether tasks can run: 0, or -EOPNOTSUPP with a sentence that begins with the missing wall's
- * name, or the errno of a shortage (err_is_shortage()) that kept the walls from being tried.
+ * name, or the errno of what kept the walls from being tried: rung->shortage.
  * accept: names of walls that the operator does without; -EINVAL for a name that there isn't. May
  * be NULL. *ret_ground: what plans are to be made for. */
 int rung_check(const struct rung *rung, const struct strv *accept, struct plan_ground *ret_ground,
