@@ -15,6 +15,7 @@
 
 #include "sandbox/birth.h"
 #include "sandbox/filter.h"
+#include "sandbox/handover.h"
 #include "sandbox/landlock.h"
 #include "sandbox/plan.h"
 #include "sandbox/tree.h"
@@ -147,7 +148,32 @@ static void list_keep(struct birth *b)
     qsort(b->keep, b->keep_count, sizeof b->keep[0], by_number);
 }
 
-static int clone_task(const struct birth *b, int cgroup, pid_t *ret_pid, int *ret_pidfd)
+static const struct filter *filter_of(const struct apply *a, const struct plan *plan)
+{
+    return plan->survey ? a->survey : find_filter(a, plan->calls);
+}
+
+/* In the new process. */
+static int adopt(struct birth *b, const void *ctx)
+{
+    struct handover h;
+    int r = handover_recv(b->control, &h);
+
+    if (r < 0)
+        return r;
+    b->plan = h.plan;
+    b->filter = filter_of(ctx, h.plan);
+    memcpy(b->places, h.stdio, sizeof b->places);
+    b->stdio = b->places;
+    b->trees = h.trees;
+    b->opens = h.opens;
+    b->limited = h.limited;
+    return b->filter ? 0 : -EINVAL;
+}
+
+/* adopter: NULL where the plan is the task's own. */
+static int clone_task(struct birth *b, int cgroup, const struct apply *adopter, pid_t *ret_pid,
+                      int *ret_pidfd)
 {
     int pidfd = -1;
     struct clone_args args = {
@@ -169,6 +195,8 @@ static int clone_task(const struct birth *b, int cgroup, pid_t *ret_pid, int *re
     pid = syscall(SYS_clone3, &args, sizeof args);
     if (pid < 0)
         return -errno;
+    if (pid == 0 && adopter)
+        birth_wait(b, adopt, adopter);
     if (pid == 0)
         birth_run(b);
     *ret_pid = (pid_t)pid;
@@ -223,7 +251,7 @@ static int prepare(struct birth *b, struct apply_report *ret_report)
         b->trees[i] = -1;
     b->opens = !b->plan->as_root;
     if (!b->opens)
-        r = tree_open(b->plan, b->trees, &index);
+        r = tree_open(b->plan, 0, b->trees, &index);
     if (r == -EPERM && b->plan->ground.rung == PLAN_RUNG_TOP) {
         b->opens = true; /* a container's root without SYS_ADMIN: inside, the task has it */
         r = 0;
@@ -255,7 +283,7 @@ int apply_start(const struct apply *a, const struct plan *plan, const int stdio[
                        .offline = a->offline,
                        .watch = a->watch,
                        .plan = plan,
-                       .filter = plan->survey ? a->survey : find_filter(a, plan->calls),
+                       .filter = filter_of(a, plan),
                        .stdio = stdio,
                        .limited = cgroup.limited };
     AUTO_CLOSE int ours = -1, theirs = -1;
@@ -276,11 +304,73 @@ int apply_start(const struct apply *a, const struct plan *plan, const int stdio[
         r = prepare(&b, ret_report);
     if (r == 0)
         r = plan->ground.rung == PLAN_RUNG_BARE ? fork_task(&b, cgroup.fd, &pid, &pidfd)
-                                                : clone_task(&b, cgroup.fd, &pid, &pidfd);
+                                                : clone_task(&b, cgroup.fd, NULL, &pid, &pidfd);
     if (r < 0)
         return ret_report->error = r;
     *ret_task = (struct apply_task){ .pid = pid, .pidfd = pidfd, .control = TAKE_FD(ours) };
     return 0;
+}
+
+int apply_prepare(const struct apply *a, const struct plan *shared, struct apply_task *ret_task)
+{
+    CLEANUP(birth_done)
+    struct birth b = {
+        .landlock_abi = a->landlock_abi, .watch = -1, .plan = shared, .opens = true
+    };
+    AUTO_CLOSE int ours = -1, theirs = -1;
+    int pair[2], pidfd = -1, r;
+    pid_t pid = -1;
+
+    if (a->watch >= 0 || shared->ground.rung == PLAN_RUNG_BARE)
+        return -EOPNOTSUPP;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return -errno;
+    ours = pair[0];
+    theirs = pair[1];
+    b.control = theirs;
+    b.keep = mem_calloc(1, sizeof b.keep[0]);
+    b.keep[b.keep_count++] = theirs;
+    b.trees = mem_calloc(shared->step_count + 1, sizeof b.trees[0]);
+    for (size_t i = 0; i < shared->step_count; i++)
+        b.trees[i] = -1;
+    r = fd_set_nonblock(ours);
+    if (r == 0)
+        r = clone_task(&b, -1, a, &pid, &pidfd);
+    if (r < 0)
+        return r;
+    *ret_task = (struct apply_task){ .pid = pid, .pidfd = pidfd, .control = TAKE_FD(ours) };
+    return 0;
+}
+
+static void close_all(int *fds, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (fds[i] >= 0)
+            (void)close(fds[i]); /* the task has its own */
+}
+
+int apply_hand_over(const struct apply_task *task, const struct plan *shared,
+                    const struct plan *plan, int plan_fd, const int stdio[3],
+                    struct apply_cgroup cgroup)
+{
+    AUTO_FREE int *trees = mem_calloc(plan->step_count + 1, sizeof trees[0]);
+    struct handover h = { .stdio = { stdio[0], stdio[1], stdio[2] },
+                          .limited = cgroup.limited,
+                          .opens = !plan->as_root,
+                          .trees = trees };
+    size_t index = 0;
+    int r = 0;
+
+    for (size_t i = 0; i < plan->step_count; i++)
+        trees[i] = -1;
+    if (cgroup.fd >= 0)
+        r = join_cgroup(cgroup.fd, task->pid);
+    if (r == 0 && !h.opens)
+        r = tree_open(plan, shared->step_count, trees, &index);
+    if (r == 0)
+        r = handover_send(task->control, plan_fd, &h, plan->step_count);
+    close_all(trees, plan->step_count);
+    return r;
 }
 
 static int write_proc(pid_t pid, const char *name, const char *text)

@@ -10,9 +10,11 @@
  *     and APPLY_ENDED when the program ended; then it exits, and the kernel kills all below it.
  *   meanwhile APPLY_USE says what has become of the job's files, and APPLY_PAST that the task has
  *     gone past a limit (sandbox/gauge.h): the caller ends it.
- *   APPLY_TERM asks it to send TERM to the program's process group, or before APPLY_GO to end
- *     without a word. EOF ends it.
- * Sources: clone(2), user_namespaces(7), pid_namespaces(7), mount_namespaces(7). */
+ * One of apply_prepare() says APPLY_WAITING once there is nothing left to do without a task's plan;
+ *   where its ids are known, that comes after APPLY_READY and APPLY_GO. Once it has the plan it
+ * says APPLY_TAKEN: before that it has done nothing for its task. APPLY_TERM asks it to send TERM
+ * to the program's process group, or before APPLY_GO to end without a word. EOF ends it. Sources:
+ * clone(2), user_namespaces(7), pid_namespaces(7), mount_namespaces(7). */
 #pragma once
 #include "util/cleanup.h"
 #include <stdbool.h>
@@ -34,6 +36,8 @@ enum apply_kind {
     APPLY_ENDED,
     APPLY_USE,
     APPLY_PAST,
+    APPLY_WAITING,
+    APPLY_TAKEN,
 };
 enum apply_word { APPLY_GO = 'g', APPLY_TERM = 't' };
 
@@ -98,6 +102,15 @@ struct apply_cgroup {
 int apply_start(const struct apply *a, const struct plan *plan, const int stdio[3],
                 struct apply_cgroup cgroup, struct apply_task *ret_task,
                 struct apply_report *ret_report);
+/* Makes a process that waits for a task whose plan shared fits (sandbox/plan_shared.h). It knows
+ * nothing of any task: the caller must hold no task's plan meanwhile. Not where apply_watch() is.
+ */
+int apply_prepare(const struct apply *a, const struct plan *shared, struct apply_task *ret_task);
+/* Gives one that is waiting its task. plan_fd: the plan's encoded bytes; stdio: as above. On
+ * failure it is of no use any more, and has run nothing. */
+int apply_hand_over(const struct apply_task *task, const struct plan *shared,
+                    const struct plan *plan, int plan_fd, const int stdio[3],
+                    struct apply_cgroup cgroup);
 /* After APPLY_READY: maps its one id where the plan has a user namespace, and makes it the kernel's
  * first choice when memory is short (choom(1)). */
 int apply_map_ids(const struct plan *plan, pid_t pid, struct err *err);

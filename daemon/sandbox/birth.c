@@ -137,34 +137,62 @@ static int load_watched(const struct birth *b)
     return listener < 0 ? listener : fd_send(sock, "w", 1, &listener, 1);
 }
 
-/* Its own file system, network and name. */
-static void build_namespaces(const struct birth *b)
+/* The host paths of the plan's steps from first on, where that is left to us. */
+static void open_tree_from(const struct birth *b, size_t first)
 {
-    const struct plan *plan = b->plan;
-    size_t index = 0;
-    int r;
+    size_t index = first;
+    int r = b->opens ? tree_open(b->plan, first, b->trees, &index) : 0;
 
-    r = b->opens ? tree_open(plan, b->trees, &index) : 0;
     if (r < 0)
         init_fail(b->control, APPLY_SOURCES, index, r);
+}
+
+static void fill_tree_from(const struct birth *b, size_t first, int root)
+{
+    size_t index = first;
+    int r = tree_fill(b->plan, first, b->trees, root, &index);
+
+    if (r < 0)
+        init_fail(b->control, APPLY_TREE, index, r);
+    for (size_t i = first; i < b->plan->step_count; i++)
+        if (b->trees[i] >= 0)
+            (void)close(b->trees[i]); /* attached now */
+}
+
+/* Its own file system, network and name, as far as the plan goes. Returns the file system's root.
+ */
+static int build_namespaces(const struct birth *b)
+{
+    const struct plan *plan = b->plan;
+    int root = -1, r;
+
+    open_tree_from(b, 0);
     r = plan->ground.rung == PLAN_RUNG_ROOT ? take_file_ids(plan) : take_ids(plan);
     if (r < 0)
         init_fail(b->control, APPLY_IDS, 0, r);
-    r = tree_build(plan, b->trees, &index);
+    r = tree_begin(&root);
     if (r < 0)
-        init_fail(b->control, APPLY_TREE, index, r);
-    for (size_t i = 0; i < plan->step_count; i++)
-        if (b->trees[i] >= 0)
-            (void)close(b->trees[i]); /* attached now */
+        init_fail(b->control, APPLY_TREE, plan->step_count, r);
+    fill_tree_from(b, 0, root);
     r = plan->network != PLAN_NETWORK_HOST ? raise_loopback() : 0;
     if (r < 0)
         init_fail(b->control, APPLY_LOOPBACK, 0, r);
-    r = plan_has_egress(plan) ? offer_listener(b->control) : 0;
-    if (r < 0)
-        init_fail(b->control, APPLY_LISTENER, 0, r);
     /* EPERM: a container's filter; rung_probe() says so */
     if (sethostname(PLAN_HOSTNAME, strlen(PLAN_HOSTNAME)) < 0 && errno != EPERM)
         init_fail(b->control, APPLY_HOSTNAME, 0, -errno);
+    return root;
+}
+
+static void enter_namespaces(const struct birth *b, int root)
+{
+    int r = tree_enter(root);
+
+    (void)close(root); /* it is "/" now */
+    if (r < 0)
+        init_fail(b->control, APPLY_TREE, b->plan->step_count + 1, r);
+    r = plan_has_egress(b->plan) ? offer_listener(b->control) : 0;
+    if (r < 0)
+        init_fail(b->control, APPLY_LISTENER, 0, r);
 }
 
 /* In a user namespace of its own it has all capabilities to give up. As root without one it was
@@ -222,20 +250,13 @@ static int load_filters(const struct birth *b)
     return b->watch < 0 ? filter_load(b->filter) : load_watched(b);
 }
 
-_Noreturn void birth_run(const struct birth *b)
+/* What stands is inside; now the walls. */
+_Noreturn static void finish(const struct birth *b)
 {
     const struct plan *plan = b->plan;
     size_t index = 0;
     int r;
 
-    close_rest(b);
-    (void)prctl(PR_SET_NAME, "nairid-init");
-    (void)signal(SIGCHLD, SIG_DFL); /* ignored, children would vanish unreaped */
-    await_maps(b->control, plan->ground.rung == PLAN_RUNG_TOP);
-    if (plan->ground.rung != PLAN_RUNG_BARE)
-        build_namespaces(b);
-    else if (prctl(PR_SET_CHILD_SUBREAPER, 1ul) < 0)
-        init_fail(b->control, APPLY_INIT, 0, -errno);
     /* 1, because with 0 a core would still go to a core_pattern that is a pipe, which is a root
      * process outside (core(5)). The filter keeps it so. */
     r = init_limit(RLIMIT_CORE, 1);
@@ -251,4 +272,52 @@ _Noreturn void birth_run(const struct birth *b)
     if (r < 0)
         init_fail(b->control, APPLY_FILTER, 0, r);
     init_run(plan, b->stdio, b->control, b->limited);
+}
+
+static void begin(const struct birth *b)
+{
+    close_rest(b);
+    (void)prctl(PR_SET_NAME, "nairid-init");
+    (void)signal(SIGCHLD, SIG_DFL); /* ignored, children would vanish unreaped */
+}
+
+_Noreturn void birth_run(const struct birth *b)
+{
+    begin(b);
+    await_maps(b->control, b->plan->ground.rung == PLAN_RUNG_TOP);
+    if (b->plan->ground.rung != PLAN_RUNG_BARE)
+        enter_namespaces(b, build_namespaces(b));
+    else if (prctl(PR_SET_CHILD_SUBREAPER, 1ul) < 0)
+        init_fail(b->control, APPLY_INIT, 0, -errno);
+    finish(b);
+}
+
+_Noreturn void birth_wait(struct birth *b, birth_adopt_fn adopt, const void *ctx)
+{
+    const struct apply_report waiting = { .kind = APPLY_WAITING };
+    const struct apply_report taken = { .kind = APPLY_TAKEN };
+    size_t done = b->plan->step_count;
+    int root = -1, r;
+
+    begin(b);
+    if (done > 0) {
+        await_maps(b->control, true);
+        root = build_namespaces(b);
+    }
+    if (send(b->control, &waiting, sizeof waiting, MSG_NOSIGNAL) < 0)
+        _exit(1);
+    r = adopt(b, ctx);
+    if (r < 0)
+        _exit(1); /* the task then gets a new one, which has more to say */
+    if (send(b->control, &taken, sizeof taken, MSG_NOSIGNAL) < 0)
+        _exit(1);
+    if (done > 0) {
+        open_tree_from(b, done);
+        fill_tree_from(b, done, root);
+    } else {
+        await_maps(b->control, b->plan->ground.rung == PLAN_RUNG_TOP);
+        root = build_namespaces(b);
+    }
+    enter_namespaces(b, root);
+    finish(b);
 }

@@ -15,7 +15,8 @@ struct birth {
     int landlock_abi;
     int watch; /* a socket for the filter's listener; -1: nobody watches */
     const int *stdio;
-    int control; /* its end */
+    int places[3]; /* for them, where they come later */
+    int control;   /* its end */
     bool limited;
     bool opens; /* the host's paths, itself */
     int *trees; /* of tree_open(), one a step */
@@ -23,5 +24,11 @@ struct birth {
     size_t keep_count;
 };
 
+/* Fills in the real plan and all that belongs to it. Negative errno: there is none to come. */
+typedef int (*birth_adopt_fn)(struct birth *b, const void *ctx);
+
+/* A new process that waits for its task: b->plan is of plan_shared_of(), whose steps it carries out
+ * at once; whatever else depends on a plan waits for adopt(). Then it goes on as birth_run(). */
+_Noreturn void birth_wait(struct birth *b, birth_adopt_fn adopt, const void *ctx);
 /* The new process: ends in sandbox/init.h's loop, or with a FAILED report. */
 _Noreturn void birth_run(const struct birth *b);

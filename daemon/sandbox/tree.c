@@ -25,11 +25,11 @@ static bool is_link(const char *path)
     return lstat(path, &st) == 0 && S_ISLNK(st.st_mode);
 }
 
-int tree_open(const struct plan *plan, int *fds, size_t *ret_step)
+int tree_open(const struct plan *plan, size_t first, int *fds, size_t *ret_step)
 {
     int failure = 0;
 
-    for (size_t i = 0; i < plan->step_count; i++) {
+    for (size_t i = first; i < plan->step_count; i++) {
         const struct plan_step *s = &plan->steps[i];
 
         fds[i] = -1;
@@ -43,6 +43,46 @@ int tree_open(const struct plan *plan, int *fds, size_t *ret_step)
         }
     }
     return failure;
+}
+
+/* Links are marked as such. A directory changes with each entry, so its time says nothing. */
+static struct tree_mark mark_of(const struct plan_step *s)
+{
+    struct statx st = { 0 };
+
+    if (s->type != PLAN_STEP_BIND ||
+        statx(AT_FDCWD, s->text,
+              AT_NO_AUTOMOUNT | (s->flags & PLAN_MIRROR ? AT_SYMLINK_NOFOLLOW : 0),
+              STATX_TYPE | STATX_INO | STATX_MNT_ID | STATX_CTIME, &st) < 0)
+        return (struct tree_mark){ 0 };
+    return (struct tree_mark){
+        .mount = st.stx_mnt_id,
+        .inode = st.stx_ino,
+        .major = st.stx_dev_major,
+        .minor = st.stx_dev_minor,
+        .changed = { .tv_sec = S_ISLNK(st.stx_mode) ? (time_t)st.stx_ctime.tv_sec : 0,
+                     .tv_nsec = S_ISLNK(st.stx_mode) ? (long)st.stx_ctime.tv_nsec : 0 },
+        .is_there = true,
+    };
+}
+
+void tree_mark(const struct plan *plan, struct tree_mark *marks)
+{
+    for (size_t i = 0; i < plan->step_count; i++)
+        marks[i] = mark_of(&plan->steps[i]);
+}
+
+bool tree_is_as_marked(const struct plan *plan, const struct tree_mark *marks)
+{
+    for (size_t i = 0; i < plan->step_count; i++) {
+        const struct tree_mark now = mark_of(&plan->steps[i]), *then = &marks[i];
+
+        if (now.mount != then->mount || now.inode != then->inode || now.major != then->major ||
+            now.minor != then->minor || now.changed.tv_sec != then->changed.tv_sec ||
+            now.changed.tv_nsec != then->changed.tv_nsec || now.is_there != then->is_there)
+            return false;
+    }
+    return true;
 }
 
 /* The steps' paths, for the calls that work beneath the new root. */
@@ -225,10 +265,11 @@ static int do_step(int root, const struct plan_step *s, int fd)
 
 /* The new root comes on top of the old one: "/" is the one place that is always there. From here on
  * it is reached by its descriptor only, as the process's root is still below. */
-static int make_root(int *ret_root)
+int tree_begin(int *ret_root)
 {
     int fd, r;
 
+    (void)umask(0); /* modes are meant as they stand; there is nobody else here */
     if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
         return -errno;
     fd = make_tmpfs(ROOT_BYTES, 0755, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
@@ -244,7 +285,7 @@ static int make_root(int *ret_root)
 }
 
 /* pivot_root(2), "pivot_root(".", ".")": the old root ends on top of the new one, and "." is it. */
-static int enter(int root)
+int tree_enter(int root)
 {
     struct mount_attr read_only = { .attr_set = MOUNT_ATTR_RDONLY };
 
@@ -254,20 +295,13 @@ static int enter(int root)
     return 0;
 }
 
-int tree_build(const struct plan *plan, const int *fds, size_t *ret_step)
+int tree_fill(const struct plan *plan, size_t first, const int *fds, int root, size_t *ret_step)
 {
-    AUTO_CLOSE int root = -1;
-    int r;
+    int r = 0;
 
-    *ret_step = plan->step_count;
-    (void)umask(0); /* modes are meant as they stand; there is nobody else here */
-    r = make_root(&root);
-    for (size_t i = 0; r == 0 && i < plan->step_count; i++) {
+    for (size_t i = first; r == 0 && i < plan->step_count; i++) {
         *ret_step = i;
         r = do_step(root, &plan->steps[i], fds[i]);
     }
-    if (r < 0)
-        return r;
-    *ret_step = plan->step_count + 1;
-    return enter(root);
+    return r;
 }

@@ -15,6 +15,7 @@ static bool bools_are_sound(const unsigned char *news)
         offsetof(struct ipc_news, exit.stuck),
         offsetof(struct ipc_news, exit.egress_lost),
         offsetof(struct ipc_news, exit.oom),
+        offsetof(struct ipc_news, exit.warm),
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(offsets); i++)

@@ -13,6 +13,7 @@ enum ipc_type {
     IPC_STARTED, /* spawner: news */
     IPC_REFUSED, /* spawner: news, before the task's EXITED */
     IPC_EXITED,  /* spawner: news */
+    IPC_WARM,    /* daemon: order, of no task */
 };
 
 /* Descriptors of a START: the encoded plan in a memory file, the task's 0 to 2, and where the plan
@@ -21,7 +22,10 @@ enum { IPC_KEYS = 4, IPC_FDS = 5 };
 
 struct ipc_order {
     uint32_t type;
-    uint32_t grace_ms; /* KILL */
+    union {
+        uint32_t grace_ms; /* KILL */
+        uint32_t count;    /* WARM */
+    };
     uint64_t task;
 };
 

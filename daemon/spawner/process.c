@@ -19,6 +19,7 @@
 #include "spawner/escort.h"
 #include "spawner/ipc.h"
 #include "spawner/patrol.h"
+#include "spawner/pool.h"
 #include "spawner/title.h"
 #include "spawner/ward.h"
 #include "util/clock.h"
@@ -39,6 +40,7 @@ struct process {
     size_t count;
     bool blocked; /* the socket took no more news */
     struct patrol patrol;
+    struct pool pool;
 };
 
 static struct ward *find_ward(const struct process *p, uint64_t task)
@@ -107,8 +109,10 @@ static void start_ward(struct process *p, struct ward *w, int *fds)
     else if (p->count > WARDS_MAX)
         (void)err_set(&err, -EAGAIN, "there are already %d tasks", WARDS_MAX);
     else if (read_plan(fds[0], &w->plan, &err) == 0 && check_user(p, w->plan, &err) == 0 &&
-             ward_place(w, &p->means, fds + 1, &err) == 0)
+             ward_place(w, &p->means, fds, &err) == 0) {
+        pool_learn(&p->pool, w->plan);
         return;
+    }
     ward_fail(w, &err);
     w->exited_due = true;
 }
@@ -132,7 +136,10 @@ static void obey(struct process *p, const struct ipc_order *order, int *fds)
 {
     struct ward *w = find_ward(p, order->task);
 
-    if (order->type == IPC_START && !w)
+    pool_rest(&p->pool);
+    if (order->type == IPC_WARM)
+        pool_want(&p->pool, order->count);
+    else if (order->type == IPC_START && !w)
         start_ward(p, add_ward(p, order->task), fds);
     else if (order->type == IPC_KILL && w)
         ward_end(w, order->grace_ms);
@@ -142,6 +149,7 @@ static void lose_daemon(struct process *p)
 {
     (void)close(p->sock); /* it is at its end */
     p->sock = -1;
+    pool_want(&p->pool, 0);
     for (struct ward *w = p->wards; w; w = w->next)
         ward_kill(w);
 }
@@ -225,6 +233,7 @@ static void drop_finished(struct process *p)
         *at = w->next;
         ward_free(w);
         p->count--;
+        pool_rest(&p->pool);
     }
 }
 
@@ -246,6 +255,7 @@ static int timeout_ms(const struct process *p)
         earlier(&next_ms, w->stuck_at_ms);
     }
     earlier(&next_ms, p->patrol.due_ms);
+    earlier(&next_ms, p->pool.due_ms);
     if (next_ms == WARD_NEVER)
         return -1;
     if (next_ms <= now_ms)
@@ -258,10 +268,11 @@ enum source { SOURCE_WORDS, SOURCE_EGRESS, SOURCE_CONTROL, SOURCE_TASK };
 
 struct watch {
     struct ward *ward;
+    struct pool_item *item; /* in place of a ward; without either it is the pool's mounts */
     enum source source;
 };
 
-enum { FDS_A_TASK = 4 };
+enum { FDS_A_TASK = 4, FDS_AN_ITEM = 2 };
 
 static int fd_of(const struct ward *w, enum source source)
 {
@@ -278,9 +289,37 @@ static int fd_of(const struct ward *w, enum source source)
     return -1;
 }
 
-/* fds and watches: room for FDS_A_TASK and one. Only what is open: poll(2) refuses more entries
- * than there may be open files. */
-static nfds_t list_fds(const struct process *p, struct pollfd *fds, struct watch *watches)
+static nfds_t list_item(struct pool_item *item, struct pollfd *fds, struct watch *watches)
+{
+    nfds_t n = 0;
+
+    if (item->at.control >= 0) {
+        watches[n] = (struct watch){ .item = item, .source = SOURCE_CONTROL };
+        fds[n++] = (struct pollfd){ .fd = item->at.control, .events = POLLIN };
+    }
+    if (item->at.pidfd >= 0) {
+        watches[n] = (struct watch){ .item = item, .source = SOURCE_TASK };
+        fds[n++] = (struct pollfd){ .fd = item->at.pidfd, .events = POLLIN };
+    }
+    return n;
+}
+
+static nfds_t list_pool(struct pool *pool, struct pollfd *fds, struct watch *watches)
+{
+    nfds_t n = 0;
+
+    for (size_t i = 0; i < POOL_MAX; i++)
+        n += list_item(&pool->items[i], fds + n, watches + n);
+    if (pool->mounts >= 0) {
+        watches[n] = (struct watch){ 0 };
+        fds[n++] = (struct pollfd){ .fd = pool->mounts, .events = POLLPRI };
+    }
+    return n;
+}
+
+/* fds and watches: room for all of the pool, FDS_A_TASK and one. Only what is open: poll(2) refuses
+ * more entries than there may be open files. */
+static nfds_t list_fds(struct process *p, struct pollfd *fds, struct watch *watches)
 {
     nfds_t n = 0;
 
@@ -292,11 +331,21 @@ static nfds_t list_fds(const struct process *p, struct pollfd *fds, struct watch
 
             if (fd < 0)
                 continue;
-            watches[n] = (struct watch){ w, source };
+            watches[n] = (struct watch){ .ward = w, .source = source };
             fds[n++] = (struct pollfd){ .fd = fd, .events = POLLIN };
         }
     }
-    return n;
+    return n + list_pool(&p->pool, fds + n, watches + n);
+}
+
+static void look_at_pool(struct pool *pool, const struct watch *watch)
+{
+    if (!watch->item)
+        pool_renew(pool);
+    else if (watch->source == SOURCE_CONTROL)
+        pool_read(pool, watch->item);
+    else
+        pool_reap(pool, watch->item);
 }
 
 static void look(const struct watch *watch)
@@ -317,17 +366,29 @@ static void look(const struct watch *watch)
     }
 }
 
+/* A task's plan is in our memory, which a new process would get a copy of. */
+static bool holds_plan(const struct process *p)
+{
+    for (const struct ward *w = p->wards; w; w = w->next)
+        if (w->plan)
+            return true;
+    return false;
+}
+
 static void turn(struct process *p)
 {
-    AUTO_FREE struct pollfd *fds = mem_calloc(FDS_A_TASK * p->count + 1, sizeof fds[0]);
-    AUTO_FREE struct watch *watches = mem_calloc(FDS_A_TASK * p->count + 1, sizeof watches[0]);
+    size_t room = FDS_A_TASK * p->count + (size_t)FDS_AN_ITEM * POOL_MAX + 2;
+    AUTO_FREE struct pollfd *fds = mem_calloc(room, sizeof fds[0]);
+    AUTO_FREE struct watch *watches = mem_calloc(room, sizeof watches[0]);
     nfds_t n = list_fds(p, fds, watches);
     uint64_t now_ms;
 
     if (poll(fds, n, timeout_ms(p)) < 0)
         return; /* EINTR; ENOMEM passes */
     for (nfds_t i = 1; i < n; i++)
-        if (fds[i].revents)
+        if (fds[i].revents && !watches[i].ward)
+            look_at_pool(&p->pool, &watches[i]);
+        else if (fds[i].revents)
             look(&watches[i]);
     now_ms = clock_mono_ms();
     for (struct ward *w = p->wards; w; w = w->next)
@@ -337,6 +398,8 @@ static void turn(struct process *p)
         read_orders(p);
     tell(p);
     drop_finished(p);
+    if (!holds_plan(p))
+        pool_walk(&p->pool, now_ms);
 }
 
 /* ---- becoming it ---- */
@@ -418,9 +481,11 @@ _Noreturn void process_run(const struct process_means *means, int sock, int kept
     p.means = (struct ward_means){ .apply = means->apply,
                                    .cgroup = means->cgroup,
                                    .egress = means->egress,
+                                   .pool = &p.pool,
                                    .forget = forget_plans,
                                    .is_meant = is_meant,
                                    .ctx = &p };
+    pool_init(&p.pool, means->apply);
     memset(&ready, 0, sizeof ready);
     ready.type = IPC_READY;
     title_set("nairid: spawner");
@@ -443,7 +508,7 @@ _Noreturn void process_run(const struct process_means *means, int sock, int kept
         fprintf(stderr, "nairid: the spawner can't tell that it is ready: %s\n", strerror(-r));
     if (r < 0 || ready.exit.failure < 0)
         _exit(1);
-    while (p.sock >= 0 || p.wards)
+    while (p.sock >= 0 || p.wards || !pool_is_empty(&p.pool))
         turn(&p);
     if (means->cgroup)
         cgroup_leave(means->cgroup);

@@ -397,6 +397,13 @@ void spawner_start_with(struct spawner *s, uint64_t task, const struct plan *pla
     send_start(s, o, plan, fds);
 }
 
+void spawner_warm(struct spawner *s, uint32_t count)
+{
+    const struct ipc_order order = { .type = IPC_WARM, .count = count };
+
+    give_order(s, &order, NULL, 0);
+}
+
 void spawner_kill(struct spawner *s, uint64_t task, uint32_t grace_ms)
 {
     const struct ipc_order order = { .type = IPC_KILL, .grace_ms = grace_ms, .task = task };

@@ -30,6 +30,7 @@ struct spawner_exit {
     bool stuck;       /* some process could not be killed within 2 s (it sits in the kernel) */
     int status;       /* wait status of the runner, as from waitpid(2) */
     bool egress_lost; /* it was killed because its egress process had died */
+    bool warm;        /* its sandbox was made before; so also where it failed to start */
     bool oom;         /* the kernel's OOM killer struck inside, where that can be known */
     enum limit limit; /* it was killed because it went past this one */
     uint64_t wall_ms, cpu_ms;
@@ -80,6 +81,9 @@ void spawner_start(struct spawner *s, uint64_t task, const struct plan *plan, in
  * no output()): for a person's own terminal and pipes. */
 void spawner_start_with(struct spawner *s, uint64_t task, const struct plan *plan, int keys,
                         const int stdio[3]);
+/* How many sandboxes to make before their tasks, in idle moments, and to keep ready; at first 0.
+ * Those that there are end, so this is also to be called when what tasks are given has changed. */
+void spawner_warm(struct spawner *s, uint32_t count);
 /* Asks for the end: TERM to the runner, after grace_ms KILL of everything. Idempotent: a shorter
  * grace replaces a longer one. */
 void spawner_kill(struct spawner *s, uint64_t task, uint32_t grace_ms);

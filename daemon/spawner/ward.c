@@ -1,6 +1,7 @@
 #include "spawner/ward.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 #include "sandbox/cgroup.h"
 #include "sandbox/plan.h"
 #include "spawner/escort.h"
+#include "spawner/pool.h"
 #include "util/clock.h"
 #include "util/err.h"
 #include "util/fd.h"
@@ -31,6 +33,8 @@ struct ward *ward_new(uint64_t task)
 
     w->task = task;
     w->keys = -1;
+    for (size_t i = 0; i < ARRAY_SIZE(w->again); i++)
+        w->again[i] = -1;
     w->at = (struct apply_task){ .pid = 0, .pidfd = -1, .control = -1 };
     w->started_ms = clock_mono_ms();
     return w;
@@ -43,9 +47,17 @@ static void close_control(struct ward *w)
     w->at.control = -1;
 }
 
+static void close_again(struct ward *w)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(w->again); i++)
+        if (w->again[i] >= 0)
+            (void)close(TAKE_FD(w->again[i])); /* not needed */
+}
+
 void ward_free(struct ward *w)
 {
     close_control(w);
+    close_again(w);
     if (w->at.pidfd >= 0)
         (void)close(w->at.pidfd); /* it is reaped */
     if (w->keys >= 0)
@@ -115,7 +127,7 @@ static int say(struct ward *w, char word)
 
 static int let_go(struct ward *w, struct err *err)
 {
-    int r = w->cgroup ? cgroup_enter(w->cgroup, w->task, w->at.pid, err) : 0;
+    int r = w->cgroup && !w->exit.warm ? cgroup_enter(w->cgroup, w->task, w->at.pid, err) : 0;
 
     if (r == 0)
         r = apply_map_ids(w->plan, w->at.pid, err);
@@ -240,6 +252,11 @@ static void on_report(struct ward *w, const struct apply_report *report, int fd)
         w->kill_at_ms = WARD_NEVER;
         w->stuck_at_ms = clock_mono_ms() + STUCK_MS;
         return;
+    case APPLY_WAITING: /* it does so no more */
+        return;
+    case APPLY_TAKEN:
+        close_again(w);
+        return;
     case APPLY_USE:
         w->grown_bytes = report->bytes;
         w->hides = report->index != 0;
@@ -320,11 +337,67 @@ static void keep_limits(struct ward *w)
         w->room_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
 }
 
-int ward_place(struct ward *w, const struct ward_means *means, const int stdio[3], struct err *err)
+static int keep_again(struct ward *w, const int fds[4])
 {
-    const struct plan_ground *ground = apply_ground(means->apply);
+    for (size_t i = 0; i < ARRAY_SIZE(w->again); i++) {
+        w->again[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 3);
+        if (w->again[i] < 0)
+            return -errno;
+    }
+    return 0;
+}
+
+/* One that was made before, if there is one that fits. cgroup: as for apply_start(). */
+static bool adopt(struct ward *w, const int fds[4], struct apply_cgroup cgroup)
+{
+    struct pool *pool = w->means->pool;
+    struct apply_task found;
+    int r;
+
+    if (!pool || !pool_take(pool, w->plan, &found))
+        return false;
+    r = keep_again(w, fds);
+    if (r == 0)
+        r = w->cgroup && cgroup.fd < 0 ? cgroup_enter(w->cgroup, w->task, found.pid, NULL) : 0;
+    if (r == 0)
+        r = apply_hand_over(&found, pool_shared(pool), w->plan, fds[0], fds + 1, cgroup);
+    if (r < 0) { /* a new one says what is wrong, if that stays so */
+        close_again(w);
+        pool_give_up(pool, &found);
+        return false;
+    }
+    w->at = found;
+    w->exit.warm = true;
+    return true;
+}
+
+static int place(struct ward *w, const int fds[4], bool may_adopt, struct err *err)
+{
+    struct apply_cgroup cgroup = { .fd = -1 };
     AUTO_CLOSE int fd = -1;
     struct apply_report report;
+
+    if (w->means->cgroup) {
+        int r = cgroup_make(w->means->cgroup, w->task, w->plan, &fd, err);
+
+        if (r < 0)
+            return r;
+        w->cgroup = w->means->cgroup;
+    }
+    cgroup = (struct apply_cgroup){ .fd = fd, .limited = w->cgroup != NULL };
+    if ((may_adopt && adopt(w, fds, cgroup)) ||
+        apply_start(w->means->apply, w->plan, fds + 1, cgroup, &w->at, &report) == 0)
+        return 0;
+    w->at.pid = 0;
+    leave_cgroup(w);
+    err->code = err_is_errno(report.error) ? report.error : -EIO;
+    apply_describe(w->plan, &report, err->text, sizeof err->text);
+    return err->code;
+}
+
+int ward_place(struct ward *w, const struct ward_means *means, const int fds[4], struct err *err)
+{
+    const struct plan_ground *ground = apply_ground(means->apply);
 
     w->means = means;
     w->bare = w->plan->ground.rung == PLAN_RUNG_BARE;
@@ -341,23 +414,8 @@ int ward_place(struct ward *w, const struct ward_means *means, const int stdio[3
     if (plan_has_egress(w->plan) && !means->egress)
         return err_set(err, -EOPNOTSUPP,
                        "neither network mode allowlist nor a broker can be served here");
-    if (means->cgroup) {
-        int r = cgroup_make(means->cgroup, w->task, w->plan, &fd, err);
-
-        if (r < 0)
-            return r;
-        w->cgroup = means->cgroup;
-    }
     keep_limits(w);
-    if (apply_start(means->apply, w->plan, stdio,
-                    (struct apply_cgroup){ .fd = fd, .limited = w->cgroup != NULL }, &w->at,
-                    &report) == 0)
-        return 0;
-    w->at.pid = 0;
-    leave_cgroup(w);
-    err->code = err_is_errno(report.error) ? report.error : -EIO;
-    apply_describe(w->plan, &report, err->text, sizeof err->text);
-    return err->code;
+    return place(w, fds, true, err);
 }
 
 /* Whoever is left, where no namespace ended with its process 1. Its own pid is no child's now. */
@@ -368,6 +426,28 @@ static void end_rest(struct ward *w)
         w->exit.stuck = true;
 }
 
+/* The one that was made before has died without having done anything for the task. */
+static bool is_lost(const struct ward *w)
+{
+    return w->again[0] >= 0 && !w->killed && !w->asked && !w->exit.failed_to_start;
+}
+
+static void start_anew(struct ward *w)
+{
+    struct err err;
+
+    close_control(w);
+    (void)close(w->at.pidfd); /* it is reaped */
+    w->at = (struct apply_task){ .pid = 0, .pidfd = -1, .control = -1 };
+    leave_cgroup(w);
+    w->exit = (struct spawner_exit){ 0 };
+    if (place(w, w->again, false, &err) < 0) {
+        ward_fail(w, &err);
+        w->exited_due = true;
+    }
+    close_again(w);
+}
+
 void ward_reap(struct ward *w)
 {
     struct rusage usage;
@@ -376,6 +456,11 @@ void ward_reap(struct ward *w)
     if (wait4(w->at.pid, &status, WNOHANG, &usage) != w->at.pid)
         return;
     ward_read(w);
+    if (is_lost(w)) {
+        start_anew(w);
+        return;
+    }
+    close_again(w);
     judge(w, status);
     if (w->exit.wall_ms == 0)
         w->exit.wall_ms = clock_mono_ms() - w->started_ms;

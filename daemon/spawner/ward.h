@@ -12,12 +12,14 @@ struct cgroup;
 struct err;
 struct escort;
 struct plan;
+struct pool;
 
 /* What tasks are made with. */
 struct ward_means {
     const struct apply *apply;
     const struct cgroup *cgroup; /* in which each has one of its own; NULL: none */
     gateway_fn egress;           /* NULL: none */
+    struct pool *pool;           /* of those made before; NULL: none */
     void (*forget)(void *ctx);   /* in a new egress process: frees what belongs to any task */
     sweep_fn is_meant;
     void *ctx;
@@ -36,6 +38,7 @@ struct ward {
     struct escort *escort;         /* NULL: none, or not yet */
     struct gateway_word *refusals; /* GATEWAY_REFUSALS_MAX, where there are any */
     size_t refusal_count, refusals_told;
+    int again[4];         /* for another start, where it could be lost without having begun */
     struct apply_task at; /* pid 0: there is no process (any more) */
     bool bare;            /* its process 1 takes nobody with it */
     uid_t own_uid;        /* bare, as root: nobody else's; else 0 */
@@ -60,8 +63,9 @@ struct ward *ward_new(uint64_t task);
 void ward_free(struct ward *w); /* there is no process any more */
 /* Neither the task nor its egress process. */
 bool ward_is_reaped(const struct ward *w);
-/* Starts its plan. On failure there is no process, and err says why. */
-int ward_place(struct ward *w, const struct ward_means *means, const int stdio[3], struct err *err);
+/* Starts its plan. fds: the encoded plan and the program's 0 to 2, which stay the caller's. On
+ * failure there is no process, and err says why. */
+int ward_place(struct ward *w, const struct ward_means *means, const int fds[4], struct err *err);
 /* Sets its exit to failed_to_start, for that reason. */
 void ward_fail(struct ward *w, const struct err *err);
 /* SIGKILL for all of it. */

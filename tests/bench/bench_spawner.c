@@ -29,25 +29,27 @@
 #include "util/str.h"
 #include "util/strv.h"
 
-enum { ROUNDS = 301, ROUNDS_MAX = 100000, WARM_UP = 5, TASK_UID = 0x6ffe0000, REST_MS = 15 };
-enum way { WAY_PLAIN, WAY_COLD, WAY_BUBBLEWRAP, WAY_COUNT };
+enum { ROUNDS = 301, ROUNDS_MAX = 100000, WARM_UP = 5, TASK_UID = 0x6ffe0000, REST_MS = 200 };
+enum way { WAY_PLAIN, WAY_COLD, WAY_WARM, WAY_BUBBLEWRAP, WAY_COUNT };
 
 static const char *const names[] = {
     [WAY_PLAIN] = "posix_spawn, no sandbox",
-    [WAY_COLD] = "spawner",
+    [WAY_COLD] = "spawner, a new sandbox",
+    [WAY_WARM] = "spawner, one made before",
     [WAY_BUBBLEWRAP] = "bubblewrap",
 };
 
 struct bench {
     struct loop *loop;
     struct loop_timer *rest;
-    struct spawner *spawner;
+    struct spawner *spawner, *warm; /* the latter makes sandboxes before */
     struct plan *plan;
     struct strv bubblewrap; /* its arguments */
     int *files;             /* whose contents it copies */
     size_t file_count;
     uint64_t task;
-    pid_t running;
+    bool was_warm; /* the last one */
+    size_t cold;   /* that should have been warm */
     char *dir, *workspace, *home;
 };
 
@@ -72,7 +74,7 @@ static void on_started(uint64_t task, pid_t pid, void *ctx)
     struct bench *b = ctx;
 
     (void)task;
-    b->running = pid;
+    (void)pid;
     if (b->plan->argv.len > 1)
         loop_stop(b->loop); /* one to look at */
 }
@@ -94,6 +96,7 @@ static void on_exited(uint64_t task, const struct spawner_exit *ended, void *ctx
     (void)task;
     if (ended->failed_to_start)
         give_up("start a task", ended->error);
+    b->was_warm = ended->warm;
     loop_stop(b->loop);
 }
 
@@ -134,9 +137,9 @@ static struct plan *make_plan(const struct bench *b, const struct profile *profi
     return plan;
 }
 
-static void run_in_sandbox(struct bench *b)
+static void run_in_sandbox(struct bench *b, struct spawner *spawner)
 {
-    spawner_start(b->spawner, ++b->task, b->plan, -1, "", 0);
+    spawner_start(spawner, ++b->task, b->plan, -1, "", 0);
     loop_run(b->loop);
 }
 
@@ -311,7 +314,7 @@ static void measure_resident(struct bench *b, const struct profile *profile)
     long before = resident_kib(b, "sleep");
 
     b->plan = make_plan(b, profile, "/bin/sleep", "1000");
-    run_in_sandbox(b);
+    run_in_sandbox(b, b->spawner);
     if (before > 0)
         printf("%-44s %8ld KiB\n", "resident (PSS), added by a running task",
                resident_kib(b, "sleep") - before);
@@ -339,7 +342,7 @@ static void run(struct bench *b, enum way way)
     else if (way == WAY_BUBBLEWRAP)
         run_bubblewrap(b);
     else
-        run_in_sandbox(b);
+        run_in_sandbox(b, way == WAY_WARM ? b->warm : b->spawner);
 }
 
 static void measure(struct bench *b, size_t rounds)
@@ -358,6 +361,7 @@ static void measure(struct bench *b, size_t rounds)
             before = now_us();
             run(b, way);
             times[way][i] = now_us() - before;
+            b->cold += way == WAY_WARM && i >= WARM_UP && !b->was_warm;
         }
     }
     for (enum way way = 0; way < WAY_COUNT; way++) {
@@ -369,6 +373,7 @@ static void measure(struct bench *b, size_t rounds)
                median[way] / median[WAY_BUBBLEWRAP]);
         free(times[way]);
     }
+    printf("%-44s %8zu\n", "rounds in which none made before was ready", b->cold);
 }
 
 static void make_directory(char **path, const char *dir, const char *name)
@@ -397,8 +402,11 @@ int main(int argc, char **argv)
     make_directory(&b.home, b.dir, "home");
     if (profile_load("agent", &profile, &err) < 0 ||
         spawner_fork(NULL, -1, NULL, &b.spawner, &err) < 0 || loop_new(&b.loop, &err) < 0 ||
-        spawner_attach(b.spawner, b.loop, &ops, &b, &err) < 0)
+        spawner_attach(b.spawner, b.loop, &ops, &b, &err) < 0 ||
+        spawner_fork(NULL, -1, NULL, &b.warm, &err) < 0 ||
+        spawner_attach(b.warm, b.loop, &ops, &b, &err) < 0)
         give_up("begin", err.text);
+    spawner_warm(b.warm, 2);
     b.rest = loop_timer_new(b.loop, on_rest, b.loop);
     b.plan = make_plan(&b, profile, "/bin/true", NULL);
     prepare_bubblewrap(&b);
@@ -407,6 +415,7 @@ int main(int argc, char **argv)
     measure(&b, rounds);
     measure_resident(&b, profile);
     spawner_free(b.spawner, 5000);
+    spawner_free(b.warm, 5000);
     loop_timer_free(b.rest);
     loop_free(b.loop);
     plan_free(b.plan);

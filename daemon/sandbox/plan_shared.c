@@ -1,0 +1,65 @@
+#include "sandbox/plan_shared.h"
+
+#include <string.h>
+
+#include "sandbox/plan.h"
+#include "util/mem.h"
+#include "util/str.h"
+
+/* plan_paths_add() puts what is the job's behind all else. */
+static size_t shared_steps(const struct plan *p)
+{
+    size_t i = 0;
+
+    if (p->as_root || p->ground.rung != PLAN_RUNG_TOP)
+        return 0;
+    while (i < p->step_count && !str_eq(p->steps[i].target, PLAN_HOME) &&
+           !str_eq(p->steps[i].target, PLAN_WORKSPACE) && !str_eq(p->steps[i].target, PLAN_BRIEF))
+        i++;
+    return i;
+}
+
+struct plan *plan_shared_of(const struct plan *p)
+{
+    struct plan *shared;
+    size_t count = shared_steps(p);
+
+    /* A survey needs little, which its own plan makes as fast. */
+    if (p->ground.rung == PLAN_RUNG_BARE || (p->survey && !p->as_root))
+        return NULL;
+    shared = mem_new(struct plan);
+    shared->ground = p->ground;
+    shared->network = p->network == PLAN_NETWORK_HOST ? PLAN_NETWORK_HOST : PLAN_NETWORK_NONE;
+    shared->as_root = p->as_root;
+    shared->outer_uid = p->as_root ? 0 : p->outer_uid;
+    shared->steps = mem_calloc(count + 1, sizeof shared->steps[0]);
+    for (size_t i = 0; i < count; i++) {
+        shared->steps[i] = p->steps[i];
+        shared->steps[i].target = mem_strdup(p->steps[i].target);
+        shared->steps[i].text = mem_strdup(p->steps[i].text);
+    }
+    shared->step_count = count;
+    return shared;
+}
+
+static bool is_same_step(const struct plan_step *a, const struct plan_step *b)
+{
+    return a->type == b->type && a->flags == b->flags && a->mode == b->mode &&
+           a->size_bytes == b->size_bytes && str_eq(a->target, b->target) &&
+           str_eq(a->text, b->text);
+}
+
+bool plan_shared_fits(const struct plan *shared, const struct plan *p)
+{
+    if (shared->ground.rung != p->ground.rung || shared->ground.host_proc != p->ground.host_proc ||
+        shared->ground.without_landlock != p->ground.without_landlock ||
+        shared->as_root != p->as_root ||
+        (shared->network == PLAN_NETWORK_HOST) != (p->network == PLAN_NETWORK_HOST) ||
+        (!p->as_root && shared->outer_uid != p->outer_uid) || shared->step_count > p->step_count ||
+        shared->step_count != shared_steps(p))
+        return false;
+    for (size_t i = 0; i < shared->step_count; i++)
+        if (!is_same_step(&shared->steps[i], &p->steps[i]))
+            return false;
+    return true;
+}

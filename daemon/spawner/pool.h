@@ -1,0 +1,55 @@
+/* pool.h - sandboxes that are made before their tasks, in the spawner's idle moments: each a
+ * process 1 in namespaces of its own, which waits for one task's plan and ends with that task. None
+ * of them knows anything of a task, as they are made of what all plans share
+ * (sandbox/plan_shared.h), and while no plan is in the spawner's memory. What doesn't fit, or no
+ * longer would, is thrown away; the task then gets a new one. It never waits. */
+#pragma once
+#include "sandbox/apply.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+struct plan;
+struct tree_mark;
+
+enum { POOL_MAX = 64, POOL_NEVER = 0 };
+
+struct pool_item {
+    struct apply_task at; /* pid 0: none */
+    bool waits;           /* ready for a task */
+    bool killed;
+};
+
+struct pool {
+    const struct apply *apply;
+    struct plan *shared;     /* what they are made of; NULL: no task's plan was seen yet */
+    struct tree_mark *marks; /* of the host's paths in it */
+    int mounts;              /* tells of changed mounts, proc_pid_mountinfo(5); -1: nothing does */
+    uint32_t wanted;
+    struct pool_item items[POOL_MAX];
+    uint64_t due_ms; /* when to make the next one, or POOL_NEVER */
+};
+
+void pool_init(struct pool *p, const struct apply *apply);
+/* How many to keep ready. Those that there are end, whatever the number is. */
+void pool_want(struct pool *p, uint32_t count);
+/* A task of that plan begins or has begun: the next ones are to be like it. */
+void pool_learn(struct pool *p, const struct plan *plan);
+/* Something has begun or ended, so this is no idle moment. */
+void pool_rest(struct pool *p);
+/* Makes one, if it is time. */
+void pool_walk(struct pool *p, uint64_t now_ms);
+/* One for that plan, which is the caller's from now on; false: there is none. */
+bool pool_take(struct pool *p, const struct plan *plan, struct apply_task *ret_task);
+/* What the last one taken was made of; borrowed until the next pool_learn(). */
+const struct plan *pool_shared(const struct pool *p);
+/* Gives back one that was taken and is of no use; it is ended. */
+void pool_give_up(struct pool *p, struct apply_task *task);
+/* SIGKILL for all that wait. */
+void pool_drop(struct pool *p);
+/* The host's mounts have changed: new ones are made, which see that. */
+void pool_renew(struct pool *p);
+/* Whether a process of it isn't reaped yet. */
+bool pool_is_empty(const struct pool *p);
+/* Its descriptors are readable. */
+void pool_read(struct pool *p, struct pool_item *item);
+void pool_reap(struct pool *p, struct pool_item *item);

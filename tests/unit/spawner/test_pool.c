@@ -1,0 +1,468 @@
+/* Sandboxes that are made before their tasks, through the real spawner. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "loop/loop.h"
+#include "sandbox/plan.h"
+#include "spawner/spawner.h"
+#include "support/profiles.h"
+#include "support/tempdir.h"
+#include "util/buf.h"
+#include "util/cleanup.h"
+#include "util/clock.h"
+#include "util/err.h"
+#include "util/mem.h"
+#include "util/strv.h"
+
+enum { GUARD_MS = 60000, TICK_MS = 20, TASK_UID = 0x6ffd0000, MIB = 1024 * 1024, CHILDREN = 64 };
+
+struct fixture {
+    struct loop *loop;
+    struct loop_timer *guard, *tick;
+    struct spawner *spawner;
+    char *dir, *shown, *workspace;
+    uint64_t task;
+    pid_t pid; /* of the running task's process 1 */
+    struct buf out;
+    bool exited, gone;
+    struct spawner_exit exit;
+    uint64_t memory_bytes;
+};
+
+static void on_started(uint64_t task, pid_t pid, void *ctx)
+{
+    struct fixture *f = ctx;
+
+    (void)task;
+    f->pid = pid;
+}
+
+static void on_output(uint64_t task, enum spawner_stream stream, const char *bytes, size_t len,
+                      void *ctx)
+{
+    struct fixture *f = ctx;
+
+    (void)task;
+    (void)stream;
+    buf_append(&f->out, bytes, len);
+}
+
+static void on_exited(uint64_t task, const struct spawner_exit *ended, void *ctx)
+{
+    struct fixture *f = ctx;
+
+    (void)task;
+    f->exit = *ended;
+    f->exited = true;
+    loop_stop(f->loop);
+}
+
+static void on_gone(const char *why, void *ctx)
+{
+    struct fixture *f = ctx;
+
+    (void)why;
+    f->gone = true;
+    loop_stop(f->loop);
+}
+
+static void on_guard(struct loop_timer *timer, void *ctx)
+{
+    (void)timer;
+    (void)ctx;
+    fail_msg("nothing happened for %d ms", GUARD_MS);
+}
+
+static void on_tick(struct loop_timer *timer, void *ctx)
+{
+    (void)timer;
+    loop_stop(ctx);
+}
+
+static const struct spawner_ops ops = {
+    .started = on_started, .output = on_output, .exited = on_exited, .gone = on_gone
+};
+
+static void must(int r, const struct err *err)
+{
+    if (r < 0)
+        fail_msg("%s", err->text);
+}
+
+static char *make_directory(const char *dir, const char *name)
+{
+    char *path = mem_printf("%s/%s", dir, name);
+
+    assert_int_equal(mkdir(path, 0755), 0);
+    if (geteuid() == 0)
+        assert_int_equal(chown(path, TASK_UID, TASK_UID), 0);
+    return path;
+}
+
+static int setup(void **state)
+{
+    struct fixture *f = mem_new(struct fixture);
+    struct err err = { 0 };
+
+    f->dir = tempdir_new();
+    assert_int_equal(chmod(f->dir, 0755), 0);
+    f->workspace = make_directory(f->dir, "workspace");
+    f->shown = make_directory(f->dir, "shown");
+    f->memory_bytes = 1024ull * MIB;
+    must(spawner_fork(NULL, -1, NULL, &f->spawner, &err), &err);
+    must(loop_new(&f->loop, &err), &err);
+    must(spawner_attach(f->spawner, f->loop, &ops, f, &err), &err);
+    f->guard = loop_timer_new(f->loop, on_guard, f);
+    loop_timer_arm(f->guard, GUARD_MS);
+    f->tick = loop_timer_new(f->loop, on_tick, f->loop);
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+
+    spawner_free(f->spawner, 10000);
+    loop_timer_free(f->guard);
+    loop_timer_free(f->tick);
+    loop_free(f->loop);
+    buf_done(&f->out);
+    free(f->shown);
+    free(f->workspace);
+    tempdir_free(f->dir);
+    free(f);
+    return 0;
+}
+
+static void start(struct fixture *f, const char *script)
+{
+    CLEANUP(strv_done) struct strv argv = { 0 }, read = { 0 };
+    CLEANUP_PTR(plan_free) struct plan *plan = NULL;
+    struct err err = { 0 };
+    struct plan_policy policy = { .profile = profiles_get("agent"),
+                                  .workspace = f->workspace,
+                                  .read = &read,
+                                  .argv = &argv,
+                                  .memory_bytes = f->memory_bytes,
+                                  .disk_bytes = 64ull * MIB,
+                                  .pids = 64,
+                                  .files = 256,
+                                  .uid = geteuid(),
+                                  .task_uid = TASK_UID };
+
+    strv_add(&read, f->shown);
+    strv_add(&argv, "sh");
+    strv_add(&argv, "-c");
+    strv_add(&argv, script);
+    must(plan_make(&policy, &plan, &err), &err);
+    buf_clear(&f->out);
+    f->exited = false;
+    spawner_start(f->spawner, ++f->task, plan, -1, "", 0);
+}
+
+static void run(struct fixture *f, const char *script)
+{
+    start(f, script);
+    while (!f->exited)
+        loop_run(f->loop);
+    if (f->exit.failed_to_start)
+        fail_msg("%s", f->exit.error);
+    if (f->exit.status != 0)
+        fail_msg("status %d: %s", f->exit.status, buf_str(&f->out));
+}
+
+static void pass_time(struct fixture *f)
+{
+    loop_timer_arm(f->tick, TICK_MS);
+    loop_run(f->loop);
+}
+
+/* All processes whose parent is pid. */
+static size_t children_of(pid_t parent, pid_t pids[CHILDREN])
+{
+    DIR *dir = opendir("/proc");
+    const struct dirent *entry;
+    size_t count = 0;
+
+    assert_non_null(dir);
+    while ((entry = readdir(dir))) {
+        AUTO_FREE char *path = mem_printf("/proc/%s/stat", entry->d_name);
+        FILE *file = strtol(entry->d_name, NULL, 10) > 0 ? fopen(path, "re") : NULL;
+        char line[512] = "";
+        const char *end;
+        int ppid;
+
+        if (!file)
+            continue;
+        end = fgets(line, sizeof line, file) ? strrchr(line, ')') : NULL;
+        (void)fclose(file);
+        if (end && sscanf(end + 1, " %*c %d", &ppid) == 1 && ppid == parent && count < CHILDREN)
+            pids[count++] = (pid_t)strtol(entry->d_name, NULL, 10);
+    }
+    (void)closedir(dir);
+    return count;
+}
+
+static size_t await_children(struct fixture *f, size_t wanted, pid_t pids[CHILDREN])
+{
+    size_t count;
+
+    while ((count = children_of(spawner_pid(f->spawner), pids)) != wanted)
+        pass_time(f);
+    return count;
+}
+
+/* Runs it again and again until it had a sandbox that was there before. */
+static void run_warm(struct fixture *f, const char *script)
+{
+    run(f, script);
+    while (!f->exit.warm) {
+        for (int i = 0; i < 10; i++)
+            pass_time(f); /* the spawner uses idle moments only */
+        run(f, script);
+    }
+}
+
+/* ---- tests ---- */
+
+/* What the kernel counts up is left out: numbers of mounts, devices, sockets, processes. */
+static const char look_around[] =
+    "cut -d' ' -f4- /proc/self/mountinfo | sort; id; hostname; env | sort; umask; ulimit -a; pwd; "
+    "echo /proc/[0-9]*; "
+    "ls -l /proc/self/fd | sed 's/.* \\([0-9]* ->\\)/\\1/; s/[[:digit:]]\\{3,\\}//g'; "
+    "ls -ln / /dev /etc /home /tmp /workspace | sed -E 's/^(.{10}) +[0-9]+ /\\1 /; "
+    "s/[A-Z][a-z]{2} +[0-9]+ ([0-9]{2}:[0-9]{2}|[0-9]{4})//'; "
+    "grep -E '^(Name|Uid|Gid|Groups|Cap|NoNewPrivs|Seccomp|Sig|Umask|NSpid|Threads)' "
+    "/proc/self/status /proc/1/status; cat /proc/self/oom_score_adj /proc/1/oom_score_adj "
+    "/proc/self/uid_map /proc/self/gid_map /proc/self/setgroups /proc/self/limits /proc/net/dev "
+    "/proc/net/route; cat /proc/1/environ 2>&1; cat /proc/keys; "
+    "df -P / /tmp /dev/shm | cut -d' ' -f1-2";
+
+/* Names the first line that isn't the same. */
+static void assert_same_lines(const char *one, const char *other)
+{
+    while (*one || *other) {
+        size_t a = strcspn(one, "\n"), b = strcspn(other, "\n");
+
+        if (a != b || strncmp(one, other, a) != 0)
+            fail_msg("'%.*s' is not '%.*s'", (int)b, other, (int)a, one);
+        one += a + (one[a] != '\0');
+        other += b + (other[b] != '\0');
+    }
+}
+
+static void a_task_sees_in_it_what_it_sees_in_a_new_one(void **state)
+{
+    struct fixture *f = *state;
+    AUTO_FREE char *seen = NULL;
+
+    run(f, look_around);
+    assert_false(f->exit.warm);
+    assert_true(f->out.len > 1000);
+    seen = mem_strdup(buf_str(&f->out));
+    spawner_warm(f->spawner, 2);
+    run_warm(f, look_around);
+    assert_same_lines(seen, buf_str(&f->out));
+}
+
+static void each_serves_one_task(void **state)
+{
+    struct fixture *f = *state;
+    pid_t pids[CHILDREN], before;
+
+    spawner_warm(f->spawner, 1);
+    run_warm(f, "echo > /tmp/left; echo > /dev/shm/left");
+    before = f->pid;
+    await_children(f, 1, pids);
+    assert_int_not_equal(pids[0], before);
+    run_warm(f, "test ! -e /tmp/left && test ! -e /dev/shm/left");
+    assert_int_not_equal(f->pid, before);
+}
+
+static void none_is_made_unless_asked_for(void **state)
+{
+    struct fixture *f = *state;
+    pid_t pids[CHILDREN];
+
+    run(f, "true");
+    for (int i = 0; i < 20; i++)
+        pass_time(f);
+    assert_int_equal(children_of(spawner_pid(f->spawner), pids), 0);
+    run(f, "true");
+    assert_false(f->exit.warm);
+}
+
+static void one_that_was_killed_costs_no_task(void **state)
+{
+    struct fixture *f = *state;
+    pid_t pids[CHILDREN];
+
+    spawner_warm(f->spawner, 3);
+    run(f, "true");
+    await_children(f, 3, pids);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(kill(pids[i], SIGKILL), 0);
+    for (int i = 0; i < 5; i++)
+        run(f, "true");
+}
+
+static void they_end_when_no_longer_wanted(void **state)
+{
+    struct fixture *f = *state;
+    pid_t pids[CHILDREN];
+
+    spawner_warm(f->spawner, 3);
+    run(f, "true");
+    await_children(f, 3, pids);
+    spawner_warm(f->spawner, 0);
+    await_children(f, 0, pids);
+    run(f, "true");
+    assert_false(f->exit.warm);
+}
+
+/* As after a reload. */
+static void asking_again_makes_them_anew(void **state)
+{
+    struct fixture *f = *state;
+    pid_t old[CHILDREN], now[CHILDREN];
+
+    spawner_warm(f->spawner, 1);
+    run(f, "true");
+    await_children(f, 1, old);
+    spawner_warm(f->spawner, 1);
+    await_children(f, 0, now);
+    run(f, "true");
+    assert_false(f->exit.warm);
+    await_children(f, 1, now);
+    assert_int_not_equal(old[0], now[0]);
+}
+
+static void a_plan_that_they_do_not_fit_gets_a_new_one(void **state)
+{
+    struct fixture *f = *state;
+
+    spawner_warm(f->spawner, 1);
+    run_warm(f, "true");
+    f->memory_bytes = 512ull * MIB;
+    run_warm(f, "test $(df -P -k /tmp | tail -1 | tr -s ' ' | cut -d' ' -f2) = 131072");
+    f->memory_bytes = 1024ull * MIB;
+    run_warm(f, "test $(df -P -k /tmp | tail -1 | tr -s ' ' | cut -d' ' -f2) = 262144");
+}
+
+static void what_the_host_has_exchanged_is_seen_as_it_is_now(void **state)
+{
+    struct fixture *f = *state;
+    AUTO_FREE char *aside = mem_printf("%s/aside", f->dir);
+    AUTO_FREE char *script = mem_printf("test -d %s && ls %s", f->shown, f->shown);
+    AUTO_FREE char *fresh = NULL, *file = NULL;
+
+    spawner_warm(f->spawner, 1);
+    run_warm(f, script);
+    for (int i = 0; i < 10; i++)
+        pass_time(f); /* the next one is there by then, and has the old directory */
+    assert_int_equal(rename(f->shown, aside), 0);
+    fresh = make_directory(f->dir, "shown");
+    file = make_directory(fresh, "new");
+    run(f, script);
+    assert_string_equal(buf_str(&f->out), "new\n");
+    run_warm(f, script);
+    assert_string_equal(buf_str(&f->out), "new\n");
+}
+
+static void await_end(int pidfd)
+{
+    struct pollfd fd = { .fd = pidfd, .events = POLLIN };
+
+    assert_int_equal(poll(&fd, 1, GUARD_MS), 1);
+    (void)close(pidfd);
+}
+
+static void the_death_of_the_spawner_ends_them(void **state)
+{
+    struct fixture *f = *state;
+    pid_t pids[CHILDREN];
+    int pidfds[2];
+
+    spawner_warm(f->spawner, 2);
+    run(f, "true");
+    await_children(f, 2, pids);
+    for (int i = 0; i < 2; i++) {
+        pidfds[i] = (int)syscall(SYS_pidfd_open, pids[i], 0);
+        assert_true(pidfds[i] >= 0);
+    }
+    assert_int_equal(kill(spawner_pid(f->spawner), SIGKILL), 0);
+    while (!f->gone)
+        loop_run(f->loop);
+    for (int i = 0; i < 2; i++)
+        await_end(pidfds[i]);
+}
+
+static void freeing_the_spawner_ends_them(void **state)
+{
+    struct fixture *f = *state;
+    pid_t pids[CHILDREN];
+    int pidfd;
+
+    spawner_warm(f->spawner, 1);
+    run(f, "true");
+    await_children(f, 1, pids);
+    pidfd = (int)syscall(SYS_pidfd_open, pids[0], 0);
+    assert_true(pidfd >= 0);
+    spawner_free(f->spawner, 10000);
+    f->spawner = NULL;
+    await_end(pidfd);
+}
+
+static void a_kill_right_after_the_start_ends_it(void **state)
+{
+    struct fixture *f = *state;
+
+    spawner_warm(f->spawner, 1);
+    run_warm(f, "true");
+    for (int i = 0; i < 10; i++)
+        pass_time(f);
+    start(f, "sleep 1000");
+    spawner_kill(f->spawner, f->task, 0);
+    while (!f->exited)
+        loop_run(f->loop);
+    assert_false(f->exit.failed_to_start);
+    assert_int_equal(f->exit.status, SIGKILL);
+    run(f, "true");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_task_sees_in_it_what_it_sees_in_a_new_one),
+        TEST(each_serves_one_task),
+        TEST(none_is_made_unless_asked_for),
+        TEST(one_that_was_killed_costs_no_task),
+        TEST(they_end_when_no_longer_wanted),
+        TEST(asking_again_makes_them_anew),
+        TEST(a_plan_that_they_do_not_fit_gets_a_new_one),
+        TEST(what_the_host_has_exchanged_is_seen_as_it_is_now),
+        TEST(the_death_of_the_spawner_ends_them),
+        TEST(freeing_the_spawner_ends_them),
+        TEST(a_kill_right_after_the_start_ends_it),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
