@@ -145,6 +145,7 @@ int admin_answer(const struct json *request, struct json *answer, struct err *er
     if (str_eq(verb, "drain")) {
         log_notice("drain", "text", "asked for over the admin socket");
         notify_stopping();
+        spawner_warm(d->spawner, 0);
         wire_run(d, &drain);
         return 0;
     }

@@ -302,12 +302,13 @@ static void log_end(const struct daemon *d, uint64_t seq, const struct spawner_e
         log_warning("task_not_started", "job", job, "message", id, "error", e->error);
     else if (WIFSIGNALED(e->status))
         log_info("task_ended", "job", job, "message", id, "signal",
-                 ending_signal_name(WTERMSIG(e->status), name), "wall_ms", LOG_N(e->wall_ms),
-                 "cpu_ms", LOG_N(e->cpu_ms), "peak_rss", LOG_N(e->peak_rss_bytes));
-    else
-        log_info("task_ended", "job", job, "message", id, "status", LOG_N(WEXITSTATUS(e->status)),
+                 ending_signal_name(WTERMSIG(e->status), name), "sandbox", e->warm ? "warm" : "new",
                  "wall_ms", LOG_N(e->wall_ms), "cpu_ms", LOG_N(e->cpu_ms), "peak_rss",
                  LOG_N(e->peak_rss_bytes));
+    else
+        log_info("task_ended", "job", job, "message", id, "status", LOG_N(WEXITSTATUS(e->status)),
+                 "sandbox", e->warm ? "warm" : "new", "wall_ms", LOG_N(e->wall_ms), "cpu_ms",
+                 LOG_N(e->cpu_ms), "peak_rss", LOG_N(e->peak_rss_bytes));
 }
 
 /* Everything that the program said, fit to be stored and sent. */

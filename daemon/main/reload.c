@@ -13,6 +13,7 @@
 #include "main/pushes.h"
 #include "main/wire.h"
 #include "runner/runner.h"
+#include "spawner/spawner.h"
 #include "upstream/upstream.h"
 #include "util/cleanup.h"
 #include "util/err.h"
@@ -202,5 +203,6 @@ void reload(struct daemon *d)
     options = wire_options(d);
     core_set_options(d->core, &options);
     wire_run(d, &(const struct core_event){ .type = CORE_EV_TICK }); /* more slots: use them now */
+    spawner_warm(d->spawner, d->settings.sandbox_warm);
     log_notice("reloaded", "file", d->settings.file);
 }

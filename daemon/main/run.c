@@ -220,6 +220,7 @@ static int open_edge(struct daemon *d, struct err *err)
     r = spawner_attach(d->spawner, d->loop, &attempts_ops, d->attempts, err);
     if (r < 0)
         return EX_TEMPFAIL;
+    spawner_warm(d->spawner, d->settings.sandbox_warm);
     r = control_new(d->loop, d->settings.state_dir, admin_answer, d, &d->control, err);
     if (r < 0)
         return exitcode_from_errno(r);

@@ -287,6 +287,7 @@ static void on_signal(struct loop_signal *watcher, int signo, void *ctx)
         return;
     }
     notify_stopping();
+    spawner_warm(d->spawner, 0);
     wire_run(d, signo == SIGQUIT ? &quit : &term);
 }
 

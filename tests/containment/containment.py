@@ -227,30 +227,48 @@ class Campaign:
                 verdicts.update({name: said for name in names})
         self.judge.judge(way, self.control, verdicts)
 
-    def task(self, profile, network, rung=ALL_WALLS):
-        """As a message's task, with a hub, a daemon and another task beside it."""
-        way = Way(self.name, self.how, profile, network, rung.name)
-        with self.daemon(profile, network, rung) as (hub, daemon):
+    def task(self, profile, network, rung=ALL_WALLS, warm=0):
+        """As a message's task, with a hub, a daemon and another task beside it. warm: how many
+        sandboxes are made before their tasks, of which it gets one."""
+        way = Way(self.name, f"{self.how}, made before" if warm else self.how, profile, network,
+                  rung.name)
+        with self.daemon(profile, network, rung, warm) as (hub, daemon):
             held, message = hub.start("exec sleep 600")
             daemon.wait_running(message)
+            if warm:
+                self._await_warm(daemon)
             verdicts = self._as_task(way, hub, daemon)
+            if warm:
+                self.judge.expect("task_ended" in daemon.log and "sandbox=warm" in daemon.log,
+                                  f"{way}: it got a new sandbox")
             daemon.run("cancel", "--state", daemon.state, held)
             hub.wait_status(message)
             self.check_witnesses(way, verdicts)
         return self.judge.judge(way, self.control, verdicts)
 
-    def policy(self, profile, network, rung):
+    @staticmethod
+    def _await_warm(daemon):
+        """Until tasks get sandboxes that were there before; the next one most likely does."""
+
+        def is_warm():
+            daemon.answer("echo warm")
+            return daemon.log.count("sandbox=warm") > 2
+
+        wait_until(is_warm, 60, "sandboxes to be made before their tasks")
+
+    def policy(self, profile, network, rung, warm=0):
         """The settings of a daemon's sandboxes."""
         return {"profile": profile, "network": {"mode": network}, "read": [self.scenery.shown],
+                "warm": warm,
                 "accept": rung.accept(self.scenery.account.is_root)}
 
     @contextlib.contextmanager
-    def daemon(self, profile, network, rung):
+    def daemon(self, profile, network, rung, warm=0):
         account = self.scenery.account
-        name = f"{profile}-{network}-{rung.name}"
+        name = f"{profile}-{network}-{rung.name}-{warm}"
         hub = Hub(os.path.join(account.folder, f"hub-{name}")).boot()
         daemon = Daemon(account, hub, f"daemon-{name}",
-                        sandbox=self.policy(profile, network, rung))
+                        sandbox=self.policy(profile, network, rung, warm))
         daemon.wrap = self.less(rung)
         daemon.env = {"TOKEN": self.scenery.secret}
         if rung.is_bare and account.is_root:
@@ -310,6 +328,8 @@ def short(campaign):
     campaign.sandbox("strict", "none")
     campaign.bombs("agent")
     campaign.task("agent", "allowlist")
+    if campaign.scenery.namespaces():
+        campaign.task("agent", "allowlist", warm=4)
 
 
 def rungs(campaign):

@@ -67,9 +67,9 @@ class Guest(Campaign):
     how = "a task of nairid.service"
 
     @contextlib.contextmanager
-    def daemon(self, profile, network, rung):
+    def daemon(self, profile, network, rung, warm=0):
         hub = Hub(os.path.join(self.scenery.account.folder, f"hub-{profile}-{network}")).boot()
-        daemon = Service(hub, self.policy(profile, network, rung))
+        daemon = Service(hub, self.policy(profile, network, rung, warm))
         try:
             yield hub, daemon.boot()
         finally:

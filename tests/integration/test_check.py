@@ -91,9 +91,9 @@ def test_wrong_settings_give_78_and_the_place(setup):
 
 
 def test_what_this_version_cannot_do_gives_78(setup):
-    done = setup.check("--set", "sandbox.warm=2")
+    done = setup.check("--set", "attachments.max=1M")
     assert done.returncode == 78
-    assert "sandbox.warm" in done.stdout
+    assert "attachments.max" in done.stdout
 
 
 def test_a_missing_program_gives_78(setup):

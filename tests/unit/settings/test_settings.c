@@ -337,8 +337,6 @@ static void what_a_later_version_has_is_refused_by_name(void **state)
         { "nomic: {x: 1}\n", "1:1: nomic is not available in this version; remove it" },
         { "nexora:\n", "1:1: nexora is not available in this version; remove it" },
         { "forge: {token_file: x}\n", "1:1: forge is not available in this version; remove it" },
-        { "sandbox: {warm: 2}\n",
-          "1:11: sandbox.warm is not available in this version; remove it" },
         { "workspace: {repo: /srv/r}\n",
           "1:13: workspace.repo is not available in this version; remove it" },
         { "attachments: {max: 1M}\n",
@@ -349,7 +347,7 @@ static void what_a_later_version_has_is_refused_by_name(void **state)
 
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
         assert_refused(f, cases[i].yaml, cases[i].want);
-    assert_int_equal(load(f, "sandbox: {warm: 0, network: {allow: []}}\n"
+    assert_int_equal(load(f, "sandbox: {warm: 2, network: {allow: []}}\n"
                              "workspace: {repo: none}\n"
                              "attachments: {max: 50M}\n"
                              "metrics: {listen: off}\n"),
@@ -488,8 +486,9 @@ static void errors_in_the_environment_and_in_flags_name_them(void **state)
         { "NAIRID_RUNNER_ARGV=[sh", "environment variable NAIRID_RUNNER_ARGV:2:1: not valid YAML: "
                                     "did not find expected ',' or ']' while parsing a flow "
                                     "sequence" },
-        { "NAIRID_SANDBOX_WARM=1", "environment variable NAIRID_SANDBOX_WARM: sandbox.warm is not "
-                                   "available in this version; remove it" },
+        { "NAIRID_ATTACHMENTS_MAX=1M",
+          "environment variable NAIRID_ATTACHMENTS_MAX: attachments.max "
+          "is not available in this version; remove it" },
     };
     static const struct {
         struct settings_flag flag;
