@@ -243,7 +243,8 @@ static void run_warm(struct fixture *f, const char *script)
 
 /* What the kernel counts up is left out: numbers of mounts, devices, sockets, processes. */
 static const char look_around[] =
-    "cut -d' ' -f4- /proc/self/mountinfo | sort; id; hostname; env | sort; umask; ulimit -a; pwd; "
+    "exec 2>&1; cut -d' ' -f4- /proc/self/mountinfo | sort; id; hostname; env | sort; umask; "
+    "ulimit -a; pwd; "
     "echo /proc/[0-9]*; "
     "ls -l /proc/self/fd | sed 's/.* \\([0-9]* ->\\)/\\1/; s/[[:digit:]]\\{3,\\}//g'; "
     "ls -ln / /dev /etc /home /tmp /workspace | sed -E 's/^(.{10}) +[0-9]+ /\\1 /; "
