@@ -38,6 +38,9 @@ static const struct step steps[ATTEMPT_STATE_COUNT][ATTEMPT_EVENT_COUNT] = {
                            [ATTEMPT_EV_ENDED]   = STEP(NONE, CLOSE),
                            [ATTEMPT_EV_SURVEY]  = STEP(SURVEYED, SURVEY) },
     [ATTEMPT_SURVEYED] = { [ATTEMPT_EV_STOP]    = STEP(SURVEYED, KILL), /* the survey */
+                           [ATTEMPT_EV_ABANDON] = STEP(ABANDONED, NOTHING),
+                           [ATTEMPT_EV_SURVEYED] = STEP(NONE, CLOSE) },
+    [ATTEMPT_ABANDONED] = { [ATTEMPT_EV_STOP]   = STEP(ABANDONED, NOTHING), /* it was told */
                            [ATTEMPT_EV_SURVEYED] = STEP(NONE, CLOSE) },
 };
 static const char *const state_names[] = {
@@ -47,6 +50,7 @@ static const char *const state_names[] = {
     [ATTEMPT_ANSWERED] = "answered",
     [ATTEMPT_STOPPING] = "stopping",
     [ATTEMPT_SURVEYED] = "surveyed",
+    [ATTEMPT_ABANDONED] = "abandoned",
 };
 /* What it means that patience_ms has passed. */
 static const enum ending_stop silence[] = {
@@ -56,6 +60,7 @@ static const enum ending_stop silence[] = {
     [ATTEMPT_ANSWERED] = ENDING_STOP_FINAL,
     [ATTEMPT_STOPPING] = ENDING_STOP_NONE,
     [ATTEMPT_SURVEYED] = ENDING_STOP_NONE,
+    [ATTEMPT_ABANDONED] = ENDING_STOP_NONE,
 };
 /* Which reason stands when there are two. */
 static const int stop_rank[] = {

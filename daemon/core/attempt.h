@@ -6,12 +6,13 @@
 #include <stdint.h>
 
 enum attempt_state {
-    ATTEMPT_NONE,     /* nothing runs */
-    ATTEMPT_STARTING, /* the spawner was told */
-    ATTEMPT_ALIVE,    /* the program runs */
-    ATTEMPT_ANSWERED, /* it runs, but its result is there: it has some seconds to end by itself */
-    ATTEMPT_STOPPING, /* asked to end; over when the spawner has reaped everything */
-    ATTEMPT_SURVEYED, /* it has ended; what it left is being looked at */
+    ATTEMPT_NONE,      /* nothing runs */
+    ATTEMPT_STARTING,  /* the spawner was told */
+    ATTEMPT_ALIVE,     /* the program runs */
+    ATTEMPT_ANSWERED,  /* it runs, but its result is there: it has some seconds to end by itself */
+    ATTEMPT_STOPPING,  /* asked to end; over when the spawner has reaped everything */
+    ATTEMPT_SURVEYED,  /* it has ended; what it left is being looked at */
+    ATTEMPT_ABANDONED, /* nobody waits for that any more, but it hasn't ended */
     ATTEMPT_STATE_COUNT
 };
 
@@ -21,7 +22,8 @@ enum attempt_event {
     ATTEMPT_EV_FINAL,
     ATTEMPT_EV_STOP,
     ATTEMPT_EV_ENDED,
-    ATTEMPT_EV_SURVEY, /* it ended, now or before a restart, and may have left something */
+    ATTEMPT_EV_SURVEY,  /* it ended, now or before a restart, and may have left something */
+    ATTEMPT_EV_ABANDON, /* the survey takes too long, though it was told to end */
     ATTEMPT_EV_SURVEYED,
     ATTEMPT_EVENT_COUNT
 };
@@ -41,9 +43,9 @@ struct attempt {
     enum ending_stop stop; /* why it is being ended */
     uint64_t started_ms;
     uint64_t output_ms;   /* when it last printed something */
-    uint64_t patience_ms; /* STARTING, STOPPING: by when the spawner must have answered; ANSWERED:
-                           * by when the program must have ended; SURVEYED: by when the survey must
-                           * have */
+    uint64_t patience_ms; /* STARTING, STOPPING, ABANDONED: by when the spawner must have answered;
+                           * ANSWERED: by when the program must have ended; SURVEYED: by when the
+                           * survey must have */
 };
 
 /* 0, or -EPROTO if the table has no such move; *a and *ret_action are then untouched. */

@@ -289,7 +289,7 @@ static void handle_task_event(struct core *core, const struct core_event *ev)
     else if (ev->type == CORE_EV_ENDED)
         running_ended(core, e, ev->ending);
     else if (ev->type == CORE_EV_SURVEYED)
-        running_surveyed(core, e, ev->note, ev->failed);
+        running_surveyed(core, e, ev);
 }
 
 static void handle_poll_event(struct core *core, const struct core_event *ev)

@@ -12,8 +12,9 @@
  * sent (options.survey): CORE_EV_ENDED -> UPDATE (finished, unsurveyed, with the reply), SURVEY;
  * CORE_EV_SURVEYED -> UPDATE (the reply with what is to be said of it), SETTLE, SEND reply. The
  * reply is never lost by it, nor its message run again: where the survey fails or takes too long,
- * the reply says that instead, and what was cut short by our own end is looked at after the next
- * start, CORE_EV_START -> UPDATE, SURVEY; as often as an attempt would be (max_attempts).
+ * the reply says that instead (the job goes on once its process is gone), and what was cut short by
+ * our own end is looked at after the next start, CORE_EV_START -> UPDATE, SURVEY; as often as an
+ * attempt would be (max_attempts).
  *
  * Where the server doesn't hold polls, messages come by the realtime channel (CHANNEL,
  * CORE_EV_PUSHED): one more way to the same tables. What it brings is taken only while nothing can
@@ -85,7 +86,7 @@ enum core_event_type {
     CORE_EV_OVERFLOW, /* it printed more than task.output_limit: seq */
     CORE_EV_ENDED,    /* the attempt is over: seq, ending */
     CORE_EV_SURVEYED, /* what it left was looked at: seq, note, NULL: nothing to say; or can't be:
-                         failed, and note says so */
+                         failed, and note says so; stuck: nor can the process be ended */
     CORE_EV_CANCEL,   /* the operator's word: job_id */
     CORE_EV_DRAIN,    /* the operator: take nothing new, finish what runs, then exit 0 */
     CORE_EV_TERM,     /* TERM or INT: the same; again: stop, leave messages for the next start */
@@ -112,7 +113,7 @@ struct core_event {
     uint32_t retry_after_ms;
     bool waited;
     bool tight;
-    bool failed;
+    bool failed, stuck;
     bool up;
     bool whole; /* the message says all that a poll would */
     const struct progress *progress;
@@ -131,13 +132,13 @@ enum core_command_type {
     CORE_CMD_SESSION, /* job_id, runner, session (NULL: forget it), wall_ms: of its last use; the
                          texts are valid until the next core_handle() */
     /* acting; only once what came before is durable */
-    CORE_CMD_SPAWN,  /* seq */
-    CORE_CMD_KILL,   /* seq, grace_ms: the attempt, or its survey */
-    CORE_CMD_SURVEY, /* seq: look at what its task left, in this life of the daemon or in an
-                        earlier one; there is a CORE_EV_SURVEYED */
-    CORE_CMD_SETTLE, /* seq, keep: its survey is over, or given up. keep: what it found has been
-                        told, in a reply that is on disk, and is not to be told again */
-    CORE_CMD_POLL,   /* seq: the number of this poll; wait_ms, 0: a plain one */
+    CORE_CMD_SPAWN,       /* seq */
+    CORE_CMD_KILL,        /* seq, grace_ms: the attempt, or its survey */
+    CORE_CMD_SURVEY,      /* seq: look at what its task left, in this life of the daemon or in an
+                             earlier one; there is a CORE_EV_SURVEYED */
+    CORE_CMD_SETTLE,      /* seq, keep: its survey is over. keep: what it found has been told, in a
+                             reply that is on disk, and is not to be told again */
+    CORE_CMD_POLL,        /* seq: the number of this poll; wait_ms, 0: a plain one */
     CORE_CMD_POLL_CANCEL, /* without a CORE_EV_POLLED */
     CORE_CMD_CHANNEL,     /* open: whether the realtime channel is to be there from now on */
     CORE_CMD_SEND,        /* seq, post */

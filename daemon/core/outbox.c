@@ -25,7 +25,7 @@ static enum core_post next_post(const struct job *job, struct entry **ret_entry,
     *ret_ms = 0;
     TAILQ_FOREACH (e, &job->entries, in_job) {
         *ret_entry = e;
-        if (e->task->state == TASK_GONE)
+        if (!task_is_open(e->task))
             continue;
         if (e->task->unsurveyed > 0)
             return CORE_POST_NONE; /* its reply isn't whole yet */

@@ -89,6 +89,8 @@ void running_stop(struct core *core, struct entry *e, enum ending_stop stop, uin
     if (attempt_step(&e->attempt, ATTEMPT_EV_STOP, &action) != 0)
         return;
     attempt_note_stop(&e->attempt, stop);
+    if (action != ATTEMPT_KILL)
+        return;
     if (e->attempt.state != ATTEMPT_SURVEYED)
         e->attempt.patience_ms = core->now.mono_ms + grace_ms + SILENCE_MS;
     else if (!e->survey_cut) /* however often it is to end, the reply waits no longer */
@@ -114,33 +116,21 @@ static uint64_t entry_deadline(const struct core *core, const struct entry *e,
                             core->options.task_idle_timeout_ms, ret_stop);
 }
 
-/* The reply goes, with what there is to say. What we have cut short to end ourselves is looked at
- * after the next start. */
-static void end_survey(struct core *core, struct entry *e, const char *note, bool failed)
-{
-    struct job *job = e->job;
-    struct core_command *settle;
-    enum attempt_action action;
-
-    if (attempt_step(&e->attempt, ATTEMPT_EV_SURVEYED, &action) != 0)
-        return;
-    TAILQ_REMOVE(&core->running, e, in_running);
-    if (!failed || core->phase.state != PHASE_STOPPING)
-        intake_tell(core, e, note);
-    settle = core_emit(core, CORE_CMD_SETTLE);
-    settle->seq = e->task->seq;
-    settle->keep = !failed && e->task->state == TASK_FINISHED;
-    queue_release(core->queue, job->id);
-    intake_sweep(core, job);
-}
-
-/* Killed before it is given up: as long as it lives it is in the way of the job's next attempt. */
+/* Killed before it is given up: as a rule it ends then, and says so. After that the reply waits no
+ * longer; but as long as it lives it is in the way of the job's next attempt. */
 static void cut_survey(struct core *core, struct entry *e)
 {
-    if (e->survey_cut)
-        end_survey(core, e, ENDING_TEXT_UNSURVEYED, true);
-    else
+    enum attempt_action action;
+
+    if (!e->survey_cut) {
         running_stop(core, e, ENDING_STOP_NONE, 0);
+        return;
+    }
+    if (attempt_step(&e->attempt, ATTEMPT_EV_ABANDON, &action) != 0)
+        return;
+    e->attempt.patience_ms = core->now.mono_ms + SILENCE_MS;
+    if (core->phase.state != PHASE_STOPPING)
+        intake_tell(core, e, ENDING_TEXT_UNSURVEYED);
 }
 
 bool running_check_limits(struct core *core)
@@ -345,7 +335,26 @@ void running_ended(struct core *core, struct entry *e, const struct ending *endi
     intake_sweep(core, job);
 }
 
-void running_surveyed(struct core *core, struct entry *e, const char *note, bool failed)
+/* The reply goes, if it hasn't, with what there is to say. What we have cut short to end ourselves
+ * is looked at after the next start. */
+void running_surveyed(struct core *core, struct entry *e, const struct core_event *ev)
 {
-    end_survey(core, e, note, failed);
+    struct job *job = e->job;
+    bool awaited = e->attempt.state == ATTEMPT_SURVEYED && e->task->state == TASK_FINISHED;
+    struct core_command *settle;
+    enum attempt_action action;
+
+    if (attempt_step(&e->attempt, ATTEMPT_EV_SURVEYED, &action) != 0)
+        return;
+    TAILQ_REMOVE(&core->running, e, in_running);
+    if (awaited && (!ev->failed || core->phase.state != PHASE_STOPPING))
+        intake_tell(core, e, ev->note);
+    settle = core_emit(core, CORE_CMD_SETTLE);
+    settle->seq = e->task->seq;
+    settle->keep = awaited && !ev->failed;
+    if (ev->stuck)
+        quarantine(core, job);
+    else
+        queue_release(core->queue, job->id);
+    intake_sweep(core, job);
 }

@@ -190,7 +190,7 @@ void running_started(struct core *core, struct entry *e);
 void running_progress(struct core *core, struct entry *e, const struct progress *progress);
 void running_final(struct core *core, struct entry *e);
 void running_ended(struct core *core, struct entry *e, const struct ending *ending);
-void running_surveyed(struct core *core, struct entry *e, const char *note, bool failed);
+void running_surveyed(struct core *core, struct entry *e, const struct core_event *ev);
 /* At the start: a reply that waits for a look at what its task left, in an earlier life. */
 void running_survey_again(struct core *core, struct entry *e);
 void running_stop(struct core *core, struct entry *e, enum ending_stop stop, uint32_t grace_ms);

@@ -95,23 +95,26 @@ static int make_plan(const struct daemon *d, const char *job_id, struct plan **r
     return plan_survey_make(&d->ground, workspace, home, uid, task_uid, ret_plan, err);
 }
 
-static void tell(struct daemon *d, uint64_t seq, const char *note, bool failed)
+static void tell(struct daemon *d, uint64_t seq, const char *note)
 {
-    const struct core_event ev = {
-        .type = CORE_EV_SURVEYED, .seq = seq, .note = note, .failed = failed
-    };
+    const struct core_event ev = { .type = CORE_EV_SURVEYED, .seq = seq, .note = note };
 
     wire_run(d, &ev);
 }
 
 /* The reason is for the log: what the chat's reader can do is look at the files. */
-static void tell_failure(struct daemon *d, uint64_t seq, const char *job_id, const char *why)
+static void tell_failure(struct daemon *d, uint64_t seq, const char *job_id, const char *why,
+                         bool stuck)
 {
+    static const char words[] =
+        "nairid could not look for files that programs may run or obey later; look at the "
+        "workspace before you use it elsewhere";
+    const struct core_event ev = {
+        .type = CORE_EV_SURVEYED, .seq = seq, .note = words, .failed = true, .stuck = stuck
+    };
+
     log_warning("survey_failed", "job", job_id, "error", why);
-    tell(d, seq,
-         "nairid could not look for files that programs may run or obey later; look at the "
-         "workspace before you use it elsewhere",
-         true);
+    wire_run(d, &ev);
 }
 
 void surveys_start(struct surveys *s, uint64_t seq)
@@ -125,11 +128,11 @@ void surveys_start(struct surveys *s, uint64_t seq)
     if (!t)
         return;               /* its lease was lost meanwhile */
     if (t->unsurveyed == 0) { /* it was given up while its order waited for the disk */
-        tell(d, seq, NULL, true);
+        tell_failure(d, seq, t->job_id, "there was no time left for it", false);
         return;
     }
     if (make_plan(d, t->job_id, &plan, &err) < 0) {
-        tell_failure(d, seq, t->job_id, err.text);
+        tell_failure(d, seq, t->job_id, err.text, false);
         return;
     }
     io = mem_new(struct survey_io);
@@ -188,6 +191,8 @@ static const char *failure_of(const struct survey_io *io, const struct spawner_e
 {
     if (e->failed_to_start)
         return e->error;
+    if (e->stuck)
+        return "it can't be ended";
     if (!WIFEXITED(e->status) || WEXITSTATUS(e->status) != 0)
         return e->oom ? "it needed more memory than it may use" : "it was ended, or ended badly";
     return leftover_read(io->found.data, io->found.len, ret) < 0 ? "what it wrote is damaged"
@@ -212,7 +217,7 @@ void surveys_exited(struct surveys *s, uint64_t task, const struct spawner_exit 
         return;
     }
     if (failure) {
-        tell_failure(d, io->seq, io->job_id, failure);
+        tell_failure(d, io->seq, io->job_id, failure, e->stuck);
         return;
     }
     io->sound = true;
@@ -220,7 +225,7 @@ void surveys_exited(struct surveys *s, uint64_t task, const struct spawner_exit 
     log_info("surveyed", "job", io->job_id, "entries", LOG_N(now.entries), "found", LOG_N(now.len),
              "wall_ms", LOG_N(e->wall_ms), "text", words);
     leftover_done(&now);
-    tell(d, io->seq, words, false);
+    tell(d, io->seq, words);
 }
 
 void surveys_kill(struct surveys *s, uint64_t seq)
@@ -234,10 +239,13 @@ void surveys_kill(struct surveys *s, uint64_t seq)
 void surveys_settle(struct surveys *s, uint64_t seq, bool keep)
 {
     struct survey_io *io = io_find(s, seq);
+    const struct task *t = core_task(s->daemon->core, seq);
     struct err err = { 0 };
 
     if (!io)
         return;
+    if (!t || t->state == TASK_GONE) /* its lease was lost meanwhile: nobody has read the reply */
+        keep = false;
     if (keep && io->sound &&
         workspace_write_known(s->daemon->settings.workspace_root, io->job_id, io->found.data,
                               io->found.len, &err) < 0)

@@ -125,7 +125,7 @@ static void check_parallel(struct sim *sim, struct side *side, uint32_t message)
     for (size_t i = 0; i < side->children.len; i++) {
         const struct child *c = side->children.items[i];
 
-        if (c->over && !c->stuck)
+        if (c->over && !c->stuck && !c->surveyed)
             continue;
         taken++;
         if (sim->server.messages[c->message].job == sim->server.messages[message].job)

@@ -158,7 +158,16 @@ void children_kill(struct sim *sim, struct side *side, uint64_t seq, uint32_t gr
     if (!c) /* it ended, or never began, and the core will hear of it */
         return;
     sim->tally.kills++;
+    if (c->over && sim->schedule.deaf_spawner && draw_below(&sim->draw, 2)) {
+        side->silent_child = true;
+        c->tag++;
+        return;
+    }
     if (c->over) {
+        if (sim_mishap(sim, sim->schedule.bad_child / 4)) {
+            c->stuck = c->failed = true;
+            c->note = COULD_NOT_LOOK;
+        }
         plan(sim, side, c, draw_below(&sim->draw, SURVEY_KILLED_MS));
         return;
     }
@@ -337,11 +346,16 @@ static struct child *find_last(struct side *side, uint64_t seq)
 
 static void end_survey(struct sim *sim, struct side *side, struct child *c)
 {
-    const struct core_event ev = {
-        .type = CORE_EV_SURVEYED, .seq = c->seq, .note = c->note, .failed = c->failed
-    };
+    const struct core_event ev = { .type = CORE_EV_SURVEYED,
+                                   .seq = c->seq,
+                                   .note = c->note,
+                                   .failed = c->failed,
+                                   .stuck = c->stuck };
 
     c->survey_due = false;
+    sim->tally.stuck += c->stuck;
+    if (c->stuck)
+        children_notice_stuck(sim, side);
     if (!c->failed)
         side->disk.history[c->message].unlooked[0] = '\0';
     side_give(sim, side, &ev);
@@ -392,9 +406,9 @@ void children_hold(struct sim *sim, struct side *side, uint64_t seq, bool held)
 void children_settle(struct sim *sim, struct side *side, uint64_t seq, bool keep)
 {
     const struct child *c = find_last(side, seq);
-    const struct task *row;
+    const struct task *row, *t = core_task(side->core, seq);
 
-    if (!c || !keep)
+    if (!c || !keep || !t || t->state == TASK_GONE) /* as in surveys.c */
         return;
     row = side->disk.rows[c->message];
     if (!row || row->state < TASK_FINISHED)

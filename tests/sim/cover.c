@@ -24,10 +24,10 @@ static struct {
 } seen;
 
 static const char *const attempt_events[] = {
-    [ATTEMPT_EV_SPAWN] = "spawn",       [ATTEMPT_EV_STARTED] = "started",
-    [ATTEMPT_EV_FINAL] = "final",       [ATTEMPT_EV_STOP] = "stop",
-    [ATTEMPT_EV_ENDED] = "ended",       [ATTEMPT_EV_SURVEY] = "survey",
-    [ATTEMPT_EV_SURVEYED] = "surveyed",
+    [ATTEMPT_EV_SPAWN] = "spawn",     [ATTEMPT_EV_STARTED] = "started",
+    [ATTEMPT_EV_FINAL] = "final",     [ATTEMPT_EV_STOP] = "stop",
+    [ATTEMPT_EV_ENDED] = "ended",     [ATTEMPT_EV_SURVEY] = "survey",
+    [ATTEMPT_EV_ABANDON] = "abandon", [ATTEMPT_EV_SURVEYED] = "surveyed",
 };
 static_assert(ARRAY_SIZE(attempt_events) == ATTEMPT_EVENT_COUNT, "every event has a name");
 

@@ -40,6 +40,9 @@ static const struct {
     { ATTEMPT_STOPPING, ATTEMPT_EV_SURVEY, ATTEMPT_SURVEYED, ATTEMPT_SURVEY },
     { ATTEMPT_SURVEYED, ATTEMPT_EV_STOP, ATTEMPT_SURVEYED, ATTEMPT_KILL },
     { ATTEMPT_SURVEYED, ATTEMPT_EV_SURVEYED, ATTEMPT_NONE, ATTEMPT_CLOSE },
+    { ATTEMPT_SURVEYED, ATTEMPT_EV_ABANDON, ATTEMPT_ABANDONED, ATTEMPT_NOTHING },
+    { ATTEMPT_ABANDONED, ATTEMPT_EV_STOP, ATTEMPT_ABANDONED, ATTEMPT_NOTHING },
+    { ATTEMPT_ABANDONED, ATTEMPT_EV_SURVEYED, ATTEMPT_NONE, ATTEMPT_CLOSE },
 };
 
 static void every_cell_moves_as_listed_or_not_at_all(void **state)
@@ -70,7 +73,7 @@ static void whatever_runs_can_end(void **state)
         enum attempt_action action;
 
         assert_int_equal(
-            attempt_step(&a, s == ATTEMPT_SURVEYED ? ATTEMPT_EV_SURVEYED : ATTEMPT_EV_ENDED,
+            attempt_step(&a, s >= ATTEMPT_SURVEYED ? ATTEMPT_EV_SURVEYED : ATTEMPT_EV_ENDED,
                          &action),
             0);
         assert_int_equal(a.state, ATTEMPT_NONE);
@@ -148,6 +151,9 @@ static void the_spawner_has_a_deadline_where_the_program_has_none(void **state)
     assert_int_equal(attempt_deadline(&a, 1, 1, &stop), 77);
     assert_int_equal(stop, ENDING_STOP_NONE);
     a.state = ATTEMPT_SURVEYED;
+    assert_int_equal(attempt_deadline(&a, 1, 1, &stop), 77);
+    assert_int_equal(stop, ENDING_STOP_NONE);
+    a.state = ATTEMPT_ABANDONED;
     assert_int_equal(attempt_deadline(&a, 1, 1, &stop), 77);
     assert_int_equal(stop, ENDING_STOP_NONE);
     a.state = ATTEMPT_NONE;

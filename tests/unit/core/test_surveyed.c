@@ -244,14 +244,73 @@ static void a_survey_that_is_never_heard_of_costs_no_answer(void **state)
     struct world *w = *state;
 
     begin(w, TASK_MODE_EXECUTE);
+    arrive(w, "m2", TASK_MODE_EXECUTE);
     end_well(w);
     assert_true(core_deadline(w->core) <= w->now.mono_ms + 20000);
     later(w, 20000);
     assert_non_null(find(w, CORE_CMD_KILL));
     later(w, 2000);
     expect_reply(w, "the answer\n\n[" ENDING_TEXT_UNSURVEYED "]");
+    assert_int_equal(find(w, CORE_CMD_SEND)->post, CORE_POST_REPLY);
+    assert_null(find(w, CORE_CMD_SETTLE));
+    assert_null(find(w, CORE_CMD_SPAWN)); /* its process may be there still */
+}
+
+static void an_abandoned_survey_is_in_the_way_of_its_job_until_it_is_gone(void **state)
+{
+    struct world *w = *state;
+
+    a_survey_that_is_never_heard_of_costs_no_answer(state);
+    handle(w, (struct core_event){ .type = CORE_EV_SENT, .seq = 1, .answer = CORE_ANSWER_OK });
+    handle(w, (struct core_event){ .type = CORE_EV_SENT, .seq = 1, .answer = CORE_ANSWER_OK });
+    assert_int_equal(core_task(w->core, 1)->state, TASK_ACKED);
+    later(w, 1000);
+    assert_null(find(w, CORE_CMD_SPAWN));
+    surveyed(w, "nairid noticed: `a`."); /* too late for the reply, so it is told with the next */
     expect_settled(w, false);
-    assert_null(find(w, CORE_CMD_EXIT));
+    assert_null(core_task(w->core, 1));
+    assert_int_equal(find(w, CORE_CMD_SPAWN)->seq, 2);
+}
+
+static void behind_an_abandoned_survey_the_jobs_messages_can_be_stopped(void **state)
+{
+    struct world *w = *state;
+
+    a_survey_that_is_never_heard_of_costs_no_answer(state);
+    handle(w, (struct core_event){ .type = CORE_EV_SENT, .seq = 1, .answer = CORE_ANSWER_OK });
+    handle(w, (struct core_event){ .type = CORE_EV_SENT, .seq = 1, .answer = CORE_ANSWER_OK });
+    handle(w, (struct core_event){ .type = CORE_EV_CANCEL, .job_id = "j" });
+    assert_int_equal(find(w, CORE_CMD_SEND)->seq, 2);
+    assert_string_equal(core_task(w->core, 2)->reply, ENDING_TEXT_CANCELLED);
+}
+
+static void a_spawner_that_is_silent_about_a_survey_ends_the_daemon(void **state)
+{
+    struct world *w = *state;
+
+    a_survey_that_is_never_heard_of_costs_no_answer(state);
+    later(w, 30000);
+    assert_int_equal(find(w, CORE_CMD_EXIT)->code, 75);
+}
+
+static void a_survey_that_is_stuck_takes_its_job_out_of_use(void **state)
+{
+    struct world *w = *state;
+
+    begin(w, TASK_MODE_EXECUTE);
+    arrive(w, "m2", TASK_MODE_EXECUTE);
+    end_well(w);
+    later(w, 15000);
+    handle(w, (struct core_event){ .type = CORE_EV_SURVEYED,
+                                   .seq = 1,
+                                   .note = "nairid could not look",
+                                   .failed = true,
+                                   .stuck = true });
+    assert_string_equal(core_task(w->core, 1)->reply, "the answer\n\n[nairid could not look]");
+    expect_settled(w, false);
+    assert_null(find(w, CORE_CMD_SPAWN));
+    assert_string_equal(find(w, CORE_CMD_NOTE)->name, "task_stuck");
+    assert_string_equal(core_task(w->core, 2)->reply, ENDING_TEXT_QUARANTINED);
 }
 
 static void a_slow_survey_is_ended_before_the_jobs_next_message_begins(void **state)
@@ -271,17 +330,19 @@ static void a_slow_survey_is_ended_before_the_jobs_next_message_begins(void **st
     assert_int_equal(find(w, CORE_CMD_SPAWN)->seq, 2);
 }
 
-static void orders_to_stop_that_go_on_hold_no_answer_up(void **state)
+static void orders_to_stop_that_go_on_hold_nothing_up(void **state)
 {
     struct world *w = *state;
 
     begin(w, TASK_MODE_EXECUTE);
     end_well(w);
     handle(w, (struct core_event){ .type = CORE_EV_QUIT });
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 31; i++) { /* what can't be killed takes the spawner 2 s to say */
+        assert_null(find(w, CORE_CMD_EXIT));
         handle(w, (struct core_event){ .type = CORE_EV_TERM });
         later(w, 1000);
     }
+    later(w, 1000);
     assert_non_null(find(w, CORE_CMD_EXIT));
     expect_owed(w);
 }
@@ -443,6 +504,7 @@ static void a_survey_after_a_restart_is_bounded_too(void **state)
     assert_int_equal(find(w, CORE_CMD_KILL)->seq, 1);
     later(w, 2000);
     expect_reply(w, "the answer\n\n[" ENDING_TEXT_UNSURVEYED "]");
+    surveyed_in_vain(w);
     expect_settled(w, false);
 }
 
@@ -512,7 +574,11 @@ int main(void)
         TEST(what_never_ran_and_what_is_stuck_is_not_looked_at),
         TEST(a_survey_that_is_never_heard_of_costs_no_answer),
         TEST(a_slow_survey_is_ended_before_the_jobs_next_message_begins),
-        TEST(orders_to_stop_that_go_on_hold_no_answer_up),
+        TEST(orders_to_stop_that_go_on_hold_nothing_up),
+        TEST(an_abandoned_survey_is_in_the_way_of_its_job_until_it_is_gone),
+        TEST(behind_an_abandoned_survey_the_jobs_messages_can_be_stopped),
+        TEST(a_spawner_that_is_silent_about_a_survey_ends_the_daemon),
+        TEST(a_survey_that_is_stuck_takes_its_job_out_of_use),
         TEST(its_time_is_none_of_the_tasks),
         TEST(the_jobs_next_message_waits_for_the_survey),
         TEST(a_users_stop_comes_too_late_for_an_answer_that_is_there),
