@@ -290,9 +290,19 @@ static void describe_item(const struct leftover *item, enum news news, const str
     buf_printf(b, "` (%s%s)", news_words[news], planted_words(item->kind));
 }
 
-static void describe_gaps(const struct leftovers *now, struct buf *b)
+/* As far as they are told: a tree that is too big is as big the next time, as a rule. */
+static uint32_t told_gaps(const struct leftovers *l)
 {
-    if (now->gaps == 0)
+    uint32_t stopped = l->gaps & (LEFTOVERS_TIME | LEFTOVERS_ENTRIES);
+
+    return stopped ? (l->gaps & ~stopped) | LEFTOVERS_TIME : l->gaps;
+}
+
+/* What was said of the same job before isn't said again, unless there is news. */
+static void describe_gaps(const struct leftovers *now, const struct leftovers *before,
+                          struct buf *b)
+{
+    if (now->gaps == 0 || (before && b->len == 0 && told_gaps(now) == told_gaps(before)))
         return;
     if (b->len > 0)
         buf_append_char(b, ' ');
@@ -335,6 +345,6 @@ void leftover_describe(const struct leftovers *now, const struct leftovers *befo
         buf_printf(&said, " and %zu more", count - NAMED_MAX);
     if (count > 0)
         buf_append_char(&said, '.');
-    describe_gaps(now, &said);
+    describe_gaps(now, before, &said);
     buf_append(b, buf_str(&said), said.len);
 }

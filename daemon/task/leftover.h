@@ -58,7 +58,8 @@ void leftover_done(struct leftovers *l);
 
 /* What is in now and wasn't so in before, in one paragraph for the chat, without mentioning what
  * can't be told: at most LEFTOVERS_WORDS_MAX bytes of valid UTF-8, one line; empty where there is
- * nothing to say. before: NULL where it isn't known what was there. mask: of what no path may show,
+ * nothing to say: what now couldn't look at is said where there is news, or before didn't have the
+ * same. before: NULL where it isn't known what was there. mask: of what no path may show,
  * which is looked for before a path is quoted and cut; may be NULL. */
 void leftover_describe(const struct leftovers *now, const struct leftovers *before,
                        const struct mask *mask, struct buf *b);

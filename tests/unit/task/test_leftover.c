@@ -133,17 +133,48 @@ static void only_what_is_new_or_changed_is_named(void **state)
 static void what_was_not_looked_at_is_said(void **state)
 {
     struct buf b = { 0 };
-    struct leftovers now;
+    struct leftovers before = { 0 }, now;
 
     (void)state;
     leftover_begin(&b);
     read_all(&b, LEFTOVERS_TIME, &now);
-    leftover_describe(&now, &now, NULL, &b);
+    leftover_describe(&now, &before, NULL, &b);
     assert_string_equal(buf_str(&b),
                         "nairid looked for files that programs may run or obey later, but not at "
                         "everything: the scan stopped after 7 entries, when its time was over.");
+    buf_clear(&b);
+    leftover_describe(&now, NULL, NULL, &b); /* nobody knows what was said before */
+    assert_non_null(strstr(buf_str(&b), "the scan stopped"));
     buf_done(&b);
     leftover_done(&now);
+}
+
+static void what_was_not_looked_at_before_either_is_not_said_again(void **state)
+{
+    struct buf b = { 0 };
+    struct leftovers before, now, news;
+
+    (void)state;
+    leftover_begin(&b);
+    read_all(&b, LEFTOVERS_ENTRIES, &before);
+    leftover_begin(&b);
+    read_all(&b, LEFTOVERS_TIME, &now);
+    leftover_begin(&b);
+    add(&b, PLANTED_SHELL, ".envrc", 1);
+    read_all(&b, LEFTOVERS_TIME, &news);
+    leftover_describe(&now, &before, NULL, &b); /* too big is too big */
+    assert_string_equal(buf_str(&b), "");
+    leftover_describe(&news, &before, NULL, &b); /* there may be more of that */
+    assert_non_null(strstr(buf_str(&b), "`.envrc`"));
+    assert_non_null(strstr(buf_str(&b), "the scan stopped"));
+    buf_clear(&b);
+    now.gaps |= LEFTOVERS_UNREAD;
+    leftover_describe(&now, &before, NULL, &b); /* something else is new */
+    assert_non_null(strstr(buf_str(&b), "but not at everything"));
+    buf_done(&b);
+    leftover_done(&before);
+    leftover_done(&now);
+    leftover_done(&news);
 }
 
 static void many_are_counted_and_the_words_stay_short(void **state)
@@ -248,6 +279,7 @@ int main(void)
         cmocka_unit_test(paths_that_no_walk_meets_are_refused),
         cmocka_unit_test(only_what_is_new_or_changed_is_named),
         cmocka_unit_test(what_was_not_looked_at_is_said),
+        cmocka_unit_test(what_was_not_looked_at_before_either_is_not_said_again),
         cmocka_unit_test(many_are_counted_and_the_words_stay_short),
         cmocka_unit_test(names_are_shown_so_that_nothing_in_them_acts),
         cmocka_unit_test(a_long_name_keeps_its_two_ends),
