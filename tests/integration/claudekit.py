@@ -10,7 +10,6 @@ What the model does is written in the prompt: see tests/support/stub-model.mjs.
 import fcntl
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
