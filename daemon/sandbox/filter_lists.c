@@ -211,6 +211,8 @@ static const uint32_t local[] = { AF_UNIX };
 static const uint32_t route[] = { 0 /* NETLINK_ROUTE */ };
 /* Any, ICMP (or PF_UNIX's own 1), TCP, UDP, ICMPv6. Others load modules that few have looked at. */
 static const uint32_t protocols[] = { 0, 1, 6, 17, 58 };
+/* A bit of S_IFBLK, too, and of nothing else that can be made. */
+static const uint32_t device[] = { S_IFCHR };
 /* A set-id file that a task leaves behind would run as the task's user for anyone on the host. */
 static const uint32_t set_id[] = { S_ISUID | S_ISGID };
 /* core(5): no core is written, nor piped to a handler outside, while the limit is 1; a task could
@@ -256,6 +258,9 @@ static const struct filter_check checks[] = {
       ALWAYS },
     { ALL, "fchmodat open mknodat", "with a set-id mode", FILTER_ANY_BIT, 2, EPERM, VALUES(set_id),
       ALWAYS },
+    /* Overlayfs's mark of a removed file anybody may make, and Linux 6.1 past Landlock, too. */
+    { TASK, "mknod", "of a device", FILTER_ANY_BIT, 1, EPERM, VALUES(device), ALWAYS },
+    { TASK, "mknodat", "of a device", FILTER_ANY_BIT, 2, EPERM, VALUES(device), ALWAYS },
     { ALL, "openat", "with a set-id mode", FILTER_ANY_BIT, 3, EPERM, VALUES(set_id), ALWAYS },
     { BARE, "socket", "of the machine's own", FILTER_ANY_OF, 0, EAFNOSUPPORT, VALUES(local), ALWAYS },
     { BARE, "socketpair", "of datagrams", FILTER_ANY_OF, 1, EAFNOSUPPORT, VALUES(datagrams), ALWAYS },

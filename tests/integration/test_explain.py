@@ -143,6 +143,8 @@ CONDITIONS = {
     "fchmod with a set-id mode": ("fchmod", [0, 0o2755]),
     "creat with a set-id mode": ("creat", [0, 0o4755]),
     "mknod with a set-id mode": ("mknod", [0, 0o4755]),
+    "mknod of a device": ("mknod", [0, 0o20600]),
+    "mknodat of a device": ("mknodat", [-1, 0, 0o60600]),
     "open with a set-id mode": ("open", [0, 0o100, 0o4755]),
     "mknodat with a set-id mode": ("mknodat", [-1, 0, 0o4755]),
     "fchmodat with a set-id mode": ("fchmodat", [-1, 0, 0o4755]),
