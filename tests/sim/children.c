@@ -150,10 +150,14 @@ void children_kill(struct sim *sim, struct side *side, uint64_t seq, uint32_t gr
 {
     const struct task *t = core_task(side->core, seq);
     struct child *c = find_live(side, seq);
+    uint32_t message = t ? server_message_of(t->id) : 0;
+    const struct task *row = t ? side->disk.rows[message] : NULL;
     uint64_t end_ms;
 
-    if (t && t->cancelled && t->state != TASK_GONE) /* else it is forgotten, as disk.h has it */
-        side->disk.history[server_message_of(t->id)].stopped = true;
+    /* By the row: this order may be an older one, while somebody's word waits for the disk still.
+     * What is forgotten is so as disk.h has it. */
+    if (row && row->cancelled && t->state != TASK_GONE)
+        side->disk.history[message].stopped = true;
 
     if (!c) /* it ended, or never began, and the core will hear of it */
         return;
