@@ -121,6 +121,8 @@ enum http_outcome failure_explain(CURLcode result, const struct failure_facts *f
 {
     if (f->headers_too_large || f->body_too_large)
         return explain_too_large(f, text, size);
+    if (f->stopped)
+        return SAY(HTTP_STOPPED, "the rest of the answer of %s was not wanted", f->peer);
     switch ((int)result) { /* as a number: the rest of curl's list is no business of ours */
     case CURLE_COULDNT_RESOLVE_HOST:
         return explain_resolve(f, text, size);
@@ -186,4 +188,16 @@ enum http_outcome failure_explain_deadline(const struct failure_facts *f, char *
                    clock_span(span, f->timeout_ms));
     return SAY(HTTP_TIMEOUT, "%s accepted the connection but did not answer within %s", f->peer,
                clock_span(span, f->timeout_ms));
+}
+
+enum http_outcome failure_explain_stall(const struct failure_facts *f, char *text, size_t size)
+{
+    char span[32];
+
+    if (!f->got_headers)
+        return failure_explain_deadline(f, text, size);
+    return SAY(HTTP_TIMEOUT,
+               "the answer of %s began, and then nothing came for %s: check the server, and what "
+               "lies between",
+               f->peer, clock_span(span, f->timeout_ms));
 }

@@ -19,6 +19,7 @@ struct failure_facts {
     bool got_headers;            /* some of an answer had arrived */
     bool headers_too_large;      /* we gave up on the header */
     bool body_too_large;         /* we gave up on the body */
+    bool stopped;                /* who takes the body wanted no more of it */
     bool connected;              /* the connection stood */
     uint32_t connect_timeout_ms; /* in force */
     uint32_t timeout_ms;         /* in force */
@@ -31,3 +32,5 @@ enum http_outcome failure_explain(CURLcode result, const struct failure_facts *f
 /* The same for our own deadline, which is not curl's. */
 enum http_outcome failure_explain_deadline(const struct failure_facts *facts, char *text,
                                            size_t size);
+/* The same where nothing came for timeout_ms. */
+enum http_outcome failure_explain_stall(const struct failure_facts *facts, char *text, size_t size);

@@ -24,7 +24,8 @@
 #include "util/str.h"
 
 enum {
-    HEADER_MAX_BYTES = 64 * 1024, /* of one answer, interim answers (1xx) included */
+    HEADER_MAX_BYTES = 64 * 1024,     /* of one answer, interim answers (1xx) included */
+    ERROR_BODY_MAX_BYTES = 64 * 1024, /* kept where the body was to go to a sink */
     CONNECT_TIMEOUT_MS = 10 * 1000,
     CONNECTIONS_MAX = 16,
     KEEPALIVE_IDLE_S = 30, /* under the idle limits of common NATs and load balancers */
@@ -55,14 +56,18 @@ struct http_call {
     CURL *easy; /* NULL where the request can't even be tried; error says why */
     struct curl_slist *headers;
     struct loop_timer *timer; /* the whole request's deadline; 0 for one that can't be tried */
+    struct loop_timer *stall; /* NULL: none */
     http_done_fn fn;
-    void *ctx;
+    http_sink_fn sink; /* NULL: none */
+    void *ctx, *sink_ctx;
     struct buf body;
     size_t max_response_bytes, header_bytes;
-    uint32_t timeout_ms;
+    size_t sunk_bytes; /* taken by the sink */
+    uint32_t timeout_ms, stall_ms;
     bool body_too_large, headers_too_large;
-    bool strays;       /* something lay unread on the connection that was to be used again */
-    bool header_whole; /* the last header begun has its blank line */
+    bool paused, stopped; /* as the sink said */
+    bool strays;          /* something lay unread on the connection that was to be used again */
+    bool header_whole;    /* the last header begun has its blank line */
     char peer[PEER_MAX];
     char curl_error[CURL_ERROR_SIZE];
     char error[ERROR_TEXT_MAX];
@@ -89,6 +94,7 @@ static void call_free(struct http_call *call)
         secret_wipe(h->data, strlen(h->data)); /* one of them may hold a key */
     curl_slist_free_all(call->headers);
     loop_timer_free(call->timer);
+    loop_timer_free(call->stall);
     buf_done(&call->body);
     free(call);
 }
@@ -105,6 +111,8 @@ static void call_finish(struct http_call *call, enum http_outcome outcome)
     if (!call->response.content_type)
         call->response.content_type = "";
     loop_timer_stop(call->timer);
+    if (call->stall)
+        loop_timer_stop(call->stall);
     call_unlink(call);
     http->in_callback++;
     call->fn(&call->response, call->ctx);
@@ -154,6 +162,7 @@ static struct failure_facts call_facts(const struct http_call *call)
         .got_headers = call->header_bytes > 0,
         .headers_too_large = call->headers_too_large,
         .body_too_large = call->body_too_large,
+        .stopped = call->stopped,
         .connected = is_connected(call->easy),
         .connect_timeout_ms = call->http->connect_timeout_ms,
         .timeout_ms = call->timeout_ms,
@@ -178,7 +187,7 @@ static void read_answer(struct http_call *call)
 
 static void call_fail(struct http_call *call, enum http_outcome outcome)
 {
-    if (outcome != HTTP_TOO_LARGE)
+    if (outcome != HTTP_TOO_LARGE && outcome != HTTP_STOPPED)
         call->http->failed_ms = loop_now_ms(call->http->loop);
     buf_clear(&call->body); /* half an answer is none */
     call_finish(call, outcome);
@@ -238,7 +247,28 @@ static void on_deadline(struct loop_timer *timer, void *ctx)
     }
     facts = call_facts(call);
     multi_remove(call->http->multi, call->easy);
-    call_fail(call, failure_explain_deadline(&facts, call->error, sizeof call->error));
+    if (call->stopped)
+        call_fail(call,
+                  failure_explain(CURLE_WRITE_ERROR, &facts, call->error, sizeof call->error));
+    else
+        call_fail(call, failure_explain_deadline(&facts, call->error, sizeof call->error));
+}
+
+static void on_stall(struct loop_timer *timer, void *ctx)
+{
+    struct http_call *call = ctx;
+    struct failure_facts facts = call_facts(call);
+
+    (void)timer;
+    facts.timeout_ms = call->stall_ms;
+    multi_remove(call->http->multi, call->easy);
+    call_fail(call, failure_explain_stall(&facts, call->error, sizeof call->error));
+}
+
+static void watch_stall(const struct http_call *call)
+{
+    if (call->stall && !call->paused)
+        loop_timer_arm(call->stall, call->stall_ms);
 }
 
 /* ---- curl's callbacks: they only collect ---- */
@@ -275,17 +305,60 @@ static size_t on_header(char *bytes, size_t size, size_t count, void *ctx)
     return 0;
 }
 
+static size_t give_to_sink(struct http_call *call, const char *bytes, size_t len)
+{
+    int r;
+
+    if (len > call->max_response_bytes - call->sunk_bytes) {
+        call->body_too_large = true;
+        return 0;
+    }
+    r = call->sink(bytes, len, call->sink_ctx);
+    call->paused = r == -EAGAIN;
+    if (call->paused) {
+        if (call->stall)
+            loop_timer_stop(call->stall);
+        return CURL_WRITEFUNC_PAUSE;
+    }
+    call->stopped = r < 0;
+    if (call->stopped)
+        return 0;
+    call->sunk_bytes += len;
+    watch_stall(call);
+    return len;
+}
+
 static size_t on_body(char *bytes, size_t size, size_t count, void *ctx)
 {
     struct http_call *call = ctx;
-    size_t len = size * count;
+    size_t len = size * count, max = call->max_response_bytes;
 
-    if (len > call->max_response_bytes - call->body.len) {
+    if (call->stopped)
+        return 0;
+    if (call->sink && info_long(call->easy, CURLINFO_RESPONSE_CODE) == 200)
+        return give_to_sink(call, bytes, len);
+    if (call->sink && max > ERROR_BODY_MAX_BYTES)
+        max = ERROR_BODY_MAX_BYTES;
+    if (len > max - call->body.len) {
         call->body_too_large = true;
         return 0;
     }
     buf_append(&call->body, bytes, len);
+    watch_stall(call);
     return len;
+}
+
+void http_resume(struct http_call *call)
+{
+    if (!call->paused)
+        return;
+    call->paused = false;
+    watch_stall(call);
+    /* gives what it holds at once; where the sink stops it, curl would go on without those bytes */
+    if (curl_easy_pause(call->easy, CURLPAUSE_CONT) != CURLE_OK || call->stopped) {
+        call->stopped = true;
+        loop_timer_arm(call->timer, 0);
+    }
 }
 
 /* ---- the start of a call ---- */
@@ -444,6 +517,9 @@ struct http_call *http_start(struct http *http, const struct http_request *reque
     call->ctx = ctx;
     call->timeout_ms = request->timeout_ms;
     call->max_response_bytes = request->max_response_bytes;
+    call->sink = request->sink;
+    call->sink_ctx = request->sink_ctx;
+    call->stall_ms = request->stall_ms;
     call->timer = loop_timer_new(http->loop, on_deadline, call);
     call->next = http->calls;
     if (call->next)
@@ -451,6 +527,9 @@ struct http_call *http_start(struct http *http, const struct http_request *reque
     http->calls = call;
     if (prepare(call, request) == 0) {
         loop_timer_arm(call->timer, request->timeout_ms);
+        if (call->stall_ms > 0)
+            call->stall = loop_timer_new(http->loop, on_stall, call);
+        watch_stall(call);
         return call;
     }
     if (call->easy)

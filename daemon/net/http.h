@@ -1,7 +1,8 @@
 /* http.h - HTTP requests on the loop, over one curl multi handle.
  * Names are resolved by curl's threaded resolver, so nothing here blocks. Redirects are never
- * followed. Bodies are collected in memory up to the request's bound. http and https only. A
- * proxy comes from the options or, as curl reads them, from the environment's variables. */
+ * followed. Bodies are collected in memory up to the request's bound, or given to a sink as they
+ * come. http and https only. A proxy comes from the options or, as curl reads them, from the
+ * environment's variables. */
 #pragma once
 #include "util/cleanup.h"
 #include <stddef.h>
@@ -29,8 +30,15 @@ enum http_outcome {
     HTTP_TLS,         /* handshake or certificate */
     HTTP_TOO_LARGE,   /* body past max_response_bytes */
     HTTP_BROKEN,      /* cut short, wrong length, not HTTP */
+    HTTP_STOPPED,     /* the sink wanted no more */
     HTTP_OUTCOME_COUNT
 };
+
+/* Takes a piece of the body of an answer with status 200. 0: it has taken it. -EAGAIN: not now; the
+ * same bytes, and maybe more with them, come again after http_resume(), and nothing is read from
+ * the server until then. Another negative errno: the call ends as HTTP_STOPPED. Called by curl: no
+ * function of this header may be called from it. */
+typedef int (*http_sink_fn)(const char *bytes, size_t len, void *ctx);
 
 struct http_request {
     const char *method; /* "GET", "POST", "PATCH", ... */
@@ -40,13 +48,18 @@ struct http_request {
     size_t body_len;
     uint32_t timeout_ms;       /* whole request, > 0 */
     size_t max_response_bytes; /* > 0 */
+    http_sink_fn sink; /* NULL: the body goes to memory. With one, that of an answer with another
+                        * status than 200 does, at most 64 KiB or max_response_bytes of it */
+    void *sink_ctx;
+    uint32_t stall_ms; /* longest silence of the server, from the start on and between two pieces;
+                        * a pause of the sink doesn't count. 0: as long as timeout_ms */
 };
 
 struct http_response {
     enum http_outcome outcome;
     int status;               /* 0 unless HTTP_DONE */
     const char *content_type; /* "" if none */
-    const char *body;         /* NUL-terminated */
+    const char *body;         /* NUL-terminated; "" where the sink has it */
     size_t body_len;
     uint32_t retry_after_ms; /* RFC 9110 s10.2.3, seconds or date form (a date is taken relative
                               * to the response's own Date, else to our clock); 0: none, past
@@ -68,6 +81,8 @@ int http_new(struct loop *loop, const struct http_options *options, struct http 
 struct http_call *http_start(struct http *http, const struct http_request *request, http_done_fn fn,
                              void *ctx);
 void http_cancel(struct http_call *call);
+/* Goes on after the sink said -EAGAIN; otherwise without effect. */
+void http_resume(struct http_call *call);
 /* A response header by name, any case: NULL if absent. Only inside the callback. */
 const char *http_header(const struct http_response *response, const char *name);
 /* Cancels what is in flight. Not from within a callback. */

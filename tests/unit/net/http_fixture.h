@@ -175,7 +175,7 @@ static inline struct http_call *start(struct fixture *f, const struct http_reque
     return http_start(f->http, &request, on_done, f);
 }
 
-static const struct result *ask(struct fixture *f, const struct http_request *changes)
+static inline const struct result *ask(struct fixture *f, const struct http_request *changes)
 {
     assert_non_null(start(f, changes));
     assert_false(f->result.called); /* never from within http_start() */
@@ -184,7 +184,7 @@ static const struct result *ask(struct fixture *f, const struct http_request *ch
     return &f->result;
 }
 
-static const struct result *get(struct fixture *f)
+static inline const struct result *get(struct fixture *f)
 {
     return ask(f, &(struct http_request){ 0 });
 }

@@ -56,6 +56,7 @@ static void each_failure_has_its_outcome_and_its_remedy(void **state)
         { CURLE_FILESIZE_EXCEEDED, HTTP_TOO_LARGE, "65536 bytes", { 0 } },
         { CURLE_WRITE_ERROR, HTTP_TOO_LARGE, "65536 bytes", { .body_too_large = true } },
         { CURLE_WRITE_ERROR, HTTP_BROKEN, "header", { .headers_too_large = true } },
+        { CURLE_WRITE_ERROR, HTTP_STOPPED, "not wanted", { .stopped = true } },
         { CURLE_UNSUPPORTED_PROTOCOL, HTTP_BROKEN, "only http and https", { 0 } },
         { CURLE_UNSUPPORTED_PROTOCOL, HTTP_BROKEN, "not HTTP/1", { .connected = true } },
         { CURLE_WEIRD_SERVER_REPLY, HTTP_BROKEN, "hub.example", { 0 } },
