@@ -14,20 +14,51 @@
 #include "util/mem.h"
 #include "util/str.h"
 
+/* 1 if a row of that subject was there, 0 if not, or a negative errno. */
+static int update_subject(struct model *m, const struct message_new *what, char *ret_id)
+{
+    struct query *q = db_query(
+        m->db,
+        "UPDATE messages SET content = ?3, size = ?4, envelope = ?5, extra = ?6, updated_ms = ?7"
+        " WHERE reply_to = ?1 AND subject = ?2 RETURNING id",
+        "ittitti", what->reply_to, what->subject, what->content, (int64_t)strlen(what->content),
+        what->envelope, what->extra, m->wall_ms);
+    int rc = query_next(q);
+
+    if (rc > 0)
+        snprintf(ret_id, ULID_ID_MAX, "%s", query_text(q, 0));
+    query_end(q);
+    return rc;
+}
+
+/* What the job's updated_at says; progress comes too often for it. */
+static int touch_job(struct model *m, const struct message_new *what)
+{
+    if (str_eq(what->role, "progress"))
+        return 0;
+    return (int)db_run(m->db, "UPDATE jobs SET updated_ms = ?2 WHERE seq = ?1", "ii",
+                       what->job->seq, m->wall_ms);
+}
+
 int message_insert(struct model *m, const struct message_new *what, char *ret_id)
 {
     bool from_user = str_eq(what->role, "user");
-    int64_t rc;
+    int64_t rc = what->subject ? update_subject(m, what, ret_id) : 0;
 
+    if (rc != 0)
+        return rc < 0 ? (int)rc : 0;
     call_make_id(ret_id, "cmsg", m);
-    rc =
-        db_run(m->db,
-               "INSERT INTO messages (id, job, agent, role, status, type, content, size, reply_to,"
-               " envelope, extra, acked, created_ms, updated_ms)"
-               " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, nullif(?9, 0), ?10, ?11, ?12, ?13, ?13)",
-               "tiittttiittii", ret_id, what->job->seq, what->job->agent, what->role,
-               status_name(what->status), what->type, what->content, (int64_t)strlen(what->content),
-               what->reply_to, what->envelope, what->extra, (int64_t)!from_user, m->wall_ms);
+    rc = db_run(m->db,
+                "INSERT INTO messages (id, job, agent, role, status, type, content, size, reply_to,"
+                " envelope, extra, acked, created_ms, updated_ms, subject)"
+                " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, nullif(?9, 0), ?10, ?11, ?12, ?13, ?13,"
+                " ?14)",
+                "tiittttiittiit", ret_id, what->job->seq, what->job->agent, what->role,
+                status_name(what->status), what->type, what->content,
+                (int64_t)strlen(what->content), what->reply_to, what->envelope, what->extra,
+                (int64_t)!from_user, m->wall_ms, what->subject);
+    if (rc >= 0)
+        rc = touch_job(m, what);
     return rc < 0 ? (int)rc : 0;
 }
 

@@ -35,9 +35,11 @@ struct message_new {
     int64_t reply_to;     /* the message it belongs to, 0: none */
     const char *envelope; /* the daemon's id, NULL: none */
     const char *extra;    /* a JSON object whose members are shown beside the others; or NULL */
+    const char *subject;  /* role progress: what of the turn it is about; NULL: it stands alone */
 };
 
-/* ret_id: ULID_ID_MAX bytes. */
+/* ret_id: ULID_ID_MAX bytes. Where a row of the same subject answers the same message already, that
+ * one is updated in place instead: it keeps its id and its place in the list. */
 int message_insert(struct model *m, const struct message_new *what, char *ret_id);
 /* A user's message: 1, 0 if there is none, or a negative errno. */
 int message_find(struct db *db, const char *id, struct message *ret_message);

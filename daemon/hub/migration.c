@@ -7,6 +7,7 @@
 #include "hub/db.h"
 #include "util/cleanup.h"
 #include "util/err.h"
+#include "util/mem.h"
 
 /* "nhub": tells our files from other programs' SQLite files. */
 #define APPLICATION_ID "1852339554"
@@ -82,6 +83,34 @@ static const char *const steps[MIGRATION_VERSION] = {
     "CREATE UNIQUE INDEX messages_envelope ON messages (agent, envelope)"
     "  WHERE envelope IS NOT NULL;"
     "CREATE INDEX messages_progress ON messages (reply_to, seq) WHERE role = 'progress';",
+    /* What files came and went with which message; keys that end; progress rows that are updated in
+     * place (subject: what of the turn the row is about); the orders of lists; what waits. agent of
+     * attachments is who uploaded it, NULL for the organisation. */
+    "CREATE TABLE attachments ("
+    "  seq INTEGER PRIMARY KEY,"
+    "  id TEXT NOT NULL UNIQUE,"
+    "  agent INTEGER REFERENCES agents (seq),"
+    "  filename TEXT NOT NULL,"
+    "  size INTEGER NOT NULL,"
+    "  created_ms INTEGER NOT NULL"
+    ") STRICT;"
+    "CREATE INDEX attachments_age ON attachments (created_ms);"
+    "CREATE TABLE message_attachments ("
+    "  message INTEGER NOT NULL REFERENCES messages (seq),"
+    "  place INTEGER NOT NULL,"
+    "  attachment INTEGER NOT NULL REFERENCES attachments (seq),"
+    "  PRIMARY KEY (message, place)"
+    ") STRICT, WITHOUT ROWID;"
+    "CREATE INDEX message_attachments_of ON message_attachments (attachment);"
+    "ALTER TABLE keys ADD COLUMN expires_ms INTEGER;"
+    "ALTER TABLE messages ADD COLUMN subject TEXT;"
+    "CREATE UNIQUE INDEX messages_subject ON messages (reply_to, subject)"
+    "  WHERE subject IS NOT NULL;"
+    "CREATE INDEX messages_queued ON messages (updated_ms) WHERE status = 'queued';"
+    "CREATE INDEX jobs_created ON jobs (created_ms, seq);"
+    "CREATE INDEX jobs_updated ON jobs (updated_ms, seq);"
+    "CREATE INDEX jobs_agent_created ON jobs (agent, created_ms, seq);"
+    "CREATE INDEX jobs_agent_updated ON jobs (agent, updated_ms, seq);",
 };
 
 static int read_version(struct db *db, int64_t *ret_version, int64_t *ret_tables)
@@ -92,6 +121,14 @@ static int read_version(struct db *db, int64_t *ret_version, int64_t *ret_tables
         return rc < 0 ? rc : -EBADMSG;
     rc = db_get(db, ret_tables, "SELECT count(*) FROM sqlite_schema WHERE type = 'table'", "");
     return rc < 0 ? rc : 0;
+}
+
+static int mark(struct db *db)
+{
+    AUTO_FREE char *sql = mem_printf(
+        "PRAGMA user_version = %d; PRAGMA application_id = " APPLICATION_ID ";", MIGRATION_VERSION);
+
+    return db_script(db, sql);
 }
 
 static int migrate(struct db *db, const char *path, struct err *err)
@@ -112,9 +149,8 @@ static int migrate(struct db *db, const char *path, struct err *err)
                        path);
     for (int64_t v = version; v < MIGRATION_VERSION && rc >= 0; v++)
         rc = db_script(db, steps[v]);
-    _Static_assert(MIGRATION_VERSION == 1, "the version is written out below");
     if (rc >= 0 && version < MIGRATION_VERSION)
-        rc = db_script(db, "PRAGMA user_version = 1; PRAGMA application_id = " APPLICATION_ID ";");
+        rc = mark(db);
     if (rc < 0)
         return err_set(err, rc, "prepare the database '%s': %s", path, db_error(db));
     return 0;

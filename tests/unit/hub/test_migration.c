@@ -14,8 +14,10 @@
 
 #include "hub/db.h"
 #include "support/tempdir.h"
+#include "util/buf.h"
 #include "util/cleanup.h"
 #include "util/err.h"
+#include "util/fd.h"
 #include "util/mem.h"
 
 static struct db *open_at(const char *dir)
@@ -90,6 +92,97 @@ static void a_damaged_schema_is_an_error_and_no_crash(void **state)
     tempdir_free(dir);
 }
 
+/* A conversation with progress, an answer and two waiting prompts, three keys of which one is
+ * revoked. */
+static void load_version_1(struct db *db)
+{
+    CLEANUP(buf_done) struct buf sql = { 0 };
+
+    assert_int_equal(
+        fd_read_file(NAIRID_SOURCE "/tests/fixtures/hub/version-1.sql", 1 << 20, &sql, NULL), 0);
+    assert_int_equal(db_script(db, buf_str(&sql)), 0);
+}
+
+static int64_t number(struct db *db, const char *sql)
+{
+    int64_t n = -1;
+
+    assert_int_equal(db_get(db, &n, sql, ""), 1);
+    return n;
+}
+
+static void a_database_of_version_1_keeps_what_it_has(void **state)
+{
+    char *dir = tempdir_new();
+    struct db *db = open_at(dir);
+
+    (void)state;
+    load_version_1(db);
+    assert_int_equal(migration_run(db, "x", NULL), 0);
+    assert_int_equal(number(db, "PRAGMA user_version"), MIGRATION_VERSION);
+    assert_int_equal(number(db, "PRAGMA application_id"), 1852339554);
+    assert_int_equal(number(db, "SELECT count(*) FROM messages"), 5);
+    assert_int_equal(number(db, "SELECT count(*) FROM messages WHERE status = 'queued'"), 2);
+    assert_int_equal(number(db, "SELECT count(*) FROM messages WHERE subject IS NULL"), 5);
+    assert_int_equal(number(db, "SELECT count(*) FROM jobs"), 2);
+    assert_int_equal(number(db, "SELECT count(*) FROM keys WHERE expires_ms IS NULL"), 3);
+    assert_int_equal(number(db, "SELECT count(*) FROM keys WHERE revoked_ms IS NOT NULL"), 1);
+    assert_int_equal(number(db, "SELECT count(*) FROM attachments"), 0);
+    assert_int_equal(db_get(db, &(int64_t){ 0 }, "PRAGMA foreign_key_check", ""), 0);
+    db_close(db);
+    tempdir_free(dir);
+}
+
+static char *schema_text(struct db *db)
+{
+    struct query *q =
+        db_query(db, "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name", "");
+    struct buf b = { 0 };
+
+    while (query_next(q) > 0)
+        buf_printf(&b, "%s\n", query_text(q, 0));
+    query_end(q);
+    return buf_steal(&b);
+}
+
+static void an_old_database_ends_with_the_tables_of_a_new_one(void **state)
+{
+    char *old_dir = tempdir_new(), *new_dir = tempdir_new();
+    struct db *old = open_at(old_dir), *new = open_at(new_dir);
+    AUTO_FREE char *old_text = NULL, *new_text = NULL;
+
+    (void)state;
+    load_version_1(old);
+    assert_int_equal(migration_run(old, "x", NULL), 0);
+    assert_int_equal(migration_run(new, "x", NULL), 0);
+    old_text = schema_text(old);
+    new_text = schema_text(new);
+    assert_string_equal(old_text, new_text);
+    db_close(old);
+    db_close(new);
+    tempdir_free(old_dir);
+    tempdir_free(new_dir);
+}
+
+static void a_step_that_fails_leaves_the_old_version_whole(void **state)
+{
+    char *dir = tempdir_new();
+    struct db *db = open_at(dir);
+    struct err err;
+
+    (void)state;
+    load_version_1(db);
+    assert_int_equal(db_script(db, "CREATE TABLE attachments (x)"), 0); /* in its way */
+    assert_true(migration_run(db, "name.db", &err) < 0);
+    assert_non_null(strstr(err.text, "name.db"));
+    assert_int_equal(number(db, "PRAGMA user_version"), 1);
+    assert_int_equal(number(db, "SELECT count(*) FROM messages"), 5);
+    assert_int_equal(db_script(db, "DROP TABLE attachments"), 0);
+    assert_int_equal(migration_run(db, "x", NULL), 0);
+    db_close(db);
+    tempdir_free(dir);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -97,6 +190,9 @@ int main(void)
         cmocka_unit_test(a_newer_version_is_refused_and_left_as_it_is),
         cmocka_unit_test(another_programs_tables_are_refused),
         cmocka_unit_test(a_damaged_schema_is_an_error_and_no_crash),
+        cmocka_unit_test(a_database_of_version_1_keeps_what_it_has),
+        cmocka_unit_test(an_old_database_ends_with_the_tables_of_a_new_one),
+        cmocka_unit_test(a_step_that_fails_leaves_the_old_version_whole),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
