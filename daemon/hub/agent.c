@@ -6,6 +6,7 @@
 
 #include "hub/call.h"
 #include "hub/db.h"
+#include "hub/presence.h"
 #include "hub/storage.h"
 #include "util/clock.h"
 #include "util/json.h"
@@ -17,7 +18,7 @@ enum { SLUG_TRIES = 1000 };
 
 #define COLUMNS                                                                                    \
     "SELECT id, name, slug, instances_count, description, system_prompt, created_ms, updated_ms"   \
-    " FROM agents "
+    ", seq FROM agents "
 
 int agent_find(struct db *db, const char *id_or_slug, int64_t *ret_seq)
 {
@@ -93,9 +94,10 @@ int agent_make(struct db *db, const char *slug, int64_t wall_ms, int64_t *ret_se
     return insert(db, slug, &f, wall_ms, ret_seq);
 }
 
-static struct json *show(struct query *q)
+/* Takes q's row apart into *ret_object, to be freed also on failure. */
+static int show(struct query *q, struct presence *presence, struct json **ret_object)
 {
-    struct json *object = json_object();
+    struct json *object = *ret_object = json_object();
     char text[32];
 
     json_add_str(object, "id", query_text(q, 0));
@@ -107,30 +109,38 @@ static struct json *show(struct query *q)
     json_add_str(object, "system_prompt", query_text(q, 5));
     json_add_str(object, "created_at", clock_rfc3339(text, query_i64(q, 6)));
     json_add_str(object, "updated_at", clock_rfc3339(text, query_i64(q, 7)));
-    return object;
+    return presence_add(presence, query_i64(q, 8), object);
 }
 
 static int reply_with(struct call *c, struct model *m, unsigned status, int64_t seq)
 {
+    CLEANUP_PTR(presence_free) struct presence *presence = presence_new(m);
+    CLEANUP_PTR(json_free) struct json *object = NULL;
     struct query *q = db_query(m->db, COLUMNS "WHERE seq = ?1", "i", seq);
     int rc = query_next(q);
 
-    if (rc > 0)
-        rc = call_reply(c, status, show(q));
-    else if (rc == 0)
+    if (rc == 0)
         rc = -EIO; /* it was there a moment ago, in this transaction */
+    if (rc > 0)
+        rc = show(q, presence, &object);
     query_end(q);
-    return rc;
+    return rc < 0 ? rc : call_reply(c, status, TAKE_PTR(object));
 }
 
 int agent_list(struct call *c, struct model *m)
 {
+    CLEANUP_PTR(presence_free) struct presence *presence = presence_new(m);
     CLEANUP_PTR(json_free) struct json *list = json_array();
     struct query *q = db_query(m->db, COLUMNS "ORDER BY seq", "");
+    struct json *object;
     int rc;
 
-    while ((rc = query_next(q)) > 0)
-        json_push(list, show(q));
+    while ((rc = query_next(q)) > 0) {
+        rc = show(q, presence, &object);
+        json_push(list, object);
+        if (rc < 0)
+            break;
+    }
     query_end(q);
     return rc < 0 ? rc : call_reply(c, 200, TAKE_PTR(list));
 }

@@ -11,6 +11,7 @@
 #include "hub/inbox.h"
 #include "hub/lease.h"
 #include "hub/liaison.h"
+#include "hub/page.h"
 #include "hub/route.h"
 #include "hub/server.h"
 #include "hub/storage.h"
@@ -303,6 +304,8 @@ static void on_arrived(struct server_request *r, void *ctx)
         liaison_arrived(h->liaisons, r);
         return;
     }
+    if (page_answer(r))
+        return;
     switch (route_find(server_request_method(r), server_request_path(r), &match)) {
     case ROUTE_NO_PATH:
         reply_error(r, 404, "no such path in this API", NULL);

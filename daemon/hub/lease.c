@@ -102,6 +102,21 @@ bool lease_is_live(const struct lease_table *t, int64_t agent, const char *insta
     return t->grace_end_ms > now_ms;
 }
 
+size_t lease_count(const struct lease_table *t)
+{
+    return HASH_COUNT(t->leases);
+}
+
+size_t lease_list_live(const struct lease_table *t, uint64_t now_ms, int64_t *agents)
+{
+    size_t count = 0;
+
+    for (const struct lease *l = t->leases; l; l = l->hh.next)
+        if (l->end_ms > now_ms)
+            agents[count++] = l->agent;
+    return count;
+}
+
 uint64_t lease_next_end(const struct lease_table *t)
 {
     uint64_t end_ms = t->grace_end_ms ? t->grace_end_ms : UINT64_MAX;

@@ -31,6 +31,10 @@ int lease_renew(struct lease_table *t, int64_t agent, const char *instance, uint
                 uint32_t wait_ms);
 bool lease_is_live(const struct lease_table *t, int64_t agent, const char *instance,
                    uint64_t now_ms);
+size_t lease_count(const struct lease_table *t); /* instances, those whose lease has ended too */
+/* The agent of each instance whose lease runs, in no order; agents has room for lease_count().
+ * Returns how many. What may be alive in the time of grace alone isn't among them. */
+size_t lease_list_live(const struct lease_table *t, uint64_t now_ms, int64_t *agents);
 /* When the next lease (or the time of grace) ends; UINT64_MAX if none runs. */
 uint64_t lease_next_end(const struct lease_table *t);
 /* True from the end of the time of grace on, until lease_forget() has been called after it. */
