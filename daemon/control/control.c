@@ -31,8 +31,10 @@ struct client {
     struct loop_fd *watcher;
     struct loop_timer *stall; /* armed anew by each whole request and answer, not by each byte */
     struct buf in, out;
-    size_t sent;  /* of out */
-    bool no_more; /* nothing more is read: it ended its side, or sent nonsense */
+    struct buf held; /* the answer to asked, until it may go out */
+    uint64_t asked;  /* the number of its request; 0: none is held */
+    size_t sent;     /* of out */
+    bool no_more;    /* nothing more is read: it ended its side, or sent nonsense */
 };
 
 struct control {
@@ -44,6 +46,7 @@ struct control {
     void *ctx;
     struct client *clients;
     size_t client_count;
+    uint64_t requests; /* so far */
 };
 
 static void client_free(struct client *client)
@@ -57,6 +60,7 @@ static void client_free(struct client *client)
     (void)close(client->fd);
     buf_done(&client->in);
     buf_done(&client->out);
+    buf_done(&client->held);
     free(client);
 }
 
@@ -81,6 +85,7 @@ static void say_error(struct buf *out, const char *words)
 
 static void answer_line(struct client *client, const char *line, size_t len)
 {
+    struct control *c = client->control;
     CLEANUP_PTR(json_free) struct json *request = NULL;
     CLEANUP_PTR(json_free) struct json *answer = json_object();
     struct err err = { 0 };
@@ -89,13 +94,14 @@ static void answer_line(struct client *client, const char *line, size_t len)
     if (r == 0 && !json_is_object(request))
         r = err_set(&err, -EINVAL, "a request is one JSON object on a line");
     if (r == 0)
-        r = client->control->fn(request, answer, &err, client->control->ctx);
+        r = c->fn(request, ++c->requests, answer, &err, c->ctx);
     if (r < 0) {
         say_error(&client->out, err.text[0] ? err.text : strerror(-r));
         return;
     }
     json_add_bool(answer, "ok", true);
-    say(&client->out, answer);
+    say(r == CONTROL_LATER ? &client->held : &client->out, answer);
+    client->asked = r == CONTROL_LATER ? c->requests : 0;
 }
 
 /* ---- one client ---- */
@@ -150,26 +156,16 @@ static bool read_some(struct client *client)
     return true;
 }
 
-/* One request a turn, and none before the answer to the one before is sent: so neither a flood of
- * requests nor a client that doesn't read takes more than its share. */
-static void on_client(struct loop_fd *watcher, unsigned events, void *ctx)
+/* Sends what there is to send, and sees to it that the rest follows. */
+static void go_on(struct client *client)
 {
-    struct client *client = ctx;
-    bool had_out = client->out.len > 0, broken;
+    bool broken;
 
-    if (!had_out) {
-        if ((events & LOOP_READ) && !client->no_more && client->in.len <= REQUEST_MAX &&
-            !read_some(client)) {
-            client_free(client);
-            return;
-        }
-        take_request(client);
-    }
     if (!flush_out(client, &broken)) {
         if (broken)
             client_free(client);
         else
-            loop_fd_set(watcher, LOOP_WRITE);
+            loop_fd_set(client->watcher, LOOP_WRITE);
         return;
     }
     if (client->out.len > 0) {
@@ -177,14 +173,48 @@ static void on_client(struct loop_fd *watcher, unsigned events, void *ctx)
         client->sent = 0;
         loop_timer_arm(client->stall, STALL_MS);
     }
-    if (client->in.len > 0 && memchr(client->in.data, '\n', client->in.len)) {
-        loop_fd_set(watcher, 0);
-        loop_fd_feed(watcher, LOOP_READ);
+    if (client->asked > 0) { /* control_answer() goes on, or the client's patience ends */
+        loop_fd_set(client->watcher, 0);
+    } else if (client->in.len > 0 && memchr(client->in.data, '\n', client->in.len)) {
+        loop_fd_set(client->watcher, 0);
+        loop_fd_feed(client->watcher, LOOP_READ);
     } else if (client->no_more) {
         client_free(client);
     } else {
-        loop_fd_set(watcher, LOOP_READ);
+        loop_fd_set(client->watcher, LOOP_READ);
     }
+}
+
+/* One request a turn, and none before the answer to the one before is sent: so neither a flood of
+ * requests nor a client that doesn't read takes more than its share. */
+static void on_client(struct loop_fd *watcher, unsigned events, void *ctx)
+{
+    struct client *client = ctx;
+
+    (void)watcher; /* the client's */
+    if (client->out.len == 0) {
+        if ((events & LOOP_READ) && !client->no_more && client->in.len <= REQUEST_MAX &&
+            !read_some(client)) {
+            client_free(client);
+            return;
+        }
+        take_request(client);
+    }
+    go_on(client);
+}
+
+void control_answer(struct control *c, uint64_t number)
+{
+    struct client *client;
+
+    DL_FOREACH (c->clients, client)
+        if (number > 0 && client->asked == number) {
+            client->asked = 0;
+            buf_append(&client->out, client->held.data, client->held.len);
+            buf_clear(&client->held);
+            go_on(client);
+            return;
+        }
 }
 
 static void on_stall(struct loop_timer *timer, void *ctx)

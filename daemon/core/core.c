@@ -306,6 +306,17 @@ static void handle_poll_event(struct core *core, const struct core_event *ev)
         link_polled(core, ev);
 }
 
+/* Somebody's word, who is told once it is on the disk. */
+static void heed(struct core *core, const struct core_event *ev)
+{
+    if (ev->type == CORE_EV_CANCEL)
+        (void)intake_cancel(core, ev->job_id);
+    else
+        step_phase(core, PHASE_EV_DRAIN);
+    if (ev->asker > 0)
+        core_emit(core, CORE_CMD_ANSWER)->asker = ev->asker;
+}
+
 static void dispatch(struct core *core, const struct core_event *ev)
 {
     switch (ev->type) {
@@ -320,10 +331,8 @@ static void dispatch(struct core *core, const struct core_event *ev)
         handle_poll_event(core, ev);
         break;
     case CORE_EV_CANCEL:
-        (void)intake_cancel(core, ev->job_id);
-        break;
     case CORE_EV_DRAIN:
-        step_phase(core, PHASE_EV_DRAIN);
+        heed(core, ev);
         break;
     case CORE_EV_TERM:
         step_phase(core, PHASE_EV_TERM);

@@ -87,8 +87,8 @@ enum core_event_type {
     CORE_EV_ENDED,    /* the attempt is over: seq, ending */
     CORE_EV_SURVEYED, /* what it left was looked at: seq, note, NULL: nothing to say; or can't be:
                          failed, and note says so; stuck: nor can the process be ended */
-    CORE_EV_CANCEL,   /* the operator's word: job_id */
-    CORE_EV_DRAIN,    /* the operator: take nothing new, finish what runs, then exit 0 */
+    CORE_EV_CANCEL,   /* the operator's word: job_id; asker, see CORE_CMD_ANSWER */
+    CORE_EV_DRAIN,    /* the operator: take nothing new, finish what runs, then exit 0; asker */
     CORE_EV_TERM,     /* TERM or INT: the same; again: stop, leave messages for the next start */
     CORE_EV_QUIT,     /* QUIT: stop without grace for the tasks */
     CORE_EV_CHANNEL,  /* the realtime channel is there, or isn't any more: up */
@@ -121,6 +121,7 @@ struct core_event {
     const char *runner; /* that the attempt runs: another one may be in the options by now */
     const struct ending *ending;
     const char *note; /* one paragraph of valid UTF-8, masked */
+    uint64_t asker;   /* whose word it is, by the shell's number; 0: nobody waits for an answer */
 };
 
 enum core_command_type {
@@ -142,6 +143,7 @@ enum core_command_type {
     CORE_CMD_POLL_CANCEL, /* without a CORE_EV_POLLED */
     CORE_CMD_CHANNEL,     /* open: whether the realtime channel is to be there from now on */
     CORE_CMD_SEND,        /* seq, post */
+    CORE_CMD_ANSWER,      /* asker: the word is taken, and will be heeded after a crash as well */
     CORE_CMD_READY,       /* the first poll succeeded */
     CORE_CMD_NOTE,        /* for the log: level, name, seq (or 0), text */
     CORE_CMD_EXIT         /* code */
@@ -156,6 +158,7 @@ struct core_command {
     uint32_t wait_ms;
     bool keep;
     bool open;
+    uint64_t asker;
     int64_t wall_ms;
     const char *job_id, *runner, *session;
     int code;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "control/control.h"
 #include "core/core.h"
 #include "core/turn.h"
 #include "loop/loop.h"
@@ -84,11 +85,11 @@ static void answer_status(const struct daemon *d, struct json *answer)
     json_add(answer, "jobs", jobs);
 }
 
-static int answer_cancel(struct daemon *d, const struct json *request, struct json *answer,
-                         struct err *err)
+static int answer_cancel(struct daemon *d, const struct json *request, uint64_t number,
+                         struct json *answer, struct err *err)
 {
     const char *job_id = json_get_str(request, "job");
-    const struct core_event ev = { .type = CORE_EV_CANCEL, .job_id = job_id };
+    const struct core_event ev = { .type = CORE_EV_CANCEL, .job_id = job_id, .asker = number };
 
     if (!job_id)
         return err_set(err, -EINVAL, "cancel wants the id of a job: {\"job\":\"job_...\"}");
@@ -100,7 +101,7 @@ static int answer_cancel(struct daemon *d, const struct json *request, struct js
     log_notice("cancel", "job", job_id);
     wire_run(d, &ev);
     json_add_str(answer, "job", job_id);
-    return 0;
+    return CONTROL_LATER;
 }
 
 static void add_line(const char *line, void *ctx)
@@ -128,18 +129,19 @@ static int answer_logs(const struct daemon *d, const struct json *request, struc
     return 0;
 }
 
-int admin_answer(const struct json *request, struct json *answer, struct err *err, void *ctx)
+int admin_answer(const struct json *request, uint64_t number, struct json *answer, struct err *err,
+                 void *ctx)
 {
     struct daemon *d = ctx;
     const char *verb = json_get_str(request, "verb");
-    const struct core_event drain = { .type = CORE_EV_DRAIN };
+    const struct core_event drain = { .type = CORE_EV_DRAIN, .asker = number };
 
     if (str_eq(verb, "status")) {
         answer_status(d, answer);
         return 0;
     }
     if (str_eq(verb, "cancel"))
-        return answer_cancel(d, request, answer, err);
+        return answer_cancel(d, request, number, answer, err);
     if (str_eq(verb, "logs"))
         return answer_logs(d, request, answer, err);
     if (str_eq(verb, "drain")) {
@@ -147,7 +149,7 @@ int admin_answer(const struct json *request, struct json *answer, struct err *er
         notify_stopping();
         spawner_warm(d->spawner, 0);
         wire_run(d, &drain);
-        return 0;
+        return CONTROL_LATER;
     }
     return err_set(err, -EINVAL, "unknown verb; known are status, cancel, logs and drain");
 }

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "control/control.h"
 #include "core/turn.h"
 #include "loop/loop.h"
 #include "main/attempts.h"
@@ -109,6 +110,7 @@ static void store_command(struct daemon *d, const struct core_command *command)
     case CORE_CMD_POLL_CANCEL:
     case CORE_CMD_CHANNEL:
     case CORE_CMD_SEND:
+    case CORE_CMD_ANSWER:
     case CORE_CMD_READY:
     case CORE_CMD_NOTE:
     case CORE_CMD_EXIT:
@@ -166,6 +168,9 @@ static void act(struct daemon *d, const struct core_command *command)
         break;
     case CORE_CMD_SEND:
         posts_send(d->posts, command->seq, command->post);
+        break;
+    case CORE_CMD_ANSWER:
+        control_answer(d->control, command->asker);
         break;
     case CORE_CMD_READY:
         log_notice("ready", "url", d->settings.server_url, "agent", d->settings.agent_id);

@@ -22,17 +22,30 @@ enum { GUARD_MS = 20000 };
 static struct {
     char *dir;
     struct loop *loop;
-    struct loop_timer *guard;
+    struct loop_timer *guard, *release;
     struct control *control;
+    uint64_t held; /* the number of the request whose answer is */
 } world;
 
-static int on_request(const struct json *request, struct json *answer, struct err *err, void *ctx)
+static int on_request(const struct json *request, uint64_t number, struct json *answer,
+                      struct err *err, void *ctx)
 {
     (void)ctx;
     if (str_eq(json_get_str(request, "verb"), "refuse"))
         return err_set(err, -EINVAL, "as you wish");
     json_add(answer, "got", json_copy(request));
-    return 0;
+    if (!str_eq(json_get_str(request, "verb"), "hold"))
+        return 0;
+    world.held = number;
+    loop_timer_arm(world.release, 0);
+    return CONTROL_LATER;
+}
+
+static void on_release(struct loop_timer *timer, void *ctx)
+{
+    (void)timer;
+    (void)ctx;
+    control_answer(world.control, world.held);
 }
 
 static void on_guard(struct loop_timer *timer, void *ctx)
@@ -46,6 +59,7 @@ static void end_world(void)
 {
     control_free(world.control);
     loop_timer_free(world.guard);
+    loop_timer_free(world.release);
     loop_free(world.loop);
     tempdir_free(world.dir);
 }
@@ -58,6 +72,7 @@ static void make_world(void)
     FUZZ_CHECK(loop_new(&world.loop, NULL) == 0);
     FUZZ_CHECK(control_new(world.loop, world.dir, on_request, NULL, &world.control, NULL) == 0);
     world.guard = loop_timer_new(world.loop, on_guard, NULL);
+    world.release = loop_timer_new(world.loop, on_release, NULL);
     (void)atexit(end_world);
 }
 

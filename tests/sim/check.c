@@ -189,6 +189,60 @@ void check_survey(struct sim *sim, struct side *side, uint32_t message)
                    message);
 }
 
+/* ---- what is promised ---- */
+
+struct promise {
+    struct side *side;
+    const char *job_id; /* of what is to be stopped, or NULL */
+};
+
+static void note_pledge(const struct task *t, uint64_t started_ms, bool stopping, bool quarantined,
+                        const struct progress *progress, void *ctx)
+{
+    const struct promise *p = ctx;
+
+    (void)started_ms;
+    (void)stopping;
+    (void)quarantined;
+    (void)progress;
+    if (t->state < TASK_FINISHED && str_eq(t->job_id, p->job_id))
+        p->side->pledges[server_message_of(t->id)] =
+            (struct pledge){ .word = p->side->words, .seq = t->seq };
+}
+
+uint64_t check_word(struct side *side, const char *job_id)
+{
+    struct promise p = { .side = side, .job_id = job_id };
+
+    side->words++;
+    if (job_id)
+        core_visit(side->core, note_pledge, &p);
+    return side->words;
+}
+
+/* Who has the answer need not ask again: from now on a crash doesn't bring it back. */
+void check_heeded(struct sim *sim, struct side *side, uint64_t word)
+{
+    side->words_answered++;
+    for (uint32_t i = 0; i < MESSAGES; i++) {
+        const struct task *row = side->disk.rows[i];
+
+        if (side->pledges[i].word != word || !row || row->seq != side->pledges[i].seq)
+            continue;
+        if (row->state >= TASK_FINISHED)
+            continue;
+        if (!row->cancelled && !sim->blind)
+            check_fail(sim, side, "m%02u is said to be stopped, and the journal doesn't know", i);
+        side->disk.history[i].stopped = true;
+    }
+}
+
+void check_answered(struct sim *sim, const struct side *side)
+{
+    if (turn_is_durable(side->turn) && side->words_answered != side->words)
+        check_fail(sim, side, "9: somebody's word has no answer");
+}
+
 /* What an attempt goes on with is on the disk; and none is begun anew twice, nor goes on again. */
 void check_session(struct sim *sim, struct side *side, uint32_t message, const char *session)
 {

@@ -19,6 +19,11 @@ void check_ordered(struct sim *sim, struct side *side,
 void check_pace(struct sim *sim, struct side *side, const struct core_command *c);
 void check_spawn(struct sim *sim, struct side *side, uint64_t seq);
 void check_survey(struct sim *sim, struct side *side, uint32_t message); /* it begins */
+/* The operator is about to give a word and waits for the answer: its number. job_id: of what is to
+ * be stopped, or NULL. */
+uint64_t check_word(struct side *side, const char *job_id);
+void check_heeded(struct sim *sim, struct side *side, uint64_t word); /* and has the answer */
+void check_answered(struct sim *sim, const struct side *side);        /* at the end of a turn */
 void check_session(struct sim *sim, struct side *side, uint32_t message, const char *session);
 void check_send(struct sim *sim, struct side *side, const struct request *r);
 void check_bounds(struct sim *sim, struct side *side); /* after each turn */

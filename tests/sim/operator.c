@@ -85,6 +85,8 @@ void operator_word(struct sim *sim, struct side *side)
     } else {
         side->told_to_stop = side->told_to_stop || ev.type != CORE_EV_CANCEL;
         trace(sim, side, "operator", "%s", trace_event_name(ev.type));
+        if (ev.type == CORE_EV_CANCEL || ev.type == CORE_EV_DRAIN)
+            ev.asker = check_word(side, ev.type == CORE_EV_CANCEL ? ev.job_id : NULL);
         side_give(sim, side, &ev);
     }
     if (draw_below(&sim->draw, 2)) /* and is impatient */

@@ -163,6 +163,9 @@ static void act(struct sim *sim, struct side *side, const struct core_command *c
         side->exit_code = c->code;
         side->end = SIDE_END_EXIT;
         break;
+    case CORE_CMD_ANSWER:
+        check_heeded(sim, side, c->asker);
+        break;
     case CORE_CMD_READY:
     case CORE_CMD_NOTE:
     case CORE_CMD_INSERT:
@@ -221,6 +224,7 @@ void side_flush(struct sim *sim, struct side *side)
         return;
     }
     check_bounds(sim, side);
+    check_answered(sim, side);
     arm(sim, side);
 }
 
@@ -331,6 +335,8 @@ void side_start(struct sim *sim, struct side *side)
     side->in_turn = side->was_listed = side->was_connected = side->told_to_stop = false;
     side->silent_child = side->slow_commits = side->keyless = false;
     side->ordered = 0;
+    side->words = side->words_answered = 0;
+    memset(side->pledges, 0, sizeof side->pledges);
     memset(side->progress_ms, 0, sizeof side->progress_ms);
     side->key_refusals = side->idle_ticks = side->polls_in_minute = 0;
     side->poll = 0;

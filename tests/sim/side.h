@@ -19,6 +19,12 @@ enum side_end {
     SIDE_END_DISK   /* a commit failed: 75 */
 };
 
+/* What somebody's word was about, until it is answered. */
+struct pledge {
+    uint64_t word; /* its number; 0: none */
+    uint64_t seq;
+};
+
 struct side {
     uint32_t number;
     char name;         /* 'A', 'B' */
@@ -49,6 +55,8 @@ struct side {
     bool was_listed;  /* a plain poll was answered since the start */
     bool may_be_held; /* it started with messages under a lease */
     bool told_to_stop;
+    uint64_t words, words_answered; /* of the operator's that somebody waits for */
+    struct pledge pledges[MESSAGES];
     bool was_connected;
     bool silent_child, slow_commits; /* so slow that a kill may come late */
     bool keyless;                    /* its key was refused twice */

@@ -51,6 +51,7 @@ static const char *const command_names[] = {
     [CORE_CMD_POLL_CANCEL] = "poll cancel",
     [CORE_CMD_CHANNEL] = "channel",
     [CORE_CMD_SEND] = "send",
+    [CORE_CMD_ANSWER] = "answer",
     [CORE_CMD_READY] = "ready",
     [CORE_CMD_NOTE] = "note",
     [CORE_CMD_EXIT] = "exit",
@@ -174,6 +175,8 @@ void trace_command(const struct sim *sim, const struct side *side, const char *k
              c->type == CORE_CMD_SETTLE)
         trace_line(sim, side, kind, "%s %s, grace %u ms", name, trace_message(side, c->seq),
                    c->grace_ms);
+    else if (c->type == CORE_CMD_ANSWER)
+        trace_line(sim, side, kind, "%s to word %u", name, (unsigned)c->asker);
     else
         trace_line(sim, side, kind, "%s %u, wait %u ms, code %d", name, (unsigned)c->seq,
                    c->wait_ms, c->code);

@@ -39,11 +39,13 @@ struct fixture {
     struct err err;
 };
 
-static int answer(const struct json *request, struct json *ret, struct err *err, void *ctx)
+static int answer(const struct json *request, uint64_t number, struct json *ret, struct err *err,
+                  void *ctx)
 {
     AUTO_FREE char *text = mem_alloc(BIG + 1);
 
     (void)request;
+    (void)number;
     (void)err;
     (void)ctx;
     memset(text, 'b', BIG);

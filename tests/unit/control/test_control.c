@@ -37,14 +37,26 @@ struct fixture {
     struct control *control;
     pthread_t thread; /* runs the loop; the tests are its clients */
     bool running;
+    uint64_t held; /* the number of the request whose answer is */
     struct err err;
 };
 
-static int answer(const struct json *request, struct json *ret, struct err *err, void *ctx)
+static int answer(const struct json *request, uint64_t number, struct json *ret, struct err *err,
+                  void *ctx)
 {
     const char *verb = json_get_str(request, "verb");
+    struct fixture *f = ctx;
 
-    (void)ctx;
+    if (str_eq(verb, "hold")) {
+        json_add_str(ret, "text", "at last");
+        f->held = number;
+        return CONTROL_LATER;
+    }
+    if (str_eq(verb, "release")) { /* what it is about may be gone, or never have been */
+        control_answer(f->control, f->held);
+        control_answer(f->control, number + 1000);
+        return 0;
+    }
     if (str_eq(verb, "echo")) {
         json_add_str(ret, "text", json_get_str(request, "text"));
         return 0;
@@ -265,6 +277,60 @@ static void requests_sent_ahead_are_answered_in_order(void **state)
     }
     assert_false(read_line(fd, &line));
     assert_int_equal(line.len, 0);
+}
+
+/* Whether nothing has come from the daemon, which has answered somebody else meanwhile. */
+static bool is_silent(const struct fixture *f, int fd)
+{
+    AUTO_CLOSE int other = connect_raw(f);
+    CLEANUP(buf_done) struct buf line = { 0 };
+    struct pollfd p = { .fd = fd, .events = POLLIN };
+
+    send_text(other, "{\"verb\":\"echo\",\"text\":\"quick\"}\n");
+    assert_true(read_line(other, &line));
+    return poll(&p, 1, 0) == 0;
+}
+
+static void an_answer_is_held_back_until_it_may_go(void **state)
+{
+    struct fixture *f = *state;
+    AUTO_CLOSE int fd = connect_raw(f);
+    AUTO_CLOSE int other = connect_raw(f);
+    CLEANUP(buf_done) struct buf line = { 0 };
+
+    /* what is sent ahead waits for it, as does the end of what is sent */
+    send_text(fd, "{\"verb\":\"hold\"}\n{\"verb\":\"echo\",\"text\":\"next\"}\n");
+    assert_int_equal(shutdown(fd, SHUT_WR), 0);
+    assert_true(is_silent(f, fd));
+    assert_true(is_silent(f, fd));
+    send_text(other, "{\"verb\":\"release\"}\n");
+    assert_true(read_line(other, &line));
+    assert_string_equal(line.data, "{\"ok\":true}");
+    assert_true(read_line(fd, &line));
+    assert_string_equal(line.data, "{\"text\":\"at last\",\"ok\":true}");
+    assert_true(read_line(fd, &line));
+    assert_string_equal(line.data, "{\"text\":\"next\",\"ok\":true}");
+    assert_false(read_line(fd, &line));
+}
+
+static void an_answer_that_nobody_waits_for_any_more_is_dropped(void **state)
+{
+    struct fixture *f = *state;
+    AUTO_CLOSE int other = connect_raw(f);
+    CLEANUP(buf_done) struct buf line = { 0 };
+
+    for (int i = 0; i < 3; i++) {
+        int fd = connect_raw(f);
+
+        send_text(fd, "{\"verb\":\"hold\"}\n");
+        assert_true(is_silent(f, fd));
+        (void)close(fd);
+        send_text(other, "{\"verb\":\"release\"}\n");
+        assert_true(read_line(other, &line));
+        assert_string_equal(line.data, "{\"ok\":true}");
+        send_text(other, "{\"verb\":\"release\"}\n"); /* once more than there is to send */
+        assert_true(read_line(other, &line));
+    }
 }
 
 static void an_answer_of_megabytes_arrives_whole(void **state)
@@ -550,6 +616,8 @@ int main(void)
         RUNNING(what_is_no_request_gets_an_answer_too),
         RUNNING(a_request_may_come_in_pieces),
         RUNNING(requests_sent_ahead_are_answered_in_order),
+        RUNNING(an_answer_is_held_back_until_it_may_go),
+        RUNNING(an_answer_that_nobody_waits_for_any_more_is_dropped),
         RUNNING(an_answer_of_megabytes_arrives_whole),
         RUNNING(a_request_over_the_limit_is_refused_and_its_sender_sent_away),
         RUNNING(the_caller_learns_that_its_request_was_too_long),

@@ -968,6 +968,40 @@ static void a_task_that_is_stopped_before_its_start_is_carried_out_is_not_starte
     assert_false(core_may_spawn(w->core, 1));
 }
 
+/* The shell holds the answer back like all else that acts: until what is stored is on the disk. */
+static void a_word_is_answered_behind_what_it_stores_and_before_the_end(void **state)
+{
+    struct world *w = *state;
+    const struct core_event cancel = { .type = CORE_EV_CANCEL, .job_id = "j", .asker = 7 },
+                            drain = { .type = CORE_EV_DRAIN, .asker = 8 };
+
+    begin(w, "j", "m", 1);
+    handle(w, &cancel);
+    assert_true(find(w, CORE_CMD_UPDATE, 1)->task->cancelled);
+    assert_int_equal(find(w, CORE_CMD_ANSWER, 0)->asker, 7);
+    handle(w, &cancel); /* heeded already, and still somebody asks */
+    assert_null(find(w, CORE_CMD_UPDATE, 1));
+    assert_int_equal(find(w, CORE_CMD_ANSWER, 0)->asker, 7);
+    ended(w, 1, "");
+    sent(w, 1, CORE_ANSWER_OK);
+    sent(w, 1, CORE_ANSWER_OK);
+    handle(w, &drain); /* nothing is left to wait for */
+    assert_int_equal(find(w, CORE_CMD_ANSWER, 0)->asker, 8);
+    assert_true(find(w, CORE_CMD_ANSWER, 0) < find(w, CORE_CMD_EXIT, 0));
+}
+
+static void a_word_that_nobody_waits_for_has_no_answer(void **state)
+{
+    struct world *w = *state;
+    const struct core_event cancel = { .type = CORE_EV_CANCEL, .job_id = "j" };
+
+    begin(w, "j", "m", 1);
+    handle(w, &cancel);
+    assert_null(find(w, CORE_CMD_ANSWER, 0));
+    simple(w, CORE_EV_DRAIN);
+    assert_null(find(w, CORE_CMD_ANSWER, 0));
+}
+
 static void no_job_is_passed_over_when_many_have_something_to_post(void **state)
 {
     enum { JOBS = 26 };
@@ -1308,6 +1342,8 @@ int main(void)
         TEST(a_cancel_answers_what_waits_and_ends_what_runs),
         TEST(a_message_that_comes_cancelled_is_never_started),
         TEST(a_task_that_is_stopped_before_its_start_is_carried_out_is_not_started),
+        TEST(a_word_is_answered_behind_what_it_stores_and_before_the_end),
+        TEST(a_word_that_nobody_waits_for_has_no_answer),
         TEST(no_job_is_passed_over_when_many_have_something_to_post),
         TEST(a_drain_finishes_what_runs_and_starts_nothing),
         TEST(a_drain_that_is_cut_costs_no_attempt),
