@@ -156,7 +156,7 @@ static const struct table_row rows[] = {
       .standard = "7d", .min = 3600, .max = 3650ull * 24 * 3600, RELOAD,
       .help = "how long the ids of finished messages are remembered" },
     { .key = "attachments.max", .type = TABLE_SIZE, .offset = AT(attachments_max_bytes),
-      .standard = "50M", .max = 1 * GIB, FIXED, RELOAD,
+      .standard = "50M", .min = 1 * KIB, .max = 1 * GIB, RELOAD,
       .help = "largest attachment, each way" },
     { .key = "metrics.listen", .type = TABLE_TEXT, .offset = AT(metrics_listen),
       .standard = "off", .off = "off", FIXED,

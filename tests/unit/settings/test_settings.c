@@ -110,6 +110,7 @@ static void without_a_file_the_defaults_hold_and_one_job_runs_at_a_time(void **s
     assert_int_equal(f->s.max_concurrency, 1);
     assert_int_equal(f->s.drain_timeout_ms, 300000);
     assert_int_equal(f->s.task_reply_limit_bytes, 256 * 1024);
+    assert_int_equal(f->s.attachments_max_bytes, 50 << 20);
     assert_int_equal(f->s.sandbox_limits_memory_bytes, 4ull << 30);
     assert_int_equal(f->s.workspace_retention_s, 7 * 86400);
     assert_string_equal(f->s.sandbox_network_mode, "allowlist");
@@ -339,8 +340,6 @@ static void what_a_later_version_has_is_refused_by_name(void **state)
         { "forge: {token_file: x}\n", "1:1: forge is not available in this version; remove it" },
         { "workspace: {repo: /srv/r}\n",
           "1:13: workspace.repo is not available in this version; remove it" },
-        { "attachments: {max: 1M}\n",
-          "1:15: attachments.max is not available in this version; remove it" },
         { "metrics: {listen: '127.0.0.1:9'}\n",
           "1:11: metrics.listen is not available in this version; remove it" },
     };
@@ -349,7 +348,6 @@ static void what_a_later_version_has_is_refused_by_name(void **state)
         assert_refused(f, cases[i].yaml, cases[i].want);
     assert_int_equal(load(f, "sandbox: {warm: 2, network: {allow: []}}\n"
                              "workspace: {repo: none}\n"
-                             "attachments: {max: 50M}\n"
                              "metrics: {listen: off}\n"),
                      0);
 }
@@ -486,8 +484,8 @@ static void errors_in_the_environment_and_in_flags_name_them(void **state)
         { "NAIRID_RUNNER_ARGV=[sh", "environment variable NAIRID_RUNNER_ARGV:2:1: not valid YAML: "
                                     "did not find expected ',' or ']' while parsing a flow "
                                     "sequence" },
-        { "NAIRID_ATTACHMENTS_MAX=1M",
-          "environment variable NAIRID_ATTACHMENTS_MAX: attachments.max "
+        { "NAIRID_METRICS_LISTEN=127.0.0.1:9",
+          "environment variable NAIRID_METRICS_LISTEN: metrics.listen "
           "is not available in this version; remove it" },
     };
     static const struct {
