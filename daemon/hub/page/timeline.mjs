@@ -125,9 +125,14 @@ export function splitFences(source) {
 }
 
 // One stretch of text: [{ kind: 'text' | 'code' | 'bold' | 'link', text, url? }]. A link is http or
-// https and nothing else.
+// https and nothing else. Each kind has a longest form, so that no text takes long to read.
 export function splitInline(source) {
-    const pattern = /`([^`\n]+)`|\*\*([^*\n]+)\*\*|(?<![\w*])\*([^*\s][^*\n]*)\*(?![\w*])|\[([^\]\n]+)\]\((https?:\/\/[^\s)]+)\)|<(https?:\/\/[^\s|>]+)(?:\|([^>\n]+))?>|(https?:\/\/[^\s<>"'`)\]]+[^\s<>"'`)\].,;:!?])/g;
+    const pattern = new RegExp([
+        /`([^`\n]{1,300})`/, /\*\*([^*\n]{1,300})\*\*/, /(?<![\w*])\*([^*\s][^*\n]{0,300})\*(?![\w*])/,
+        /\[([^\]\n]{1,300})\]\((https?:\/\/[^\s)]{1,1000})\)/,
+        /<(https?:\/\/[^\s|>]{1,1000})(?:\|([^>\n]{1,300}))?>/,
+        /(https?:\/\/[^\s<>"'`)\]]{0,1000}[^\s<>"'`)\].,;:!?])/,
+    ].map((r) => r.source).join('|'), 'g');
     const parts = [];
     let at = 0;
 
