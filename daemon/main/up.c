@@ -150,6 +150,9 @@ static void announce(struct up *up)
     printf("ready %s\n\n", up->state.client.url);
     printf("Ask it, in another terminal:\n  %s ask%s%s%s 'PROMPT'\n", programs_name(),
            named ? " --state '" : "", named ? up->state.dir : "", named ? "'" : "");
+    printf("or in a browser, at %s/ with the key NAIRI_PUBLIC_API_KEY of\n  '%s/" CLIENTENV_FILE
+           "'\n",
+           up->state.client.url, up->state.dir);
     printf("or by the API:\n"
            "  . '%s/" CLIENTENV_FILE "'\n"
            "  curl -H \"Authorization: Bearer $NAIRI_PUBLIC_API_KEY\" \\\n"
