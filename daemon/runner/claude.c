@@ -247,7 +247,8 @@ static int prepare(const struct settings *settings, const struct runner_turn *tu
     bool is_asked = task->mode == TASK_MODE_ASK;
     struct runner_start start = { .workspace_read_only = is_asked, .stdout_file = true };
 
-    if (!task->prompt || task->prompt[strspn(task->prompt, " \t\r\n")] == '\0')
+    if ((!task->prompt || task->prompt[strspn(task->prompt, " \t\r\n")] == '\0') &&
+        (!turn->attached || turn->attached->len == 0))
         return err_set(err, -EINVAL, "the message is empty, which Claude Code doesn't take");
     start.brief = prompt_brief(task);
     add_arguments(&start.argv, settings, turn, is_asked);
@@ -258,7 +259,7 @@ static int prepare(const struct settings *settings, const struct runner_turn *tu
         strv_add(&start.env, "ANTHROPIC_BASE_URL=" BROKER_URL "/" BROKER);
         strv_add(&start.env, "ANTHROPIC_API_KEY=the-broker-has-it");
     }
-    start.input = prompt_text(task, !turn->session);
+    start.input = prompt_text(task, turn->attached, !turn->session);
     start.input_len = strlen(start.input);
     *ret_start = start;
     return 0;
@@ -281,6 +282,7 @@ const struct runner runner_claude = {
     .name = "claude",
     .remedy = "npm install -g @anthropic-ai/claude-code",
     .version_option = "--version",
+    .earlier = true,
     .program = program,
     .check = check,
     .advice = advice,

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runner/prompt.h"
 #include "util/buf.h"
 #include "util/cleanup.h"
 #include "util/err.h"
@@ -43,13 +44,16 @@ static int prepare(const struct settings *settings, const struct runner_turn *tu
 {
     const struct task *task = turn->task;
     struct runner_start start = { 0 };
+    struct buf input = { 0 };
 
     if (settings->runner_argv.len == 0)
         return err_set(err, -EINVAL, "runner.argv is empty: it names the program to run");
     strv_copy(&start.argv, &settings->runner_argv);
     runner_add_env(settings, &start.env);
-    start.input = mem_strdup(task->prompt ? task->prompt : "");
-    start.input_len = strlen(start.input);
+    buf_append_str(&input, task->prompt ? task->prompt : "");
+    prompt_add_files(&input, turn->attached);
+    start.input_len = input.len;
+    start.input = buf_steal(&input);
     start.workspace_read_only = task->mode == TASK_MODE_ASK;
     *ret_start = start;
     return 0;

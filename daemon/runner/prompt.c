@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "task/attached.h"
 #include "task/task.h"
 #include "util/buf.h"
 #include "util/cleanup.h"
@@ -61,32 +62,62 @@ static void add_sender(struct buf *b, const struct json *payload)
     buf_append_str(b, "]\n\n");
 }
 
+/* The files that came with one message: 0 is the message itself. */
+static void add_files(struct buf *b, const struct attached *attached, size_t earlier)
+{
+    bool first = true;
+
+    for (size_t i = 0; attached && i < attached->len; i++) {
+        const struct attached_item *item = &attached->items[i];
+
+        if (item->earlier != earlier || !item->path)
+            continue;
+        buf_printf(b, "%s\n- %s", first ? "\n---\nAttachments:" : "", item->path);
+        first = false;
+    }
+}
+
+static bool has_files(const struct attached *attached, size_t earlier)
+{
+    for (size_t i = 0; attached && i < attached->len; i++)
+        if (attached->items[i].earlier == earlier && attached->items[i].path)
+            return true;
+    return false;
+}
+
+void prompt_add_files(struct buf *b, const struct attached *attached)
+{
+    add_files(b, attached, 0);
+}
+
 /* Whether there were any. */
-static bool add_earlier(struct buf *b, const struct json *payload)
+static bool add_earlier(struct buf *b, const struct json *payload, const struct attached *attached)
 {
     const struct json *list = json_get(payload, "previous_messages");
     const char *text;
-    size_t number = 0;
+    size_t number = 0, place = 0;
 
     if (!json_is_array(list))
         return false;
     for (const struct json *node = json_first(list); node; node = json_next(node)) {
         text = json_get_str(node, "message");
-        if (str_is_empty(text))
+        if (!has_files(attached, ++place) && str_is_empty(text))
             continue;
         if (number++ == 0)
             buf_append_str(b,
                            "THREAD CONTEXT: this conversation goes on from a thread. Its earlier "
                            "messages follow, oldest first; the message to answer comes after "
                            "them.\n\nPrevious messages in thread:\n---\n");
-        buf_printf(b, "Message %zu:\n%s\n\n", number, text);
+        buf_printf(b, "Message %zu:\n%s", number, text ? text : "");
+        add_files(b, attached, place);
+        buf_append_str(b, "\n\n");
     }
     if (number > 0)
         buf_append_str(b, "---\n\nLATEST MESSAGE (respond to this):\n\n");
     return number > 0;
 }
 
-char *prompt_text(const struct task *task, bool begins)
+char *prompt_text(const struct task *task, const struct attached *attached, bool begins)
 {
     CLEANUP_PTR(json_free) struct json *payload = NULL;
     CLEANUP(buf_done) struct buf b = { 0 };
@@ -94,9 +125,10 @@ char *prompt_text(const struct task *task, bool begins)
 
     if (task->payload && json_parse(task->payload, strlen(task->payload), &payload, NULL) < 0)
         payload = NULL;
-    has_earlier = begins && add_earlier(&b, payload);
+    has_earlier = begins && add_earlier(&b, payload, attached);
     add_sender(&b, payload);
     buf_append_str(&b, task->prompt ? task->prompt : "");
+    add_files(&b, attached, 0);
     if (has_earlier)
         buf_append_str(&b, "\n\nAnswer the latest message. Use the earlier ones only where they "
                            "matter to it.");

@@ -1,16 +1,22 @@
 /* prompt.h - what an agent reads as the user's words, and what it is told about its place. Pure.
  * Source: Nairi agents API, payload of start_conversation_v1 and user_message_v1: message,
- * sender_metadata {name, email, platform}, previous_messages [{message}], system_prompt, mode. */
+ * sender_metadata {name, email, platform}, previous_messages [{message, attachments}],
+ * system_prompt, mode; a block that names the attachments' files after the text of each. */
 #pragma once
 #include <stdbool.h>
 
+struct attached;
+struct buf;
 struct task;
 
 /* The message as the agent is to read it, to be freed by the caller: a line that says who sent it,
  * where the payload tells, and the message. begins: the agent doesn't know the conversation yet, so
- * that earlier messages of its thread, if the payload has any, stand before. Where the payload
- * can't be read, the message alone. */
-char *prompt_text(const struct task *task, bool begins);
+ * that earlier messages of its thread, if the payload has any, stand before. attached: the files
+ * that came with them, NULL for none; each is named after the text that it came with. Where the
+ * payload can't be read, the message alone. */
+char *prompt_text(const struct task *task, const struct attached *attached, bool begins);
+/* Appends the block that names the files of the message itself, if there are any. */
+void prompt_add_files(struct buf *b, const struct attached *attached);
 
 /* What goes along as the system prompt, to be freed by the caller: the server's words or, where it
  * has none, ours; then what is true of every sandbox, and of ask mode if it is that. */

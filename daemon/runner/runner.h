@@ -3,6 +3,7 @@
  * either. */
 #pragma once
 #include "settings/settings.h"
+#include "task/attached.h"
 #include "task/progress.h"
 #include "task/task.h"
 #include "task/usage.h"
@@ -15,6 +16,7 @@ struct runner_parser;
 /* One attempt, as the runner is told of it. Borrowed. */
 struct runner_turn {
     const struct task *task;
+    const struct attached *attached; /* the files that came with the message; NULL: none */
     const char
         *session; /* the program's own id of the job's conversation, to go on with; NULL: none */
 };
@@ -74,6 +76,7 @@ struct runner {
     /* The program that would be started: a path, or a name looked up in the sandbox's PATH.
      * Borrowed from the settings or static; NULL where none is named. */
     const char *(*program)(const struct settings *settings);
+    bool earlier; /* its prompt has the thread's earlier messages where a conversation begins */
     /* Whether settings suit it: -EINVAL with a sentence naming the key. */
     int (*check)(const struct settings *settings, struct err *err);
     /* What is unwise in them or probably missing; static, NULL: nothing. */

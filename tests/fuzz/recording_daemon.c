@@ -220,10 +220,10 @@ WRAP(void, verdict_judge, const struct verdict_facts *facts, struct verdict *ret
     __real_verdict_judge(facts, ret_verdict);
 }
 
-WRAP(char *, prompt_text, const struct task *task, bool begins)
+WRAP(char *, prompt_text, const struct task *task, const struct attached *attached, bool begins)
 {
     recording_text("prompt", task->payload);
-    return __real_prompt_text(task, begins);
+    return __real_prompt_text(task, attached, begins);
 }
 
 static void note_envelope(unsigned kind, uint32_t attempt, const char *job_id, const char *task_id,

@@ -11,7 +11,9 @@
 #include <string.h>
 
 #include "runner/prompt.h"
+#include "task/attached.h"
 #include "task/task.h"
+#include "util/buf.h"
 #include "util/cleanup.h"
 
 #define TEXT(s) ((char[]){ s })
@@ -20,7 +22,7 @@ static void assert_text(const char *payload, bool begins, const char *want)
 {
     AUTO_FREE char *copy = payload ? strdup(payload) : NULL;
     const struct task t = { .prompt = TEXT("go"), .payload = copy };
-    AUTO_FREE char *text = prompt_text(&t, begins);
+    AUTO_FREE char *text = prompt_text(&t, NULL, begins);
 
     assert_string_equal(text, want);
 }
@@ -77,7 +79,7 @@ static void a_sender_of_any_length_has_a_short_line(void **state)
 
     (void)state;
     (void)snprintf(payload, sizeof payload, "{\"sender_metadata\":{\"name\":\"%03000d\"}}", 7);
-    text = prompt_text(&t, false);
+    text = prompt_text(&t, NULL, false);
     assert_true(strlen(text) < 300);
     assert_non_null(strstr(text, "]\n\ngo"));
 }
@@ -96,6 +98,39 @@ static void earlier_messages_stand_before_where_a_conversation_begins(void **sta
                 "Previous messages in thread:\n---\nMessage 1:\none\n\nMessage 2:\ntwo\nlines\n\n"
                 "---\n\nLATEST MESSAGE (respond to this):\n\n[Sender: Ada]\n\ngo\n\n"
                 "Answer the latest message. Use the earlier ones only where they matter to it.");
+}
+
+static void files_are_named_after_the_text_they_came_with(void **state)
+{
+    static const char payload[] = "{\"sender_metadata\":{\"name\":\"Ada\"},\"previous_messages\":["
+                                  "{\"message\":\"one\"},{\"message\":\"\"},{\"message\":null}]}";
+    struct attached_item items[] = {
+        { .path = TEXT("/a/0.png") },
+        { .path = TEXT("/a/1.txt") },
+        { .path = NULL }, /* it isn't there */
+        { .path = TEXT("/a/2.bin"), .earlier = 1 },
+        { .path = TEXT("/a/3.bin"), .earlier = 3 },
+    };
+    struct attached attached = { items, 5 };
+    AUTO_FREE char *copy = strdup(payload);
+    const struct task t = { .prompt = TEXT("go"), .payload = copy };
+    AUTO_FREE char *later = prompt_text(&t, &attached, false);
+    AUTO_FREE char *first = prompt_text(&t, &attached, true);
+    AUTO_FREE char *bare = NULL;
+    struct buf b = { 0 };
+
+    (void)state;
+    assert_string_equal(later, "[Sender: Ada]\n\ngo\n---\nAttachments:\n- /a/0.png\n- /a/1.txt");
+    assert_non_null(strstr(first, "---\nMessage 1:\none\n---\nAttachments:\n- /a/2.bin\n\n"
+                                  "Message 2:\n\n---\nAttachments:\n- /a/3.bin\n\n---\n\n"
+                                  "LATEST MESSAGE (respond to this):\n\n[Sender: Ada]\n\ngo\n---\n"
+                                  "Attachments:\n- /a/0.png\n- /a/1.txt\n\nAnswer the latest"));
+    prompt_add_files(&b, &attached);
+    bare = buf_steal(&b);
+    assert_string_equal(bare, "\n---\nAttachments:\n- /a/0.png\n- /a/1.txt");
+    attached.len = 0;
+    prompt_add_files(&b, &attached);
+    assert_int_equal(b.len, 0);
 }
 
 static void the_servers_words_stand_in_the_place_of_ours(void **state)
@@ -127,6 +162,7 @@ int main(void)
         cmocka_unit_test(a_sender_cannot_leave_his_line),
         cmocka_unit_test(a_sender_of_any_length_has_a_short_line),
         cmocka_unit_test(earlier_messages_stand_before_where_a_conversation_begins),
+        cmocka_unit_test(files_are_named_after_the_text_they_came_with),
         cmocka_unit_test(the_servers_words_stand_in_the_place_of_ours),
     };
 
