@@ -16,6 +16,13 @@
  * our own end is looked at after the next start, CORE_EV_START -> UPDATE, SURVEY; as often as an
  * attempt would be (max_attempts).
  *
+ * Files that an attempt left for people are sent before its answer, each in a post of its own:
+ * CORE_EV_ENDED -> UPDATE (finished, unsent, with the reply), GATHER, which puts them out of the
+ * next attempt's reach; SEND upload; CORE_EV_SENT -> UPDATE (its id, or why it can't be sent); and
+ * with the last one SEND reply, DISCARD. What was cut short goes on after the next start where the
+ * journal is, so a file goes twice only if the daemon died between the server's word and its own
+ * commit. Their job may run its next message meanwhile; its replies stay in order.
+ *
  * Where the server doesn't hold polls, messages come by the realtime channel (CHANNEL,
  * CORE_EV_PUSHED): one more way to the same tables. What it brings is taken only while nothing can
  * have been missed, as no message may overtake an earlier one of its job: from the plain poll on
@@ -60,6 +67,7 @@ enum core_post {
     CORE_POST_NONE,
     CORE_POST_PROCESSING,
     CORE_POST_PROGRESS,
+    CORE_POST_UPLOAD, /* the next of the files that go with a reply */
     CORE_POST_REPLY,
     CORE_POST_ACK,
     CORE_POST_COUNT
@@ -77,7 +85,9 @@ enum core_event_type {
     CORE_EV_MESSAGE, /* listed by the poll seq: task, whose ownership passes, cancel_requested */
     CORE_EV_JOB,     /* listed, after its messages: seq, job_id, fence, cancel_requested */
     CORE_EV_POLLED, /* the poll seq is over, after what it listed: answer, retry_after_ms, waited */
-    CORE_EV_SENT,   /* a post is over: seq, answer, retry_after_ms */
+    CORE_EV_SENT,   /* a post is over: seq, answer, retry_after_ms; an upload's also attachment_id
+                       (NULL: there is none), note (a line on what can't be sent, if this is to be
+                       the last word on it; NULL: none), more: files are left after this one */
     CORE_EV_STARTED,  /* the attempt's program runs: seq */
     CORE_EV_OUTPUT,   /* it printed something: seq */
     CORE_EV_PROGRESS, /* it said what it does: seq, progress */
@@ -116,6 +126,8 @@ struct core_event {
     bool failed, stuck;
     bool up;
     bool whole; /* the message says all that a poll would */
+    bool more;
+    const char *attachment_id;
     const struct progress *progress;
     const char *session;
     const char *runner; /* that the attempt runs: another one may be in the options by now */
@@ -139,6 +151,9 @@ enum core_command_type {
                              earlier one; there is a CORE_EV_SURVEYED */
     CORE_CMD_SETTLE,      /* seq, keep: its survey is over. keep: what it found has been told, in a
                              reply that is on disk, and is not to be told again */
+    CORE_CMD_GATHER,      /* seq: what its task has left for people is taken from the job; done
+                             already, in an earlier life, it does nothing */
+    CORE_CMD_DISCARD,     /* seq: that is over, nothing of it is needed any more */
     CORE_CMD_POLL,        /* seq: the number of this poll; wait_ms, 0: a plain one */
     CORE_CMD_POLL_CANCEL, /* without a CORE_EV_POLLED */
     CORE_CMD_CHANNEL,     /* open: whether the realtime channel is to be there from now on */

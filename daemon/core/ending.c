@@ -19,7 +19,8 @@ static const char note_begin[] = "\n\n[nairid ";
 
 enum {
     NOTE_MAX = 3 * 1024,
-    CUT_WORDS_MAX = 120, /* those of a cut, and what is around a note */
+    NOTES_MAX = 2 * (NOTE_MAX + 4), /* of what the files may run, and of those that stay */
+    CUT_WORDS_MAX = 120,            /* those of a cut, and what is around a note */
 };
 enum { TAIL_MAX = 2000, TAIL_LINES_MAX = 20, ERROR_MAX = 4000 };
 
@@ -34,22 +35,20 @@ const char *ending_signal_name(int signo, char buffer[16])
     return buffer;
 }
 
-/* How much of text is before the note at its end, if there is one. */
-static size_t length_without_note(const char *text, size_t len)
+/* How much of text is before the notes at its end, if there are some. */
+static size_t length_without_notes(const char *text, size_t len)
 {
-    size_t from = len > NOTE_MAX + 4 ? len - NOTE_MAX - 4 : 0;
+    size_t from = len > NOTES_MAX ? len - NOTES_MAX : 0, rest = len;
 
-    if (len == 0 || text[len - 1] != ']')
-        return len;
-    for (size_t i = len; i-- > from;)
-        if (str_starts_with(text + i, note_begin))
-            return i;
-    return len;
+    for (size_t i = len; i-- > from && text[rest - 1] == ']';)
+        if (str_starts_with(text + i, note_begin) && i > 0)
+            rest = i;
+    return rest;
 }
 
 static char *cut(const char *text, size_t max, const char *why)
 {
-    size_t len = strlen(text), end = length_without_note(text, len);
+    size_t len = strlen(text), end = length_without_notes(text, len);
     size_t note = len - end < max ? len - end : 0, keep;
     struct buf b = { 0 };
 

@@ -30,6 +30,7 @@ struct ending {
     bool oom;
     enum limit limit;    /* killed, as it went past this one */
     bool files_gone;     /* and what it had made was removed, to have room again */
+    bool files;          /* it left some for people */
     bool egress_lost;    /* killed, as the process that serves its network had died */
     const char *refused; /* what its network was refused, a sentence a line, masked; NULL none */
     int status;          /* as from waitpid(2) */
@@ -72,6 +73,8 @@ char *ending_add_note(char *text, const char *note, uint64_t limit);
 #define ENDING_TEXT_CANCELLED "stopped by the user"
 #define ENDING_TEXT_UNSURVEYED                                                                     \
     "nairid could not look for files that programs may run or obey later: it took too long"
+#define ENDING_TEXT_UNSENT                                                                         \
+    "nairid has not sent the files that were put into the outbox: the task did not end well"
 #define ENDING_TEXT_SURVEYS_CUT                                                                    \
     "nairid could not look for files that programs may run or obey later: it, or its machine, "    \
     "ended each time before it was through"

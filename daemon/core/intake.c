@@ -113,6 +113,8 @@ void intake_forget(struct core *core, struct entry *e)
     if (task_step(e->task, TASK_EV_FORGET) != 0)
         return;
     core_emit(core, CORE_CMD_DELETE)->task = e->task;
+    if (e->task->unsent > 0)
+        core_emit(core, CORE_CMD_DISCARD)->seq = e->task->seq;
     if (before == TASK_RECEIVED)
         (void)queue_remove(core->queue, e->task); /* absent while it is being recovered */
     outbox_touch(core, e->job);                   /* what stands behind it may speak now */
@@ -372,6 +374,8 @@ void intake_recover(struct core *core)
             (void)task_step(t, TASK_EV_RELEASE);
             core_store(core, e);
         }
+        if (t->state == TASK_FINISHED && t->unsent > 0)
+            core_emit(core, CORE_CMD_GATHER)->seq = t->seq;
         if (t->state == TASK_RECEIVED && t->cancelled) {
             intake_finish(core, e, TASK_REPLY_ERROR, mem_strdup(ENDING_TEXT_CANCELLED));
         } else if (t->state == TASK_RECEIVED && t->attempt >= core->options.max_attempts) {

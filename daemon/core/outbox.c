@@ -1,4 +1,5 @@
-/* Posts: one in flight per job, a few over all jobs; replies and acks until the server has them. */
+/* Posts: one in flight per job, a few over all jobs; replies, what goes with them and acks until
+ * the server has them. */
 #include "core/state.h"
 
 #include <stdlib.h>
@@ -29,6 +30,10 @@ static enum core_post next_post(const struct job *job, struct entry **ret_entry,
             continue;
         if (e->task->unsurveyed > 0)
             return CORE_POST_NONE; /* its reply isn't whole yet */
+        if (e->task->state == TASK_FINISHED && e->task->unsent > 0) {
+            *ret_ms = job->retry_ms;
+            return CORE_POST_UPLOAD;
+        }
         if (wants_reply_or_ack(e)) {
             *ret_ms = job->retry_ms;
             return e->task->state == TASK_FINISHED ? CORE_POST_REPLY : CORE_POST_ACK;
@@ -62,6 +67,7 @@ static void post(struct core *core, struct job *job, struct entry *e, enum core_
     job->posting_entry = e;
     job->posting_fence = job->fence;
     core->posts++;
+    core->uploads += what == CORE_POST_UPLOAD;
     /* behind the others, so that each gets its turn however much the tasks have to say */
     TAILQ_REMOVE(&core->outgoing, job, in_outgoing);
     TAILQ_INSERT_TAIL(&core->outgoing, job, in_outgoing);
@@ -79,6 +85,12 @@ static uint64_t posts_held_until(const struct core *core)
     const struct link *l = &core->link;
 
     return l->hold_until_ms > l->parked_until_ms ? l->hold_until_ms : l->parked_until_ms;
+}
+
+/* Uploads may take long: they don't keep others' replies from going. */
+static bool may_post(const struct core *core, enum core_post what)
+{
+    return what != CORE_POST_NONE && (what != CORE_POST_UPLOAD || core->uploads < UPLOADS_MAX);
 }
 
 void outbox_pump(struct core *core)
@@ -99,7 +111,7 @@ void outbox_pump(struct core *core)
         if (what == CORE_POST_NONE) {
             job->outgoing = false;
             TAILQ_REMOVE(&core->outgoing, job, in_outgoing);
-        } else if (now >= from) {
+        } else if (now >= from && may_post(core, what)) {
             post(core, job, e, what);
         }
     }
@@ -117,7 +129,7 @@ uint64_t outbox_deadline(const struct core *core)
     TAILQ_FOREACH (job, &core->outgoing, in_outgoing) {
         struct entry *e = NULL;
 
-        if (job->posting == CORE_POST_NONE && next_post(job, &e, &from) != CORE_POST_NONE &&
+        if (job->posting == CORE_POST_NONE && may_post(core, next_post(job, &e, &from)) &&
             from < best)
             best = from;
     }
@@ -221,6 +233,59 @@ static void reply_sent(struct core *core, struct entry *e, enum core_answer answ
     }
 }
 
+/* What becomes of it is known: its id, or why it isn't sent. */
+static void file_settled(struct core *core, struct entry *e, const struct core_event *ev)
+{
+    struct task *t = e->task;
+    AUTO_FREE char *ids = t->attachment_ids, *note = t->unsent_note;
+
+    t->attachment_ids = !ev->attachment_id ? mem_strdup(ids)
+                        : ids              ? mem_printf("%s %s", ids, ev->attachment_id)
+                                           : mem_strdup(ev->attachment_id);
+    t->unsent_note = !ev->note || (note && strlen(note) > UNSENT_NOTE_MAX)
+                         ? mem_strdup(note)
+                         : mem_printf("%s\n%s", note ? note : "", ev->note);
+    e->upload_tries = 0;
+    t->unsent++;
+    if (!ev->more) {
+        AUTO_FREE char *words =
+            t->unsent_note ? mem_printf("nairid could not send:%s", t->unsent_note) : NULL;
+
+        t->reply = ending_add_note(t->reply, words, core->options.reply_limit_bytes);
+        t->unsent = 0;
+        core_emit(core, CORE_CMD_DISCARD)->seq = t->seq;
+    }
+    core_store(core, e);
+}
+
+static void upload_sent(struct core *core, struct entry *e, const struct core_event *ev,
+                        enum core_answer answer)
+{
+    if (e->task->state != TASK_FINISHED || e->task->unsent == 0)
+        return;
+    switch (answer) {
+    case CORE_ANSWER_OK:
+    case CORE_ANSWER_REFUSED:
+    case CORE_ANSWER_TOO_LARGE:
+        file_settled(core, e, ev);
+        break;
+    case CORE_ANSWER_CONFLICT:
+        lose_lease(core, e->job);
+        break;
+    case CORE_ANSWER_FAILED:
+        if (++e->upload_tries >= UPLOAD_TRIES_MAX)
+            file_settled(core, e, ev);
+        else
+            retry_later(core, e->job, answer);
+        break;
+    case CORE_ANSWER_KEY_REFUSED:
+    case CORE_ANSWER_BUSY:
+    case CORE_ANSWER_DOWN:
+    case CORE_ANSWER_DROPPED:
+        break;
+    }
+}
+
 static void ack_sent(struct core *core, struct entry *e, enum core_answer answer)
 {
     switch (answer) {
@@ -285,6 +350,7 @@ void outbox_sent(struct core *core, struct entry *e, const struct core_event *ev
     job->posting = CORE_POST_NONE;
     job->posting_entry = NULL;
     core->posts--;
+    core->uploads -= what == CORE_POST_UPLOAD;
     judge_link(core, ev);
     if (ev->answer == CORE_ANSWER_OK) {
         job->backoff.failures = 0;
@@ -296,6 +362,9 @@ void outbox_sent(struct core *core, struct entry *e, const struct core_event *ev
         break;
     case CORE_POST_ACK:
         ack_sent(core, e, answer);
+        break;
+    case CORE_POST_UPLOAD:
+        upload_sent(core, e, ev, answer);
         break;
     case CORE_POST_PROCESSING: /* best effort: what a failure left unsaid stays so */
     case CORE_POST_PROGRESS:

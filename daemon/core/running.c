@@ -269,16 +269,31 @@ static enum task_reply_kind reply_of(const struct core *core, struct entry *e,
     return ending_reply(ending, e->attempt.stop, e->task->anew, &limits, ret_text);
 }
 
+/* Files for people go with an answer only, and not where something may still change them. */
+static char *note_files(struct core *core, struct entry *e, const struct ending *ending,
+                        enum task_reply_kind kind, char *text)
+{
+    if (!ending->files || e->attempt.stop == ENDING_STOP_CANCEL)
+        return text;
+    e->task->unsent = kind == TASK_REPLY_ASSISTANT && !ending->stuck;
+    if (e->task->unsent > 0)
+        return text;
+    return ending_add_note(text, ENDING_TEXT_UNSENT, core->options.reply_limit_bytes);
+}
+
 /* unsurveyed: the reply waits for what is to be said of the files. */
 static void answer(struct core *core, struct entry *e, const struct ending *ending, bool unsurveyed)
 {
     char *text = NULL;
     enum task_reply_kind kind = reply_of(core, e, ending, &text);
 
+    text = note_files(core, e, ending, kind, text);
     if (unsurveyed)
         intake_finish_unsurveyed(core, e, kind, text);
     else
         intake_finish(core, e, kind, text);
+    if (e->task->unsent > 0) /* before the job's next attempt: commands keep their order */
+        core_emit(core, CORE_CMD_GATHER)->seq = e->task->seq;
 }
 
 /* Once what it waits for is stored. */

@@ -35,6 +35,9 @@ enum {
     GRACE_MS = 5 * 1000,           /* between TERM and KILL */
     STOP_GRACE_MS = 2 * 1000,      /* the same when we are in a hurry */
     REPLY_SHORT_BYTES = 16 * 1024, /* of the shortened reply */
+    UPLOADS_MAX = 2,               /* of the posts: they may take long */
+    UPLOAD_TRIES_MAX = 15,         /* that fail alone: some half an hour; then it is left out */
+    UNSENT_NOTE_MAX = 2048,
     SESSION_ID_MAX = 128,
     SESSIONS_MAX = 100000,         /* known at once; the one that was put there first goes then */
     SESSIONS_NAMED_MAX = 8,        /* different ones an attempt may name: each costs a commit */
@@ -53,6 +56,7 @@ struct entry {
     bool session_refused;    /* the attempt named one that was ignored: said once */
     uint32_t sessions_named; /* by the attempt, and taken */
     bool survey_cut;         /* SURVEYED: the survey was told to end */
+    uint32_t upload_tries;   /* of the file that is to be sent now */
     uint64_t listed;         /* number of the last poll that listed it */
     struct {
         bool due;
@@ -142,7 +146,7 @@ struct core {
     uint64_t text_bytes;            /* of the messages held */
     bool tight;                     /* the journal's disk is: nothing new is taken */
     uint64_t next_tight_note_ms;
-    uint32_t posts;
+    uint32_t posts, uploads; /* in flight; the latter are among the former */
     struct link link;
     struct phase phase;
     uint64_t started_ms;

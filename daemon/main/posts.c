@@ -42,8 +42,8 @@ struct posts {
 
 static const char *const post_names[] = {
     [CORE_POST_NONE] = "none",         [CORE_POST_PROCESSING] = "processing",
-    [CORE_POST_PROGRESS] = "progress", [CORE_POST_REPLY] = "reply",
-    [CORE_POST_ACK] = "ack",
+    [CORE_POST_PROGRESS] = "progress", [CORE_POST_UPLOAD] = "upload",
+    [CORE_POST_REPLY] = "reply",       [CORE_POST_ACK] = "ack",
 };
 static_assert(ARRAY_SIZE(post_names) == CORE_POST_COUNT, "every post has a name");
 
@@ -235,9 +235,10 @@ static char *envelope_for(const struct posts *p, const struct task *t, enum core
     if (what == CORE_POST_PROCESSING)
         return t->state == TASK_RUNNING ? envelope_processing(t->job_id, t->id, t->attempt) : NULL;
     if (what == CORE_POST_REPLY)
-        return t->state == TASK_FINISHED ? envelope_reply(t->job_id, t->id, t->reply_kind,
-                                                          t->reply ? t->reply : "", usage)
-                                         : NULL;
+        return t->state == TASK_FINISHED
+                   ? envelope_reply(t->job_id, t->id, t->reply_kind, t->reply ? t->reply : "",
+                                    usage, t->attachment_ids)
+                   : NULL;
     progress = core_progress(p->daemon->core, t->seq, &number);
     return progress ? envelope_progress(t->job_id, t->id, t->attempt, number, progress) : NULL;
 }

@@ -106,6 +106,8 @@ static void store_command(struct daemon *d, const struct core_command *command)
     case CORE_CMD_KILL:
     case CORE_CMD_SURVEY:
     case CORE_CMD_SETTLE:
+    case CORE_CMD_GATHER:
+    case CORE_CMD_DISCARD:
     case CORE_CMD_POLL:
     case CORE_CMD_POLL_CANCEL:
     case CORE_CMD_CHANNEL:
@@ -183,6 +185,8 @@ static void act(struct daemon *d, const struct core_command *command)
         d->exit_code = command->code;
         loop_stop(d->loop);
         break;
+    case CORE_CMD_GATHER: /* no attempt says yet that it left files */
+    case CORE_CMD_DISCARD:
     case CORE_CMD_INSERT:
     case CORE_CMD_UPDATE:
     case CORE_CMD_DELETE:

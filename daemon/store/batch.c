@@ -34,6 +34,8 @@ static struct task *copy_changing(const struct task *t)
     copy->payload = NULL;
     /* what is acked loses its texts on disk, so they need not travel there */
     copy->reply = t->state == TASK_ACKED ? NULL : mem_strdup(t->reply);
+    copy->attachment_ids = t->state == TASK_ACKED ? NULL : mem_strdup(t->attachment_ids);
+    copy->unsent_note = t->state == TASK_ACKED ? NULL : mem_strdup(t->unsent_note);
     return copy;
 }
 

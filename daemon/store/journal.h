@@ -12,7 +12,7 @@ struct err;
 struct journal;
 
 enum {
-    JOURNAL_SCHEMA = 3,              /* the version written here */
+    JOURNAL_SCHEMA = 4,              /* the version written here */
     JOURNAL_PURGE_MAX = 50000,       /* tombstones removed by one purge; the rest by the next */
     JOURNAL_CHECK_MAX_MIB = 64,      /* larger files are not checked as a whole when opened */
     JOURNAL_CHECKPOINT_PAGES = 1000, /* of the WAL, after which it is carried over */

@@ -36,7 +36,10 @@ enum column {
     COLUMN_CACHE_WRITE_TOKENS,
     COLUMN_COST_NANO_USD,
     COLUMN_MODEL,
-    COLUMN_UNSURVEYED
+    COLUMN_UNSURVEYED,
+    COLUMN_UNSENT,
+    COLUMN_ATTACHMENT_IDS,
+    COLUMN_UNSENT_NOTE
 };
 
 /* clang-format off */
@@ -117,6 +120,9 @@ int record_bind(sqlite3_stmt *stmt, const struct task *t)
     bind_i64(stmt, ":cancelled", t->cancelled, &rc);
     bind_i64(stmt, ":anew", t->anew, &rc);
     bind_i64(stmt, ":unsurveyed", t->unsurveyed, &rc);
+    bind_i64(stmt, ":unsent", t->unsent, &rc);
+    bind_text(stmt, ":attachment_ids", t->attachment_ids, &rc);
+    bind_text(stmt, ":unsent_note", t->unsent_note, &rc);
     bind_usage(stmt, t, &rc);
     return rc;
 }
@@ -153,7 +159,9 @@ static int read_texts(sqlite3_stmt *stmt, struct task *t)
         text_at(stmt, COLUMN_PROMPT, &t->prompt) < 0 ||
         text_at(stmt, COLUMN_SYSTEM_PROMPT, &t->system_prompt) < 0 ||
         text_at(stmt, COLUMN_PAYLOAD, &t->payload) < 0 ||
-        text_at(stmt, COLUMN_REPLY, &t->reply) < 0)
+        text_at(stmt, COLUMN_REPLY, &t->reply) < 0 ||
+        text_at(stmt, COLUMN_ATTACHMENT_IDS, &t->attachment_ids) < 0 ||
+        text_at(stmt, COLUMN_UNSENT_NOTE, &t->unsent_note) < 0)
         return -EBADMSG;
     return 0;
 }
@@ -177,9 +185,10 @@ static int read_numbers(sqlite3_stmt *stmt, struct task *t)
     int64_t seq = sqlite3_column_int64(stmt, COLUMN_SEQ);
     int64_t attempt = sqlite3_column_int64(stmt, COLUMN_ATTEMPT);
     int64_t unsurveyed = sqlite3_column_int64(stmt, COLUMN_UNSURVEYED);
+    int64_t unsent = sqlite3_column_int64(stmt, COLUMN_UNSENT);
 
     if (seq <= 0 || attempt < 0 || attempt > UINT32_MAX || unsurveyed < 0 ||
-        unsurveyed > UINT32_MAX)
+        unsurveyed > UINT32_MAX || unsent < 0 || unsent > UINT32_MAX)
         return -EBADMSG;
     t->seq = (uint64_t)seq;
     t->fence = (uint64_t)sqlite3_column_int64(stmt, COLUMN_FENCE);
@@ -190,6 +199,7 @@ static int read_numbers(sqlite3_stmt *stmt, struct task *t)
     t->cancelled = sqlite3_column_int64(stmt, COLUMN_CANCELLED) != 0;
     t->anew = sqlite3_column_int64(stmt, COLUMN_ANEW) != 0;
     t->unsurveyed = (uint32_t)unsurveyed;
+    t->unsent = (uint32_t)unsent;
     return 0;
 }
 

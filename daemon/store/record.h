@@ -10,7 +10,7 @@ enum { RECORD_WHY_MAX = 128 };
     "seq, id, ack_id, job_id, kind, mode, state, prompt, system_prompt, payload, fence, attempt, " \
     "received_ms, updated_ms, reply_kind, reply, shortened, cancelled, anew, "                     \
     "input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cost_nano_usd, model, "   \
-    "unsurveyed"
+    "unsurveyed, unsent, attachment_ids, unsent_note"
 
 /* Binds those named parameters that stmt has. Texts are borrowed until the statement is reset.
  * SQLITE_OK or its code. */

@@ -58,6 +58,10 @@ static const char *const migrations[] = {
     "ALTER TABLE messages ADD COLUMN model TEXT;",
     /* 3: replies that wait for a look at what their task left */
     "ALTER TABLE messages ADD COLUMN unsurveyed INTEGER NOT NULL DEFAULT 0;",
+    /* 4: replies that wait for the files that go with them */
+    "ALTER TABLE messages ADD COLUMN unsent INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE messages ADD COLUMN attachment_ids TEXT;"
+    "ALTER TABLE messages ADD COLUMN unsent_note TEXT;",
 };
 static_assert(ARRAY_SIZE(migrations) == JOURNAL_SCHEMA, "one step for each version");
 

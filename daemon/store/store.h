@@ -68,8 +68,8 @@ struct store_batch *store_batch_new(void);
  * gives way: it may be here longer than in the caller's memory. */
 void store_batch_insert(struct store_batch *b, const struct task *t);
 /* Everything that can change after arrival: state, fence, attempt, reply, usage, shortened,
- * cancelled, anew, unsurveyed. A row that turns ACKED loses its texts, but for a reply that was
- * refused: that is the only copy. */
+ * cancelled, anew, unsurveyed, unsent and what goes with that. A row that turns ACKED loses its
+ * texts, but for a reply that was refused: that is the only copy. */
 void store_batch_update(struct store_batch *b, const struct task *t);
 void store_batch_delete(struct store_batch *b, const char *task_id);
 /* Tombstones that were acked before that wall time; the oldest 50000 of them at a time. */

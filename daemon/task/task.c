@@ -86,6 +86,8 @@ void task_free(struct task *t)
     free(t->system_prompt);
     free(t->payload);
     free(t->reply);
+    free(t->attachment_ids);
+    free(t->unsent_note);
     free(t);
 }
 

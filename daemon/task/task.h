@@ -58,7 +58,12 @@ struct task {
     /* What its task left is still to be looked at, and the reply to say what was found: how many
      * lives of the daemon have owed that, 0: nothing is owed. Until then the reply isn't sent. */
     uint32_t unsurveyed;
-    bool has_usage; /* of the attempt that the reply is from */
+    /* The files that its task left for people are still to be sent: one more than how many of them
+     * are dealt with, 0: there are none (any more). Until then the reply isn't sent. */
+    uint32_t unsent;
+    char *attachment_ids; /* of those that the server has, in order, a blank between two */
+    char *unsent_note;    /* of those that can't be sent: a line each */
+    bool has_usage;       /* of the attempt that the reply is from */
     struct usage usage;
 };
 

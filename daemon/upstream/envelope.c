@@ -3,9 +3,11 @@
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "util/json.h"
 #include "util/mem.h"
+#include "util/str.h"
 #include "util/ulid.h"
 
 /* The payload that every envelope has. */
@@ -55,8 +57,22 @@ static struct json *usage_of(const struct usage *u)
     return usage;
 }
 
+static struct json *list_of(const char *ids)
+{
+    struct json *list = json_array();
+
+    for (size_t len; *ids; ids += len + (ids[len] == ' ')) {
+        AUTO_FREE char *id = NULL;
+
+        len = strcspn(ids, " ");
+        id = mem_printf("%.*s", (int)len, ids);
+        json_push_str(list, id);
+    }
+    return list;
+}
+
 char *envelope_reply(const char *job_id, const char *task_id, enum task_reply_kind kind,
-                     const char *text, const struct usage *usage)
+                     const char *text, const struct usage *usage, const char *attachment_ids)
 {
     struct json *payload = payload_of(job_id, task_id);
     char id[ULID_ID_MAX];
@@ -70,6 +86,8 @@ char *envelope_reply(const char *job_id, const char *task_id, enum task_reply_ki
         return print(id, "system_message_v1", payload);
     }
     json_add_str(payload, "message", text);
+    if (!str_is_empty(attachment_ids))
+        json_add(payload, "attachment_ids", list_of(attachment_ids));
     if (usage)
         json_add(payload, "usage", usage_of(usage));
     return print(id, "assistant_message_v1", payload);

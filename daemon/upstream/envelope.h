@@ -13,9 +13,9 @@
 char *envelope_processing(const char *job_id, const char *task_id, uint32_t attempt);
 /* assistant_message_v1, or for TASK_REPLY_ERROR a system_message_v1 whose text gets the prefix.
  * usage: what an answer cost, NULL where it isn't known or not to be told (only our hub knows the
- * member); an error carries none. */
+ * member); attachment_ids: with a blank between two, NULL: none; an error carries neither. */
 char *envelope_reply(const char *job_id, const char *task_id, enum task_reply_kind kind,
-                     const char *text, const struct usage *usage);
+                     const char *text, const struct usage *usage, const char *attachment_ids);
 /* agent_progress_v1, with the members that p has. n: a counter that makes the id unique
  * within the attempt. */
 char *envelope_progress(const char *job_id, const char *task_id, uint32_t attempt, uint32_t n,

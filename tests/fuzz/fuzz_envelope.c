@@ -50,9 +50,9 @@ static char *make(unsigned kind, const char *job_id, const char *task_id, uint32
 
     switch (kind) {
     case 0:
-        return envelope_reply(job_id, task_id, TASK_REPLY_ASSISTANT, text, &usage);
+        return envelope_reply(job_id, task_id, TASK_REPLY_ASSISTANT, text, &usage, text);
     case 1:
-        return envelope_reply(job_id, task_id, TASK_REPLY_ERROR, text, &usage);
+        return envelope_reply(job_id, task_id, TASK_REPLY_ERROR, text, &usage, text);
     case 2:
         return envelope_progress(job_id, task_id, attempt, attempt, &said);
     default:

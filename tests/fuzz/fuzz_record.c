@@ -89,6 +89,8 @@ static void check_same(const struct task *a, const struct task *b)
     FUZZ_CHECK(str_eq(a->prompt, b->prompt) && str_eq(a->system_prompt, b->system_prompt));
     FUZZ_CHECK(str_eq(a->payload, b->payload) && str_eq(a->reply, b->reply));
     FUZZ_CHECK(a->anew == b->anew && a->unsurveyed == b->unsurveyed);
+    FUZZ_CHECK(a->unsent == b->unsent && str_eq(a->attachment_ids, b->attachment_ids));
+    FUZZ_CHECK(str_eq(a->unsent_note, b->unsent_note));
     FUZZ_CHECK(a->has_usage == b->has_usage);
     FUZZ_CHECK(a->usage.input_tokens == b->usage.input_tokens);
     FUZZ_CHECK(a->usage.output_tokens == b->usage.output_tokens);

@@ -240,10 +240,10 @@ static void note_envelope(unsigned kind, uint32_t attempt, const char *job_id, c
 }
 
 WRAP(char *, envelope_reply, const char *job_id, const char *task_id, enum task_reply_kind kind,
-     const char *text, const struct usage *usage)
+     const char *text, const struct usage *usage, const char *attachment_ids)
 {
     note_envelope(kind == TASK_REPLY_ERROR, 1, job_id, task_id, text);
-    return __real_envelope_reply(job_id, task_id, kind, text, usage);
+    return __real_envelope_reply(job_id, task_id, kind, text, usage, attachment_ids);
 }
 
 WRAP(char *, envelope_progress, const char *job_id, const char *task_id, uint32_t attempt,

@@ -1,5 +1,6 @@
 #include "sim/calls.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "sim/check.h"
@@ -27,6 +28,8 @@ static bool has_body(const struct side *side, const struct task *t, enum core_po
     switch (what) {
     case CORE_POST_PROCESSING:
         return t->state == TASK_RUNNING;
+    case CORE_POST_UPLOAD:
+        return t->state == TASK_FINISHED && t->unsent > 0;
     case CORE_POST_REPLY:
         return t->state == TASK_FINISHED;
     case CORE_POST_PROGRESS:
@@ -55,10 +58,13 @@ static void send(struct sim *sim, struct side *side, const struct task *t, enum 
         r.kind = t->reply_kind;
         r.text = mem_strdup(t->reply ? t->reply : "");
         r.shortened = t->shortened;
+        r.ids = mem_strdup(t->attachment_ids);
     }
+    if (what == CORE_POST_UPLOAD)
+        parcels_send(sim, side, t, &r);
     if (!stray)
         check_send(sim, side, &r);
-    (void)network_send(sim, &r); /* it takes the text over */
+    (void)network_send(sim, &r); /* it takes the texts over */
 }
 
 void calls_send(struct sim *sim, struct side *side, uint64_t seq, enum core_post what)
@@ -189,11 +195,19 @@ static void polled(struct sim *sim, struct side *side, const struct request *r)
 
 void calls_answered(struct sim *sim, struct side *side, const struct request *r)
 {
-    const struct core_event sent = { .type = CORE_EV_SENT,
-                                     .seq = r->seq,
-                                     .answer = r->answer.what,
-                                     .retry_after_ms = r->answer.retry_after_ms };
+    char id[FILE_ID_MAX], note[FILE_ID_MAX];
+    struct core_event sent = { .type = CORE_EV_SENT,
+                               .seq = r->seq,
+                               .answer = r->answer.what,
+                               .retry_after_ms = r->answer.retry_after_ms,
+                               .more = r->more };
 
+    (void)snprintf(note, sizeof note, "- file %u of %u: why", r->file, r->tag);
+    if (r->post == CORE_POST_UPLOAD && r->answer.what == CORE_ANSWER_OK &&
+        !sim_mishap(sim, sim->schedule.bad_child / 8))
+        sent.attachment_id = parcels_id(r, id);
+    else if (r->post == CORE_POST_UPLOAD)
+        sent.note = note; /* with ok: it can't be read */
     if (!side_is_up(side) || r->life != side->life)
         return;
     if (r->post == CORE_POST_NONE)

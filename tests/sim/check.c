@@ -281,6 +281,11 @@ static void check_reply(struct sim *sim, struct side *side, const struct request
     if (row->unsurveyed > 0)
         check_fail(sim, side, "the reply to m%02u goes out, and what its task left is unknown",
                    r->message);
+    if (row->unsent > 0 || !str_eq(row->attachment_ids, r->ids))
+        check_fail(sim, side,
+                   "the reply to m%02u goes out, and the files with it aren't on the "
+                   "disk like that",
+                   r->message);
 }
 
 /* Commands act only after their commit: whatever leaves is on the disk. */
@@ -305,6 +310,9 @@ void check_send(struct sim *sim, struct side *side, const struct request *r)
                    task_state_name(row->state));
     if (r->post == CORE_POST_REPLY)
         check_reply(sim, side, r);
+    if (r->post == CORE_POST_UPLOAD && (row->state != TASK_FINISHED || row->unsent != r->file + 1))
+        check_fail(sim, side, "file %u of m%02u goes out, and the journal has it otherwise",
+                   r->file, r->message);
     if (row->state != TASK_ACKED && row->fence < r->fence)
         check_fail(sim, side, "a lease that the journal doesn't know goes out with m%02u",
                    r->message);
@@ -348,11 +356,12 @@ static void check_deleted(struct sim *sim, const struct side *side, const struct
         check_fail(sim, side, "1: %s is deleted, and is still ours", row->id);
 }
 
-/* The reply only grows, by what is to be said of the files, and once. */
+/* The reply only grows, by what is to be said of the files, and of those that stay. */
 static void check_reply_change(struct sim *sim, const struct side *side, const struct task *before,
                                const struct task *after, const struct history *h)
 {
     bool was_unsurveyed = before && before->state == TASK_FINISHED && before->unsurveyed > 0;
+    bool was_unsent = before && before->state == TASK_FINISHED && before->unsent > 0;
 
     if (after->unsurveyed > 0 && before && before->state == TASK_FINISHED && !was_unsurveyed)
         check_fail(sim, side, "what %s left is to be looked at once more", after->id);
@@ -361,8 +370,9 @@ static void check_reply_change(struct sim *sim, const struct side *side, const s
                    after->unsurveyed);
     if (!h->answered || after->shortened)
         return;
-    if (was_unsurveyed && after->unsurveyed == 0 ? !str_starts_with(after->reply, h->reply)
-                                                 : !str_eq(h->reply, after->reply))
+    if ((was_unsurveyed && after->unsurveyed == 0) || (was_unsent && after->unsent == 0)
+            ? !str_starts_with(after->reply, h->reply)
+            : !str_eq(h->reply, after->reply))
         check_fail(sim, side, "2: the reply to %s has changed", after->id);
 }
 

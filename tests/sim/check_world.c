@@ -29,6 +29,12 @@ void check_accepted(struct sim *sim, const struct request *r, unsigned message)
         check_fail(sim, side, "2: the reply to %s is taken from who doesn't hold its job", m->id);
     if (h->unlooked[0] && strstr(r->text, h->unlooked) && !strstr(r->text, COULD_NOT_LOOK))
         check_fail(sim, side, "%s is answered, and what its task left was not looked at", m->id);
+    if (r->kind == TASK_REPLY_ERROR ? r->ids != NULL
+        : h->left_by[0] && strstr(r->text, h->left_by)
+            ? !parcels_are_whole(h->left_tag, h->left, r->text, r->ids)
+            : r->ids != NULL)
+        check_fail(sim, side, "%s is answered, and the files with it (%s) aren't its own", m->id,
+                   r->ids ? r->ids : "none");
     for (unsigned i = 0; i < message; i++)
         if (s->messages[i].job == m->job && !server_is_settled(&s->messages[i]))
             check_fail(sim, side, "3: %s is answered before %s", m->id, s->messages[i].id);
@@ -63,7 +69,7 @@ void check_pace(struct sim *sim, struct side *side, const struct core_command *c
         for (uint32_t m = 0; m < MESSAGES; m++)
             side->posts_in_minute[m] = 0;
     }
-    if ((c->post == CORE_POST_REPLY || c->post == CORE_POST_ACK) &&
+    if ((c->post == CORE_POST_REPLY || c->post == CORE_POST_ACK || c->post == CORE_POST_UPLOAD) &&
         ++side->posts_in_minute[i] > POSTS_A_MINUTE)
         check_fail(sim, side, "9: %u posts of %s in a minute", side->posts_in_minute[i], t->id);
 }

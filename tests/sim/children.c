@@ -125,10 +125,13 @@ void children_spawn(struct sim *sim, struct side *side, uint64_t seq)
     c = add(side, seq);
     c->fate = draw_fate(sim);
     c->lines = draw_below(&sim->draw, LINES_MAX);
+    c->files = draw_below(&sim->draw, 3) == 0 ? draw_between(&sim->draw, 1, FILES_MAX) : 0;
+    parcels_empty(side, sim->server.messages[c->message].job);
     resume(sim, side, c);
     sim->tally.bad_children += c->fate != FATE_FINE;
     side->disk.history[c->message].spawned = true;
     side->disk.history[c->message].unlooked[0] = '\0';
+    side->disk.history[c->message].left_by[0] = '\0';
     trace(sim, side, "child", "%s, attempt %u: %s%s", trace_message(side, seq), c->attempt,
           fate_names[c->fate], c->gone ? ", its session is gone" : "");
     if (c->fate != FATE_NEVER_STARTS)
@@ -305,6 +308,21 @@ void children_notice_stuck(struct sim *sim, const struct side *side)
                                                    .life = side->life });
 }
 
+/* Some of them may lie there without its having come to its end. */
+static void leave_files(struct sim *sim, struct side *side, const struct child *c,
+                        const char *answer, struct ending *e)
+{
+    struct history *h = &side->disk.history[c->message];
+
+    if (c->files == 0 || !c->started)
+        return;
+    sim->tally.files += c->files;
+    h->left_tag = parcels_leave(side, sim->server.messages[c->message].job, c->files);
+    h->left = c->files;
+    (void)snprintf(h->left_by, sizeof h->left_by, "%s", answer);
+    e->files = !e->failed_to_start;
+}
+
 static void end(struct sim *sim, struct side *side, struct child *c)
 {
     char answer[ANSWER_MAX];
@@ -316,6 +334,7 @@ static void end(struct sim *sim, struct side *side, struct child *c)
     (void)snprintf(answer, sizeof answer, "answer to m%02u, attempt %u, life %u of %c", c->message,
                    c->attempt, side->life, side->name);
     set_status(c, &ending);
+    leave_files(sim, side, c, answer, &ending);
     c->over = true;
     c->stuck = ending.stuck;
     sim->tally.stuck += ending.stuck;

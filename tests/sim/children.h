@@ -47,6 +47,7 @@ struct child {
     const char *note;    /* that it was told of, static; NULL: nothing to say */
     bool failed;         /* that is: it can't be looked at */
     uint32_t lines;      /* still to be printed */
+    uint32_t files;      /* it leaves for people */
     uint64_t end_ms;     /* once killed */
     uint32_t index, tag; /* of its step on the agenda */
 };

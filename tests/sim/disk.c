@@ -37,6 +37,8 @@ void disk_gather(struct side *side, const struct core_command *c)
     case CORE_CMD_KILL:
     case CORE_CMD_SURVEY:
     case CORE_CMD_SETTLE:
+    case CORE_CMD_GATHER:
+    case CORE_CMD_DISCARD:
     case CORE_CMD_POLL:
     case CORE_CMD_POLL_CANCEL:
     case CORE_CMD_CHANNEL:
@@ -61,6 +63,8 @@ static struct task *copy_of(const struct task *t)
     copy->system_prompt = mem_strdup(t->system_prompt);
     copy->payload = mem_strdup(t->payload);
     copy->reply = mem_strdup(t->reply);
+    copy->attachment_ids = mem_strdup(t->attachment_ids);
+    copy->unsent_note = mem_strdup(t->unsent_note);
     return copy;
 }
 
@@ -72,6 +76,12 @@ static void sabotage_row(const struct sim *sim, struct task *row)
         row->attempt = 0;
     if (sim->sabotage == SABOTAGE_FORGET_SURVEY)
         row->unsurveyed = 0;
+    if (sim->sabotage == SABOTAGE_FORGET_UNSENT)
+        row->unsent = 0;
+    if (sim->sabotage == SABOTAGE_FORGET_IDS) {
+        free(row->attachment_ids);
+        row->attachment_ids = NULL;
+    }
 }
 
 static void insert(struct sim *sim, struct side *side, struct batch_op *op)
@@ -110,6 +120,11 @@ static void update(struct sim *sim, struct side *side, struct batch_op *op)
     row->cancelled = t->cancelled;
     row->anew = t->anew;
     row->unsurveyed = t->unsurveyed;
+    row->unsent = t->unsent;
+    free(row->attachment_ids);
+    row->attachment_ids = TAKE_PTR(t->attachment_ids);
+    free(row->unsent_note);
+    row->unsent_note = TAKE_PTR(t->unsent_note);
     if (t->state != TASK_ACKED || before.state != TASK_REFUSED)
         row->reply = TAKE_PTR(t->reply); /* none where it is acknowledged */
     sabotage_row(sim, row);

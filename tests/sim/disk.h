@@ -24,6 +24,8 @@ struct history {
     uint32_t anew;             /* how often it was begun anew without its session */
     char unlooked[ANSWER_MAX]; /* the answer of its attempt, until what that left was looked at */
     char *reply;               /* the last one; owned */
+    char left_by[ANSWER_MAX];  /* the answer of the last attempt that left files for people */
+    uint32_t left_tag, left;   /* which and how many these are */
 };
 
 struct disk {

@@ -48,7 +48,7 @@ static const char usage[] =
     "--seed          one schedule, with its trace\n"
     "--seeds         many, from --from (1) on; stops at the first that breaks an invariant\n"
     "--break NAME    plants a fault: ack-first, no-dedup, act-first, lose-fence, forget-attempt,\n"
-    "                forget-survey\n"
+    "                forget-survey, forget-unsent, forget-ids\n"
     "--all           goes on after a schedule that fails\n"
     "--blind         checks only what server, users and programs can see, not journal and core\n"
     "--expect-fault  succeeds only if a schedule fails\n"
@@ -62,6 +62,8 @@ static const char *const sabotage_names[] = {
     [SABOTAGE_LOSE_FENCE] = "lose-fence",
     [SABOTAGE_FORGET_ATTEMPT] = "forget-attempt",
     [SABOTAGE_FORGET_SURVEY] = "forget-survey",
+    [SABOTAGE_FORGET_UNSENT] = "forget-unsent",
+    [SABOTAGE_FORGET_IDS] = "forget-ids",
 };
 static_assert(ARRAY_SIZE(sabotage_names) == SABOTAGE_COUNT, "every planted fault has a name");
 
@@ -197,8 +199,9 @@ static void print_tally(const struct order *o, const struct tally *t, uint64_t c
            (unsigned long long)t->kills, (unsigned long long)t->stuck,
            (unsigned long long)t->purged, (unsigned long long)t->feeds,
            (unsigned long long)t->pushes);
-    printf("%llu surveys, %llu of them after a restart\n", (unsigned long long)t->surveys,
-           (unsigned long long)t->late_surveys);
+    printf("%llu surveys, %llu of them after a restart; %llu files for people, %llu uploads\n",
+           (unsigned long long)t->surveys, (unsigned long long)t->late_surveys,
+           (unsigned long long)t->files, (unsigned long long)t->uploads);
 }
 
 /* *ret_ran: how many were run. */

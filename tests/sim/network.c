@@ -270,6 +270,7 @@ void network_done(struct network *n)
 {
     for (size_t i = 0; i < n->len; i++) {
         free(n->requests[i]->text);
+        free(n->requests[i]->ids);
         free(n->requests[i]);
     }
     free(n->requests);

@@ -40,7 +40,10 @@ struct request {
     enum task_reply_kind kind;
     char *text; /* owned */
     bool shortened;
-    bool stray; /* nobody waits for its answer: the sabotage's own */
+    char *ids;          /* of the files that go with a reply; owned, NULL: none */
+    uint32_t tag, file; /* an upload's: which attempt's, and its number there */
+    bool more;          /* others are left after it */
+    bool stray;         /* nobody waits for its answer: the sabotage's own */
     /* where it is */
     uint64_t sent_ms;
     bool awaited;                 /* the daemon still listens */
@@ -59,7 +62,7 @@ struct network {
     uint64_t cut_until_ms[SIDES]; /* nothing passes from or to that side */
 };
 
-/* Takes over r's text. Returns its number. */
+/* Takes over r's texts. Returns its number. */
 uint32_t network_send(struct sim *sim, const struct request *r);
 void network_arrive(struct sim *sim, uint32_t index);
 void network_answer(struct sim *sim, uint32_t index);

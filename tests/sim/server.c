@@ -426,6 +426,18 @@ static enum core_answer take_reply(struct sim *sim, const struct request *r,
     return CORE_ANSWER_OK;
 }
 
+/* Files are kept whoever sends them twice; what isn't wanted is said so. */
+static enum core_answer take_file(struct sim *sim, const struct request *r,
+                                  const struct server_message *m)
+{
+    if (!may_write(sim, r, &sim->server.jobs[m->job]))
+        return CORE_ANSWER_CONFLICT;
+    sim->tally.uploads++;
+    if (m->taste == TASTE_TOO_LARGE && r->file % 2 == 0)
+        return CORE_ANSWER_TOO_LARGE;
+    return m->taste == TASTE_UNWANTED ? CORE_ANSWER_REFUSED : CORE_ANSWER_OK;
+}
+
 static enum core_answer take_ack(struct sim *sim, const struct request *r, struct server_message *m)
 {
     if (m->acked)
@@ -448,6 +460,8 @@ void server_post(struct sim *sim, const struct request *r, struct answer *ret_an
     renew(sim, r);
     if (r->post == CORE_POST_REPLY) {
         ret_answer->what = take_reply(sim, r, m);
+    } else if (r->post == CORE_POST_UPLOAD) {
+        ret_answer->what = take_file(sim, r, m);
     } else if (r->post == CORE_POST_ACK) {
         ret_answer->what = take_ack(sim, r, m);
     } else {

@@ -146,6 +146,12 @@ static void act(struct sim *sim, struct side *side, const struct core_command *c
     case CORE_CMD_SETTLE:
         children_settle(sim, side, c->seq, c->keep);
         break;
+    case CORE_CMD_GATHER:
+        parcels_gather(sim, side, c->seq);
+        break;
+    case CORE_CMD_DISCARD:
+        parcels_discard(sim, side, c->seq);
+        break;
     case CORE_CMD_POLL:
         poll_server(sim, side, c);
         break;

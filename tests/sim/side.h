@@ -7,6 +7,7 @@
 #include "sim/children.h"
 #include "sim/disk.h"
 #include "sim/feed.h"
+#include "sim/parcels.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -35,6 +36,7 @@ struct side {
     struct disk disk;
     struct children children;
     struct feed feed;
+    struct parcels parcels;
     enum phase_state phase; /* as the core's own machine has it */
     uint32_t life;          /* counts its starts */
     enum side_end end;      /* it is about to */

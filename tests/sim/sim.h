@@ -18,6 +18,8 @@ enum sabotage {
     SABOTAGE_LOSE_FENCE,     /* the disk keeps no lease numbers */
     SABOTAGE_FORGET_ATTEMPT, /* the disk keeps no count of attempts */
     SABOTAGE_FORGET_SURVEY,  /* nor that a reply waits for a look at what its task left */
+    SABOTAGE_FORGET_UNSENT,  /* nor that it waits for files that go with it */
+    SABOTAGE_FORGET_IDS,     /* nor which of them the server has */
     SABOTAGE_COUNT
 };
 

@@ -8,5 +8,6 @@ struct tally {
     uint64_t children, bad_children, kills, stuck;
     uint64_t takeovers, stops, words, mishaps, purged;
     uint64_t surveys, late_surveys;
+    uint64_t files, uploads;
     uint64_t feeds, pushes;
 };

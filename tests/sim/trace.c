@@ -32,8 +32,8 @@ static const char *const answer_names[] = {
 
 static const char *const post_names[] = {
     [CORE_POST_NONE] = "none",         [CORE_POST_PROCESSING] = "processing",
-    [CORE_POST_PROGRESS] = "progress", [CORE_POST_REPLY] = "reply",
-    [CORE_POST_ACK] = "ack",
+    [CORE_POST_PROGRESS] = "progress", [CORE_POST_UPLOAD] = "upload",
+    [CORE_POST_REPLY] = "reply",       [CORE_POST_ACK] = "ack",
 };
 static_assert(ARRAY_SIZE(post_names) == CORE_POST_COUNT, "every post has a name");
 
@@ -47,6 +47,8 @@ static const char *const command_names[] = {
     [CORE_CMD_KILL] = "kill",
     [CORE_CMD_SURVEY] = "survey",
     [CORE_CMD_SETTLE] = "settle",
+    [CORE_CMD_GATHER] = "gather",
+    [CORE_CMD_DISCARD] = "discard",
     [CORE_CMD_POLL] = "poll",
     [CORE_CMD_POLL_CANCEL] = "poll cancel",
     [CORE_CMD_CHANNEL] = "channel",
@@ -172,7 +174,8 @@ void trace_command(const struct sim *sim, const struct side *side, const char *k
     else if (c->type == CORE_CMD_NOTE)
         trace_line(sim, side, kind, "%s %s: %s", name, c->name, c->text);
     else if (c->type == CORE_CMD_SPAWN || c->type == CORE_CMD_KILL || c->type == CORE_CMD_SURVEY ||
-             c->type == CORE_CMD_SETTLE)
+             c->type == CORE_CMD_SETTLE || c->type == CORE_CMD_GATHER ||
+             c->type == CORE_CMD_DISCARD)
         trace_line(sim, side, kind, "%s %s, grace %u ms", name, trace_message(side, c->seq),
                    c->grace_ms);
     else if (c->type == CORE_CMD_ANSWER)

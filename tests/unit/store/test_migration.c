@@ -82,6 +82,14 @@ static const char version_2[] =
     "UPDATE messages SET anew = 1, input_tokens = 5, output_tokens = 0, cache_read_tokens = 0,"
     " cache_write_tokens = 0, cost_nano_usd = 6, model = 'm' WHERE seq = 5;";
 
+/* And what made version 3 of that. */
+static const char version_3[] =
+    "BEGIN IMMEDIATE;"
+    "ALTER TABLE messages ADD COLUMN unsurveyed INTEGER NOT NULL DEFAULT 0;"
+    "PRAGMA user_version = 3;"
+    "COMMIT;"
+    "UPDATE messages SET unsurveyed = 2 WHERE seq = 5;";
+
 struct fixture {
     char *dir, *path;
     struct journalprobe p;
@@ -150,7 +158,7 @@ static void assert_rows_of_version_1(const struct fixture *f)
     assert_string_equal(finished->reply, "it broke");
     for (size_t i = 0; i < f->p.row_count; i++)
         assert_true(!f->p.rows[i]->anew && !f->p.rows[i]->has_usage &&
-                    f->p.rows[i]->unsurveyed == 0);
+                    f->p.rows[i]->unsurveyed == 0 && f->p.rows[i]->unsent == 0);
     assert_int_equal(f->p.tombstone_count, 1);
     assert_string_equal(f->p.tombstones[0], "m3");
     assert_int_equal(f->p.acked_ms[0], 13);
@@ -192,6 +200,23 @@ static void a_journal_of_version_2_is_read_as_it_was_and_owes_no_look(void **sta
     }
 }
 
+static void a_journal_of_version_3_is_read_as_it_was_and_owes_no_files(void **state)
+{
+    struct fixture *f = *state;
+    const struct task *t;
+
+    edit(f, version_2);
+    edit(f, version_3);
+    journalprobe_begin(&f->p, f->dir);
+    assert_int_equal(f->p.row_count, 2);
+    t = f->p.rows[1];
+    assert_true(t->anew && t->unsurveyed == 2 && t->unsent == 0);
+    assert_true(!t->attachment_ids && !t->unsent_note);
+    assert_string_equal(t->reply, "it broke");
+    journalprobe_end(&f->p);
+    assert_int_equal(number(f, "PRAGMA user_version"), JOURNAL_SCHEMA);
+}
+
 static void a_migrated_journal_takes_what_the_new_version_writes(void **state)
 {
     struct fixture *f = *state;
@@ -205,6 +230,8 @@ static void a_migrated_journal_takes_what_the_new_version_writes(void **state)
     t->reply = mem_strdup("done");
     t->anew = true;
     t->unsurveyed = 1;
+    t->unsent = 2;
+    t->attachment_ids = mem_strdup("att_1");
     t->has_usage = true;
     t->usage = (struct usage){ .input_tokens = 5, .cost_nano_usd = 6, .model = "m" };
     store_batch_update(b, t);
@@ -214,6 +241,8 @@ static void a_migrated_journal_takes_what_the_new_version_writes(void **state)
     journalprobe_begin(&f->p, f->dir);
     t = f->p.rows[0];
     assert_true(t->anew && t->unsurveyed == 1 && t->has_usage && t->usage.input_tokens == 5);
+    assert_int_equal(t->unsent, 2);
+    assert_string_equal(t->attachment_ids, "att_1");
     assert_string_equal(t->usage.model, "m");
     assert_int_equal(f->p.session_count, 1);
     assert_string_equal(f->p.sessions[0].session, "s1");
@@ -252,6 +281,10 @@ static void a_row_that_we_cannot_have_written_is_refused(void **state)
     edit(f, "UPDATE messages SET input_tokens = NULL, model = NULL, unsurveyed = -1 WHERE seq = 4");
     assert_int_equal(journalprobe_open(&f->p, f->dir, &err), 0);
     assert_int_equal(journalprobe_load(&f->p, &err), -EBADMSG);
+    journalprobe_end(&f->p);
+    edit(f, "UPDATE messages SET unsurveyed = 0, unsent = -1 WHERE seq = 4");
+    assert_int_equal(journalprobe_open(&f->p, f->dir, &err), 0);
+    assert_int_equal(journalprobe_load(&f->p, &err), -EBADMSG);
 }
 
 int main(void)
@@ -260,6 +293,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_journal_of_version_1_is_read_as_it_was),
         TEST(a_journal_of_version_2_is_read_as_it_was_and_owes_no_look),
+        TEST(a_journal_of_version_3_is_read_as_it_was_and_owes_no_files),
         TEST(a_migrated_journal_takes_what_the_new_version_writes),
         TEST(a_migration_that_fails_leaves_the_journal_as_it_was),
         TEST(a_row_that_we_cannot_have_written_is_refused),

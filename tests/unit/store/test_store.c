@@ -19,6 +19,7 @@
 #include "util/cleanup.h"
 #include "util/err.h"
 #include "util/mem.h"
+#include "util/str.h"
 #include "util/ulid.h"
 
 struct fixture {
@@ -84,7 +85,9 @@ static void assert_same_task(const struct task *a, const struct task *b)
     assert_int_equal(a->shortened, b->shortened);
     assert_int_equal(a->cancelled, b->cancelled);
     assert_int_equal(a->anew, b->anew);
-    assert_int_equal(a->unsurveyed, b->unsurveyed);
+    assert_true(a->unsurveyed == b->unsurveyed && a->unsent == b->unsent);
+    assert_true(str_eq(a->attachment_ids, b->attachment_ids));
+    assert_true(str_eq(a->unsent_note, b->unsent_note));
     assert_int_equal(a->has_usage, b->has_usage);
     assert_true(a->usage.input_tokens == b->usage.input_tokens &&
                 a->usage.output_tokens == b->usage.output_tokens &&
@@ -195,6 +198,9 @@ static void an_update_changes_what_may_change_and_nothing_else(void **state)
     t->cancelled = true;
     t->anew = true;
     t->unsurveyed = 2;
+    t->unsent = 3;
+    t->attachment_ids = mem_strdup("att_1 att_2");
+    t->unsent_note = mem_strdup("\n- why");
     t->has_usage = true;
     t->usage = some_usage;
     t->reply_kind = TASK_REPLY_ASSISTANT;

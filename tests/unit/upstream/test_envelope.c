@@ -35,8 +35,9 @@ static void expect(const struct json *payload, const char *key, const char *valu
 static void a_reply_is_an_assistant_message_with_a_derived_id(void **state)
 {
     AUTO_FREE char *text =
-        envelope_reply(JOB, TASK, TASK_REPLY_ASSISTANT, "done \"\n\xc3\xa4", NULL);
-    AUTO_FREE char *again = envelope_reply(JOB, TASK, TASK_REPLY_ASSISTANT, "other words", NULL);
+        envelope_reply(JOB, TASK, TASK_REPLY_ASSISTANT, "done \"\n\xc3\xa4", NULL, NULL);
+    AUTO_FREE char *again =
+        envelope_reply(JOB, TASK, TASK_REPLY_ASSISTANT, "other words", NULL, NULL);
     CLEANUP_PTR(json_free) struct json *root = parse(text);
     CLEANUP_PTR(json_free) struct json *second = parse(again);
     char id[ULID_ID_MAX];
@@ -54,7 +55,7 @@ static void a_reply_is_an_assistant_message_with_a_derived_id(void **state)
 static void an_error_is_a_system_message_with_the_prefix_byte_for_byte(void **state)
 {
     AUTO_FREE char *text =
-        envelope_reply(JOB, TASK, TASK_REPLY_ERROR, "sh exited with status 3", NULL);
+        envelope_reply(JOB, TASK, TASK_REPLY_ERROR, "sh exited with status 3", NULL, NULL);
     CLEANUP_PTR(json_free) struct json *root = parse(text);
     char id[ULID_ID_MAX];
 
@@ -64,6 +65,26 @@ static void an_error_is_a_system_message_with_the_prefix_byte_for_byte(void **st
            "nairid encountered error: sh exited with status 3");
     /* the same id as the other kind: a message has one terminal reply */
     expect(root, "id", ulid_derive(id, "msg", "reply", TASK));
+}
+
+static void files_are_named_by_their_ids_where_there_are_some(void **state)
+{
+    AUTO_FREE char *two =
+        envelope_reply(JOB, TASK, TASK_REPLY_ASSISTANT, "see", NULL, "att_1 att_2");
+    AUTO_FREE char *none = envelope_reply(JOB, TASK, TASK_REPLY_ASSISTANT, "see", NULL, "");
+    AUTO_FREE char *error = envelope_reply(JOB, TASK, TASK_REPLY_ERROR, "see", NULL, "att_1");
+    CLEANUP_PTR(json_free) struct json *with = parse(two);
+    CLEANUP_PTR(json_free) struct json *without = parse(none);
+    CLEANUP_PTR(json_free) struct json *broken = parse(error);
+    const struct json *ids = json_get(json_get(with, "payload"), "attachment_ids");
+
+    (void)state;
+    assert_true(json_is_array(ids));
+    assert_int_equal(json_len(ids), 2);
+    assert_string_equal(json_str(json_first(ids)), "att_1");
+    assert_string_equal(json_str(json_next(json_first(ids))), "att_2");
+    assert_null(json_get(json_get(without, "payload"), "attachment_ids"));
+    assert_null(json_get(json_get(broken, "payload"), "attachment_ids"));
 }
 
 static void each_attempt_announces_itself_under_its_own_id(void **state)
@@ -135,9 +156,9 @@ static void an_answer_says_what_it_cost_where_that_is_asked_for(void **state)
                                .cost_nano_usd = 1020304050,
                                .model = "claude-x" };
     const struct usage little = { .output_tokens = 1 };
-    AUTO_FREE char *full = envelope_reply(JOB, TASK, TASK_REPLY_ASSISTANT, "a", &all);
-    AUTO_FREE char *short_of = envelope_reply(JOB, TASK, TASK_REPLY_ASSISTANT, "a", &little);
-    AUTO_FREE char *failed = envelope_reply(JOB, TASK, TASK_REPLY_ERROR, "a", &all);
+    AUTO_FREE char *full = envelope_reply(JOB, TASK, TASK_REPLY_ASSISTANT, "a", &all, NULL);
+    AUTO_FREE char *short_of = envelope_reply(JOB, TASK, TASK_REPLY_ASSISTANT, "a", &little, NULL);
+    AUTO_FREE char *failed = envelope_reply(JOB, TASK, TASK_REPLY_ERROR, "a", &all, NULL);
     CLEANUP_PTR(json_free) struct json *root = parse(full);
     CLEANUP_PTR(json_free) struct json *other = parse(short_of);
     CLEANUP_PTR(json_free) struct json *error = parse(failed);
@@ -167,6 +188,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_reply_is_an_assistant_message_with_a_derived_id),
         cmocka_unit_test(an_error_is_a_system_message_with_the_prefix_byte_for_byte),
+        cmocka_unit_test(files_are_named_by_their_ids_where_there_are_some),
         cmocka_unit_test(each_attempt_announces_itself_under_its_own_id),
         cmocka_unit_test(progress_carries_only_what_there_is),
         cmocka_unit_test(an_answer_says_what_it_cost_where_that_is_asked_for),
