@@ -319,6 +319,16 @@ static enum limit measure_trees(struct gauge *g, size_t entries)
 
 /* ---- all of it ---- */
 
+/* What came with the job's messages lies beside its workspace. */
+static bool is_bare_attachments(const struct plan *plan, const char *path)
+{
+    const char *slash = strrchr(plan->directory, '/');
+    size_t len = slash ? (size_t)(slash - plan->directory) : 0;
+
+    return slash && strncmp(path, plan->directory, len) == 0 &&
+           strcmp(path + len, PLAN_ATTACHMENTS) == 0;
+}
+
 /* At their own places: the rules say which may be changed. */
 static void add_bare_trees(struct gauge *g, const struct plan *plan)
 {
@@ -329,7 +339,7 @@ static void add_bare_trees(struct gauge *g, const struct plan *plan)
         for (size_t k = 0; k < plan->env.len && !job; k++)
             job = strncmp(plan->env.items[k], "HOME=", 5) == 0 &&
                   strcmp(plan->env.items[k] + 5, rule->path) == 0;
-        if (job && (rule->rights & PLAN_MAY_CHANGE) != 0)
+        if ((job && (rule->rights & PLAN_MAY_CHANGE) != 0) || is_bare_attachments(plan, rule->path))
             (void)meter_add(&g->meter, rule->path); /* one that can't be opened isn't writable */
     }
 }
@@ -343,8 +353,10 @@ static void add_trees(struct gauge *g, const struct plan *plan)
     for (size_t i = 0; i < plan->step_count && g->meter.root_count < METER_ROOTS; i++) {
         const struct plan_step *s = &plan->steps[i];
 
-        if (s->type == PLAN_STEP_BIND && (s->flags & PLAN_WRITABLE) != 0 &&
-            (strcmp(s->target, PLAN_WORKSPACE) == 0 || strcmp(s->target, PLAN_HOME) == 0))
+        if (s->type == PLAN_STEP_BIND &&
+            (((s->flags & PLAN_WRITABLE) != 0 &&
+              (strcmp(s->target, PLAN_WORKSPACE) == 0 || strcmp(s->target, PLAN_HOME) == 0)) ||
+             strcmp(s->target, PLAN_ATTACHMENTS) == 0))
             (void)meter_add(&g->meter, s->target); /* one that can't be opened isn't writable */
     }
 }

@@ -11,7 +11,7 @@
 #include <sys/types.h>
 
 enum {
-    METER_ROOTS = 2,
+    METER_ROOTS = 3,
     METER_DEPTH = 512,
     METER_ENTRY_BYTES = 4096, /* what an entry counts at least: it takes an inode */
 };

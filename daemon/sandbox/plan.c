@@ -110,6 +110,8 @@ static int fill(struct plan *p, const struct plan_policy *policy, struct err *er
         r = check_directory("workspace", policy->workspace, err);
     if (r == 0 && policy->home)
         r = check_directory("home", policy->home, err);
+    if (r == 0 && policy->attachments)
+        r = check_directory("attachments", policy->attachments, err);
     if (r < 0)
         return r;
     p->profile = mem_strdup(policy->profile->name);

@@ -17,10 +17,11 @@ struct buf;
 struct err;
 struct profile;
 
-#define PLAN_WORKSPACE "/workspace"
-#define PLAN_HOME      "/home/agent"
-#define PLAN_BRIEF     "/nairid/brief"
-#define PLAN_HOSTNAME  "sandbox"
+#define PLAN_WORKSPACE   "/workspace"
+#define PLAN_HOME        "/home/agent"
+#define PLAN_ATTACHMENTS "/attachments"
+#define PLAN_BRIEF       "/nairid/brief"
+#define PLAN_HOSTNAME    "sandbox"
 /* Who the task is inside; the one id that its user namespace maps. */
 enum { PLAN_INNER_ID = 1000 };
 /* The uids (and gids) that are ours as root, as on the bare rung all processes of a task's user are
@@ -108,6 +109,8 @@ struct plan_policy {
         *workspace; /* host directory shown at /workspace, writable unless workspace_read_only */
     bool workspace_read_only;
     const char *home;        /* host directory shown at /home/agent; NULL: a private empty one */
+    const char *attachments; /* host directory shown at /attachments, read-only; NULL: none. BARE:
+                                beside the workspace, of that name */
     const char *scratch;     /* BARE: host directory that the task may write, emptied before and
                                 after it, for what is private elsewhere; NULL: one in home */
     bool stdout_file;        /* see sandbox/relay.h */
@@ -117,7 +120,7 @@ struct plan_policy {
     const struct strv *env;  /* NAME=value, besides the profile's; the last of a name wins */
     const struct strv *env_origins;    /* an entry each, or NULL: the runner */
     uint64_t memory_bytes, disk_bytes; /* 0: no limit, here and below */
-    uint64_t tree_bytes;               /* of workspace and home together */
+    uint64_t tree_bytes;               /* of workspace, home and attachments together */
     uint64_t cpu_time_ms;
     uint32_t pids, files, cpu_percent;
     uid_t uid;      /* daemon's own uid; 0 chooses the root way */
@@ -191,7 +194,7 @@ struct plan {
     uid_t outer_uid;  /* the host uid behind PLAN_INNER_ID; never 0 */
     uint64_t memory_bytes;
     uint64_t disk_bytes;  /* of one file */
-    uint64_t tree_bytes;  /* of what is in workspace and home together */
+    uint64_t tree_bytes;  /* of what is in workspace, home and attachments together */
     uint64_t cpu_time_ms; /* of all its processes ever */
     uint32_t pids, files, cpu_percent;
     char *directory; /* where the program begins */

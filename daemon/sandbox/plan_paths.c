@@ -282,6 +282,14 @@ static void add_job_places(struct plan *p, const struct plan_policy *policy)
                                           .text = policy->workspace,
                                           .flags = policy->workspace_read_only ? 0 : PLAN_WRITABLE,
                                           .origin = job });
+    if (policy->attachments) {
+        add_step_with_parents(p, &(struct part){ .type = PLAN_STEP_BIND,
+                                                 .target = PLAN_ATTACHMENTS,
+                                                 .text = policy->attachments,
+                                                 .flags = PLAN_NOEXEC,
+                                                 .origin = job });
+        plan_paths_allow(p, PLAN_ATTACHMENTS, PLAN_MAY_LIST | PLAN_MAY_READ, job);
+    }
     plan_paths_allow(p, PLAN_HOME, all, job);
     plan_paths_allow(p, PLAN_WORKSPACE, policy->workspace_read_only ? shown : all, job);
 }
@@ -327,8 +335,9 @@ static int check_extra(const char *path, bool writable, struct err *err)
 {
     /* Ours to fill; a host path there would replace a wall, or lie in what a task can change. Only
      * in the last one, which is empty when we begin, there may be some. */
-    static const char *const ours[] = { "/proc",   "/dev",     "/sys",     PLAN_WORKSPACE,
-                                        PLAN_HOME, PLAN_BRIEF, "/var/tmp", "/tmp" };
+    static const char *const ours[] = { "/proc",        "/dev",           "/sys",
+                                        PLAN_WORKSPACE, PLAN_HOME,        PLAN_BRIEF,
+                                        "/var/tmp",     PLAN_ATTACHMENTS, "/tmp" };
     const size_t ours_count = ARRAY_SIZE(ours);
     static const char *const system[] = { "/usr",   "/bin",    "/sbin", "/lib", "/lib32",
                                           "/lib64", "/libx32", "/etc",  "/boot" };

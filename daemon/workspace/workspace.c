@@ -246,8 +246,7 @@ int workspace_has_uid(const char *root, uid_t uid, struct err *err)
 
 /* ---- what is known of its files ---- */
 
-/* The directory of a job that is there. */
-static int find_job(const char *root, const char *job_id, struct err *err)
+int workspace_job(const char *root, const char *job_id, struct err *err)
 {
     AUTO_CLOSE int root_fd = -1;
     int fd;
@@ -264,7 +263,7 @@ static int find_job(const char *root, const char *job_id, struct err *err)
 int workspace_read_known(const char *root, const char *job_id, size_t max, struct buf *b,
                          struct err *err)
 {
-    AUTO_CLOSE int job_fd = find_job(root, job_id, err), fd = -1;
+    AUTO_CLOSE int job_fd = workspace_job(root, job_id, err), fd = -1;
     struct stat st;
     ssize_t n;
 
@@ -288,7 +287,7 @@ int workspace_read_known(const char *root, const char *job_id, size_t max, struc
 int workspace_write_known(const char *root, const char *job_id, const void *bytes, size_t len,
                           struct err *err)
 {
-    AUTO_CLOSE int job_fd = find_job(root, job_id, err), fd = -1;
+    AUTO_CLOSE int job_fd = workspace_job(root, job_id, err), fd = -1;
     int r;
 
     if (job_fd < 0)
@@ -306,7 +305,7 @@ int workspace_write_known(const char *root, const char *job_id, const void *byte
 int workspace_trim(const char *root, const char *job_id, size_t max_entries, uint64_t *ret_bytes,
                    struct err *err)
 {
-    AUTO_CLOSE int job_fd = find_job(root, job_id, err);
+    AUTO_CLOSE int job_fd = workspace_job(root, job_id, err);
     struct stat st;
 
     if (job_fd < 0)

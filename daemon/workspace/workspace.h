@@ -1,4 +1,5 @@
-/* workspace.h - a job's directories on disk: ROOT/JOB/workspace and ROOT/JOB/home.
+/* workspace.h - a job's directories on disk: ROOT/JOB/workspace and ROOT/JOB/home; and, where
+ * messages came with files, ROOT/JOB/attachments (workspace/enclosed.h).
  * Made 0700 (as root, owned by the job's own uid), kept until the job completes or the retention
  * passes. ROOT and ROOT/JOB are ours, so no task can exchange a directory of its own or touch
  * ROOT/JOB/.used, whose time is the job's last use, or ROOT/JOB/.known. Never read here except
@@ -26,6 +27,8 @@ int workspace_prepare(const char *root, struct err *err);
  * last use to now, and gives both directories mode 0700 again. */
 int workspace_open(const char *root, const char *job_id, struct tenants *tenants, uid_t *uid,
                    char **ret_workspace, char **ret_home, struct err *err);
+/* The directory ROOT/JOB of a job that is there, opened: a descriptor, or a negative errno. */
+int workspace_job(const char *root, const char *job_id, struct err *err);
 /* Whether path, which has no links in it, is in a job's directory, of whichever root. */
 bool workspace_is_jobs(const char *path);
 /* Whether a job beneath root has that uid: 1, 0, or a negative errno where that can't be seen. */

@@ -169,6 +169,27 @@ static void a_read_only_workspace_can_be_neither_mounted_nor_ruled_writable(void
     assert_int_equal(rights_of(p, PLAN_WORKSPACE) & (PLAN_MAY_CHANGE | PLAN_MAY_WRITE), 0);
 }
 
+static void attachments_are_shown_to_be_read_and_nothing_else(void **state)
+{
+    struct plan_policy policy = usual(*state);
+    CLEANUP_PTR(plan_free) struct plan *p = must_make(&policy), *with = NULL, *none = NULL;
+    const struct plan_step *step;
+
+    for (size_t i = 0; i < p->step_count; i++)
+        assert_string_not_equal(p->steps[i].target, PLAN_ATTACHMENTS);
+    policy.attachments = "/srv/jobs/job_1/attachments";
+    with = must_make(&policy);
+    step = find_step(with, PLAN_ATTACHMENTS);
+    assert_int_equal(step->type, PLAN_STEP_BIND);
+    assert_string_equal(step->text, policy.attachments);
+    assert_int_equal(step->flags, PLAN_NOEXEC);
+    assert_int_equal(rights_of(with, PLAN_ATTACHMENTS), PLAN_MAY_LIST | PLAN_MAY_READ);
+    assert_int_equal(plan_place_of(with, PLAN_ATTACHMENTS "/m/a"), PLAN_PLACE_OWN);
+    assert_int_equal(with->step_count, p->step_count + 1);
+    policy.attachments = "/srv/../x";
+    assert_int_equal(plan_make(&policy, &none, NULL), -EINVAL);
+}
+
 static void without_a_home_there_is_a_private_one_of_bounded_size(void **state)
 {
     struct plan_policy policy = usual(*state);
@@ -756,6 +777,7 @@ int main(void)
         TEST(workspace_and_home_are_the_only_writable_places_of_the_host),
         TEST(no_profile_shows_homes_run_or_var_of_the_host),
         TEST(a_read_only_workspace_can_be_neither_mounted_nor_ruled_writable),
+        TEST(attachments_are_shown_to_be_read_and_nothing_else),
         TEST(without_a_home_there_is_a_private_one_of_bounded_size),
         TEST(private_places_have_a_share_of_the_memory),
         TEST(every_target_has_its_parents_before_it),

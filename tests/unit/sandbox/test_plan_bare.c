@@ -44,7 +44,10 @@ static bool has(const struct strv *words, const char *word)
 
 static void what_would_be_mounted_becomes_rules_on_the_hosts_paths(void **state)
 {
-    const struct plan_policy policy = { .home = "/srv/jobs/j/home", .uid = 1000 };
+    const struct plan_policy policy = { .home = "/srv/jobs/j/home",
+                                        .attachments = "/srv/jobs/j/attachments",
+                                        .uid = 1000 };
+    uint32_t attachments = 0;
     CLEANUP_PTR(plan_free) struct plan *p = NULL, *decoded = NULL;
     CLEANUP(buf_done) struct buf bytes = { 0 };
 
@@ -61,7 +64,10 @@ static void what_would_be_mounted_becomes_rules_on_the_hosts_paths(void **state)
         assert_string_not_equal(p->rules[i].path, "/tmp");
         if (p->rules[i].rights & PLAN_MAY_CHANGE)
             assert_non_null(strstr(p->rules[i].path, "/srv/jobs/j/"));
+        if (strcmp(p->rules[i].path, policy.attachments) == 0)
+            attachments |= p->rules[i].rights;
     }
+    assert_int_equal(attachments, PLAN_MAY_LIST | PLAN_MAY_READ);
     assert_string_equal(p->directory, "/srv/jobs/j/workspace");
     assert_string_equal(p->scratch, "/srv/jobs/j/home/.nairid-scratch");
     assert_string_equal(p->brief, "be kind");
