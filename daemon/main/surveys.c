@@ -8,6 +8,7 @@
 
 #include "core/core.h"
 #include "main/daemon.h"
+#include "main/knowledge.h"
 #include "main/wire.h"
 #include "sandbox/plan.h"
 #include "sandbox/plan_survey.h"
@@ -29,14 +30,17 @@ struct survey_io {
     uint64_t seq;
     char *job_id;
     struct buf found; /* what it wrote so far */
+    struct buf known; /* what is known once its words are told; empty: they aren't found yet */
     bool runs;        /* the spawner has not told of its end */
+    bool weighed;     /* what was known before is being read */
     bool settled;     /* nobody waits for it any more */
-    bool sound;       /* found is whole and has been read */
+    uint64_t wall_ms; /* that it took */
     UT_hash_handle hh;
 };
 
 struct surveys {
     struct daemon *daemon;
+    struct knowledge *knowledge; /* NULL until surveys_open() */
     struct survey_io *by_seq;
 };
 
@@ -53,6 +57,7 @@ static void io_free(struct surveys *s, struct survey_io *io)
     HASH_DEL(s->by_seq, io);
     free(io->job_id);
     buf_done(&io->found);
+    buf_done(&io->known);
     free(io);
 }
 
@@ -62,6 +67,8 @@ void surveys_free(struct surveys *s)
 
     if (!s)
         return;
+    s->daemon = NULL; /* it ends: what is read now is for nobody */
+    knowledge_free(s->knowledge);
     HASH_ITER (hh, s->by_seq, io, next)
         io_free(s, io);
     free(s);
@@ -155,103 +162,129 @@ void surveys_output(struct surveys *s, uint64_t task, const char *bytes, size_t 
 }
 
 /* What was known of the job before; false where that can't be told. */
-static bool read_known(const struct daemon *d, const char *job_id, struct leftovers *ret)
+static bool parse_known(const char *job_id, int result, const struct buf *known,
+                        const struct err *err, struct leftovers *ret)
 {
-    CLEANUP(buf_done) struct buf known = { 0 };
-    struct err err = { 0 };
-    int r =
-        workspace_read_known(d->settings.workspace_root, job_id, LEFTOVERS_BYTES_MAX, &known, &err);
+    const char *why = err->text;
 
-    if (r == -ENOENT)
+    if (result == -ENOENT)
         return false; /* the job is older than we are */
-    if (r == 0 && known.len == 0)
+    if (result == 0 && known->len == 0)
         return true; /* it began empty */
-    if (r == 0)
-        r = leftover_read(known.data, known.len, ret);
-    if (r < 0)
-        log_warning("survey_known_lost", "job", job_id, "error",
-                    err.text[0] ? err.text : "what was known is damaged");
-    return r == 0;
+    if (result == 0) {
+        result = leftover_read(known->data, known->len, ret);
+        why = "what was known is damaged";
+    }
+    if (result < 0)
+        log_warning("survey_known_lost", "job", job_id, "error", why);
+    return result == 0;
 }
 
-/* The words; NULL where there is nothing to say. */
-static char *describe(const struct daemon *d, const char *job_id, const struct leftovers *now)
+/* A knowledge_fn; ctx: struct surveys. */
+static void on_known(uint64_t seq, int result, struct buf *known, const struct err *err, void *ctx)
 {
-    struct leftovers before = { 0 };
-    bool known = read_known(d, job_id, &before);
+    struct surveys *s = ctx;
+    struct survey_io *io = io_find(s, seq);
+    struct leftovers before = { 0 }, now = { 0 };
     CLEANUP(buf_done) struct buf words = { 0 };
+    AUTO_FREE char *text = NULL;
+    bool is_known;
 
-    leftover_describe(now, known ? &before : NULL, d->mask, &words);
+    if (!s->daemon || !io || !io->weighed)
+        return; /* it was given up meanwhile */
+    io->weighed = false;
+    is_known = parse_known(io->job_id, result, known, err, &before);
+    (void)leftover_read(io->found.data, io->found.len, &now); /* as it was read before */
+    leftover_describe(&now, is_known ? &before : NULL, s->daemon->mask, &words, &io->known);
+    buf_done(&io->found);
+    if (words.len > 0)
+        text = mask_text(s->daemon->mask, buf_steal(&words));
+    log_info("surveyed", "job", io->job_id, "entries", LOG_N(now.entries), "found", LOG_N(now.len),
+             "wall_ms", LOG_N(io->wall_ms), "text", text);
     leftover_done(&before);
-    return words.len > 0 ? mask_text(d->mask, buf_steal(&words)) : NULL;
+    leftover_done(&now);
+    tell(s->daemon, seq, text);
 }
 
-static const char *failure_of(const struct survey_io *io, const struct spawner_exit *e,
-                              struct leftovers *ret)
+int surveys_open(struct surveys *s, struct err *err)
 {
+    return knowledge_new(s->daemon->loop, on_known, s, &s->knowledge, err);
+}
+
+static const char *failure_of(const struct survey_io *io, const struct spawner_exit *e)
+{
+    struct leftovers now = { 0 };
+    int r;
+
     if (e->failed_to_start)
         return e->error;
     if (e->stuck)
         return "it can't be ended";
     if (!WIFEXITED(e->status) || WEXITSTATUS(e->status) != 0)
         return e->oom ? "it needed more memory than it may use" : "it was ended, or ended badly";
-    return leftover_read(io->found.data, io->found.len, ret) < 0 ? "what it wrote is damaged"
-                                                                 : NULL;
+    r = leftover_read(io->found.data, io->found.len, &now);
+    leftover_done(&now);
+    return r < 0 ? "what it wrote is damaged" : NULL;
 }
 
 void surveys_exited(struct surveys *s, uint64_t task, const struct spawner_exit *e)
 {
     struct daemon *d = s->daemon;
     struct survey_io *io = io_find(s, task & ~survey_bit);
-    struct leftovers now = { 0 };
     const char *failure;
-    AUTO_FREE char *words = NULL;
 
     if (!io)
         return;
     io->runs = false;
-    failure = failure_of(io, e, &now);
+    io->wall_ms = e->wall_ms;
     if (io->settled) {
-        leftover_done(&now);
         io_free(s, io);
         return;
     }
-    if (failure) {
+    failure = failure_of(io, e);
+    if (!failure && !knowledge_read(s->knowledge, d->settings.workspace_root, io->job_id, io->seq))
+        failure = "the disk of the jobs' directories doesn't keep up";
+    if (failure)
         tell_failure(d, io->seq, io->job_id, failure, e->stuck);
-        return;
-    }
-    io->sound = true;
-    words = describe(d, io->job_id, &now);
-    log_info("surveyed", "job", io->job_id, "entries", LOG_N(now.entries), "found", LOG_N(now.len),
-             "wall_ms", LOG_N(e->wall_ms), "text", words);
-    leftover_done(&now);
-    tell(d, io->seq, words);
+    else
+        io->weighed = true;
 }
 
 void surveys_kill(struct surveys *s, uint64_t seq)
 {
-    const struct survey_io *io = io_find(s, seq);
+    struct survey_io *io = io_find(s, seq);
 
-    if (io && io->runs)
+    if (io && io->runs) {
         spawner_kill(s->daemon->spawner, seq | survey_bit, 0);
+    } else if (io && io->weighed) { /* a disk that hangs has all the time there is */
+        io->weighed = false;
+        tell_failure(s->daemon, seq, io->job_id,
+                     "what was known of the job could not be read in time", false);
+    }
 }
 
 void surveys_settle(struct surveys *s, uint64_t seq, bool keep)
 {
+    struct daemon *d = s->daemon;
     struct survey_io *io = io_find(s, seq);
-    const struct task *t = core_task(s->daemon->core, seq);
-    struct err err = { 0 };
+    const struct task *t = core_task(d->core, seq);
 
     if (!io)
         return;
     if (!t || t->state == TASK_GONE) /* its lease was lost meanwhile: nobody has read the reply */
         keep = false;
-    if (keep && io->sound &&
-        workspace_write_known(s->daemon->settings.workspace_root, io->job_id, io->found.data,
-                              io->found.len, &err) < 0)
-        log_warning("survey_known_lost", "job", io->job_id, "error", err.text);
+    if (keep && io->known.len > 0 &&
+        !knowledge_write(s->knowledge, d->settings.workspace_root, io->job_id, &io->known))
+        log_warning("survey_known_lost", "job", io->job_id, "error",
+                    "the disk of the jobs' directories doesn't keep up");
+    io->weighed = false;
     surveys_kill(s, seq);
     io->settled = true;
     if (!io->runs)
         io_free(s, io);
+}
+
+bool surveys_concern(const struct surveys *s, const char *job_id)
+{
+    return knowledge_concerns(s->knowledge, job_id);
 }

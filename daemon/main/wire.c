@@ -304,7 +304,7 @@ static int keep_workspace(const char *job_id, void *ctx)
 {
     const struct daemon *d = ctx;
 
-    return core_has_job(d->core, job_id);
+    return core_has_job(d->core, job_id) || surveys_concern(d->surveys, job_id);
 }
 
 static void on_sweep(struct loop_timer *timer, void *ctx)
@@ -338,6 +338,8 @@ int wire_start(struct daemon *d, struct err *err)
     const struct core_event start = { .type = CORE_EV_START };
     int r = store_start(d->store, d->loop, on_committed, d, err);
 
+    if (r == 0)
+        r = surveys_open(d->surveys, err);
     if (r < 0)
         return r;
     r = start_signals(d);

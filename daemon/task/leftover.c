@@ -17,7 +17,13 @@ static const char magic[4] = "nlo1";
 
 /* ---- writing ---- */
 
-enum { ITEM = 'f', END = 'e', ITEM_HEAD = 1 + 1 + 1 + LEFTOVER_PRINT_BYTES + 2, END_BYTES = 9 };
+enum {
+    ITEM = 'f',
+    UNTOLD = 'u',
+    END = 'e',
+    ITEM_HEAD = 1 + 1 + 1 + LEFTOVER_PRINT_BYTES + 2,
+    END_BYTES = 9
+};
 
 static void add_u32(struct buf *b, uint32_t n)
 {
@@ -37,7 +43,7 @@ bool leftover_add(struct buf *b, const struct leftover *item, const char *path)
     if (len == 0 || len >= LEFTOVER_PATH_MAX ||
         b->len + ITEM_HEAD + len + END_BYTES > LEFTOVERS_BYTES_MAX)
         return false;
-    buf_append_char(b, ITEM);
+    buf_append_char(b, item->untold ? UNTOLD : ITEM);
     buf_append_char(b, (char)item->kind);
     buf_append_char(b, (char)item->place);
     buf_append(b, item->print, sizeof item->print);
@@ -96,9 +102,9 @@ static bool is_plain(const char *path)
     }
 }
 
-static void get_item(struct reader *r, struct leftovers *l)
+static void get_item(struct reader *r, bool untold, struct leftovers *l)
 {
-    struct leftover item = { 0 };
+    struct leftover item = { .untold = untold };
     size_t len;
 
     item.kind = (enum planted_kind)get(r, 1, PLANTED_KIND_COUNT - 1);
@@ -151,8 +157,8 @@ int leftover_read(const void *bytes, size_t len, struct leftovers *ret)
     r.at += sizeof magic;
     r.left -= sizeof magic;
     l.items = mem_calloc(LEFTOVERS_MAX, sizeof l.items[0]);
-    while (!r.bad && (type = get(&r, 1, UINT8_MAX)) == ITEM)
-        get_item(&r, &l);
+    while (!r.bad && ((type = get(&r, 1, UINT8_MAX)) == ITEM || type == UNTOLD))
+        get_item(&r, type == UNTOLD, &l);
     l.entries = get(&r, 4, UINT32_MAX);
     l.gaps = get(&r, 4, LEFTOVERS_GAPS_ALL);
     if (r.bad || type != END || r.left > 0) {
@@ -247,7 +253,19 @@ void leftover_quote(const char *path, size_t max, struct buf *b)
     buf_append(b, whole.data + tail, whole.len - tail);
 }
 
-enum news { NEWS_NONE, NEWS_NEW, NEWS_CHANGED, NEWS_THERE };
+enum news {
+    NEWS_NONE,
+    NEWS_NEW,
+    NEWS_CHANGED,
+    NEWS_THERE,   /* whose it is isn't known */
+    NEWS_EARLIER, /* it was there before this task, and wasn't named */
+};
+
+/* What there is to tell of an item. */
+struct fresh {
+    const struct leftover *item;
+    enum news news;
+};
 
 static enum news news_of(const struct leftover *item, const struct leftovers *before)
 {
@@ -260,34 +278,38 @@ static enum news news_of(const struct leftover *item, const struct leftovers *be
               : bsearch(item, before->items, before->len, sizeof before->items[0], by_path);
     if (!was)
         return NEWS_NEW;
-    return memcmp(was->print, item->print, sizeof item->print) != 0 ? NEWS_CHANGED : NEWS_NONE;
+    if (memcmp(was->print, item->print, sizeof item->print) != 0)
+        return NEWS_CHANGED;
+    return was->untold ? NEWS_EARLIER : NEWS_NONE;
 }
 
 /* What matters more first, and of that what lies less deep. */
 static int by_weight(const void *a, const void *b)
 {
-    const struct leftover *const *x = a, *const *y = b;
-    int r = (int)(*x)->kind - (int)(*y)->kind;
-    size_t x_len = strlen((*x)->path), y_len = strlen((*y)->path);
+    const struct leftover *x = ((const struct fresh *)a)->item,
+                          *y = ((const struct fresh *)b)->item;
+    int r = (int)x->kind - (int)y->kind;
+    size_t x_len = strlen(x->path), y_len = strlen(y->path);
 
     if (r == 0)
         r = (x_len > y_len) - (x_len < y_len);
-    return r != 0 ? r : by_path(*x, *y);
+    return r != 0 ? r : by_path(x, y);
 }
 
-static void describe_item(const struct leftover *item, enum news news, const struct mask *mask,
-                          struct buf *b)
+static void describe_item(const struct fresh *f, const struct mask *mask, struct buf *b)
 {
-    AUTO_FREE char *path = mask_text(mask, mem_strdup(item->path));
-    static const char *const news_words[] = {
-        [NEWS_NONE] = "", [NEWS_NEW] = "new; ", [NEWS_CHANGED] = "changed; ", [NEWS_THERE] = ""
-    };
+    AUTO_FREE char *path = mask_text(mask, mem_strdup(f->item->path));
+    static const char *const news_words[] = { [NEWS_NONE] = "",
+                                              [NEWS_NEW] = "new; ",
+                                              [NEWS_CHANGED] = "changed; ",
+                                              [NEWS_THERE] = "",
+                                              [NEWS_EARLIER] = "from an earlier task; " };
 
     buf_append_char(b, '`');
-    if (item->place == LEFTOVER_HOME)
+    if (f->item->place == LEFTOVER_HOME)
         buf_append_str(b, "~/");
     leftover_quote(path, NAMED_PATH_MAX, b);
-    buf_printf(b, "` (%s%s)", news_words[news], planted_words(item->kind));
+    buf_printf(b, "` (%s%s)", news_words[f->news], planted_words(f->item->kind));
 }
 
 /* As far as they are told: a tree that is too big is as big the next time, as a rule. */
@@ -319,32 +341,72 @@ static void describe_gaps(const struct leftovers *now, const struct leftovers *b
         buf_append_str(b, "something could not be read.");
 }
 
-void leftover_describe(const struct leftovers *now, const struct leftovers *before,
-                       const struct mask *mask, struct buf *b)
+/* What can be said of all that are named. */
+static const char *opening(const struct fresh *fresh, size_t named, bool known)
 {
-    AUTO_FREE const struct leftover **fresh = mem_calloc(now->len + 1, sizeof fresh[0]);
+    if (!known)
+        return "nairid noticed files that programs may run or obey later, of this task or of an "
+               "earlier one: ";
+    for (size_t i = 0; i < named; i++)
+        if (fresh[i].news != NEWS_EARLIER)
+            return "nairid noticed that this task left files that programs may run or obey later: ";
+    return "nairid noticed files that programs may run or obey later, which it hasn't named yet: ";
+}
+
+static void describe_fresh(const struct fresh *fresh, size_t count, bool known,
+                           const struct mask *mask, struct buf *b)
+{
+    size_t named = count < NAMED_MAX ? count : NAMED_MAX;
+
+    if (count == 0)
+        return;
+    buf_append_str(b, opening(fresh, named, known));
+    for (size_t i = 0; i < named; i++) {
+        if (i > 0)
+            buf_append_str(b, ", ");
+        describe_item(&fresh[i], mask, b);
+    }
+    if (count > named)
+        buf_printf(b, " and %zu more", count - named);
+    buf_append_char(b, '.');
+}
+
+/* What was found is known; of what is fresh only the first are told. */
+static void write_known(const struct leftovers *now, const struct fresh *fresh, size_t count,
+                        struct buf *b)
+{
+    AUTO_FREE bool *untold = mem_calloc(now->len + 1, sizeof untold[0]);
+
+    for (size_t i = NAMED_MAX; i < count; i++)
+        untold[fresh[i].item - now->items] = true;
+    leftover_begin(b);
+    for (size_t i = 0; i < now->len; i++) {
+        struct leftover item = now->items[i];
+
+        item.untold = untold[i];
+        (void)leftover_add(b, &item, item.path); /* there was room for it where it came from */
+    }
+    leftover_end(b, now->entries, now->gaps);
+}
+
+void leftover_describe(const struct leftovers *now, const struct leftovers *before,
+                       const struct mask *mask, struct buf *b, struct buf *known)
+{
+    AUTO_FREE struct fresh *fresh = mem_calloc(now->len + 1, sizeof fresh[0]);
     CLEANUP(buf_done) struct buf said = { 0 };
     size_t count = 0;
 
-    for (size_t i = 0; i < now->len; i++)
-        if (news_of(&now->items[i], before) != NEWS_NONE)
-            fresh[count++] = &now->items[i];
-    if (count > 0) {
-        qsort(fresh, count, sizeof fresh[0], by_weight);
-        buf_append_str(&said, before ? "nairid noticed that this task left files that programs may "
-                                       "run or obey later: "
-                                     : "nairid noticed files that programs may run or obey later, "
-                                       "of this task or of an earlier one: ");
+    for (size_t i = 0; i < now->len; i++) {
+        struct fresh f = { &now->items[i], news_of(&now->items[i], before) };
+
+        if (f.news != NEWS_NONE)
+            fresh[count++] = f;
     }
-    for (size_t i = 0; i < count && i < NAMED_MAX; i++) {
-        if (i > 0)
-            buf_append_str(&said, ", ");
-        describe_item(fresh[i], news_of(fresh[i], before), mask, &said);
-    }
-    if (count > NAMED_MAX)
-        buf_printf(&said, " and %zu more", count - NAMED_MAX);
     if (count > 0)
-        buf_append_char(&said, '.');
+        qsort(fresh, count, sizeof fresh[0], by_weight);
+    describe_fresh(fresh, count, before != NULL, mask, &said);
     describe_gaps(now, before, &said);
     buf_append(b, buf_str(&said), said.len);
+    if (known)
+        write_known(now, fresh, count, known);
 }

@@ -35,6 +35,7 @@ struct leftover {
     enum planted_kind kind;
     enum leftover_place place;
     unsigned char print[LEFTOVER_PRINT_BYTES]; /* differs where what was found does */
+    bool untold;                               /* of what is known: found, and not yet named */
     char *path; /* relative, as the file system has it: any bytes but NUL */
 };
 
@@ -56,13 +57,15 @@ void leftover_end(struct buf *b, uint32_t entries, uint32_t gaps);
 int leftover_read(const void *bytes, size_t len, struct leftovers *ret);
 void leftover_done(struct leftovers *l);
 
-/* What is in now and wasn't so in before, in one paragraph for the chat, without mentioning what
- * can't be told: at most LEFTOVERS_WORDS_MAX bytes of valid UTF-8, one line; empty where there is
- * nothing to say: what now couldn't look at is said where there is news, or before didn't have the
- * same. before: NULL where it isn't known what was there. mask: of what no path may show,
- * which is looked for before a path is quoted and cut; may be NULL. */
+/* What is in now and wasn't so, or was untold, in before, in one paragraph for the chat, without
+ * mentioning what can't be told: at most LEFTOVERS_WORDS_MAX bytes of valid UTF-8, one line; empty
+ * where there is nothing to say: what now couldn't look at is said where there is news, or before
+ * didn't have the same. Some are named and the others counted; those are untold in *known, which is
+ * what is known once the words are told, written as above. before: NULL where it isn't known what
+ * was there. mask: of what no path may show, which is looked for before a path is quoted and cut;
+ * may be NULL. known: may be NULL. */
 void leftover_describe(const struct leftovers *now, const struct leftovers *before,
-                       const struct mask *mask, struct buf *b);
+                       const struct mask *mask, struct buf *b, struct buf *known);
 /* A path fit for a sentence: control characters, what is no UTF-8, and what could end or turn the
  * quotation are shown as \n, \x1b, \u{202e}; cut in the middle to at most max bytes (64 or more).
  */

@@ -13,6 +13,7 @@ import pytest
 from clikit import environment, nairid
 from daemonkit import ERROR, Meeting
 from hubkit import wait_until
+from slowdisk import SYNC, SlowDisk
 
 
 @pytest.fixture
@@ -81,27 +82,6 @@ def test_cancel_ends_the_job_and_its_person_is_told(account, make_daemon, meetin
     assert job in again.stderr and "nairid status" in again.stderr
 
 
-class SlowDisk:
-    """A daemon's disk that writes nothing to its end for as long as it is held; see holdsync.c."""
-
-    def __init__(self, daemon):
-        self.path = os.path.join(daemon.folder, "holdsync")
-        with open(self.path, "wb") as file:
-            file.write(bytes(4096))
-        os.chown(self.path, daemon.account.uid, -1)
-        daemon.env = {"LD_PRELOAD": f"{os.environ['NAIRID_BUILD']}/tests/libholdsync.so",
-                      "HOLDSYNC": self.path,
-                      "ASAN_OPTIONS": "exitcode=99:verify_asan_link_order=0"}
-
-    def hold(self, on=True):
-        with open(self.path, "r+b") as file:
-            file.write(bytes([on, 0]))
-
-    def somebody_waits(self):
-        with open(self.path, "rb") as file:
-            return file.read(2)[1] == 1
-
-
 @contextlib.contextmanager
 def asked(daemon, **request):
     """A connection on which a request has been sent, and its answer not read."""
@@ -128,14 +108,14 @@ def slow(make_daemon, me):
     daemon.wait_running(message)
     daemon.wait_durable(lambda status: True, "what was decided so far to be on the disk")
     yield daemon, disk, meeting, job, message
-    disk.hold(False)
+    disk.release()
 
 
 def test_cancel_is_answered_once_its_word_is_on_the_disk(slow):
     """Who is told that a job is stopped need not ask again after a crash; see design: store, then
     act, then acknowledge."""
     daemon, disk, meeting, job, message = slow
-    disk.hold()
+    disk.hold(SYNC)
     with asked(daemon, verb="cancel", job=job) as client:
         wait_until(disk.somebody_waits, 30, "the word to be written")
         assert daemon.status()["durable"] is False  # it is busy with it, and with nothing else
@@ -143,17 +123,17 @@ def test_cancel_is_answered_once_its_word_is_on_the_disk(slow):
         daemon.program.kill()
         assert client.recv(1) == b""  # nobody was told
     meeting.release("a")
-    disk.hold(False)
+    disk.release()
     daemon.boot()
     daemon.reply(job, message)  # whatever it says
 
 
 def test_a_cancel_that_was_answered_outlives_a_crash(slow):
     daemon, disk, meeting, job, message = slow
-    disk.hold()
+    disk.hold(SYNC)
     with asked(daemon, verb="cancel", job=job) as client:
         wait_until(disk.somebody_waits, 30, "the word to be written")
-        disk.hold(False)
+        disk.release()
         assert json.loads(client.makefile("rb").readline()) == {"job": job, "ok": True}
         daemon.program.kill()
     meeting.release("a")
@@ -163,12 +143,12 @@ def test_a_cancel_that_was_answered_outlives_a_crash(slow):
 
 def test_drain_is_answered_behind_what_was_decided_before_it(slow):
     daemon, disk, _, job, message = slow
-    disk.hold()
+    disk.hold(SYNC)
     with asked(daemon, verb="cancel", job=job), asked(daemon, verb="drain") as client:
         wait_until(disk.somebody_waits, 30, "the word to be written")
         wait_until(lambda: daemon.status()["draining"], 30, "the drain to be heard")
         assert is_silent(client)
-        disk.hold(False)
+        disk.release()
         assert json.loads(client.makefile("rb").readline()) == {"ok": True}
     assert daemon.program.wait() == 0
     assert daemon.reply(job, message)["content"] == ERROR + "stopped by the user"

@@ -6,6 +6,7 @@ import pytest
 
 from daemonkit import ERROR
 from hubkit import wait_until
+from slowdisk import KNOWN, SlowDisk
 
 NOTICED = "nairid noticed that this task left files that programs may run or obey later: "
 PLANT = """mkdir -p .git/hooks .claude .vscode
@@ -66,6 +67,44 @@ def test_a_reply_names_only_what_is_new_since_the_last(daemon):
     settled(daemon, job, before)
     daemon.restart()
     assert go_on(daemon, job, "echo fourth") == "fourth"
+
+
+def test_what_a_reply_only_counts_is_named_by_the_next_ones(daemon):
+    """Nobody can bury a file under others: only what was named counts as told."""
+    job, message = daemon.hub.start("for i in $(seq 10 29); do mkdir d$i; touch d$i/.envrc; done; "
+                                    "echo done")
+    content = daemon.reply(job, message)["content"]
+    assert content.endswith("`d17/.envrc` (new; shells run it) and 12 more.]"), content
+    known = known_of(daemon, job)
+    for first, rest in ((18, " and 4 more"), (26, "")):
+        settled(daemon, job, known if first > 18 else b"")
+        known = known_of(daemon, job)
+        named = [f"`d{i}/.envrc` (from an earlier task; shells run it)"
+                 for i in range(first, min(first + 8, 30))]
+        assert go_on(daemon, job, "echo again") == (
+            "again\n\n[nairid noticed files that programs may run or obey later, which it hasn't "
+            f"named yet: {', '.join(named)}{rest}.]")
+    settled(daemon, job, known)
+    assert go_on(daemon, job, "echo last") == "last"
+
+
+def test_a_disk_that_hangs_keeps_no_other_answer_waiting(make_daemon):
+    """What is known of a job's files isn't read by the event loop; and not waited for for ever."""
+    daemon = make_daemon(start=False)
+    disk = SlowDisk(daemon)
+    daemon.boot()
+    disk.hold(KNOWN)
+    try:
+        job, message = daemon.hub.start("touch .envrc; echo done")
+        wait_until(disk.somebody_waits, 30, "the disk to hang")
+        other, asked = daemon.hub.start("echo read-only", ask_mode=True)
+        assert daemon.reply(other, asked)["content"] == "read-only"
+        assert daemon.hub.message(message)["status"] not in ("completed", "failed")
+        content = daemon.reply(job, message)["content"]
+        assert content.startswith("done\n\n[nairid could not look for files "), content
+    finally:
+        disk.release()
+    assert go_on(daemon, job, "echo again").endswith("`.envrc` (new; shells run it).]")
 
 
 def test_a_failing_task_is_told_of_too(daemon):

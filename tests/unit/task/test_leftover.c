@@ -113,17 +113,17 @@ static void only_what_is_new_or_changed_is_named(void **state)
     add(&b, PLANTED_SHELL, ".envrc", 2);
     add(&b, PLANTED_GIT_HOOK, ".git/hooks/pre-commit", 1);
     read_all(&b, 0, &now);
-    leftover_describe(&now, &before, NULL, &b);
+    leftover_describe(&now, &before, NULL, &b, NULL);
     assert_string_equal(
         buf_str(&b),
         "nairid noticed that this task left files that programs may run or obey later: "
         "`.git/hooks/pre-commit` (new; git runs it), `.envrc` (changed; shells run it).");
     buf_clear(&b);
-    leftover_describe(&now, NULL, NULL, &b);
+    leftover_describe(&now, NULL, NULL, &b, NULL);
     assert_non_null(strstr(buf_str(&b), "`.envrc` (shells run it)"));
     assert_non_null(strstr(buf_str(&b), "of this task or of an earlier one"));
     buf_clear(&b);
-    leftover_describe(&now, &now, NULL, &b);
+    leftover_describe(&now, &now, NULL, &b, NULL);
     assert_string_equal(buf_str(&b), "");
     leftover_done(&before);
     leftover_done(&now);
@@ -138,12 +138,12 @@ static void what_was_not_looked_at_is_said(void **state)
     (void)state;
     leftover_begin(&b);
     read_all(&b, LEFTOVERS_TIME, &now);
-    leftover_describe(&now, &before, NULL, &b);
+    leftover_describe(&now, &before, NULL, &b, NULL);
     assert_string_equal(buf_str(&b),
                         "nairid looked for files that programs may run or obey later, but not at "
                         "everything: the scan stopped after 7 entries, when its time was over.");
     buf_clear(&b);
-    leftover_describe(&now, NULL, NULL, &b); /* nobody knows what was said before */
+    leftover_describe(&now, NULL, NULL, &b, NULL); /* nobody knows what was said before */
     assert_non_null(strstr(buf_str(&b), "the scan stopped"));
     buf_done(&b);
     leftover_done(&now);
@@ -162,14 +162,14 @@ static void what_was_not_looked_at_before_either_is_not_said_again(void **state)
     leftover_begin(&b);
     add(&b, PLANTED_SHELL, ".envrc", 1);
     read_all(&b, LEFTOVERS_TIME, &news);
-    leftover_describe(&now, &before, NULL, &b); /* too big is too big */
+    leftover_describe(&now, &before, NULL, &b, NULL); /* too big is too big */
     assert_string_equal(buf_str(&b), "");
-    leftover_describe(&news, &before, NULL, &b); /* there may be more of that */
+    leftover_describe(&news, &before, NULL, &b, NULL); /* there may be more of that */
     assert_non_null(strstr(buf_str(&b), "`.envrc`"));
     assert_non_null(strstr(buf_str(&b), "the scan stopped"));
     buf_clear(&b);
     now.gaps |= LEFTOVERS_UNREAD;
-    leftover_describe(&now, &before, NULL, &b); /* something else is new */
+    leftover_describe(&now, &before, NULL, &b, NULL); /* something else is new */
     assert_non_null(strstr(buf_str(&b), "but not at everything"));
     buf_done(&b);
     leftover_done(&before);
@@ -191,10 +191,78 @@ static void many_are_counted_and_the_words_stay_short(void **state)
         add(&b, PLANTED_GIT_LINK, path, 1);
     }
     read_all(&b, LEFTOVERS_GAPS_ALL, &now);
-    leftover_describe(&now, &none, NULL, &b);
+    leftover_describe(&now, &none, NULL, &b, NULL);
     assert_in_range(b.len, 1, LEFTOVERS_WORDS_MAX);
     assert_non_null(strstr(b.data, " and 192 more."));
     assert_null(strchr(b.data, '\n'));
+    leftover_done(&now);
+    buf_done(&b);
+}
+
+/* Told once each, over several replies; and it is said whose they are not. */
+static void what_was_only_counted_is_named_later(void **state)
+{
+    struct buf b = { 0 }, known = { 0 };
+    struct leftovers before = { 0 }, now;
+    char path[32], quoted[40];
+
+    (void)state;
+    leftover_begin(&b);
+    for (int i = 0; i < 19; i++) {
+        (void)snprintf(path, sizeof path, "d%02d/.envrc", i);
+        add(&b, PLANTED_SHELL, path, 1);
+    }
+    read_all(&b, 0, &now);
+    for (int round = 0; round < 4; round++) {
+        buf_clear(&b);
+        buf_clear(&known);
+        leftover_describe(&now, &before, NULL, &b, &known);
+        leftover_done(&before);
+        assert_int_equal(leftover_read(known.data, known.len, &before), 0);
+        assert_int_equal(before.len, now.len);
+        for (int i = 0; i < 19; i++) {
+            (void)snprintf(quoted, sizeof quoted, "`d%02d/.envrc` (%s; shells run it)", i,
+                           round == 0 ? "new" : "from an earlier task");
+            assert_int_equal(strstr(buf_str(&b), quoted) != NULL, i / 8 == round);
+        }
+        assert_int_equal(strstr(buf_str(&b), "this task left") != NULL, round == 0);
+        assert_int_equal(strstr(buf_str(&b), "which it hasn't named yet: ") != NULL,
+                         round == 1 || round == 2);
+        assert_int_equal(strstr(buf_str(&b), " and ") != NULL, round < 2);
+    }
+    assert_string_equal(buf_str(&b), "");
+    leftover_done(&before);
+    leftover_done(&now);
+    buf_done(&b);
+    buf_done(&known);
+}
+
+static void what_this_task_left_comes_with_what_is_untold(void **state)
+{
+    struct leftover hidden = { .kind = PLANTED_SHELL, .untold = true };
+    struct buf b = { 0 };
+    struct leftovers before, now;
+
+    (void)state;
+    leftover_begin(&b);
+    memset(hidden.print, 1, sizeof hidden.print);
+    assert_true(leftover_add(&b, &hidden, "a/.envrc"));
+    assert_true(leftover_add(&b, &hidden, "b/.envrc"));
+    assert_true(leftover_add(&b, &hidden, "gone/.envrc"));
+    read_all(&b, 0, &before);
+    assert_true(before.items[0].untold);
+    leftover_begin(&b);
+    add(&b, PLANTED_SHELL, "a/.envrc", 1);
+    add(&b, PLANTED_SHELL, "b/.envrc", 2);
+    add(&b, PLANTED_SHELL, "c/.envrc", 1);
+    read_all(&b, 0, &now);
+    leftover_describe(&now, &before, NULL, &b, NULL);
+    assert_string_equal(
+        buf_str(&b),
+        "nairid noticed that this task left files that programs may run or obey later: "
+        "`a/.envrc` (from an earlier task; shells run it), `b/.envrc` (changed; shells run it), "
+        "`c/.envrc` (new; shells run it).");
+    leftover_done(&before);
     leftover_done(&now);
     buf_done(&b);
 }
@@ -262,7 +330,7 @@ static void a_secret_in_a_name_is_masked_before_the_name_is_cut_and_quoted(void 
     leftover_begin(&b);
     add(&b, PLANTED_SHELL, path, 1);
     read_all(&b, 0, &now);
-    leftover_describe(&now, &none, mask, &b);
+    leftover_describe(&now, &none, mask, &b, NULL);
     assert_non_null(strstr(buf_str(&b), "dd[secret] "));
     assert_null(strstr(buf_str(&b), "tail"));
     assert_string_equal(now.items[0].path, path); /* as it is, to be compared later */
@@ -281,6 +349,8 @@ int main(void)
         cmocka_unit_test(what_was_not_looked_at_is_said),
         cmocka_unit_test(what_was_not_looked_at_before_either_is_not_said_again),
         cmocka_unit_test(many_are_counted_and_the_words_stay_short),
+        cmocka_unit_test(what_was_only_counted_is_named_later),
+        cmocka_unit_test(what_this_task_left_comes_with_what_is_untold),
         cmocka_unit_test(names_are_shown_so_that_nothing_in_them_acts),
         cmocka_unit_test(a_long_name_keeps_its_two_ends),
         cmocka_unit_test(a_secret_in_a_name_is_masked_before_the_name_is_cut_and_quoted),
