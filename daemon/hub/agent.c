@@ -6,6 +6,9 @@
 
 #include "hub/call.h"
 #include "hub/db.h"
+#include "hub/form.h"
+#include "hub/job.h"
+#include "hub/message.h"
 #include "hub/presence.h"
 #include "hub/storage.h"
 #include "util/clock.h"
@@ -17,12 +20,13 @@
 enum { SLUG_TRIES = 1000 };
 
 #define COLUMNS                                                                                    \
-    "SELECT id, name, slug, instances_count, description, system_prompt, created_ms, updated_ms"   \
-    ", seq FROM agents "
+    "SELECT id, name, slug, instances_count, description, system_prompt, created_ms, updated_ms,"  \
+    " seq, deploy_wanted FROM agents "
 
 int agent_find(struct db *db, const char *id_or_slug, int64_t *ret_seq)
 {
-    return db_get(db, ret_seq, "SELECT seq FROM agents WHERE id = ?1 OR slug = ?1", "t",
+    return db_get(db, ret_seq,
+                  "SELECT seq FROM agents WHERE (id = ?1 OR slug = ?1) AND deleted_ms IS NULL", "t",
                   id_or_slug);
 }
 
@@ -109,6 +113,7 @@ static int show(struct query *q, struct presence *presence, struct json **ret_ob
     json_add_str(object, "system_prompt", query_text(q, 5));
     json_add_str(object, "created_at", clock_rfc3339(text, query_i64(q, 6)));
     json_add_str(object, "updated_at", clock_rfc3339(text, query_i64(q, 7)));
+    json_add_str(object, "deploy_status", query_i64(q, 9) ? "requested" : "current");
     return presence_add(presence, query_i64(q, 8), object);
 }
 
@@ -131,7 +136,7 @@ int agent_list(struct call *c, struct model *m)
 {
     CLEANUP_PTR(presence_free) struct presence *presence = presence_new(m);
     CLEANUP_PTR(json_free) struct json *list = json_array();
-    struct query *q = db_query(m->db, COLUMNS "ORDER BY seq", "");
+    struct query *q = db_query(m->db, COLUMNS "WHERE deleted_ms IS NULL ORDER BY seq", "");
     struct json *object;
     int rc;
 
@@ -145,8 +150,7 @@ int agent_list(struct call *c, struct model *m)
     return rc < 0 ? rc : call_reply(c, 200, TAKE_PTR(list));
 }
 
-/* 1, or 0 and c is refused, or a negative errno. */
-static int find_target(struct call *c, struct model *m, int64_t *ret_seq)
+int agent_find_target(struct call *c, struct model *m, int64_t *ret_seq)
 {
     int rc;
 
@@ -160,7 +164,7 @@ static int find_target(struct call *c, struct model *m, int64_t *ret_seq)
 int agent_get(struct call *c, struct model *m)
 {
     int64_t seq;
-    int rc = find_target(c, m, &seq);
+    int rc = agent_find_target(c, m, &seq);
 
     return rc <= 0 ? rc : reply_with(c, m, 200, seq);
 }
@@ -246,7 +250,7 @@ int agent_patch(struct call *c, struct model *m)
     char *old[3] = { NULL, NULL, NULL };
     struct fields f;
     int64_t seq;
-    int64_t rc = find_target(c, m, &seq);
+    int64_t rc = agent_find_target(c, m, &seq);
 
     if (rc <= 0 || !call_parse_body(c, &body))
         return (int)rc < 0 ? (int)rc : 0;
@@ -263,4 +267,77 @@ int agent_patch(struct call *c, struct model *m)
     for (int i = 0; i < 3; i++)
         free(old[i]);
     return rc <= 0 ? (int)rc : reply_with(c, m, 200, seq);
+}
+
+int agent_is_there(struct db *db, int64_t seq)
+{
+    int64_t found;
+
+    return db_get(db, &found, "SELECT seq FROM agents WHERE seq = ?1 AND deleted_ms IS NULL", "i",
+                  seq);
+}
+
+/* Whoever waits for it learns that it is gone. */
+static int end_conversations(struct model *m, int64_t agent)
+{
+    struct job j = { 0 };
+    struct message msg = { 0 };
+    int64_t seq = 0;
+    int rc;
+
+    while ((rc = db_get(m->db, &seq,
+                        "SELECT seq FROM jobs WHERE agent = ?1 AND seq > ?2 AND EXISTS"
+                        " (SELECT 1 FROM messages WHERE job = jobs.seq"
+                        " AND status IN ('queued', 'pending')) ORDER BY seq LIMIT 1",
+                        "ii", agent, seq)) > 0) {
+        rc = job_load(m->db, seq, &j);
+        msg.seq = 0;
+        while (rc > 0 && (rc = message_next_open(m->db, j.seq, msg.seq, &msg)) > 0) {
+            rc = message_give_up(m, &j, &msg, "the agent was deleted");
+            rc = rc < 0 ? rc : 1;
+        }
+        job_done(&j);
+        if (rc < 0)
+            break;
+    }
+    return rc;
+}
+
+int agent_delete(struct call *c, struct model *m)
+{
+    /* the slug is free for another agent: with a blank in it none can be named so */
+    static const char *const steps[] = {
+        "UPDATE keys SET revoked_ms = ?2 WHERE agent = ?1 AND revoked_ms IS NULL",
+        "DELETE FROM env_vars WHERE agent = ?1",
+        "DELETE FROM resources WHERE agent = ?1",
+        "UPDATE agents SET deleted_ms = ?2, slug = id || ' ' || slug WHERE seq = ?1",
+    };
+    int64_t seq;
+    int64_t rc = agent_find_target(c, m, &seq);
+
+    if (rc <= 0)
+        return (int)rc;
+    rc = end_conversations(m, seq);
+    for (size_t i = 0; rc >= 0 && i < ARRAY_SIZE(steps); i++)
+        rc = db_run(m->db, steps[i], strstr(steps[i], "?2") ? "ii" : "i", seq, m->wall_ms);
+    return rc < 0 ? (int)rc : call_done(c);
+}
+
+int agent_deploy(struct call *c, struct model *m)
+{
+    CLEANUP_PTR(json_free) struct json *body = NULL;
+    bool config_only = false;
+    struct json *root;
+    int64_t seq;
+    int64_t rc = agent_find_target(c, m, &seq);
+
+    if (rc <= 0 || (c->body_len > 0 && !call_parse_body(c, &body)) ||
+        !form_bool(c, body, "update_config_only", &config_only))
+        return rc < 0 ? (int)rc : 0;
+    rc = db_run(m->db, "UPDATE agents SET deploy_wanted = 1 WHERE seq = ?1", "i", seq);
+    if (rc < 0)
+        return (int)rc;
+    root = json_object();
+    json_add_str(root, "status", "requested");
+    return call_reply(c, 202, root);
 }

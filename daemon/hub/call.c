@@ -44,6 +44,7 @@ void call_free(struct call *c)
         return;
     call_reset(c);
     free(c->target);
+    free(c->item);
     free(c->body);
     free(c->before);
     free(c->agent_header);
@@ -57,6 +58,14 @@ int call_reply(struct call *c, unsigned status, struct json *root)
     c->reply = json_print(root);
     c->status = status;
     json_free(root);
+    return 0;
+}
+
+int call_done(struct call *c)
+{
+    free(c->reply);
+    c->reply = mem_strdup("");
+    c->status = 204;
     return 0;
 }
 

@@ -35,6 +35,7 @@ struct call {
 
     /* asked; constant once given to the storage */
     char *target; /* what stood for the {...} of the route's path, decoded; NULL if it has none */
+    char *item;   /* for its second {...} */
     struct key_claim claim;
     char *body;
     size_t body_len;
@@ -76,6 +77,8 @@ void call_reset(struct call *c);
 
 /* Takes ownership of root. Returns 0. */
 int call_reply(struct call *c, unsigned status, struct json *root);
+/* 204, without a body. Returns 0. */
+int call_done(struct call *c);
 /* {"error": TEXT}. Returns 0. */
 int call_refuse(struct call *c, unsigned status, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));

@@ -1,6 +1,6 @@
-/* configuration.h - what a daemon asks for when it starts. This hub configures no daemon, and says
- * so in the form of each answer.
- * Source: Nairi agents API, endpoints 1 to 3. */
+/* configuration.h - what a daemon asks for when it starts, and on SIGHUP: environment variables
+ * (its agent's own, and the secrets of its vaults) and artifacts. This hub issues no model tokens,
+ * and says so. Source: Nairi agents API, endpoints 1 to 4. */
 #pragma once
 
 struct call;
@@ -10,3 +10,5 @@ struct model;
 int configuration_token(struct call *c, struct model *m);
 int configuration_env(struct call *c, struct model *m);
 int configuration_artifacts(struct call *c, struct model *m);
+/* GET /api/agents/attachments/{id}, for the files of artifacts. */
+int configuration_file(struct call *c, struct model *m);

@@ -136,7 +136,11 @@ int conversation_continue(struct call *c, struct model *m)
     prompt = take_prompt(c, body);
     if (!prompt)
         return 0;
-    rc = job_move(m, &j, STANDING_EV_PROMPT);
+    rc = agent_is_there(m->db, j.agent);
+    if (rc == 0)
+        return call_refuse(c, 404, "the agent of this conversation was deleted: start another one");
+    if (rc > 0)
+        rc = job_move(m, &j, STANDING_EV_PROMPT);
     return rc < 0 ? rc : insert_prompt(c, m, &j, "user_message_v1", prompt);
 }
 

@@ -13,7 +13,7 @@
 #include "util/mem.h"
 #include "util/utf8.h"
 
-enum { QUERY_MAX = 96, BUSY_MS = 10000 };
+enum { QUERY_MAX = 224, BUSY_MS = 10000 };
 
 struct query {
     struct db *db;

@@ -254,6 +254,7 @@ static struct call *make_call(struct server_request *r, struct route_match *matc
     c->request = r;
     c->route = match->route;
     c->target = TAKE_PTR(match->target);
+    c->item = TAKE_PTR(match->item);
     c->before = mem_strdup(server_request_argument(r, "before"));
     if (!access_parse(server_request_header(r, "Authorization"), c->route->key, &c->claim, &why)) {
         reply_unauthorized(r, why);
@@ -321,6 +322,7 @@ static void on_arrived(struct server_request *r, void *ctx)
     }
     c = make_call(r, &match);
     free(match.target);
+    free(match.item);
     if (c)
         start_call(h, c);
 }
@@ -430,8 +432,8 @@ static const struct liaison_ops liaison_ops = { .give = liaison_give,
 
 /* ---- life ---- */
 
-int hub_new(struct loop *loop, struct db *db, int listen_fd, const struct server_limits *limits,
-            struct hub **ret_hub, struct err *err)
+int hub_new(struct loop *loop, struct db *db, const struct cipher *cipher, int listen_fd,
+            const struct server_limits *limits, struct hub **ret_hub, struct err *err)
 {
     static const struct server_ops ops = { .arrived = on_arrived,
                                            .gone = on_gone,
@@ -445,7 +447,7 @@ int hub_new(struct loop *loop, struct db *db, int listen_fd, const struct server
     h->liaisons = liaison_list_new(loop, &liaison_ops, h);
     h->lease_timer = loop_timer_new(loop, on_lease_end, h);
     h->stop_timer = loop_timer_new(loop, on_stop_timer, h);
-    rc = storage_new(loop, db, h, &h->storage, err);
+    rc = storage_new(loop, db, cipher, h, &h->storage, err);
     if (rc >= 0)
         rc = server_new(loop, TAKE_FD(fd), limits, &ops, h, &h->server, err);
     if (rc < 0)

@@ -19,6 +19,7 @@ struct flags {
     const char *listen;
     const char *patience;
     const char *db;
+    const char *secrets_key;
     const char *org;
     const char *agent;
     const char *operand;
@@ -31,13 +32,15 @@ enum flag {
     FLAG_ORG = 4,
     FLAG_AGENT = 8,
     FLAG_HELP = 16,
-    FLAG_PATIENCE = 32
+    FLAG_PATIENCE = 32,
+    FLAG_SECRETS_KEY = 64
 };
 
 static const struct option options[] = {
     { "listen", required_argument, NULL, FLAG_LISTEN },
     { "patience", required_argument, NULL, FLAG_PATIENCE },
     { "db", required_argument, NULL, FLAG_DB },
+    { "secrets-key", required_argument, NULL, FLAG_SECRETS_KEY },
     { "org", required_argument, NULL, FLAG_ORG },
     { "agent", required_argument, NULL, FLAG_AGENT },
     { "help", no_argument, NULL, FLAG_HELP },
@@ -46,6 +49,7 @@ static const struct option options[] = {
 
 static const char usage[] =
     "usage: nairi-hub serve [--listen ADDR] [--patience SECONDS] [--db FILE]\n"
+    "                       [--secrets-key FILE]\n"
     "       nairi-hub key create --org NAME | --agent SLUG [--db FILE]\n"
     "       nairi-hub key list [--db FILE]\n"
     "       nairi-hub key revoke ID [--db FILE]\n"
@@ -63,13 +67,21 @@ static const char usage[] =
     "                 $XDG_STATE_HOME/nairi-hub/hub.db, for root\n"
     "                 /var/lib/nairi-hub/hub.db, else\n"
     "                 ~/.local/state/nairi-hub/hub.db)\n"
+    "  --secrets-key FILE\n"
+    "                 the key that opens the secrets in the database, made where it is\n"
+    "                 missing (the database's name and '.key')\n"
     "  --org NAME     a key for the public API, and what it is called in the list\n"
     "  --agent SLUG   a key for daemons of this agent, which is made if it is new\n"
     "  --help         print this and exit\n";
 
 static int do_serve(const struct flags *f, const char *path, struct err *err)
 {
-    return serve_run(f->listen ? f->listen : SERVE_LISTEN_DEFAULT, f->patience, path, err);
+    struct serve_options o = { .listen = f->listen ? f->listen : SERVE_LISTEN_DEFAULT,
+                               .patience = f->patience,
+                               .secrets_key = f->secrets_key,
+                               .path = path };
+
+    return serve_run(&o, err);
 }
 
 static int do_create(const struct flags *f, const char *path, struct err *err)
@@ -98,7 +110,10 @@ static const struct verb {
     bool operand;
     int (*run)(const struct flags *f, const char *path, struct err *err);
 } verbs[] = {
-    { { "serve", NULL }, FLAG_LISTEN | FLAG_PATIENCE | FLAG_DB, false, do_serve },
+    { { "serve", NULL },
+      FLAG_LISTEN | FLAG_PATIENCE | FLAG_DB | FLAG_SECRETS_KEY,
+      false,
+      do_serve },
     { { "key", "create" }, FLAG_ORG | FLAG_AGENT | FLAG_DB, false, do_create },
     { { "key", "list" }, FLAG_DB, false, do_list },
     { { "key", "revoke" }, FLAG_DB, true, do_revoke },
@@ -121,6 +136,8 @@ static int code_for(int error)
     case EADDRINUSE:
         return EX_TEMPFAIL;
     case ENOTSUP:
+    case ENOKEY:
+    case EKEYREJECTED:
         return EX_CONFIG;
     case EACCES:
     case EPERM:
@@ -180,6 +197,8 @@ static int parse_flags(int argc, char **argv, const struct verb *verb, struct fl
             f->patience = optarg;
         else if (c == FLAG_DB)
             f->db = optarg;
+        else if (c == FLAG_SECRETS_KEY)
+            f->secrets_key = optarg;
         else if (c == FLAG_ORG)
             f->org = optarg;
         else

@@ -1,6 +1,8 @@
 /* route.h - which handler answers which method and path. Pure.
- * A path's {id} stands for one segment, {agent} for all that follows (slugs contain slashes). What
- * they stand for is percent-decoded, and refused if that gives a NUL or invalid UTF-8. */
+ * A path's {id} stands for one segment, {agent} for one or more (slugs contain slashes). What they
+ * stand for is percent-decoded, and refused if that gives a NUL or invalid UTF-8. The first row
+ * that matches path and method counts: "/agents/x/env-vars" is about the env vars of x, and an
+ * agent whose slug ends so is named by its id, or with "%2F". */
 #pragma once
 #include "hub/key.h"
 #include <stddef.h>
@@ -27,10 +29,12 @@ enum { ROUTE_ALLOW_MAX = 64 };
 struct route_match {
     const struct route *route;   /* ROUTE_FOUND */
     char *target;                /* decoded, to be freed; NULL if the path has no {...} */
+    char *item;                  /* the same for a second {...} */
     char allow[ROUTE_ALLOW_MAX]; /* ROUTE_NO_METHOD: "GET, PATCH" */
 };
 
-/* path: undecoded, without the query. *ret_match is set in any case, its target only for
- * ROUTE_FOUND.
- */
+/* path: undecoded, without the query. *ret_match is set in any case, its texts only for
+ * ROUTE_FOUND. */
 enum route_result route_find(const char *method, const char *path, struct route_match *ret_match);
+/* The rows of the table, from 0; NULL after the last. */
+const struct route *route_at(size_t i);

@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 
 #include "hub/address.h"
+#include "hub/cipher.h"
 #include "hub/conversation.h"
 #include "hub/db.h"
 #include "hub/home.h"
@@ -15,6 +16,7 @@
 #include "loop/loop.h"
 #include "util/err.h"
 #include "util/log.h"
+#include "util/mem.h"
 #include "util/str.h"
 
 enum {
@@ -88,46 +90,64 @@ static int parse_patience(const char *text, struct server_limits *ret_limits, st
     return 0;
 }
 
-static int start_hub(struct loop *loop, struct address *a, const struct server_limits *limits,
-                     const char *path, struct hub **ret_hub, struct err *err)
+/* Opens the database and what opens its secrets. */
+static int open_all(const char *path, const char *key_path, struct db **ret_db,
+                    struct cipher **ret_cipher, struct err *err)
+{
+    CLEANUP_PTR(db_close) struct db *db = NULL;
+    AUTO_FREE char *beside = mem_printf("%s.key", path);
+    int rc = home_open(path, &db, err);
+
+    if (rc >= 0)
+        rc = cipher_prepare(db, key_path ? key_path : beside, ret_cipher, err);
+    if (rc < 0)
+        return rc;
+    *ret_db = TAKE_PTR(db);
+    return 0;
+}
+
+static int start_hub(struct loop *loop, struct address *a, const struct serve_options *o,
+                     const struct server_limits *limits, struct cipher **ret_cipher,
+                     struct hub **ret_hub, struct err *err)
 {
     CLEANUP_PTR(db_close) struct db *db = NULL;
     AUTO_CLOSE int fd = -1;
-    int rc = home_open(path, &db, err);
+    int rc = open_all(o->path, o->secrets_key, &db, ret_cipher, err);
 
     if (rc < 0)
         return rc;
     rc = conversation_recover(db);
     if (rc < 0)
-        return err_set(err, rc, "write the database '%s': %s", path, db_error(db));
+        return err_set(err, rc, "write the database '%s': %s", o->path, db_error(db));
     rc = address_listen(a, &fd, err);
     if (rc < 0)
         return rc;
-    return hub_new(loop, TAKE_PTR(db), TAKE_FD(fd), limits, ret_hub, err);
+    return hub_new(loop, TAKE_PTR(db), *ret_cipher, TAKE_FD(fd), limits, ret_hub, err);
 }
 
-int serve_run(const char *listen, const char *patience, const char *path, struct err *err)
+int serve_run(const struct serve_options *o, struct err *err)
 {
+    CLEANUP_PTR(cipher_free) struct cipher *cipher = NULL;
     struct server_limits limits;
     struct address address;
     struct loop *loop = NULL;
     struct hub *hub = NULL;
     AUTO_CLOSE int lock = -1;
-    int rc = address_parse(listen, &address, err);
+    int rc = address_parse(o->listen, &address, err);
 
     if (rc >= 0)
-        rc = parse_patience(patience, &limits, err);
+        rc = parse_patience(o->patience, &limits, err);
     if (rc < 0)
         return rc;
     set_limits();
     (void)signal(SIGPIPE, SIG_IGN); /* a valid signal: can't fail */
-    rc = home_make(path, err);
+    rc = home_make(o->path, err);
     if (rc >= 0)
-        rc = home_lock(path, &lock, err);
+        rc = home_lock(o->path, &lock, err);
     if (rc >= 0)
         rc = loop_new(&loop, err);
     if (rc >= 0)
-        rc = start_hub(loop, &address, &limits, path, &hub, err);
+        rc = start_hub(loop, &address, o, &limits, &cipher, &hub, err);
     if (rc >= 0)
         rc = run_hub(loop, hub, &address, err);
     hub_free(hub);

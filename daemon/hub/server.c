@@ -450,7 +450,8 @@ void server_reply_as(struct server_request *r, unsigned status, const char *type
     assert(!r->response);
     if (!response)
         mem_die();
-    (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+    if (status != MHD_HTTP_NO_CONTENT)
+        (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
     (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
     for (const struct server_header *h = headers; h && h->name; h++)
         if (h->value) /* values are ours; one that isn't fit for a header is left out */

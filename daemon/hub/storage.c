@@ -136,8 +136,8 @@ static void on_done(void *job, int result, void *ctx)
     op->done(op, op->result, s->ctx);
 }
 
-int storage_new(struct loop *loop, struct db *db, void *ctx, struct storage **ret_storage,
-                struct err *err)
+int storage_new(struct loop *loop, struct db *db, const struct cipher *cipher, void *ctx,
+                struct storage **ret_storage, struct err *err)
 {
     static const struct worker_ops ops = {
         .begin = on_begin, .run = on_run, .end = on_end, .done = on_done
@@ -147,6 +147,7 @@ int storage_new(struct loop *loop, struct db *db, void *ctx, struct storage **re
 
     s->ctx = ctx;
     s->model.db = db;
+    s->model.cipher = cipher;
     s->model.leases = lease_table_new(clock_mono_ms());
     rc = worker_new(loop, &ops, s, BATCH_MAX, &s->worker, err);
     if (rc < 0)

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct cipher;
 struct db;
 struct err;
 struct lease_table;
@@ -22,6 +23,7 @@ struct storage;
 struct model {
     struct db *db;
     struct lease_table *leases;
+    const struct cipher *cipher; /* for what is sealed in the database */
     int64_t wall_ms;
     uint64_t now_ms;
 };
@@ -42,9 +44,10 @@ struct storage_op {
     uint64_t lease_end_ms;         /* lease_next_end() after this batch */
 };
 
-/* Takes ownership of db, also on failure. ctx: for done. */
-int storage_new(struct loop *loop, struct db *db, void *ctx, struct storage **ret_storage,
-                struct err *err);
+/* Takes ownership of db, also on failure. cipher is borrowed for as long as the storage lives; NULL
+ * where nothing is to be sealed. ctx: for done. */
+int storage_new(struct loop *loop, struct db *db, const struct cipher *cipher, void *ctx,
+                struct storage **ret_storage, struct err *err);
 void storage_give(struct storage *s, struct storage_op *op);
 size_t storage_pending(const struct storage *s);
 void storage_free(struct storage *s); /* finishes what was given, calling done */

@@ -16,7 +16,7 @@ from hubkit import REPORTS, Hub
 
 TRIES = 4
 STEP_S = 90
-MINE = {"hub.db", "hub.db-wal", "hub.db-shm", "hub.db.lock", "hub.db-lock", "lock"}
+MINE = {"hub.db", "hub.db-wal", "hub.db-shm", "hub.db.lock", "hub.db.key", "hub.db-lock", "lock"}
 STOPPED = "nairid encountered error: stopped by the user"
 
 

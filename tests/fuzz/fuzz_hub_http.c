@@ -135,7 +135,8 @@ static struct hub *start_hub(struct address *a)
     FUZZ_CHECK(home_open(world.path, &db, NULL) == 0);
     FUZZ_CHECK(address_parse("127.0.0.1:0", a, NULL) == 0);
     FUZZ_CHECK(address_listen(a, &listen_fd, NULL) == 0);
-    FUZZ_CHECK(hub_new(world.loop, db, listen_fd, &limits, &hub, NULL) == 0);
+    FUZZ_CHECK(hub_new(world.loop, db, ((struct hubmodel *)world.model)->cipher, listen_fd, &limits,
+                       &hub, NULL) == 0);
     return hub;
 }
 

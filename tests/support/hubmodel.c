@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "hub/agent.h"
+#include "hub/cipher.h"
 #include "hub/conversation.h"
 #include "hub/db.h"
 #include "hub/home.h"
@@ -21,9 +22,13 @@
 
 static void open_model(struct hubmodel *f)
 {
+    AUTO_FREE char *key = mem_printf("%s.key", f->path);
     int rc = home_open(f->path, &f->model.db, NULL);
 
     assert(rc == 0);
+    rc = cipher_prepare(f->model.db, key, &f->cipher, NULL);
+    assert(rc == 0);
+    f->model.cipher = f->cipher;
     rc = conversation_recover(f->model.db);
     assert(rc == 0);
     (void)rc;
@@ -33,6 +38,7 @@ static void open_model(struct hubmodel *f)
 static void close_model(struct hubmodel *f)
 {
     db_close(f->model.db);
+    cipher_free(f->cipher);
     lease_table_free(f->model.leases);
 }
 
@@ -124,6 +130,7 @@ struct call *hubmodel_run(struct hubmodel *f, const struct hubmodel_call *what)
     struct running r = { what, c };
 
     c->target = mem_strdup(what->target);
+    c->item = mem_strdup(what->item);
     c->before = mem_strdup(what->before);
     c->body = mem_strdup(what->body ? what->body : "");
     c->body_len = strlen(c->body);

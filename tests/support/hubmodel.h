@@ -6,12 +6,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct cipher;
 struct json;
 
 struct hubmodel {
     struct model model;
     char *dir;
     char *path;
+    struct cipher *cipher;
     int64_t agent; /* of the slug "tester" */
 };
 
@@ -28,6 +30,7 @@ void hubmodel_sweep(struct hubmodel *f);
 struct hubmodel_call {
     int (*handler)(struct call *c, struct model *m);
     const char *target;
+    const char *item;
     const char *body;
     const char *before;
     const char *instance; /* an agents call by this instance, which renews its lease */

@@ -87,7 +87,7 @@ static int setup(void **state)
     f->path = mem_printf("%s/x.db", f->dir);
     if (loop_new(&f->loop, NULL) < 0 || db_open(f->path, true, &db, NULL) < 0 ||
         db_script(db, "CREATE TABLE t (n INTEGER)") < 0 ||
-        storage_new(f->loop, db, f, &f->storage, NULL) < 0)
+        storage_new(f->loop, db, NULL, f, &f->storage, NULL) < 0)
         return -1;
     *state = f;
     return 0;

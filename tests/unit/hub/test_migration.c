@@ -128,6 +128,9 @@ static void a_database_of_version_1_keeps_what_it_has(void **state)
     assert_int_equal(number(db, "SELECT count(*) FROM keys WHERE expires_ms IS NULL"), 3);
     assert_int_equal(number(db, "SELECT count(*) FROM keys WHERE revoked_ms IS NOT NULL"), 1);
     assert_int_equal(number(db, "SELECT count(*) FROM attachments"), 0);
+    assert_int_equal(number(db, "SELECT count(*) FROM agents WHERE deleted_ms IS NULL"), 1);
+    assert_int_equal(number(db, "SELECT count(*) FROM agents WHERE deploy_wanted = 0"), 1);
+    assert_int_equal(number(db, "SELECT count(*) FROM env_vars"), 0);
     assert_int_equal(db_get(db, &(int64_t){ 0 }, "PRAGMA foreign_key_check", ""), 0);
     db_close(db);
     tempdir_free(dir);

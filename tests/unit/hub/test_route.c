@@ -48,6 +48,32 @@ static void every_path_of_the_api_is_found_with_its_target(void **state)
     finds("GET", "/api/agents/artifacts", "/api/agents/artifacts", NULL);
 }
 
+static void finds_item(const char *method, const char *path, const char *pattern,
+                       const char *target, const char *item)
+{
+    struct route_match m;
+
+    assert_int_equal(route_find(method, path, &m), ROUTE_FOUND);
+    assert_string_equal(m.route->path, pattern);
+    assert_string_equal(m.target, target);
+    assert_string_equal(m.item, item);
+    free(m.target);
+    free(m.item);
+}
+
+static void a_path_with_two_targets_gives_both(void **state)
+{
+    (void)state;
+    finds_item("PATCH", P "/vaults/v/secrets/s", P "/vaults/{id}/secrets/{id}", "v", "s");
+    finds_item("DELETE", P "/agents/o/r/env-vars/e%20", P "/agents/{agent}/env-vars/{id}", "o/r",
+               "e ");
+    finds_item("DELETE", P "/agents/a/env-vars/b/env-vars/c", P "/agents/{agent}/env-vars/{id}",
+               "a/env-vars/b", "c");
+    finds("GET", P "/agents/o/r/env-vars", P "/agents/{agent}/env-vars", "o/r");
+    finds("GET", P "/agents/o/env-vars%2f", P "/agents/{agent}", "o/env-vars/");
+    finds("GET", P "/agents/env-vars", P "/agents/{agent}", "env-vars");
+}
+
 static void targets_are_decoded(void **state)
 {
     (void)state;
@@ -90,8 +116,10 @@ static void a_wrong_method_names_the_right_ones(void **state)
     struct route_match m;
 
     (void)state;
-    assert_int_equal(route_find("DELETE", P "/agents/x", &m), ROUTE_NO_METHOD);
-    assert_string_equal(m.allow, "GET, PATCH");
+    assert_int_equal(route_find("PUT", P "/agents/x", &m), ROUTE_NO_METHOD);
+    assert_string_equal(m.allow, "GET, PATCH, DELETE");
+    assert_int_equal(route_find("PUT", P "/agents/x/env-vars", &m), ROUTE_NO_METHOD);
+    assert_string_equal(m.allow, "GET, POST, PATCH, DELETE");
     assert_int_equal(route_find("get", P "/agents", &m), ROUTE_NO_METHOD);
     assert_string_equal(m.allow, "GET, POST");
     assert_int_equal(route_find("GET", "/api/agents/messages/m/ack", &m), ROUTE_NO_METHOD);
@@ -116,6 +144,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_path_of_the_api_is_found_with_its_target),
+        cmocka_unit_test(a_path_with_two_targets_gives_both),
         cmocka_unit_test(targets_are_decoded),
         cmocka_unit_test(unknown_paths_are_not_found),
         cmocka_unit_test(a_wrong_method_names_the_right_ones),

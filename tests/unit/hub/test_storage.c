@@ -74,7 +74,7 @@ static int setup(void **state)
     f->dir = tempdir_new();
     f->path = mem_printf("%s/x.db", f->dir);
     assert_int_equal(loop_new(&f->loop, NULL), 0);
-    assert_int_equal(storage_new(f->loop, open_db(f->path), f, &f->storage, NULL), 0);
+    assert_int_equal(storage_new(f->loop, open_db(f->path), NULL, f, &f->storage, NULL), 0);
     *state = f;
     return 0;
 }
