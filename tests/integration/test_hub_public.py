@@ -69,7 +69,7 @@ def test_bad_ids_are_400_and_unknown_ones_404(hub, method, path, status):
 
 @pytest.mark.parametrize("method,path,allow", [
     ("GET", "/conversations/start", {"POST"}), ("DELETE", "/agents", {"GET", "POST"}),
-    ("PUT", "/agents/test-agent", {"GET", "PATCH"}), ("HEAD", "/agents", {"GET", "POST"}),
+    ("PUT", "/agents/test-agent", {"GET", "PATCH", "DELETE"}), ("HEAD", "/agents", {"GET", "POST"}),
     ("OPTIONS", "/agents", {"GET", "POST"}), ("POST", f"/messages/cmsg_{ULID}", {"GET"}),
     ("BREW", "/agents", {"GET", "POST"}),
 ])
