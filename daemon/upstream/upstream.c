@@ -8,6 +8,7 @@
 
 #include "net/http.h"
 #include "settings/url.h"
+#include "upstream/parcel.h"
 #include "upstream/verdict.h"
 #include "util/buf.h"
 #include "util/clock.h"
@@ -23,6 +24,7 @@ enum {
      * our own hub lists 0.15 s to 0.45 s. What isn't read can't be answered, so no less. */
     LISTING_MAX_BYTES = 64 * 1024 * 1024,
     ANSWER_MAX_BYTES = 64 * 1024,
+    DOWNLOAD_EXTRA_BYTES = 64 * 1024, /* past twice the file: base64 with some escapes in it */
     HEADERS_MAX = 9
 };
 
@@ -33,6 +35,15 @@ struct upstream_call {
     enum verdict_request request;
     upstream_done_fn fn;
     void *ctx;
+    struct download *download; /* NULL: it is none */
+};
+
+/* What is being downloaded. */
+struct download {
+    char *id;
+    struct parcel parcel;
+    struct upstream_sink sink;
+    struct err fault; /* of the answer's contents; code 0: none so far */
 };
 
 struct upstream {
@@ -58,6 +69,9 @@ static void call_free(struct upstream_call *call)
         call->next->prev = call->prev;
     if (u->poll == call)
         u->poll = NULL;
+    if (call->download)
+        free(call->download->id);
+    free(call->download);
     free(call);
 }
 
@@ -75,6 +89,22 @@ static bool has_waited(const struct http_response *r)
     const char *value = http_header(r, "Preference-Applied");
 
     return value && strcasestr(value, "wait") != NULL;
+}
+
+/* What is wrong with a file that came; 0: nothing, or the sink alone knows. */
+static int check_download(struct upstream_call *call, const struct http_response *r)
+{
+    struct download *d = call->download;
+
+    if (!d || r->outcome != HTTP_DONE || r->status < 200 || r->status > 299 || d->fault.code < 0)
+        return d ? d->fault.code : 0;
+    if (r->status != 200)
+        return err_set(&d->fault, -EBADMSG, "the answer has status %d instead of 200", r->status);
+    if (parcel_end(&d->parcel, &d->fault) < 0)
+        return d->fault.code;
+    if (d->parcel.id[0] && !str_eq(d->parcel.id, d->id))
+        return err_set(&d->fault, -EBADMSG, "the answer is about another attachment");
+    return 0;
 }
 
 static void on_answer(const struct http_response *r, void *ctx)
@@ -95,6 +125,8 @@ static void on_answer(const struct http_response *r, void *ctx)
         .retry_after_ms = r->retry_after_ms,
         .http_error = r->error,
         .listing_error = rc < 0 ? why.text : NULL,
+        .file_fault = check_download(call, r),
+        .file_error = call->download ? call->download->fault.text : NULL,
         .never_say = secret_text(u->key),
     };
     struct verdict verdict;
@@ -162,9 +194,8 @@ static void add_common_headers(const struct upstream *u, struct headers *h, uint
         add_header(h, "X-Nairi-Fence: %" PRIu64, fence);
 }
 
-static struct upstream_call *call_start(struct upstream *u, enum verdict_request request,
-                                        const struct http_request *http, upstream_done_fn fn,
-                                        void *ctx)
+static struct upstream_call *call_new(struct upstream *u, enum verdict_request request,
+                                      upstream_done_fn fn, void *ctx)
 {
     struct upstream_call *call = mem_new(struct upstream_call);
 
@@ -173,6 +204,15 @@ static struct upstream_call *call_start(struct upstream *u, enum verdict_request
     if (call->next)
         call->next->prev = call;
     u->calls = call;
+    return call;
+}
+
+static struct upstream_call *call_start(struct upstream *u, enum verdict_request request,
+                                        const struct http_request *http, upstream_done_fn fn,
+                                        void *ctx)
+{
+    struct upstream_call *call = call_new(u, request, fn, ctx);
+
     call->http = http_start(u->http, http, on_answer, call);
     return call;
 }
@@ -261,6 +301,59 @@ void upstream_ack(struct upstream *u, const char *ack_id, uint64_t fence, upstre
                          .max_response_bytes = ANSWER_MAX_BYTES,
                      },
                      fn, ctx);
+}
+
+/* ---- downloads ---- */
+
+static int take_piece(const char *bytes, size_t len, void *ctx)
+{
+    struct upstream_call *call = ctx;
+    struct download *d = call->download;
+
+    if (!d->sink.has_room(len, d->sink.ctx))
+        return -EAGAIN;
+    return parcel_feed(&d->parcel, bytes, len, &d->fault);
+}
+
+struct upstream_call *upstream_download(struct upstream *u, const char *id, uint64_t max_bytes,
+                                        uint32_t timeout_ms, const struct upstream_sink *sink,
+                                        upstream_done_fn fn, void *ctx)
+{
+    CLEANUP(headers_done) struct headers h = { 0 };
+    CLEANUP(buf_done) struct buf url = { 0 };
+    struct upstream_call *call = call_new(u, VERDICT_DOWNLOAD, fn, ctx);
+
+    call->download = mem_new(struct download);
+    call->download->id = mem_strdup(id);
+    call->download->sink = *sink;
+    parcel_init(&call->download->parcel, max_bytes, sink->take, sink->ctx);
+    buf_printf(&url, "%s/api/agents/attachments/", u->base);
+    append_escaped(&url, id);
+    add_common_headers(u, &h, 0);
+    call->http = http_start(u->http,
+                            &(struct http_request){
+                                .method = "GET",
+                                .url = buf_str(&url),
+                                .headers = (const char *const *)h.lines,
+                                .timeout_ms = timeout_ms,
+                                .max_response_bytes = (size_t)max_bytes * 2 + DOWNLOAD_EXTRA_BYTES,
+                                .sink = take_piece,
+                                .sink_ctx = call,
+                                .stall_ms = u->timeout_ms,
+                            },
+                            on_answer, call);
+    return call;
+}
+
+void upstream_resume(struct upstream_call *call)
+{
+    http_resume(call->http);
+}
+
+void upstream_cancel(struct upstream_call *call)
+{
+    http_cancel(call->http);
+    call_free(call);
 }
 
 /* ---- the whole ---- */

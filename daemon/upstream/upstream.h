@@ -1,11 +1,13 @@
-/* upstream.h - the control plane as the daemon's client sees it: poll, submit, ack.
+/* upstream.h - the control plane as the daemon's client sees it: poll, submit, ack, download.
  * Every request has a deadline. What an answer means is classified here (upstream/verdict.c, pure);
  * what to do about it is decided elsewhere: no retries, no backoff in this module.
- * Source: Nairi agents API endpoints 6, 7, 8; Prefer: wait=N is RFC 7240; X-Nairi-Fence and
+ * Source: Nairi agents API endpoints 4, 6, 7, 8; Prefer: wait=N is RFC 7240; X-Nairi-Fence and
  * X-CCAGENT-ID are additions of our hub, which other servers ignore. */
 #pragma once
 #include "upstream/listing.h"
 #include "util/cleanup.h"
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct err;
@@ -15,7 +17,8 @@ struct upstream;
 
 enum upstream_verdict {
     UPSTREAM_OK,
-    UPSTREAM_REFUSED,     /* 404 or 410 with a JSON body: permanent for this message */
+    UPSTREAM_REFUSED,     /* 404 or 410 with a JSON body: permanent for this message; a download
+                           * that is no file, too */
     UPSTREAM_TOO_LARGE,   /* 413, or 400 or 422 with a JSON body: maybe a shorter one passes */
     UPSTREAM_CONFLICT,    /* 409 with a JSON body: our lease on the job is lost */
     UPSTREAM_KEY_REFUSED, /* 401 or 403 with a JSON body */
@@ -59,5 +62,26 @@ void upstream_submit(struct upstream *u, const char *body, uint64_t fence, upstr
                      void *ctx);
 void upstream_ack(struct upstream *u, const char *ack_id, uint64_t fence, upstream_done_fn fn,
                   void *ctx);
-void upstream_free(struct upstream *u); /* cancels what is in flight, without callbacks */
+/* Who takes a file. */
+struct upstream_sink {
+    /* Whether so many bytes of an answer may come now; if not, upstream_resume() is called later.
+     */
+    bool (*has_room)(size_t len, void *ctx);
+    /* Bytes of the file, no more than what there was room for. A negative errno ends it: the answer
+     * is then UPSTREAM_FAILED, and only who took them knows why. */
+    int (*take)(const void *bytes, size_t len, void *ctx);
+    void *ctx;
+};
+struct upstream_call;
+
+/* An attachment: id is printable ASCII. At most max_bytes of it; where it is larger, or not there,
+ * or empty, or no base64, the answer is UPSTREAM_REFUSED (or TOO_LARGE) for good. timeout_ms: of
+ * the whole; a server that is silent for the request's timeout is given up earlier. Ends by fn,
+ * once; until then the call may be cancelled or resumed. */
+struct upstream_call *upstream_download(struct upstream *u, const char *id, uint64_t max_bytes,
+                                        uint32_t timeout_ms, const struct upstream_sink *sink,
+                                        upstream_done_fn fn, void *ctx);
+void upstream_resume(struct upstream_call *call);
+void upstream_cancel(struct upstream_call *call); /* fn is not called */
+void upstream_free(struct upstream *u);           /* cancels what is in flight, without callbacks */
 DEFINE_CLEANUP(struct upstream *, upstream_free);

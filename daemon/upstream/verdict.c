@@ -1,5 +1,6 @@
 #include "upstream/verdict.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -26,6 +27,7 @@ static const char *const request_names[] = {
     [VERDICT_POLL] = "the poll for messages",
     [VERDICT_SUBMIT] = "a message to the server",
     [VERDICT_ACK] = "an acknowledgement",
+    [VERDICT_DOWNLOAD] = "the download of an attachment",
 };
 
 static void keep_words(struct words *w, const char *said, const char *never_say)
@@ -89,6 +91,23 @@ static void say_stranger(const struct verdict_facts *f, struct verdict *v)
         request_names[f->request], f->status, f->body_len ? "a page" : "nothing");
 }
 
+/* What can be told from a proxy's page, and so is the server's own, will be the same next time. */
+static void judge_file(const struct verdict_facts *f, struct verdict *v)
+{
+    switch (f->file_fault) {
+    case -EILSEQ:
+    case -ENODATA:
+        say(v, UPSTREAM_REFUSED, "%s", f->file_error);
+        break;
+    case -EFBIG:
+        say(v, UPSTREAM_TOO_LARGE, "%s", f->file_error);
+        break;
+    default: /* -EBADMSG, or who takes the file has no place for it */
+        say(v, UPSTREAM_FAILED, "%s",
+            str_is_empty(f->file_error) ? "the download was broken off" : f->file_error);
+    }
+}
+
 static void judge_success(const struct verdict_facts *f, struct verdict *v)
 {
     if (f->request == VERDICT_POLL) {
@@ -112,7 +131,10 @@ static void judge_success(const struct verdict_facts *f, struct verdict *v)
 
 static void judge_refusal(const struct verdict_facts *f, const struct words *w, struct verdict *v)
 {
-    if (f->request == VERDICT_POLL)
+    if (f->request == VERDICT_DOWNLOAD)
+        say(v, UPSTREAM_REFUSED, "the server doesn't have it or doesn't give it out (status %d)%s",
+            f->status, w->text);
+    else if (f->request == VERDICT_POLL)
         say(v, UPSTREAM_DOWN,
             "the poll for messages was refused with status %d%s: check that server.url leads to "
             "the control plane",
@@ -217,7 +239,13 @@ void verdict_judge(const struct verdict_facts *f, struct verdict *ret_verdict)
 
     v->verdict = UPSTREAM_OK;
     v->text[0] = '\0';
-    if (f->outcome == HTTP_TOO_LARGE && f->request != VERDICT_POLL)
+    if (f->request == VERDICT_DOWNLOAD && f->file_fault < 0)
+        judge_file(f, v);
+    else if (f->request == VERDICT_DOWNLOAD && f->outcome == HTTP_TOO_LARGE)
+        say(v, UPSTREAM_TOO_LARGE, "it is too large");
+    else if (f->request == VERDICT_DOWNLOAD && f->outcome == HTTP_STOPPED)
+        judge_file(f, v);
+    else if (f->outcome == HTTP_TOO_LARGE && f->request != VERDICT_POLL)
         say(v, UPSTREAM_FAILED, "%s: %s", request_names[f->request], f->http_error);
     else if (f->outcome != HTTP_DONE)
         say(v, UPSTREAM_DOWN, "%s", f->http_error);

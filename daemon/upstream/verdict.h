@@ -1,5 +1,6 @@
 /* verdict.h - what one answer of the control plane means, and the sentence for the log. Pure.
- * Source: Nairi agents API endpoints 6 to 8 (any status but the listed one is an error; errors are
+ * Source: Nairi agents API endpoints 4 and 6 to 8 (any status but the listed one is an error;
+ * errors are
  * {"error":"<text>"}). The rule where that is silent: only an answer that can be told from a
  * proxy's or a captive portal's page (JSON, that is) is believed to be final; whatever else is
  * tried again, so nothing is lost to a machine in between. */
@@ -10,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum verdict_request { VERDICT_POLL, VERDICT_SUBMIT, VERDICT_ACK };
+enum verdict_request { VERDICT_POLL, VERDICT_SUBMIT, VERDICT_ACK, VERDICT_DOWNLOAD };
 
 struct verdict_facts {
     enum verdict_request request;
@@ -22,6 +23,8 @@ struct verdict_facts {
     uint32_t retry_after_ms;
     const char *http_error;    /* the sentence of an outcome that is not HTTP_DONE */
     const char *listing_error; /* poll: why its 200 is no listing; NULL if it is one */
+    int file_fault;            /* download: parcel.h's, 0 if there is none */
+    const char *file_error;    /* its sentence */
     const char *never_say;     /* the key: words of the server that hold it are left out */
 };
 

@@ -31,6 +31,8 @@ static void check(const struct verdict_facts *f, const struct verdict *v)
         FUZZ_CHECK((unsigned char)*c >= ' ' && *c != 0x7f);
     if (v->verdict == UPSTREAM_OK)
         FUZZ_CHECK(done && f->status >= 200 && f->status < 300);
+    if (f->file_fault < 0)
+        return; /* which a sentence of the parser's goes with */
     if (v->verdict == UPSTREAM_REFUSED || v->verdict == UPSTREAM_CONFLICT ||
         v->verdict == UPSTREAM_KEY_REFUSED)
         FUZZ_CHECK(done && f->status >= 400 && f->status < 500 && is_json(f));
@@ -45,7 +47,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct input in = { data, size };
     struct verdict_facts f = {
-        .request = (enum verdict_request)(input_byte(&in) % (VERDICT_ACK + 1)),
+        .request = (enum verdict_request)(input_byte(&in) % (VERDICT_DOWNLOAD + 1)),
         .outcome = (enum http_outcome)(input_byte(&in) % HTTP_OUTCOME_COUNT),
         .status = (int)(input_number(&in, 2) % 1000),
         .retry_after_ms = (uint32_t)input_number(&in, 4),
@@ -59,6 +61,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     f.body_len = in.left;
     f.body = body = input_rest(&in);
     f.content_type = type;
+    if (f.request == VERDICT_DOWNLOAD && f.body_len > 0 && body[0] < ' ') {
+        f.file_fault = -(int)(unsigned char)body[0];
+        f.file_error = "the file is at fault";
+    }
     f.listing_error = f.request == VERDICT_POLL && !is_json(&f) ? "it is no JSON" : NULL;
     verdict_judge(&f, &v);
     check(&f, &v);

@@ -410,6 +410,132 @@ static void bad_options_are_refused_with_a_sentence(void **state)
     }
 }
 
+/* ---- downloads ---- */
+
+struct taker {
+    struct fixture *fixture;
+    struct upstream_call *call;
+    struct loop_timer *later;
+    char file[64];
+    size_t len;
+    bool full;  /* for now: told so once */
+    int answer; /* to what comes */
+};
+
+static void on_later(struct loop_timer *timer, void *ctx)
+{
+    const struct taker *taker = ctx;
+
+    (void)timer;
+    assert_int_equal(taker->len, 0);
+    upstream_resume(taker->call);
+}
+
+static bool has_room(size_t len, void *ctx)
+{
+    struct taker *taker = ctx;
+    bool full = taker->full;
+
+    assert_true(len > 0);
+    taker->full = false;
+    if (full)
+        loop_timer_arm(taker->later, 50);
+    return !full;
+}
+
+static int take(const void *bytes, size_t len, void *ctx)
+{
+    struct taker *taker = ctx;
+
+    assert_true(taker->len + len < sizeof taker->file);
+    memcpy(taker->file + taker->len, bytes, len);
+    taker->len += len;
+    return taker->answer;
+}
+
+static const struct upstream_answer *download(struct fixture *f, const char *id, uint64_t max_bytes,
+                                              struct taker *taker)
+{
+    const struct upstream_sink sink = { has_room, take, taker };
+
+    taker->fixture = f;
+    taker->later = loop_timer_new(f->loop, on_later, taker);
+    taker->call = upstream_download(f->u, id, max_bytes, 20 * 1000, &sink, on_answer, f);
+    loop_run(f->loop);
+    loop_timer_free(taker->later);
+    return &f->answer;
+}
+
+static void a_file_comes_decoded_from_the_configured_server(void **state)
+{
+    struct fixture *f = *state;
+    struct taker taker = { .full = true };
+    const char *request;
+
+    SERVE(f, "/socketio/",
+          SCRIPT_ANSWER(BODY("200 OK", "{\"id\":\"att?1#%2e\",\"data\":\"Zm9vYmFy\"}")));
+    assert_int_equal(download(f, "att?1#%2e", 6, &taker)->verdict, UPSTREAM_OK);
+    assert_string_equal(taker.file, "foobar");
+    request = script_request(f->script, 0);
+    assert_ptr_equal(strstr(request, "GET /api/agents/attachments/att%3F1%23%252e HTTP/1.1\r\n"),
+                     request);
+    assert_non_null(strstr(request, "\r\nAuthorization: Bearer " KEY "\r\n"));
+    assert_null(strstr(request, "Fence"));
+}
+
+static void what_is_wrong_with_a_file_has_its_verdict(void **state)
+{
+    struct fixture *f = *state;
+    static const enum upstream_verdict want[] = {
+        UPSTREAM_REFUSED, UPSTREAM_REFUSED,   UPSTREAM_REFUSED, UPSTREAM_TOO_LARGE,
+        UPSTREAM_FAILED,  UPSTREAM_FAILED,    UPSTREAM_FAILED,  UPSTREAM_FAILED,
+        UPSTREAM_DOWN,    UPSTREAM_TOO_LARGE,
+    };
+
+    SERVE(f, "", SCRIPT_ANSWER(BODY("404 No", "{\"error\":\"no such attachment\"}")),
+          SCRIPT_ANSWER(BODY("200 OK", "{\"data\":\"Zm9\"}")),
+          SCRIPT_ANSWER(BODY("200 OK", "{\"data\":\"\"}")),
+          SCRIPT_ANSWER(BODY("200 OK", "{\"data\":\"Zm9vYmFyMTI=\"}")),
+          SCRIPT_ANSWER(BODY("200 OK", "{\"data\":\"Zm9v")),
+          SCRIPT_ANSWER(BODY("200 OK", "<html>")),
+          SCRIPT_ANSWER(BODY("200 OK", "{\"id\":\"att_2\",\"data\":\"Zm9v\"}")),
+          SCRIPT_ANSWER(BODY("201 Made", "{\"data\":\"Zm9v\"}")),
+          SCRIPT_ANSWER("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{\"data\":\"Zm9v"),
+          SCRIPT_ANSWER("HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n{\"data\":\"Zm9v"));
+    for (size_t i = 0; i < ARRAY_SIZE(want); i++) {
+        struct taker taker = { 0 };
+
+        if (download(f, "att_1", 6, &taker)->verdict != want[i])
+            fail_msg("answer %zu: verdict %d, '%s'", i, (int)f->answer.verdict, f->text);
+        assert_true(f->text[0]);
+    }
+}
+
+static void who_takes_a_file_may_break_it_off(void **state)
+{
+    struct fixture *f = *state;
+    struct taker taker = { .answer = -ENOSPC };
+
+    SERVE(f, "", SCRIPT_ANSWER(BODY("200 OK", "{\"data\":\"Zm9v\"}")));
+    assert_int_equal(download(f, "att_1", 6, &taker)->verdict, UPSTREAM_FAILED);
+    assert_int_equal(f->answers, 1);
+}
+
+static void a_download_can_be_cancelled(void **state)
+{
+    struct fixture *f = *state;
+    struct taker taker = { .fixture = f };
+    const struct upstream_sink sink = { has_room, take, &taker };
+
+    SERVE(f, "", { .action = SCRIPT_ACCEPT }, { .action = SCRIPT_READ }, { .action = SCRIPT_HOLD },
+          SCRIPT_ANSWER(BODY("200 OK", "{\"data\":\"Zm9v\"}")));
+    upstream_cancel(upstream_download(f->u, "att_1", 6, 20 * 1000, &sink, on_answer, f));
+    (void)upstream_download(f->u, "att_1", 6, 20 * 1000, &sink, on_answer, f);
+    upstream_free(f->u); /* with it, too */
+    f->u = NULL;
+    assert_int_equal(f->answers, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -428,6 +554,10 @@ int main(void)
         T(a_new_key_is_used_at_once),
         T(a_poll_waits_longer_than_other_requests),
         T(bad_options_are_refused_with_a_sentence),
+        T(a_file_comes_decoded_from_the_configured_server),
+        T(what_is_wrong_with_a_file_has_its_verdict),
+        T(who_takes_a_file_may_break_it_off),
+        T(a_download_can_be_cancelled),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -116,6 +117,48 @@ static void every_outcome_but_an_answer_is_down_and_keeps_its_sentence(void **st
         }
 }
 
+static void a_download_is_final_where_it_is_the_servers_word(void **state)
+{
+    static const struct {
+        struct verdict_facts f;
+        enum upstream_verdict want;
+        const char *says;
+    } cases[] = {
+        { { .status = 200 }, UPSTREAM_OK, "" },
+        { { .status = 404, .body = JSON }, UPSTREAM_REFUSED, "the server's words" },
+        { { .status = 409, .body = JSON }, UPSTREAM_REFUSED, "status 409" },
+        { { .status = 410, .body = JSON }, UPSTREAM_REFUSED, "status 410" },
+        { { .status = 400, .body = JSON }, UPSTREAM_REFUSED, "status 400" },
+        { { .status = 404, .body = HTML }, UPSTREAM_FAILED, "page" },
+        { { .status = 401, .body = JSON }, UPSTREAM_KEY_REFUSED, "key" },
+        { { .status = 500, .body = JSON }, UPSTREAM_FAILED, "status 500" },
+        { { .status = 503 }, UPSTREAM_BUSY, "busy" },
+        { { .status = 502, .body = HTML }, UPSTREAM_DOWN, "status 502" },
+        { { .status = 302 }, UPSTREAM_DOWN, "redirected" },
+        { { .status = 200, .file_fault = -EBADMSG }, UPSTREAM_FAILED, "fault" },
+        { { .status = 200, .file_fault = -EILSEQ }, UPSTREAM_REFUSED, "fault" },
+        { { .status = 200, .file_fault = -ENODATA }, UPSTREAM_REFUSED, "fault" },
+        { { .outcome = HTTP_STOPPED, .file_fault = -EILSEQ }, UPSTREAM_REFUSED, "fault" },
+        { { .outcome = HTTP_STOPPED, .file_fault = -EFBIG }, UPSTREAM_TOO_LARGE, "fault" },
+        { { .outcome = HTTP_STOPPED }, UPSTREAM_FAILED, "broken off" },
+        { { .outcome = HTTP_TOO_LARGE }, UPSTREAM_TOO_LARGE, "too large" },
+        { { .outcome = HTTP_BROKEN, .http_error = "cut" }, UPSTREAM_DOWN, "cut" },
+        { { .outcome = HTTP_TIMEOUT, .http_error = "slow" }, UPSTREAM_DOWN, "slow" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct verdict_facts f = cases[i].f;
+        struct verdict v;
+
+        f.request = VERDICT_DOWNLOAD;
+        f.file_error = f.file_fault < 0 ? "the fault" : "";
+        v = judge(&f);
+        if (v.verdict != cases[i].want || !strstr(v.text, cases[i].says))
+            fail_msg("case %zu: verdict %d, '%s'", i, (int)v.verdict, v.text);
+    }
+}
+
 static void a_log_in_page_with_status_200_delivers_nothing(void **state)
 {
     (void)state;
@@ -201,6 +244,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_status_has_its_verdict),
         cmocka_unit_test(every_outcome_but_an_answer_is_down_and_keeps_its_sentence),
+        cmocka_unit_test(a_download_is_final_where_it_is_the_servers_word),
         cmocka_unit_test(a_log_in_page_with_status_200_delivers_nothing),
         cmocka_unit_test(the_servers_words_are_told_but_cleaned_and_cut),
         cmocka_unit_test(a_server_that_echoes_the_key_is_not_quoted),
