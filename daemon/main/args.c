@@ -53,6 +53,7 @@ int args_settings(const struct args *a, const struct options *o, struct settings
         .flags = o->flags,
         .flag_count = o->flag_count,
         .state_dir = a->state,
+        .as_before = a->as_before,
         .uid = geteuid(),
     };
 

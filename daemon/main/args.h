@@ -13,6 +13,7 @@ struct args {
     const char *file;  /* -c */
     const char *state; /* --state */
     bool version;      /* -v */
+    bool as_before;    /* set by the verb: see struct settings_input */
 };
 
 extern const struct options_spec args_spec;

@@ -376,7 +376,7 @@ static int check_all(const struct settings *s)
 
 int cmd_check(int argc, char **argv)
 {
-    struct check_args args = { 0 };
+    struct check_args args = { .common.as_before = true };
     struct options options;
     struct settings settings;
     int code;

@@ -50,7 +50,7 @@ static void print_all(const struct settings *s)
 
 int cmd_config(int argc, char **argv)
 {
-    struct config_args args = { 0 };
+    struct config_args args = { .common.as_before = true };
     struct options options;
     struct settings settings;
     int code;

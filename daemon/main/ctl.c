@@ -10,6 +10,7 @@
 #include "main/clientenv.h"
 #include "main/cmd.h"
 #include "main/exitcode.h"
+#include "main/instances.h"
 #include "main/options.h"
 #include "main/overview.h"
 #include "main/terminal.h"
@@ -105,7 +106,23 @@ static int call_in(const char *dir, const struct json *request, struct json **re
     return r2;
 }
 
-/* Where --state doesn't say: the service's place, and then that of `nairid up`. */
+/* The one daemon that has an agent's own directory there. *r stays as it is where there is none. */
+static bool call_instance(const char *dir, const struct json *request, struct json **ret_answer,
+                          int *r, struct err *err)
+{
+    AUTO_FREE char *own = NULL;
+    struct err why = { 0 };
+    int found = instances_find(dir, CALL_MS, &own, &why);
+
+    if (found == -ENOENT)
+        return false;
+    *err = why;
+    *r = found < 0 ? found : adminclient_call(own, request, CALL_MS, ret_answer, err);
+    return true;
+}
+
+/* Where --state doesn't say: the service's place, those of agents below it, and then that of
+ * `nairid up`. */
 static int call(const struct ctl_args *args, const struct json *request, struct json **ret_answer,
                 struct err *err)
 {
@@ -121,7 +138,10 @@ static int call(const struct ctl_args *args, const struct json *request, struct 
     if (r < 0)
         return r;
     r = call_in(dir, request, ret_answer, err);
-    if (args->state || !is_nobody_there(r) || clientenv_state_dir(NULL, &up, NULL) < 0)
+    if (args->state || !is_nobody_there(r))
+        return r;
+    if (call_instance(dir, request, ret_answer, &r, err) ||
+        clientenv_state_dir(NULL, &up, NULL) < 0)
         return r;
     r2 = call_in(up, request, ret_answer, &second);
     if (is_nobody_there(r2))

@@ -10,6 +10,7 @@
 struct attempts;
 struct control;
 struct core;
+struct envwatch;
 struct http;
 struct joblog;
 struct loop;
@@ -41,6 +42,7 @@ struct daemon {
     struct http *http;
     struct upstream *upstream;
     struct control *control;
+    struct envwatch *envwatch;
     struct attempts *attempts;
     struct surveys *surveys;
     struct tenants *tenants; /* of the jobs' uids */

@@ -35,6 +35,12 @@ static void add_origins(const struct settings *s, struct plan_policy *policy)
         (void)table_find(plan_word_key(i), &index); /* a row of ours: always there */
         policy->origins[i] = s->origin[index];
     }
+    if (s->origin && s->sandbox_network_proxy) {
+        size_t index = 0;
+
+        (void)table_find("sandbox.network.proxy", &index); /* as above */
+        policy->origins[PLAN_WORD_PROXY] = s->origin[index];
+    }
 }
 
 struct plan_policy policy_of(const struct settings *s, const struct plan_ground *ground,
@@ -48,7 +54,7 @@ struct plan_policy policy_of(const struct settings *s, const struct plan_ground 
         .allow = &s->sandbox_network_allow,
         .needs = needs,
         .runner = s->runner_name,
-        .proxy = s->server_proxy,
+        .proxy = s->sandbox_network_proxy ? s->sandbox_network_proxy : s->server_proxy,
         .ca_file = s->server_ca_file,
         .egress_uid = PLAN_EGRESS_UID,
         .read = &s->sandbox_read,

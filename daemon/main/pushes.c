@@ -40,6 +40,7 @@ int pushes_new(struct daemon *d, struct pushes **ret_pushes, struct err *err)
     const struct channel_options options = { .url = d->settings.server_url,
                                              .agent_id = d->settings.agent_id,
                                              .instance_id = store_instance_id(d->store),
+                                             .repo = d->settings.agent_repo,
                                              .key = d->key.key };
     struct pushes *p = mem_new(struct pushes);
     int r;

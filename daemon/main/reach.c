@@ -99,8 +99,8 @@ static int ask(struct question *q, const struct settings *s, const struct secret
                &(struct http_request){
                    .method = "GET",
                    .url = url,
-                   .headers = (const char *const[]){ authorization, agent,
-                                                     "Accept: application/json", NULL },
+                   .headers = (const char *const[]){ authorization, "Accept: application/json",
+                                                     s->agent_from_repo ? NULL : agent, NULL },
                    .timeout_ms = TIMEOUT_MS,
                    .max_response_bytes = RESPONSE_MAX_BYTES,
                },

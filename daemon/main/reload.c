@@ -13,6 +13,8 @@
 #include "main/pushes.h"
 #include "main/wire.h"
 #include "runner/runner.h"
+#include "settings/envfile.h"
+#include "settings/pairs.h"
 #include "spawner/spawner.h"
 #include "upstream/upstream.h"
 #include "util/cleanup.h"
@@ -83,6 +85,42 @@ int reload_secret(const struct daemon *d, const struct settings_pair *pair,
     return 0;
 }
 
+/* Names whose values are no secrets, in the environment of whoever wrote the file. */
+static bool is_plain(const char *name)
+{
+    static const char *const plain[] = { "PATH",
+                                         "HOME",
+                                         "USER",
+                                         "LOGNAME",
+                                         "SHELL",
+                                         "LANG",
+                                         "TERM",
+                                         "TZ",
+                                         "EDITOR",
+                                         "PAGER",
+                                         "PWD",
+                                         "TMPDIR",
+                                         "ANTHROPIC_BASE_URL",
+                                         "ANTHROPIC_MODEL" };
+
+    for (size_t i = 0; i < ARRAY_SIZE(plain); i++)
+        if (str_eq(plain[i], name))
+            return true;
+    return str_starts_with(name, "LC_") || str_starts_with(name, "XDG_");
+}
+
+/* What is too short to be masked can't be told from ordinary words. */
+static void mask_environment(const struct daemon *d, const struct settings *s,
+                             const struct strv *names)
+{
+    for (size_t i = 0; i < names->len; i++) {
+        const char *value = pairs_find(&s->runner_env, names->items[i]);
+
+        if (value && !is_plain(names->items[i]))
+            (void)mask_add(d->mask, value, strlen(value)); /* as above */
+    }
+}
+
 /* What is new goes in beside the old, for good: what an earlier task has seen may still come. */
 static int extend_mask(const struct daemon *d, const struct fresh *f, struct err *err)
 {
@@ -94,6 +132,8 @@ static int extend_mask(const struct daemon *d, const struct fresh *f, struct err
 
         r = reload_secret(d, &f->settings.runner_secrets.items[i], &secret, err);
     }
+    mask_environment(d, &f->settings, &f->settings.env_names);
+    mask_environment(d, &f->settings, &f->settings.env_inherited);
     runner_brokers(&f->settings, &brokers);
     for (size_t i = 0; r == 0 && i < brokers.len; i++) {
         CLEANUP_PTR(secret_free) struct secret *key = NULL;
@@ -139,6 +179,8 @@ int reload_first(struct daemon *d, struct settings *settings, struct err *err)
     int r = agentkey_load(settings, &d->key_from_env, &f.key, err);
 
     d->mask = mask_new();
+    if (r == 0)
+        r = envfile_show(&f.settings, err);
     if (r == 0)
         r = extend_mask(d, &f, err);
     if (r < 0) {

@@ -19,6 +19,7 @@
 #include "main/attempts.h"
 #include "main/census.h"
 #include "main/cmd.h"
+#include "main/envwatch.h"
 #include "main/exitcode.h"
 #include "main/joblog.h"
 #include "main/machine.h"
@@ -33,6 +34,7 @@
 #include "runner/runner.h"
 #include "sandbox/confine.h"
 #include "sandbox/rung.h"
+#include "settings/envfile.h"
 #include "spawner/spawner.h"
 #include "store/store.h"
 #include "upstream/upstream.h"
@@ -196,6 +198,12 @@ static int open_core(struct daemon *d, struct err *err)
     return r < 0 ? exitcode_from_errno(r) : EX_OK;
 }
 
+static void on_env_file(void *ctx)
+{
+    log_notice("env_file_changed");
+    reload(ctx);
+}
+
 static int open_edge(struct daemon *d, struct err *err)
 {
     uint32_t timeout_ms = d->settings.server_request_timeout_ms;
@@ -204,8 +212,11 @@ static int open_edge(struct daemon *d, struct err *err)
                                        .proxy = d->settings.server_proxy,
                                        .connect_timeout_ms =
                                            timeout_ms < CONNECT_MS ? timeout_ms : CONNECT_MS };
+    /* what the repository says is for the realtime channel only, as with the present daemon */
     const struct upstream_options upstream = { .url = d->settings.server_url,
-                                               .agent_id = d->settings.agent_id,
+                                               .agent_id = d->settings.agent_from_repo
+                                                               ? NULL
+                                                               : d->settings.agent_id,
                                                .instance_id = store_instance_id(d->store),
                                                .key = d->key.key,
                                                .timeout_ms = timeout_ms };
@@ -224,6 +235,7 @@ static int open_edge(struct daemon *d, struct err *err)
     r = control_new(d->loop, d->settings.state_dir, admin_answer, d, &d->control, err);
     if (r < 0)
         return exitcode_from_errno(r);
+    d->envwatch = envwatch_new(d->loop, d->settings.env_file, on_env_file, d);
     r = http_new(d->loop, &http, &d->http, err);
     if (r == 0)
         r = upstream_new(d->http, &upstream, &d->upstream, err);
@@ -257,6 +269,7 @@ static int confine(const struct daemon *d, struct err *err)
     add_folder_of(&readable, s->file);
     add_folder_of(&readable, s->api_key_file);
     add_folder_of(&readable, s->server_ca_file);
+    add_folder_of(&readable, s->env_file);
     for (size_t i = 0; i < s->runner_secrets.len; i++)
         add_folder_of(&readable, s->runner_secrets.items[i].value);
     for (size_t i = 0; i < s->broker.len; i++)
@@ -275,6 +288,7 @@ static int start(struct daemon *d, struct settings *settings, struct err *err)
     if (settings_check(settings, err) < 0 || runner_check(settings, err) < 0 ||
         policy_check(settings, err) < 0 || policy_find_paths(settings, err) < 0)
         return exitcode_from_setting(err->code);
+    envfile_hide(settings); /* what is forked now has no business with it */
     code = open_state(d, settings, err);
     if (code != EX_OK)
         return code;
@@ -296,6 +310,7 @@ static int start(struct daemon *d, struct settings *settings, struct err *err)
 static void stop(struct daemon *d)
 {
     control_free(d->control);
+    envwatch_free(d->envwatch);
     spawner_free(d->spawner, SPAWNER_WAIT_MS);
     pushes_free(d->pushes);
     upstream_free(d->upstream);
@@ -358,6 +373,7 @@ int cmd_run(int argc, char **argv)
         agentkey_done(&d.key_from_env);
         return code;
     }
+    d.args.as_before = strcmp(argv[0], spec.verb) != 0;
     (void)prctl(PR_SET_DUMPABLE, 0); /* it can't fail; no core dump, no ptrace by our own uid */
     code = run(&d);
     options_done(&d.options);

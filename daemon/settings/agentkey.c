@@ -2,6 +2,7 @@
 
 #include <errno.h>
 
+#include "settings/envfile.h"
 #include "settings/settings.h"
 #include "util/err.h"
 #include "util/mem.h"
@@ -57,6 +58,12 @@ static int find_key(const struct settings *s, struct agentkey *from_env, struct 
         r = secret_load(s->api_key_file, &k->key, err);
         if (r < 0)
             (void)err_prefix(err, "api_key_file");
+        return r;
+    }
+    r = envfile_key(s->env_file, &k->key, &k->source, err);
+    if (r < 0 || k->key) {
+        k->source = k->key && str_starts_with(k->source, "NAIRI") ? "NAIRI_API_KEY in .env"
+                                                                  : "EKSEC_API_KEY in .env";
         return r;
     }
     if (from_env && from_env->key) {

@@ -1,6 +1,7 @@
 /* agentkey.h - the agent key: where it comes from, and that it is of the right kind.
  * Sources, first found wins: the systemd credential "agent-key" ($CREDENTIALS_DIRECTORY),
- * api_key_file, the environment's NAIRI_API_KEY, EKSEC_API_KEY. A source that is there but can't be
+ * api_key_file, NAIRI_API_KEY, EKSEC_API_KEY in the present daemon's ".env" (settings/envfile.h),
+ * those of the environment. A source that is there but can't be
  * used is an error, never skipped: otherwise a typo would use another key.
  * Organisation keys of the public API begin "nr_" and are refused here.
  * Source: Nairi agents API, section "Keys". */

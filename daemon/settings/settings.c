@@ -9,7 +9,10 @@
 
 #include "settings/assignment.h"
 #include "settings/document.h"
+#include "settings/envfile.h"
 #include "settings/field.h"
+#include "settings/overlay.h"
+#include "settings/predecessor.h"
 #include "settings/profile.h"
 #include "settings/table.h"
 #include "settings/url.h"
@@ -26,6 +29,7 @@
 struct load {
     const struct settings_input *input;
     struct settings fresh, defaults;
+    struct overlay overlay;
     struct err *err;
 };
 
@@ -235,20 +239,39 @@ static int set_from(struct load *l, size_t index, const char *value, char *origi
     return r;
 }
 
+/* A line of that file that can't be used is as good as absent: it may be changed at any time, and
+ * what runs goes on. */
+static int set_from_environment(struct load *l, size_t index)
+{
+    const struct table_row *row = table_row(index);
+    char buffer[TABLE_KEY_MAX + 8];
+    const char *name, *value = variables_for(l->overlay.environ, row, buffer, &name);
+    const struct dotenv_entry *e = value ? overlay_find(&l->overlay, name, value) : NULL;
+    AUTO_FREE char *warning = NULL;
+    int r;
+
+    if (!value)
+        return 0;
+    if (!e)
+        return set_from(l, index, value, mem_printf("environment variable %s", name));
+    r = set_from(l, index, value, mem_printf("%s:%u:%u", l->fresh.env_file, e->line, e->column));
+    if (r != -EINVAL)
+        return r;
+    warning = mem_printf("%s; the line is left out", l->err ? l->err->text : name);
+    strv_add(&l->fresh.warnings, warning);
+    value = variables_for(l->input->environ, row, buffer, &name);
+    return value ? set_from(l, index, value, mem_printf("environment variable %s", name)) : 0;
+}
+
 static int read_environment(struct load *l)
 {
-    const struct table_row *row;
+    int r = overlay_read(l->input->environ, &l->fresh, &l->overlay, l->err);
 
-    for (size_t i = 0; (row = table_row(i)); i++) {
-        char buffer[TABLE_KEY_MAX + 8];
-        const char *name, *value = variables_for(l->input->environ, row, buffer, &name);
-        int r = value ? set_from(l, i, value, mem_printf("environment variable %s", name)) : 0;
-
-        if (r < 0)
-            return r;
-    }
-    variables_unknown(l->input->environ, &l->fresh.warnings);
-    return 0;
+    for (size_t i = 0; r == 0 && table_row(i); i++)
+        r = set_from_environment(l, i);
+    if (r == 0)
+        variables_unknown(l->overlay.environ, &l->fresh.warnings);
+    return r;
 }
 
 static int fail_flag(const struct load *l, const struct settings_flag *flag)
@@ -377,8 +400,11 @@ static int resolve(struct load *l)
     size_t concurrency = 0;
     int r = settings_state_dir(l->input, &s->state_dir, l->err);
 
+    if (r == 0 && l->input->as_before && !s->file)
+        r = predecessor_apply(l->input, s, l->err);
     if (r < 0)
         return r;
+    envfile_merge(s, &l->overlay.dotenv);
     (void)table_find("max_concurrency", &concurrency); /* a row of ours: always there */
     if (!s->file && !s->origin[concurrency])
         s->max_concurrency = 1;
@@ -389,6 +415,7 @@ static int resolve(struct load *l)
         return r;
     if (!s->sandbox_network_mode)
         s->sandbox_network_mode = mem_strdup(s->profile->network);
+    predecessor_pass_proxy(s);
     warn(s);
     return 0;
 }
@@ -412,6 +439,7 @@ int settings_load(const struct settings_input *input, struct settings *ret_setti
     if (r == 0)
         r = resolve(&l);
     settings_done(&l.defaults);
+    overlay_done(&l.overlay);
     if (r < 0)
         settings_done(&l.fresh);
     else
@@ -493,6 +521,10 @@ void settings_done(struct settings *s)
     free(s->origin);
     free(s->state_dir);
     free(s->file);
+    free(s->env_file);
+    strv_done(&s->env_names);
+    strv_done(&s->env_inherited);
+    free(s->agent_repo);
     profile_free(s->profile);
     strv_done(&s->warnings);
     *s = (struct settings){ 0 };

@@ -59,6 +59,7 @@ struct settings {
     struct strv sandbox_write;
     char *sandbox_network_mode; /* resolved: "none", "allowlist", "host"; never NULL */
     struct strv sandbox_network_allow;
+    char *sandbox_network_proxy;
     uint64_t sandbox_limits_memory_bytes;
     uint32_t sandbox_limits_pids;
     uint32_t sandbox_limits_cpu_percent;
@@ -81,6 +82,13 @@ struct settings {
      * otherwise HOME/.local/state/nairid */
     char *state_dir;
     char *file; /* the YAML file that was read, NULL if there was none */
+    /* The ".env" of the present daemon (settings/envfile.h), NULL where no place for it is known:
+     * it needn't be there. And the names in runner.env that came from it, and from the process
+     * environment: their values are secrets. */
+    char *env_file;
+    struct strv env_names, env_inherited;
+    char *agent_repo;     /* of the working directory, where that counts: "github.com/owner/name" */
+    bool agent_from_repo; /* agent.id is that, for want of another */
     /* Where each value comes from, in the table's order: "FILE:LINE:COLUMN", "environment variable
      * NAME", "option --NAME"; NULL for a default. NULL altogether in a struct made by hand. */
     char **origin;
@@ -101,8 +109,15 @@ struct settings_input {
     const struct settings_flag *flags;
     size_t flag_count;
     const char *state_dir; /* --state, NULL if not given */
+    /* As the daemon that we replace, where there is no file: the working directory's repository
+     * may say agent.id, each agent has a state directory of its own (settings/namespace.h), and
+     * tasks get the model's key that the environment holds. For `nairid` without a verb. */
+    bool as_before;
     uid_t uid;
 };
+
+/* Below the usual state directory, what holds those of agents where no file tells them apart. */
+#define SETTINGS_INSTANCES "instances"
 
 /* Reads file, environment and flags over the defaults. Errors: -ENOENT for a named file that isn't
  * there, -EINVAL with "FILE:LINE:COLUMN: what, nearest name or range" for anything wrong in it,

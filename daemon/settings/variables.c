@@ -16,7 +16,14 @@ static const struct {
 } legacy[] = {
     { "NAIRI_WS_API_URL", "server.url" },     { "EKSEC_WS_API_URL", "server.url" },
     { "NAIRI_AGENT_ID", "agent.id" },         { "EKSEC_AGENT_ID", "agent.id" },
-    { "MAX_CONCURRENCY", "max_concurrency" },
+    { "MAX_CONCURRENCY", "max_concurrency" }, { "AGENT_HTTP_PROXY", "sandbox.network.proxy" },
+};
+
+/* Besides those: keys, and what has another meaning here or none. */
+static const char *const others[] = {
+    "NAIRI_API_KEY",    "EKSEC_API_KEY",      "NAIRI_CONFIG_DIR",
+    "EKSEC_CONFIG_DIR", "CCAGENT_WS_API_URL", "WORKTREE_POOL_SIZE",
+    "AGENT_EXEC_USER",  "AGENT_MCP_PROXY",    "CCAGENT_API_KEY",
 };
 
 const char *variables_get(const char *const *env, const char *name)
@@ -45,6 +52,17 @@ const char *variables_for(const char *const *env, const struct table_row *row, c
             return value;
         }
     return NULL;
+}
+
+bool variables_are_ours(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(legacy); i++)
+        if (str_eq(legacy[i].name, name))
+            return true;
+    for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+        if (str_eq(others[i], name))
+            return true;
+    return str_starts_with(name, own_prefix);
 }
 
 static void warn_unless_known(const char *name, struct strv *warnings)

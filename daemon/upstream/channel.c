@@ -26,7 +26,7 @@ struct channel {
     struct loop_timer *timer;
     struct realtime *realtime;
     char *paths[REALTIME_PATHS];
-    char *agent_id, *instance_id;
+    char *agent_id, *instance_id, *repo;
     struct secret *key; /* borrowed */
     struct channel_ops ops;
     void *ctx;
@@ -82,10 +82,12 @@ static struct http_call *request(struct channel *c, const struct realtime_comman
     AUTO_FREE char *key = mem_printf("X-CCAGENT-API-KEY: %s", secret_text(c->key));
     AUTO_FREE char *instance = mem_printf("X-CCAGENT-ID: %s", c->instance_id);
     AUTO_FREE char *agent = mem_printf("X-AGENT-ID: %s", c->agent_id ? c->agent_id : "");
+    /* a header that ends in a semicolon is sent without a value: we work in no repository */
+    AUTO_FREE char *repo =
+        mem_printf("X-CCAGENT-REPO%s%s", c->repo ? ": " : ";", c->repo ? c->repo : "");
     AUTO_FREE char *url = mem_printf("%s?EIO=4&transport=polling%s%s", c->paths[command->path],
                                      command->sid[0] ? "&sid=" : "", command->sid);
-    /* a header that ends in a semicolon is sent without a value: we work in no repository */
-    const char *headers[HEADERS_MAX + 1] = { key, instance, "X-CCAGENT-REPO;" };
+    const char *headers[HEADERS_MAX + 1] = { key, instance, repo };
     size_t count = 3;
     struct http_request http = { .method = is_post ? "POST" : "GET",
                                  .url = url,
@@ -231,6 +233,7 @@ int channel_new(struct loop *loop, struct http *http, const struct channel_optio
     c->paths[1] = mem_printf("%s/socketio/", base);
     c->agent_id = mem_strdup(options->agent_id);
     c->instance_id = mem_strdup(options->instance_id);
+    c->repo = mem_strdup(options->repo);
     c->realtime = realtime_new();
     c->timer = loop_timer_new(loop, on_timer, c);
     *ret_channel = c;
@@ -254,5 +257,6 @@ void channel_free(struct channel *c)
         free(c->paths[i]);
     free(c->agent_id);
     free(c->instance_id);
+    free(c->repo);
     free(c);
 }

@@ -18,6 +18,7 @@ struct channel_options {
     const char *url;         /* server.url */
     const char *agent_id;    /* X-AGENT-ID; NULL: not sent */
     const char *instance_id; /* X-CCAGENT-ID */
+    const char *repo;        /* X-CCAGENT-REPO, "github.com/owner/name"; NULL: sent empty */
     struct secret *key;      /* borrowed until channel_free() or channel_set_key() */
 };
 
