@@ -21,6 +21,7 @@ struct core *core_new(const struct core_options *options, uint64_t last_seq)
     TAILQ_INIT(&core->running);
     TAILQ_INIT(&core->graveyard);
     SLIST_INIT(&core->dead_sessions);
+    idle_init(core);
     link_init(core);
     return core;
 }
@@ -41,6 +42,7 @@ static void empty_graveyard(struct core *core)
         entry_free(e);
     }
     session_empty_graveyard(core);
+    idle_empty_graveyard(core);
 }
 
 void core_free(struct core *core)
@@ -67,6 +69,7 @@ void core_free(struct core *core)
         free(stone);
     }
     session_done(core);
+    idle_done(core);
     queue_free(core->queue);
     free(core);
 }
@@ -102,10 +105,17 @@ void core_restore_session(struct core *core, const char *job_id, const char *run
     session_restore(core, job_id, runner, session, wall_ms);
 }
 
+void core_restore_job(struct core *core, const char *job_id, uint64_t fence, int64_t used_ms,
+                      bool leaving)
+{
+    idle_restore(core, job_id, fence, used_ms, leaving);
+}
+
 bool core_command_is_storing(enum core_command_type type)
 {
     return type == CORE_CMD_INSERT || type == CORE_CMD_UPDATE || type == CORE_CMD_DELETE ||
-           type == CORE_CMD_PURGE || type == CORE_CMD_SESSION;
+           type == CORE_CMD_PURGE || type == CORE_CMD_SESSION || type == CORE_CMD_JOB ||
+           type == CORE_CMD_FORGET_JOB;
 }
 
 void core_commands_done(struct core_commands *c)
@@ -232,6 +242,7 @@ static void check_timers(struct core *core)
         core->next_purge_ms = now + PURGE_MS;
         intake_purge(core);
         session_purge(core);
+        idle_purge(core);
     }
     if (is_halting(core) && now >= core->heartbeat_ms) {
         core->heartbeat_ms = now + HEARTBEAT_MS;
@@ -262,6 +273,7 @@ static void pump(struct core *core)
         return;
     running_start(core);
     outbox_pump(core);
+    idle_pump(core);
     link_pump(core);
     if (phase_is_over(core))
         step_phase(core, PHASE_EV_EMPTY);
@@ -324,6 +336,7 @@ static void dispatch(struct core *core, const struct core_event *ev)
         core->started_ms = core->now.mono_ms;
         core->next_purge_ms = core->now.mono_ms + PURGE_MS;
         intake_recover(core);
+        idle_recover(core);
         break;
     case CORE_EV_MESSAGE:
     case CORE_EV_JOB:
@@ -356,6 +369,12 @@ static void dispatch(struct core *core, const struct core_event *ev)
         break;
     case CORE_EV_PUSHED:
         intake_push(core, ev->task, ev->whole);
+        break;
+    case CORE_EV_IDLE:
+        idle_check(core);
+        break;
+    case CORE_EV_COMPLETED:
+        idle_completed(core, ev);
         break;
     case CORE_EV_ROOM:
         intake_set_tight(core, ev->tight);
@@ -392,6 +411,7 @@ uint64_t core_deadline(const struct core *core)
         return UINT64_MAX;
     earlier(&best, running_deadline(core));
     earlier(&best, outbox_deadline(core));
+    earlier(&best, idle_deadline(core));
     earlier(&best, link_deadline(core));
     if (is_halting(core) && !TAILQ_EMPTY(&core->running)) {
         earlier(&best, core->heartbeat_ms);

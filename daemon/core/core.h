@@ -29,6 +29,11 @@
  * that is begun when the channel came up. Until then, and where a message doesn't say all, it only
  * makes that poll come at once. While it is up there are plain polls at poll_interval.
  *
+ * Where the server asks for idle jobs (CORE_EV_IDLE), each that has been unused for job_idle_ms and
+ * has no message here is complete: JOB (leaving), COMPLETE; CORE_EV_COMPLETED -> FORGET_JOB. It is
+ * on disk before it is said, and said until there is an answer, under one id; a message that comes
+ * before that keeps the job. Its session and its files stay for workspace.retention.
+ *
  * A job's conversation, as its program keeps it, is its session: CORE_EV_SESSION -> SESSION; the
  * next attempt of the job goes on with it. An attempt that finds it gone is run once more without
  * it, and the reply says so. */
@@ -70,6 +75,7 @@ enum core_post {
     CORE_POST_UPLOAD, /* the next of the files that go with a reply */
     CORE_POST_REPLY,
     CORE_POST_ACK,
+    CORE_POST_COMPLETE, /* not about a message: CORE_CMD_COMPLETE */
     CORE_POST_COUNT
 };
 
@@ -104,8 +110,11 @@ enum core_event_type {
     CORE_EV_CHANNEL,  /* the realtime channel is there, or isn't any more: up */
     CORE_EV_PUSHED,   /* it brought something: task, whose ownership passes, and whole; task NULL:
                          a poll is to say what */
-    CORE_EV_ROOM,     /* whether the journal's disk has room for more than what is here: tight */
-    CORE_EV_TICK,     /* core_deadline() came */
+    CORE_EV_IDLE,     /* the server asks which jobs are over */
+    /* a COMPLETE is over: seq, answer, retry_after_ms */
+    CORE_EV_COMPLETED,
+    CORE_EV_ROOM, /* whether the journal's disk has room for more than what is here: tight */
+    CORE_EV_TICK, /* core_deadline() came */
     CORE_EVENT_COUNT
 };
 
@@ -144,6 +153,9 @@ enum core_command_type {
     CORE_CMD_PURGE,   /* tombstones older than wall_ms */
     CORE_CMD_SESSION, /* job_id, runner, session (NULL: forget it), wall_ms: of its last use; the
                          texts are valid until the next core_handle() */
+    CORE_CMD_JOB,     /* job_id, fence, wall_ms: of its last use; leaving: it is complete, and the
+                         server is to know; the text as above */
+    CORE_CMD_FORGET_JOB, /* job_id; as above */
     /* acting; only once what came before is durable */
     CORE_CMD_SPAWN,       /* seq */
     CORE_CMD_KILL,        /* seq, grace_ms: the attempt, or its survey */
@@ -158,6 +170,7 @@ enum core_command_type {
     CORE_CMD_POLL_CANCEL, /* without a CORE_EV_POLLED */
     CORE_CMD_CHANNEL,     /* open: whether the realtime channel is to be there from now on */
     CORE_CMD_SEND,        /* seq, post */
+    CORE_CMD_COMPLETE,    /* seq: a number for core_leaving(); job_complete_v1 */
     CORE_CMD_ANSWER,      /* asker: the word is taken, and will be heeded after a crash as well */
     CORE_CMD_READY,       /* the first poll succeeded */
     CORE_CMD_NOTE,        /* for the log: level, name, seq (or 0), text */
@@ -173,6 +186,8 @@ struct core_command {
     uint32_t wait_ms;
     bool keep;
     bool open;
+    bool leaving;
+    uint64_t fence;
     uint64_t asker;
     int64_t wall_ms;
     const char *job_id, *runner, *session;
@@ -205,7 +220,8 @@ struct core_options {
     uint64_t memory_bytes; /* for the words only, as the next four */
     uint64_t disk_bytes, cpu_time_ms;
     uint32_t pids, files;
-    bool survey; /* what tasks leave is looked at */
+    bool survey;          /* what tasks leave is looked at */
+    uint32_t job_idle_ms; /* a job unused for that long is complete */
     uint32_t journal_retention_s;
     uint32_t workspace_retention_s; /* sessions unused for longer are forgotten */
     const char *runner;             /* whose sessions are gone on with; borrowed */
@@ -225,6 +241,10 @@ void core_restore_tombstone(struct core *core, const char *task_id, int64_t wall
 /* A job's session as the journal has it, before CORE_EV_START; malformed ones are left out. */
 void core_restore_session(struct core *core, const char *job_id, const char *runner,
                           const char *session, int64_t wall_ms);
+/* A job that is known, as the journal has it, before CORE_EV_START. used_ms: wall, of its last use.
+ */
+void core_restore_job(struct core *core, const char *job_id, uint64_t fence, int64_t used_ms,
+                      bool leaving);
 
 /* Appends to *commands. */
 void core_handle(struct core *core, const struct core_event *ev, const struct core_now *now,
@@ -247,6 +267,11 @@ const char *core_session(const struct core *core, uint64_t seq);
 /* The fence to send with the post for this message that was ordered: the one of that moment, as
  * what a later one goes out with must be stored before. */
 uint64_t core_fence(const struct core *core, uint64_t seq);
+/* The job that a CORE_CMD_COMPLETE is about, with its fence and the wall time of its last use,
+ * which tell this end of the job from a later one; NULL: it isn't over after all. Borrowed until
+ * the next core_handle(). */
+const char *core_leaving(const struct core *core, uint64_t number, uint64_t *ret_fence,
+                         int64_t *ret_used_ms);
 /* The progress that a CORE_POST_PROGRESS is to carry; number counts within the attempt. NULL: none
  * any more. Borrowed until the next core_handle(). */
 const struct progress *core_progress(const struct core *core, uint64_t seq, uint32_t *ret_number);

@@ -271,6 +271,7 @@ static void take(struct core *core, struct task *task, bool cancelled)
     core_emit(core, CORE_CMD_INSERT)->task = task;
     e = intake_add(core, task);
     e->listed = core->link.poll;
+    idle_reopen(core, task->job_id);
     set_fence(core, e->job, task->fence);
     if (cancelled)
         intake_finish(core, e, TASK_REPLY_ERROR, mem_strdup(ENDING_TEXT_CANCELLED));

@@ -80,7 +80,7 @@ static void post(struct core *core, struct job *job, struct entry *e, enum core_
     }
 }
 
-static uint64_t posts_held_until(const struct core *core)
+uint64_t outbox_held_until(const struct core *core)
 {
     const struct link *l = &core->link;
 
@@ -98,7 +98,7 @@ void outbox_pump(struct core *core)
     struct job *job, *next;
     uint64_t now = core->now.mono_ms, from;
 
-    if (now < posts_held_until(core))
+    if (now < outbox_held_until(core))
         return;
     for (job = TAILQ_FIRST(&core->outgoing); job && core->posts < POSTS_MAX; job = next) {
         struct entry *e = NULL;
@@ -120,7 +120,7 @@ void outbox_pump(struct core *core)
 uint64_t outbox_deadline(const struct core *core)
 {
     const struct job *job;
-    uint64_t held = posts_held_until(core), best = UINT64_MAX, from;
+    uint64_t held = outbox_held_until(core), best = UINT64_MAX, from;
 
     if (TAILQ_EMPTY(&core->outgoing) || core->posts >= POSTS_MAX)
         return UINT64_MAX;
@@ -159,6 +159,7 @@ static void lose_lease(struct core *core, struct job *job)
               "job %.64s belongs to another daemon now; its messages are dropped here", job->id);
     TAILQ_FOREACH (e, &job->entries, in_job)
         intake_forget(core, e);
+    idle_forget(core, job->id);
 }
 
 static void step_and_store(struct core *core, struct entry *e, enum task_event ev)
@@ -190,10 +191,12 @@ static void shorten(struct core *core, struct entry *e)
 static void acknowledged(struct core *core, struct entry *e)
 {
     step_and_store(core, e, TASK_EV_ACK);
-    if (e->ghost)
+    if (e->ghost) {
         core->ghost_count--;
-    else
-        intake_bury(core, e->task->id, core->now.wall_ms);
+        return;
+    }
+    intake_bury(core, e->task->id, core->now.wall_ms);
+    idle_used(core, e->job);
 }
 
 /* What is the same for a reply and an ack that didn't pass: if it failed alone, its job waits. */
@@ -305,7 +308,7 @@ static void ack_sent(struct core *core, struct entry *e, enum core_answer answer
     }
 }
 
-static void judge_link(struct core *core, const struct core_event *ev)
+void outbox_judge(struct core *core, const struct core_event *ev)
 {
     switch (ev->answer) {
     case CORE_ANSWER_OK:
@@ -351,7 +354,7 @@ void outbox_sent(struct core *core, struct entry *e, const struct core_event *ev
     job->posting_entry = NULL;
     core->posts--;
     core->uploads -= what == CORE_POST_UPLOAD;
-    judge_link(core, ev);
+    outbox_judge(core, ev);
     if (ev->answer == CORE_ANSWER_OK) {
         job->backoff.failures = 0;
         job->retry_ms = 0;
@@ -372,6 +375,7 @@ void outbox_sent(struct core *core, struct entry *e, const struct core_event *ev
             lose_lease(core, job);
         break;
     case CORE_POST_NONE:
+    case CORE_POST_COMPLETE:
     case CORE_POST_COUNT:
         break;
     }

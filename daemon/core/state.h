@@ -39,11 +39,15 @@ enum {
     UPLOAD_TRIES_MAX = 15,         /* that fail alone: some half an hour; then it is left out */
     UNSENT_NOTE_MAX = 2048,
     SESSION_ID_MAX = 128,
-    SESSIONS_MAX = 100000,         /* known at once; the one that was put there first goes then */
-    SESSIONS_NAMED_MAX = 8,        /* different ones an attempt may name: each costs a commit */
-    SESSIONS_PURGE_MAX = 1000,     /* forgotten at one go */
-    SESSION_TOUCH_MS = 3600 * 1000 /* how exactly the time of its last use is kept */
+    SESSIONS_MAX = 100000,          /* known at once; the one that was put there first goes then */
+    SESSIONS_NAMED_MAX = 8,         /* different ones an attempt may name: each costs a commit */
+    SESSIONS_PURGE_MAX = 1000,      /* forgotten at one go */
+    SESSION_TOUCH_MS = 3600 * 1000, /* how exactly the time of its last use is kept */
+    KNOWN_MAX = 100000,             /* jobs; the one that came first goes then */
+    LEAVING_MAX = 100               /* jobs that are reported complete at one go */
 };
+/* Past the time after which it is idle, a job that nobody asks for is forgotten. */
+#define KNOWN_MS ((int64_t)30 * 24 * 3600 * 1000)
 
 struct entry {
     struct task *task; /* owned */
@@ -99,6 +103,22 @@ struct session {
     UT_hash_handle hh;
 };
 
+/* A job that has had messages here; see idle.c. */
+struct known {
+    char *job_id;          /* owned */
+    uint64_t number;       /* for commands, in this life of the daemon */
+    uint64_t fence;        /* as of its last message */
+    int64_t used_ms;       /* wall, of that message's end */
+    uint64_t used_mono_ms; /* 0: in an earlier life */
+    bool leaving;          /* that it is complete is on disk, and the server is to know */
+    bool posting; /* that is on its way; maybe without effect, as it isn't leaving any more */
+    struct backoff backoff;
+    uint64_t retry_ms;
+    TAILQ_ENTRY(known) in_leaving;
+    SLIST_ENTRY(known) dead;
+    UT_hash_handle by_id, by_number;
+};
+
 /* The connection to the server, as far as decisions go. */
 struct link {
     struct backoff backoff;
@@ -139,6 +159,12 @@ struct core {
     struct tombstone *tombstones;
     struct session *sessions;                         /* by job */
     SLIST_HEAD(dead_sessions, session) dead_sessions; /* freed as the entries of the graveyard */
+    struct {
+        struct known *by_id, *by_number;
+        uint64_t last_number;
+        TAILQ_HEAD(leaving, known) leaving;
+        SLIST_HEAD(dead_known, known) dead; /* freed as the entries of the graveyard */
+    } idle;
     TAILQ_HEAD(outgoing, job) outgoing;
     struct entries running;
     struct entries graveyard;       /* freed at the next event: commands may point at their tasks */
@@ -223,7 +249,26 @@ void outbox_touch(struct core *core, struct job *job); /* it may have something 
 void outbox_pump(struct core *core);
 void outbox_sent(struct core *core, struct entry *e, const struct core_event *ev);
 uint64_t outbox_deadline(const struct core *core);
-size_t outbox_size(const struct core *core); /* replies and acks that wait */
+size_t outbox_size(const struct core *core);         /* replies and acks that wait */
+uint64_t outbox_held_until(const struct core *core); /* no post starts before */
+/* What an answer to a post says of the server, and of the key. */
+void outbox_judge(struct core *core, const struct core_event *ev);
+
+/* idle.c: jobs that nobody writes to any more */
+void idle_init(struct core *core);
+void idle_restore(struct core *core, const char *job_id, uint64_t fence, int64_t used_ms,
+                  bool leaving);
+void idle_recover(struct core *core);                     /* after every row is restored */
+void idle_used(struct core *core, const struct job *job); /* a message of it is done with */
+void idle_reopen(struct core *core, const char *job_id);  /* there is a new one */
+void idle_forget(struct core *core, const char *job_id);  /* it is another daemon's */
+void idle_check(struct core *core);                       /* the server asks */
+void idle_purge(struct core *core);
+void idle_pump(struct core *core);
+void idle_completed(struct core *core, const struct core_event *ev);
+uint64_t idle_deadline(const struct core *core);
+void idle_empty_graveyard(struct core *core);
+void idle_done(struct core *core);
 
 /* link.c: polls and the server's health */
 void link_init(struct core *core);

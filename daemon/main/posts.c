@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "main/daemon.h"
+#include "main/pushes.h"
 #include "main/wire.h"
 #include "upstream/envelope.h"
 #include "upstream/upstream.h"
@@ -21,7 +22,7 @@ enum {
 
 struct post {
     struct posts *owner;
-    uint64_t seq;
+    uint64_t seq; /* of the message; of a COMPLETE the number of the job */
     enum core_post what;
     struct post *next, **place;
 };
@@ -44,6 +45,7 @@ static const char *const post_names[] = {
     [CORE_POST_NONE] = "none",         [CORE_POST_PROCESSING] = "processing",
     [CORE_POST_PROGRESS] = "progress", [CORE_POST_UPLOAD] = "upload",
     [CORE_POST_REPLY] = "reply",       [CORE_POST_ACK] = "ack",
+    [CORE_POST_COMPLETE] = "complete",
 };
 static_assert(ARRAY_SIZE(post_names) == CORE_POST_COUNT, "every post has a name");
 
@@ -118,7 +120,7 @@ static enum core_answer answer_of(const struct upstream_answer *a)
     return CORE_ANSWER_DOWN;
 }
 
-static void log_problem(struct posts *p, const char *text)
+void posts_complain(struct posts *p, const char *text)
 {
     size_t len = strlen(text);
     struct problem *problem = NULL, *oldest = p->problems;
@@ -152,7 +154,7 @@ static void log_skew(struct posts *p, int64_t skew_ms)
 static void deliver_listing(struct posts *p, struct listing *listing)
 {
     for (size_t i = 0; i < listing->problem_count; i++)
-        log_problem(p, listing->problems[i].text);
+        posts_complain(p, listing->problems[i].text);
     for (size_t i = 0; i < listing->job_count; i++) {
         struct listing_job *job = &listing->jobs[i];
         const struct core_event job_ev = { .type = CORE_EV_JOB,
@@ -181,6 +183,8 @@ static void on_polled(const struct upstream_answer *answer, void *ctx)
                                    .answer = answer_of(answer),
                                    .retry_after_ms = answer->retry_after_ms,
                                    .waited = answer->waited };
+    const struct core_event idle_ev = { .type = CORE_EV_IDLE };
+    bool idle = false;
 
     if (answer->verdict == UPSTREAM_OK) {
         log_skew(p, answer->clock_skew_ms);
@@ -189,12 +193,15 @@ static void on_polled(const struct upstream_answer *answer, void *ctx)
         p->down = false;
         if (answer->listing)
             deliver_listing(p, answer->listing);
+        idle = answer->listing && answer->listing->check_idle;
     } else {
         p->down = true;
         log_warning("poll_failed", "status", LOG_N_IF(answer->status != 0, answer->status), "text",
                     answer->text);
     }
     wire_run(p->daemon, &ev);
+    if (idle)
+        wire_run(p->daemon, &idle_ev);
 }
 
 void posts_poll(struct posts *p, uint64_t seq, uint32_t wait_ms)
@@ -243,6 +250,51 @@ static char *envelope_for(const struct posts *p, const struct task *t, enum core
     return progress ? envelope_progress(t->job_id, t->id, t->attempt, number, progress) : NULL;
 }
 
+static void on_completed(const struct upstream_answer *answer, void *ctx)
+{
+    struct post *post = ctx;
+    struct posts *p = post->owner;
+    const struct core_event ev = { .type = CORE_EV_COMPLETED,
+                                   .seq = post->seq,
+                                   .answer = answer_of(answer),
+                                   .retry_after_ms = answer->retry_after_ms };
+    uint64_t fence;
+    int64_t used_ms;
+    const char *job_id = core_leaving(p->daemon->core, post->seq, &fence, &used_ms);
+
+    if (answer->verdict == UPSTREAM_OK)
+        log_info("job_complete", "job", job_id);
+    else
+        log_warning("post_failed", "post", post_names[post->what], "job", job_id, "status",
+                    LOG_N_IF(answer->status != 0, answer->status), "text", answer->text);
+    post_free(post);
+    wire_run(p->daemon, &ev);
+}
+
+void posts_complete(struct posts *p, uint64_t number)
+{
+    struct daemon *d = p->daemon;
+    const struct core_event dropped = { .type = CORE_EV_COMPLETED,
+                                        .seq = number,
+                                        .answer = CORE_ANSWER_DROPPED };
+    uint64_t fence;
+    int64_t used_ms;
+    const char *job_id = core_leaving(d->core, number, &fence, &used_ms);
+    AUTO_FREE char *body = job_id ? envelope_complete(job_id, used_ms, ENVELOPE_INACTIVE) : NULL;
+
+    if (body)
+        upstream_submit(d->upstream, body, fence, on_completed,
+                        post_new(p, number, CORE_POST_COMPLETE));
+    else
+        wire_run(d, &dropped); /* there is a message again */
+}
+
+/* Whether it went by the realtime channel, so that no answer keeps the job's next post waiting. */
+static bool said_at_once(const struct daemon *d, enum core_post what, const char *body)
+{
+    return what == CORE_POST_PROCESSING && body && pushes_say(d->pushes, body);
+}
+
 void posts_send(struct posts *p, uint64_t seq, enum core_post what)
 {
     struct daemon *d = p->daemon;
@@ -257,8 +309,8 @@ void posts_send(struct posts *p, uint64_t seq, enum core_post what)
         body = mask_text(d->mask, body);
     if (t && what == CORE_POST_ACK)
         upstream_ack(d->upstream, t->ack_id, fence, on_sent, post_new(p, seq, what));
-    else if (body)
+    else if (body && !said_at_once(d, what, body))
         upstream_submit(d->upstream, body, fence, on_sent, post_new(p, seq, what));
     else
-        wire_run(d, &dropped); /* what it was about ended between the decision and now */
+        wire_run(d, &dropped); /* or what it was about ended between the decision and now */
 }

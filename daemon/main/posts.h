@@ -13,3 +13,7 @@ void posts_free(struct posts *p);
 void posts_poll(struct posts *p, uint64_t seq, uint32_t wait_ms);
 /* seq: the message that the post is about. */
 void posts_send(struct posts *p, uint64_t seq, enum core_post what);
+/* number: see core_leaving(). */
+void posts_complete(struct posts *p, uint64_t number);
+/* What of the server's can't be used, for the log: each text once. */
+void posts_complain(struct posts *p, const char *text);

@@ -82,6 +82,14 @@ static void restore_session(const char *job_id, const char *runner, const char *
     core_restore_session(d->core, job_id, runner, session, updated_ms);
 }
 
+static void restore_job(const char *job_id, uint64_t fence, int64_t used_ms, bool leaving,
+                        void *ctx)
+{
+    struct daemon *d = ctx;
+
+    core_restore_job(d->core, job_id, fence, used_ms, leaving);
+}
+
 /* Fail closed: a wall that the machine can't give stops the start by its name. */
 static int check_walls(struct daemon *d, const struct settings *s, struct err *err)
 {
@@ -195,6 +203,8 @@ static int open_core(struct daemon *d, struct err *err)
     r = store_load(d->store, restore_row, restore_tombstone, d, err);
     if (r == 0)
         r = store_load_sessions(d->store, restore_session, d, err);
+    if (r == 0)
+        r = store_load_jobs(d->store, restore_job, d, err);
     return r < 0 ? exitcode_from_errno(r) : EX_OK;
 }
 

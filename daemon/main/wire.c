@@ -67,6 +67,7 @@ struct core_options wire_options(const struct daemon *d)
         .pids = s->sandbox_limits_pids,
         .files = s->sandbox_limits_files,
         .survey = true,
+        .job_idle_ms = s->job_idle_ms,
         .journal_retention_s = s->journal_retention_s,
         .workspace_retention_s = s->workspace_retention_s,
         .runner = s->runner_name,
@@ -102,6 +103,14 @@ static void store_command(struct daemon *d, const struct core_command *command)
     case CORE_CMD_SESSION:
         store_session(d, command);
         break;
+    case CORE_CMD_JOB:
+        store_batch_job(d->batch, command->job_id, command->fence, command->wall_ms,
+                        command->leaving);
+        break;
+    case CORE_CMD_FORGET_JOB:
+        store_batch_forget_job(d->batch, command->job_id);
+        break;
+    case CORE_CMD_COMPLETE:
     case CORE_CMD_SPAWN:
     case CORE_CMD_KILL:
     case CORE_CMD_SURVEY:
@@ -174,6 +183,9 @@ static void act(struct daemon *d, const struct core_command *command)
     case CORE_CMD_ANSWER:
         control_answer(d->control, command->asker);
         break;
+    case CORE_CMD_COMPLETE:
+        posts_complete(d->posts, command->seq);
+        break;
     case CORE_CMD_READY:
         log_notice("ready", "url", d->settings.server_url, "agent", d->settings.agent_id);
         notify_ready(d->settings.server_url);
@@ -183,7 +195,7 @@ static void act(struct daemon *d, const struct core_command *command)
         break;
     case CORE_CMD_EXIT:
         d->exit_code = command->code;
-        loop_stop(d->loop);
+        pushes_stop_loop(d->pushes);
         break;
     case CORE_CMD_GATHER: /* no attempt says yet that it left files */
     case CORE_CMD_DISCARD:
@@ -192,6 +204,8 @@ static void act(struct daemon *d, const struct core_command *command)
     case CORE_CMD_DELETE:
     case CORE_CMD_PURGE:
     case CORE_CMD_SESSION:
+    case CORE_CMD_JOB:
+    case CORE_CMD_FORGET_JOB:
         break;
     }
 }

@@ -40,6 +40,7 @@ struct settings {
     uint32_t max_concurrency;
     uint32_t max_queued;
     uint32_t drain_timeout_ms;
+    uint32_t job_idle_ms;
     uint32_t task_timeout_ms;
     uint32_t task_idle_timeout_ms;
     uint32_t task_max_attempts;

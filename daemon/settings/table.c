@@ -59,6 +59,9 @@ static const struct table_row rows[] = {
     { .key = "drain_timeout", .type = TABLE_MS, .offset = AT(drain_timeout_ms),
       .standard = "5m", .min = 0, .max = 1 * DAY, RELOAD,
       .help = "how long running tasks may go on after a stop was asked for" },
+    { .key = "job.idle", .type = TABLE_MS, .offset = AT(job_idle_ms),
+      .standard = "25h", .min = 1 * SECOND, .max = 30 * DAY, RELOAD,
+      .help = "a job without messages for so long is complete, where the server asks for such" },
     { .key = "task.timeout", .type = TABLE_MS, .offset = AT(task_timeout_ms),
       .standard = "1h", .min = 100, .max = 7 * DAY, RELOAD,
       .help = "longest time for one message" },
@@ -174,11 +177,22 @@ static const struct table_row rows[] = {
 /* clang-format on */
 
 static const char *const sections[] = {
-    "server",         "agent",     "task",    "runner",      "sandbox", "sandbox.network",
-    "sandbox.limits", "workspace", "journal", "attachments", "metrics", "log",
+    "server",
+    "agent",
+    "job",
+    "task",
+    "runner",
+    "sandbox",
+    "sandbox.network",
+    "sandbox.limits",
+    "workspace",
+    "journal",
+    "attachments",
+    "metrics",
+    "log",
 };
 
-static_assert(7ull * DAY <= UINT32_MAX, "durations are 32 bits of milliseconds");
+static_assert(30ull * DAY <= UINT32_MAX, "durations are 32 bits of milliseconds");
 
 /* Sections of the design that come with a later version: named so that nobody looks for a typing
  * error. */

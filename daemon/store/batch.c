@@ -96,6 +96,23 @@ void store_batch_forget_session(struct store_batch *b, const char *job_id)
     add(b, &(struct batch_op){ .type = BATCH_FORGET_SESSION, .job_id = mem_strdup(job_id) });
 }
 
+void store_batch_job(struct store_batch *b, const char *job_id, uint64_t fence, int64_t used_ms,
+                     bool leaving)
+{
+    assert(job_id);
+    add(b, &(struct batch_op){ .type = BATCH_JOB,
+                               .job_id = mem_strdup(job_id),
+                               .fence = fence,
+                               .wall_ms = used_ms,
+                               .leaving = leaving });
+}
+
+void store_batch_forget_job(struct store_batch *b, const char *job_id)
+{
+    assert(job_id);
+    add(b, &(struct batch_op){ .type = BATCH_FORGET_JOB, .job_id = mem_strdup(job_id) });
+}
+
 bool store_batch_is_empty(const struct store_batch *b)
 {
     return b->len == 0;

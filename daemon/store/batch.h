@@ -1,6 +1,7 @@
 /* batch.h - what one struct store_batch holds (store.h has its functions). For store/ only. */
 #pragma once
 #include "util/err.h"
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -12,14 +13,18 @@ enum batch_op_type {
     BATCH_DELETE,
     BATCH_PURGE,
     BATCH_SESSION,
-    BATCH_FORGET_SESSION
+    BATCH_FORGET_SESSION,
+    BATCH_JOB,
+    BATCH_FORGET_JOB
 };
 
 struct batch_op {
     enum batch_op_type type;
     struct task *task;               /* of a message: owned copy; of a DELETE only the id */
-    char *job_id, *runner, *session; /* of a session: owned; to FORGET it only the job */
-    int64_t wall_ms;                 /* PURGE: before that; SESSION: its time */
+    char *job_id, *runner, *session; /* of a session: owned; of a job, and to FORGET, only that */
+    int64_t wall_ms;                 /* PURGE: before that; SESSION, JOB: its time */
+    uint64_t fence;                  /* JOB */
+    bool leaving;                    /* JOB */
 };
 
 struct store_batch {

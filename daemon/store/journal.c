@@ -35,6 +35,8 @@ enum statement {
     STATEMENT_PURGE,
     STATEMENT_SESSION,
     STATEMENT_FORGET_SESSION,
+    STATEMENT_JOB,
+    STATEMENT_FORGET_JOB,
     STATEMENT_COUNT
 };
 
@@ -91,6 +93,9 @@ static const char *const statement_sql[] = {
     [STATEMENT_SESSION]  = ("INSERT OR REPLACE INTO sessions (job_id, runner, session,"
                            " updated_ms) VALUES (?1, ?2, ?3, ?4)"),
     [STATEMENT_FORGET_SESSION] = "DELETE FROM sessions WHERE job_id = ?1",
+    [STATEMENT_JOB]      = ("INSERT OR REPLACE INTO jobs (job_id, fence, used_ms, leaving)"
+                           " VALUES (?1, ?2, ?3, ?4)"),
+    [STATEMENT_FORGET_JOB] = "DELETE FROM jobs WHERE job_id = ?1",
 };
 /* clang-format on */
 static_assert(ARRAY_SIZE(statement_sql) == STATEMENT_COUNT, "every statement has its text");
@@ -403,6 +408,35 @@ int journal_load_sessions(struct journal *j, store_session_fn session, void *ctx
     return r;
 }
 
+static int read_jobs(struct journal *j, sqlite3_stmt *stmt, store_job_fn job, void *ctx,
+                     struct err *err)
+{
+    int rc;
+
+    while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+        const char *job_id = (const char *)sqlite3_column_text(stmt, 0);
+
+        if (job_id) /* NULL: out of memory, which the next step reports */
+            job(job_id, (uint64_t)sqlite3_column_int64(stmt, 1), sqlite3_column_int64(stmt, 2),
+                sqlite3_column_int(stmt, 3) != 0, ctx);
+    }
+    return rc == SQLITE_DONE ? 0 : schema_fail(j->db, j->path, "read the journal", err);
+}
+
+int journal_load_jobs(struct journal *j, store_job_fn job, void *ctx, struct err *err)
+{
+    sqlite3_stmt *stmt = NULL;
+    int r;
+
+    if (sqlite3_prepare_v2(j->db,
+                           "SELECT job_id, fence, used_ms, leaving FROM jobs ORDER BY used_ms", -1,
+                           &stmt, NULL) != SQLITE_OK)
+        return schema_fail_prepare(j->db, j->path, err);
+    r = read_jobs(j, stmt, job, ctx, err);
+    (void)sqlite3_finalize(stmt); /* its failure is in r already */
+    return r;
+}
+
 /* ---- writing ---- */
 
 /* Runs one statement to its end. A reset repeats the step's failure, so it isn't looked at. */
@@ -441,6 +475,19 @@ static int apply_session(struct journal *j, const struct batch_op *op, struct er
     return bound ? run(j, which, err) : schema_fail(j->db, j->path, "store", err);
 }
 
+static int apply_job(struct journal *j, const struct batch_op *op, struct err *err)
+{
+    enum statement which = op->type == BATCH_JOB ? STATEMENT_JOB : STATEMENT_FORGET_JOB;
+    sqlite3_stmt *stmt = j->statements[which];
+    bool bound = sqlite3_bind_text(stmt, 1, op->job_id, -1, SQLITE_STATIC) == SQLITE_OK;
+
+    if (op->type == BATCH_JOB)
+        bound = bound && sqlite3_bind_int64(stmt, 2, (int64_t)op->fence) == SQLITE_OK &&
+                sqlite3_bind_int64(stmt, 3, op->wall_ms) == SQLITE_OK &&
+                sqlite3_bind_int(stmt, 4, op->leaving) == SQLITE_OK;
+    return bound ? run(j, which, err) : schema_fail(j->db, j->path, "store", err);
+}
+
 static int apply_task(struct journal *j, enum statement which, const struct task *t,
                       struct err *err)
 {
@@ -473,6 +520,9 @@ static int apply(struct journal *j, const struct batch_op *op, struct err *err)
         return apply_task(j, STATEMENT_DELETE, op->task, err);
     case BATCH_PURGE:
         return apply_purge(j, op->wall_ms, err);
+    case BATCH_JOB:
+    case BATCH_FORGET_JOB:
+        return apply_job(j, op, err);
     case BATCH_SESSION:
     case BATCH_FORGET_SESSION:
         break;

@@ -12,7 +12,7 @@ struct err;
 struct journal;
 
 enum {
-    JOURNAL_SCHEMA = 4,              /* the version written here */
+    JOURNAL_SCHEMA = 5,              /* the version written here */
     JOURNAL_PURGE_MAX = 50000,       /* tombstones removed by one purge; the rest by the next */
     JOURNAL_CHECK_MAX_MIB = 64,      /* larger files are not checked as a whole when opened */
     JOURNAL_CHECKPOINT_PAGES = 1000, /* of the WAL, after which it is carried over */
@@ -29,6 +29,7 @@ uint64_t journal_max_seq(const struct journal *j); /* when it was opened */
 int journal_load(struct journal *j, store_row_fn row, store_tombstone_fn tombstone, void *ctx,
                  struct err *err);
 int journal_load_sessions(struct journal *j, store_session_fn session, void *ctx, struct err *err);
+int journal_load_jobs(struct journal *j, store_job_fn job, void *ctx, struct err *err);
 /* All of the batches as one transaction, durable on return of 0. On -ENOSPC nothing of it was kept
  * and it may be tried again; after any other failure the journal is not to be written any more. */
 int journal_commit(struct journal *j, struct store_batch *const *batches, size_t count,

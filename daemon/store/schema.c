@@ -62,6 +62,15 @@ static const char *const migrations[] = {
     "ALTER TABLE messages ADD COLUMN unsent INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE messages ADD COLUMN attachment_ids TEXT;"
     "ALTER TABLE messages ADD COLUMN unsent_note TEXT;",
+    /* 5: jobs, so that it can be told which are over */
+    "CREATE TABLE jobs ("
+    " job_id TEXT PRIMARY KEY,"
+    " fence INTEGER NOT NULL,"
+    " used_ms INTEGER NOT NULL,"
+    " leaving INTEGER NOT NULL"
+    ") STRICT, WITHOUT ROWID;"
+    "INSERT INTO jobs (job_id, fence, used_ms, leaving)"
+    " SELECT job_id, max(fence), max(updated_ms), 0 FROM messages GROUP BY job_id;",
 };
 static_assert(ARRAY_SIZE(migrations) == JOURNAL_SCHEMA, "one step for each version");
 

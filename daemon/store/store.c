@@ -88,6 +88,12 @@ int store_load_sessions(struct store *s, store_session_fn session, void *ctx, st
     return journal_load_sessions(s->journal, session, ctx, err);
 }
 
+int store_load_jobs(struct store *s, store_job_fn job, void *ctx, struct err *err)
+{
+    assert(!s->worker); /* as above */
+    return journal_load_jobs(s->journal, job, ctx, err);
+}
+
 int store_bind(struct store *s, const char *machine, bool *ret_moved, struct err *err)
 {
     assert(!s->worker); /* as above */

@@ -24,6 +24,9 @@ typedef void (*store_tombstone_fn)(const char *id, int64_t acked_ms, void *ctx);
 /* Texts are borrowed for the call. updated_ms: wall time, as it was stored. */
 typedef void (*store_session_fn)(const char *job_id, const char *runner, const char *session,
                                  int64_t updated_ms, void *ctx);
+/* As they were stored; the text is borrowed for the call. */
+typedef void (*store_job_fn)(const char *job_id, uint64_t fence, int64_t used_ms, bool leaving,
+                             void *ctx);
 /* result: 0 once durable, else a negative errno (-ENOSPC, -EIO, ...) and err the sentence: nothing
  * of the batch may be carried out. A failure is final: every later batch fails with it too, and
  * what the next start loads is the truth (of a batch whose fsync failed: all of it, or nothing). */
@@ -46,6 +49,8 @@ int store_load(struct store *s, store_row_fn row, store_tombstone_fn tombstone, 
                struct err *err);
 /* Every session, the one that was stored longest ago first. Before store_start(). */
 int store_load_sessions(struct store *s, store_session_fn session, void *ctx, struct err *err);
+/* Every job that is known, the one that was used longest ago first. Before store_start(). */
+int store_load_jobs(struct store *s, store_job_fn job, void *ctx, struct err *err);
 /* Binds the state to this machine: machine is a text that only it has, of which a hash is kept.
  * What was bound to another one gets a new instance id, as its copy there may be in use, and two
  * daemons with one id would take each other's jobs; *ret_moved says so. Before store_start(). */
@@ -78,6 +83,11 @@ void store_batch_purge(struct store_batch *b, int64_t acked_before_ms);
 void store_batch_session(struct store_batch *b, const char *job_id, const char *runner,
                          const char *session, int64_t updated_ms);
 void store_batch_forget_session(struct store_batch *b, const char *job_id); /* if there is one */
+/* What is known of a job from now on, instead of what was before: its fence, when it was used last
+ * (wall time), and whether it is complete and the server is still to know. */
+void store_batch_job(struct store_batch *b, const char *job_id, uint64_t fence, int64_t used_ms,
+                     bool leaving);
+void store_batch_forget_job(struct store_batch *b, const char *job_id); /* if it is known */
 bool store_batch_is_empty(const struct store_batch *b);
 void store_batch_free(struct store_batch *b);
 /* Takes ownership. Batches commit in order. batch_id: the caller's number for it, not 0. */

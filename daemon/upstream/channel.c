@@ -30,6 +30,7 @@ struct channel {
     struct secret *key; /* borrowed */
     struct channel_ops ops;
     void *ctx;
+    bool closing;                 /* as of the last event */
     struct http_call *get, *post; /* NULL: none in flight */
 };
 
@@ -123,10 +124,7 @@ static void deliver(struct channel *c, const char *text)
     struct push push = { 0 };
 
     push_parse(text, strlen(text), &push);
-    if (push.problem[0])
-        log_warning("message_skipped", "text", push.problem);
-    if (!push.ignored)
-        c->ops.pushed(&push, c->ctx);
+    c->ops.pushed(&push, c->ctx);
     task_free(push.task);
 }
 
@@ -173,6 +171,9 @@ static void carry_out(struct channel *c, struct realtime_commands *commands)
     for (size_t i = 0; i < commands->len; i++)
         carry_out_one(c, &commands->items[i]);
     realtime_commands_done(commands);
+    if (c->closing && !realtime_is_closing(c->realtime))
+        c->ops.closed(c->ctx);
+    c->closing = realtime_is_closing(c->realtime);
     at = realtime_deadline(c->realtime);
     now_ms = loop_now_ms(c->loop);
     if (at == UINT64_MAX)
@@ -202,6 +203,21 @@ void channel_want(struct channel *c, bool open)
     else
         realtime_close(c->realtime, &at, &commands);
     carry_out(c, &commands);
+}
+
+bool channel_say(struct channel *c, const char *envelope)
+{
+    struct realtime_commands commands = { 0 };
+    const struct realtime_now at = now(c);
+    bool said = realtime_say(c->realtime, envelope, &at, &commands);
+
+    carry_out(c, &commands);
+    return said;
+}
+
+bool channel_is_closing(const struct channel *c)
+{
+    return realtime_is_closing(c->realtime);
 }
 
 /* ---- the whole ---- */

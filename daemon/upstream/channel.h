@@ -24,8 +24,10 @@ struct channel_options {
 
 struct channel_ops {
     void (*changed)(bool up, void *ctx);
-    /* A message, whose task may be taken; NULL: something was missed that a poll will tell. */
+    /* A message, whose task may be taken; NULL: something was missed that a poll will tell. A
+     * problem in it isn't logged yet. */
     void (*pushed)(struct push *push, void *ctx);
+    void (*closed)(void *ctx); /* after channel_want(false): the goodbye is over */
 };
 
 /* Made closed. -EINVAL where the URL or an id can't be sent. */
@@ -35,5 +37,9 @@ int channel_new(struct loop *loop, struct http *http, const struct channel_optio
 void channel_set_key(struct channel *c, struct secret *key);
 /* Opens it and keeps it open, or closes it. */
 void channel_want(struct channel *c, bool open);
-void channel_free(struct channel *c); /* cancels what is in flight, without callbacks */
+/* Sends an envelope, if the channel is up; else false. Best effort: nobody tells what became of it.
+ */
+bool channel_say(struct channel *c, const char *envelope);
+bool channel_is_closing(const struct channel *c); /* a goodbye is on its way */
+void channel_free(struct channel *c);             /* cancels what is in flight, without callbacks */
 DEFINE_CLEANUP(struct channel *, channel_free);

@@ -40,6 +40,17 @@ char *envelope_processing(const char *job_id, const char *task_id, uint32_t atte
                  payload_of(job_id, task_id));
 }
 
+char *envelope_complete(const char *job_id, int64_t used_ms, const char *reason)
+{
+    struct json *payload = json_object();
+    char id[ULID_ID_MAX], purpose[48];
+
+    (void)snprintf(purpose, sizeof purpose, "complete-%" PRId64, used_ms); /* fits */
+    json_add_str(payload, "job_id", job_id);
+    json_add_str(payload, "reason", reason);
+    return print(ulid_derive(id, "msg", purpose, job_id), "job_complete_v1", payload);
+}
+
 /* The names are those of the public API, section "Cost fields on assistant messages". */
 static struct json *usage_of(const struct usage *u)
 {

@@ -163,10 +163,12 @@ static int read_kind(struct parser *p, const char *job_id, const struct json *re
     if (type && kind_from_type(type, &f->kind) == 0)
         return 0;
     if (type)
-        complain(p,
-                 "job %s: message %s is of the unknown type '%s' and is left unacknowledged: this "
-                 "nairid may be too old for the server",
-                 job_id, f->ack_id, show(shown, type));
+        /* about the type, so that it is said once however many there are */
+        complain(
+            p,
+            "messages of the unknown type '%s' are left unacknowledged: this nairid may be too "
+            "old for the server",
+            show(shown, type));
     else
         complain(p, "job %s: message %s has no type and is left out", job_id, f->ack_id);
     return -EINVAL;
@@ -251,6 +253,10 @@ static void parse_message(struct parser *p, const struct json *job_node, size_t 
     struct seen *known;
     struct task *t;
 
+    if (str_eq(json_get_str(record, "type"), "check_idle_jobs_v1")) {
+        p->l->check_idle = true;
+        return;
+    }
     if (!json_is_object(record)) {
         complain(p, "job %s: a message that is not an object is left out", job->id);
         return;
@@ -379,6 +385,7 @@ int listing_parse(const char *body, size_t len, struct listing *ret_listing, str
     if (!jobs || (!json_is_array(jobs) && !json_is_null(jobs)))
         return err_set(err, -EBADMSG, "there is no list \"jobs\" in it");
     (void)json_get_bool(root, "more", &l.more); /* false where it is absent or no bool */
+    (void)json_get_bool(root, "check_idle_jobs", &l.check_idle);
     if (json_is_array(jobs))
         for (const struct json *j = json_first(jobs); j; j = json_next(j))
             parse_job(&p, j);
@@ -387,6 +394,13 @@ int listing_parse(const char *body, size_t len, struct listing *ret_listing, str
     forget(&p.messages);
     *ret_listing = l;
     return 0;
+}
+
+bool listing_knows_type(const char *type)
+{
+    enum task_kind kind;
+
+    return type && kind_from_type(type, &kind) == 0;
 }
 
 struct task *listing_take(struct listing_job *job, size_t index)

@@ -52,17 +52,23 @@ void push_parse(const char *text, size_t len, struct push *ret_push)
     CLEANUP(listing_done) struct listing listing = { 0 };
     AUTO_FREE char *body = NULL;
     struct push push = { 0 };
+    const char *type = NULL;
     struct err err = { 0 };
 
     if (json_parse(text, len, &envelope, &err) < 0) {
         (void)snprintf(push.problem, sizeof push.problem, "a pushed message is left out: %.200s",
                        err.text);
-    } else if (str_eq(json_get_str(envelope, "type"), "check_idle_jobs_v1")) {
-        push.ignored = true;
+        *ret_push = push;
+        return;
+    }
+    type = json_get_str(envelope, "type");
+    if (str_eq(type, "check_idle_jobs_v1")) {
+        push.check_idle = true;
     } else {
         body = as_listing(envelope);
         if (listing_parse(body, strlen(body), &listing, &err) == 0)
             take(&push, &listing, json_is_object(json_get(envelope, "job")));
+        push.unknown = type && !listing_knows_type(type);
     }
     *ret_push = push;
 }

@@ -13,7 +13,8 @@ struct push {
     /* Whether it says all that a poll would: what a follow-up from another server than our hub may
      * do (its mode) only a poll says. */
     bool whole;
-    bool ignored;      /* it is of a kind that nothing follows from: no poll either */
+    bool check_idle;   /* check_idle_jobs_v1; there is no task then, nor a poll */
+    bool unknown;      /* of a type that we don't know: nor then, and problem says it of the type */
     char problem[256]; /* why there is no task, for the log; "" where that is no problem */
 };
 

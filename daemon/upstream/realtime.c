@@ -125,12 +125,16 @@ static void flush(struct realtime *r)
 static void lose(struct realtime *r, uint32_t retry_after_ms, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* Of what waits to be posted: as much as the server takes at once. */
+static size_t most_bytes(const struct realtime *r)
+{
+    return r->session.max_payload < REALTIME_OUT_MAX ? r->session.max_payload : REALTIME_OUT_MAX;
+}
+
 /* One packet more to be posted. What piles up stays below a bound: the server takes nothing. */
 static void say(struct realtime *r, enum engineio_type type, const struct buf *data)
 {
-    size_t len = data ? data->len : 0;
-    size_t most =
-        r->session.max_payload < REALTIME_OUT_MAX ? r->session.max_payload : REALTIME_OUT_MAX;
+    size_t len = data ? data->len : 0, most = most_bytes(r);
 
     if (!engineio_fits(&r->out, len, most)) {
         lose(r, 0, "more than %zu bytes wait to be sent to the server", most);
@@ -474,6 +478,23 @@ void realtime_close(struct realtime *r, const struct realtime_now *now,
     post(r, REALTIME_GOODBYE_MS);
 }
 
+/* What doesn't fit is best left: the session must not end over it. */
+bool realtime_say(struct realtime *r, const char *json, const struct realtime_now *now,
+                  struct realtime_commands *commands)
+{
+    CLEANUP(buf_done) struct buf event = { 0 };
+
+    begin(r, now, commands);
+    if (r->state != UP)
+        return false;
+    socketio_print_event(&event, "cc_message", json);
+    if (!engineio_fits(&r->out, event.len, most_bytes(r)))
+        return false;
+    say(r, ENGINEIO_MESSAGE, &event);
+    flush(r);
+    return true;
+}
+
 static uint64_t silence_ms(const struct realtime *r)
 {
     return r->heard_ms + r->session.ping_interval_ms + r->session.ping_timeout_ms;
@@ -527,4 +548,9 @@ uint64_t realtime_deadline(const struct realtime *r)
 bool realtime_is_up(const struct realtime *r)
 {
     return r->state == UP;
+}
+
+bool realtime_is_closing(const struct realtime *r)
+{
+    return r->state == CLOSING;
 }

@@ -87,6 +87,10 @@ void realtime_open(struct realtime *r, const struct realtime_now *now,
                    struct realtime_commands *commands);
 void realtime_close(struct realtime *r, const struct realtime_now *now,
                     struct realtime_commands *commands);
+/* Sends an event cc_message, whose argument is that JSON text, if the channel is up and takes it;
+ * else false. */
+bool realtime_say(struct realtime *r, const char *json, const struct realtime_now *now,
+                  struct realtime_commands *commands);
 /* The GET, or the POST, is over. Not for one that was cancelled. */
 void realtime_got(struct realtime *r, const struct realtime_answer *answer,
                   const struct realtime_now *now, struct realtime_commands *commands);
@@ -98,3 +102,4 @@ void realtime_tick(struct realtime *r, const struct realtime_now *now,
 /* When the next realtime_tick() is due, or UINT64_MAX. */
 uint64_t realtime_deadline(const struct realtime *r);
 bool realtime_is_up(const struct realtime *r);
+bool realtime_is_closing(const struct realtime *r); /* the goodbye is in flight */

@@ -111,7 +111,7 @@ while read -r file; do
 done < <(find daemon -name '*.[ch]' | sed 's/\.[ch]$//' | LC_ALL=C sort -u)
 
 # And what its header declares begins with that noun. Inner headers have those of their folder.
-declare -A also=([core/state]="core intake running outbox link session" [hub/db]="query")
+declare -A also=([core/state]="core intake running outbox link session idle" [hub/db]="query")
 while IFS=: read -r file line name; do
     file=${file%.h}
     known=no

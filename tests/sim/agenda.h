@@ -25,6 +25,7 @@ enum agenda_what {
     AGENDA_STOP,   /* index: the job that a user stops */
     AGENDA_SWEEP,  /* leases end */
     AGENDA_WORD,   /* side: its operator says something */
+    AGENDA_IDLE,   /* the server asks a daemon for idle jobs */
     AGENDA_MISHAP,
     AGENDA_HEAL,
     AGENDA_END

@@ -37,6 +37,7 @@ static bool has_body(const struct side *side, const struct task *t, enum core_po
     case CORE_POST_ACK:
         return true;
     case CORE_POST_NONE:
+    case CORE_POST_COMPLETE:
     case CORE_POST_COUNT:
         break;
     }
@@ -81,6 +82,25 @@ void calls_send(struct sim *sim, struct side *side, uint64_t seq, enum core_post
     if (sim->sabotage == SABOTAGE_ACK_FIRST && what == CORE_POST_REPLY)
         send(sim, side, t, CORE_POST_ACK, true);
     send(sim, side, t, what, false);
+}
+
+void calls_complete(struct sim *sim, struct side *side, uint64_t number)
+{
+    const struct core_event dropped = { .type = CORE_EV_COMPLETED,
+                                        .seq = number,
+                                        .answer = CORE_ANSWER_DROPPED };
+    struct request r = {
+        .side = side->number, .life = side->life, .seq = number, .post = CORE_POST_COMPLETE
+    };
+    const char *job_id = core_leaving(side->core, number, &r.fence, &r.used_ms);
+
+    if (!job_id) {
+        side_give(sim, side, &dropped);
+        return;
+    }
+    r.job = server_job_of(job_id);
+    check_complete(sim, side, &r);
+    (void)network_send(sim, &r); /* the number is for who wants to drop one */
 }
 
 /* ---- answers ---- */
@@ -196,7 +216,8 @@ static void polled(struct sim *sim, struct side *side, const struct request *r)
 void calls_answered(struct sim *sim, struct side *side, const struct request *r)
 {
     char id[FILE_ID_MAX], note[FILE_ID_MAX];
-    struct core_event sent = { .type = CORE_EV_SENT,
+    struct core_event sent = { .type =
+                                   r->post == CORE_POST_COMPLETE ? CORE_EV_COMPLETED : CORE_EV_SENT,
                                .seq = r->seq,
                                .answer = r->answer.what,
                                .retry_after_ms = r->answer.retry_after_ms,

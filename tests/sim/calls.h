@@ -9,6 +9,7 @@ struct sim;
 struct task;
 
 void calls_poll(struct sim *sim, struct side *side, uint64_t seq, uint32_t wait_ms);
+void calls_complete(struct sim *sim, struct side *side, uint64_t number);
 void calls_send(struct sim *sim, struct side *side, uint64_t seq, enum core_post what);
 /* What the server says of a message, under that fence; the caller owns it. */
 struct task *calls_task(struct sim *sim, struct side *side, uint32_t message, uint64_t fence);

@@ -260,11 +260,12 @@ static void check_alone(struct sim *sim, struct side *side, const struct request
     const struct network *n = &sim->network;
     uint32_t job = sim->server.messages[r->message].job;
 
+    /* that a job is over keeps no new message of it waiting */
     for (size_t i = n->oldest; i < n->len; i++) {
         const struct request *other = n->requests[i];
 
         if (other->awaited && other->side == r->side && other->post != CORE_POST_NONE &&
-            sim->server.messages[other->message].job == job)
+            other->post != CORE_POST_COMPLETE && sim->server.messages[other->message].job == job)
             check_fail(sim, side, "a %s of m%02u goes out while a %s of the job is on its way",
                        trace_post_name(r->post), r->message, trace_post_name(other->post));
     }

@@ -26,6 +26,7 @@ void check_heeded(struct sim *sim, struct side *side, uint64_t word); /* and has
 void check_answered(struct sim *sim, const struct side *side);        /* at the end of a turn */
 void check_session(struct sim *sim, struct side *side, uint32_t message, const char *session);
 void check_send(struct sim *sim, struct side *side, const struct request *r);
+void check_complete(struct sim *sim, struct side *side, const struct request *r);
 void check_bounds(struct sim *sim, struct side *side); /* after each turn */
 void check_exit(struct sim *sim, struct side *side, int code);
 /* The row as it was (NULL: none) and as it is now on the disk. */

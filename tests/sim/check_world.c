@@ -74,6 +74,24 @@ void check_pace(struct sim *sim, struct side *side, const struct core_command *c
         check_fail(sim, side, "9: %u posts of %s in a minute", side->posts_in_minute[i], t->id);
 }
 
+/* That a job is over is on the disk before it is said, and nothing of the job is here any more. */
+void check_complete(struct sim *sim, struct side *side, const struct request *r)
+{
+    const struct disk_job *job = &side->disk.jobs[r->job];
+
+    if (sim->blind)
+        return;
+    if (!job->known || !job->leaving || job->used_ms != r->used_ms)
+        check_fail(sim, side, "j%u is said to be complete, and the journal doesn't say so", r->job);
+    for (uint32_t i = 0; i < MESSAGES; i++) {
+        const struct task *row = side->disk.rows[i];
+
+        if (row && row->state != TASK_ACKED && server_job_of(row->job_id) == r->job)
+            check_fail(sim, side, "j%u is said to be complete, and %s is %s", r->job, row->id,
+                       task_state_name(row->state));
+    }
+}
+
 void check_bounds(struct sim *sim, struct side *side)
 {
     struct core_status s;

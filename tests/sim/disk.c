@@ -33,6 +33,13 @@ void disk_gather(struct side *side, const struct core_command *c)
         else
             store_batch_forget_session(side->batch, c->job_id);
         break;
+    case CORE_CMD_JOB:
+        store_batch_job(side->batch, c->job_id, c->fence, c->wall_ms, c->leaving);
+        break;
+    case CORE_CMD_FORGET_JOB:
+        store_batch_forget_job(side->batch, c->job_id);
+        break;
+    case CORE_CMD_COMPLETE:
     case CORE_CMD_SPAWN:
     case CORE_CMD_KILL:
     case CORE_CMD_SURVEY:
@@ -171,6 +178,14 @@ static void set_session(struct disk *d, const struct batch_op *op)
     d->session_ages[job] = ++d->session_count;
 }
 
+static void set_job(struct disk *d, const struct batch_op *op)
+{
+    d->jobs[server_job_of(op->job_id)] = (struct disk_job){ .known = op->type == BATCH_JOB,
+                                                            .leaving = op->leaving,
+                                                            .fence = op->fence,
+                                                            .used_ms = op->wall_ms };
+}
+
 void disk_commit(struct sim *sim, struct side *side)
 {
     struct store_batch *b = TAKE_PTR(side->disk.writing);
@@ -194,6 +209,10 @@ void disk_commit(struct sim *sim, struct side *side)
         case BATCH_SESSION:
         case BATCH_FORGET_SESSION:
             set_session(&side->disk, op);
+            break;
+        case BATCH_JOB:
+        case BATCH_FORGET_JOB:
+            set_job(&side->disk, op);
             break;
         }
     }
@@ -260,6 +279,10 @@ void disk_load(const struct disk *d, struct core *core)
     for (size_t i = 0; i < tomb_count; i++)
         core_restore_tombstone(core, tombs[i]->id, tombs[i]->updated_ms);
     load_sessions(d, core);
+    for (uint32_t j = 0; j < JOBS; j++)
+        if (d->jobs[j].known)
+            core_restore_job(core, (char[]){ 'j', (char)('0' + j), '\0' }, d->jobs[j].fence,
+                             d->jobs[j].used_ms, d->jobs[j].leaving);
 }
 
 void disk_done(struct disk *d)

@@ -28,6 +28,13 @@ struct history {
     uint32_t left_tag, left;   /* which and how many these are */
 };
 
+/* What is known of a job. */
+struct disk_job {
+    bool known, leaving;
+    uint64_t fence;
+    int64_t used_ms;
+};
+
 struct disk {
     struct task *rows[MESSAGES]; /* owned; NULL: none */
     struct history history[MESSAGES];
@@ -37,6 +44,7 @@ struct disk {
     int64_t session_ms[JOBS];         /* wall time of their last use */
     uint32_t session_ages[JOBS];      /* the order in which they were put there */
     uint32_t session_count;
+    struct disk_job jobs[JOBS];
     uint64_t full_until_ms;
     bool tight; /* the reserve is given up */
 };

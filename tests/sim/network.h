@@ -43,6 +43,8 @@ struct request {
     char *ids;          /* of the files that go with a reply; owned, NULL: none */
     uint32_t tag, file; /* an upload's: which attempt's, and its number there */
     bool more;          /* others are left after it */
+    uint32_t job;       /* COMPLETE */
+    int64_t used_ms;    /* COMPLETE */
     bool stray;         /* nobody waits for its answer: the sabotage's own */
     /* where it is */
     uint64_t sent_ms;

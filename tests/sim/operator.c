@@ -50,6 +50,8 @@ void operator_plan(struct sim *sim)
                    (struct agenda_item){ .at_ms = i * draw_below(&sim->draw, MINUTE_MS),
                                          .what = AGENDA_START,
                                          .side = i });
+    for (uint32_t i = 0; i < sim->schedule.sides; i++)
+        side_ask_idle(sim, &sim->sides[i]);
     agenda_add(&sim->agenda,
                (struct agenda_item){ .at_ms = sim->schedule.heal_ms, .what = AGENDA_HEAL });
 }

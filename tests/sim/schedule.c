@@ -90,6 +90,7 @@ void schedule_draw_options(struct draw *d, struct core_options *ret_options)
         .reply_limit_bytes = 1 << 18,
         .memory_bytes = 1 << 30,
         .survey = draw_below(d, 4) > 0,
+        .job_idle_ms = draw_between(d, 5, 300) * 1000,
         .journal_retention_s = retention_s[draw_below(d, ARRAY_SIZE(retention_s))],
         .workspace_retention_s = draw_below(d, 2) ? 0 : 24 * HOUR_S,
         .runner = "worker",

@@ -452,13 +452,29 @@ static enum core_answer take_ack(struct sim *sim, const struct request *r, struc
     return m->taste == TASTE_UNWANTED && r->message % 2 ? CORE_ANSWER_REFUSED : CORE_ANSWER_OK;
 }
 
+/* Under one id for each end of the job: told again, it is known. */
+static enum core_answer take_complete(struct sim *sim, const struct request *r)
+{
+    struct server_job *job = &sim->server.jobs[r->job];
+
+    if (!may_write(sim, r, job))
+        return CORE_ANSWER_CONFLICT;
+    if (job->complete_ms[r->side] == r->used_ms)
+        return CORE_ANSWER_OK;
+    job->complete_ms[r->side] = r->used_ms;
+    sim->tally.completes++;
+    return CORE_ANSWER_OK;
+}
+
 void server_post(struct sim *sim, const struct request *r, struct answer *ret_answer)
 {
     struct server_message *m = &sim->server.messages[r->message];
 
     *ret_answer = (struct answer){ .what = CORE_ANSWER_OK };
     renew(sim, r);
-    if (r->post == CORE_POST_REPLY) {
+    if (r->post == CORE_POST_COMPLETE) {
+        ret_answer->what = take_complete(sim, r);
+    } else if (r->post == CORE_POST_REPLY) {
         ret_answer->what = take_reply(sim, r, m);
     } else if (r->post == CORE_POST_UPLOAD) {
         ret_answer->what = take_file(sim, r, m);
@@ -470,6 +486,7 @@ void server_post(struct sim *sim, const struct request *r, struct answer *ret_an
         else if (!m->final)
             m->pending = true;
     }
-    trace(sim, NULL, "server", "%s of %s from %c, fence %u: %s", trace_post_name(r->post), m->id,
-          'A' + (char)r->side, (unsigned)r->fence, trace_answer_name(ret_answer->what));
+    trace(sim, NULL, "server", "%s of %s from %c, fence %u: %s", trace_post_name(r->post),
+          r->post == CORE_POST_COMPLETE ? sim->server.jobs[r->job].id : m->id, 'A' + (char)r->side,
+          (unsigned)r->fence, trace_answer_name(ret_answer->what));
 }

@@ -35,6 +35,7 @@ struct server_job {
     uint64_t fence;      /* 0 for ever without leases */
     uint32_t cancel_end; /* messages below are to be stopped; 0: none */
     bool cancel_told;
+    int64_t complete_ms[SIDES]; /* the last end of it that each has told: its time of last use */
 };
 
 struct server {

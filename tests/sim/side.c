@@ -16,7 +16,9 @@ enum {
     COMMIT_SLOW_MS = 20 * 1000,
     COMMIT_LATE_MS = 8 * 1000,
     TURN_LONG_MS = 20,
-    TICKS_IDLE_MAX = 50
+    TICKS_IDLE_MAX = 50,
+    IDLE_LEAST_MS = 10 * 1000, /* between the server's questions */
+    IDLE_MOST_MS = 4 * 60 * 1000
 };
 static const int64_t wall_epoch_ms = 1780000000000;
 
@@ -165,6 +167,9 @@ static void act(struct sim *sim, struct side *side, const struct core_command *c
     case CORE_CMD_SEND:
         calls_send(sim, side, c->seq, c->post);
         break;
+    case CORE_CMD_COMPLETE:
+        calls_complete(sim, side, c->seq);
+        break;
     case CORE_CMD_EXIT:
         side->exit_code = c->code;
         side->end = SIDE_END_EXIT;
@@ -179,8 +184,21 @@ static void act(struct sim *sim, struct side *side, const struct core_command *c
     case CORE_CMD_DELETE:
     case CORE_CMD_PURGE:
     case CORE_CMD_SESSION:
+    case CORE_CMD_JOB:
+    case CORE_CMD_FORGET_JOB:
         break;
     }
+}
+
+void side_ask_idle(struct sim *sim, struct side *side)
+{
+    const struct core_event ev = { .type = CORE_EV_IDLE };
+
+    plan(sim, side, AGENDA_IDLE, draw_between(&sim->draw, IDLE_LEAST_MS, IDLE_MOST_MS));
+    if (!side_is_up(side) || side->asleep_until_ms > sim->now_ms)
+        return;
+    side_give(sim, side, &ev);
+    side_settle(sim, side);
 }
 
 static void submit(struct sim *sim, struct side *side)

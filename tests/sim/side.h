@@ -85,6 +85,8 @@ void side_settle(struct sim *sim, struct side *side);
 void side_flush(struct sim *sim, struct side *side);
 void side_commit(struct sim *sim, struct side *side);
 void side_look_for_room(struct sim *sim, struct side *side);
+/* The server asks it for idle jobs; and will again. */
+void side_ask_idle(struct sim *sim, struct side *side);
 void side_tick(struct sim *sim, struct side *side);
 /* It ends here and now, as `end` says. */
 void side_stop(struct sim *sim, struct side *side, enum side_end end);

@@ -10,4 +10,5 @@ struct tally {
     uint64_t surveys, late_surveys;
     uint64_t files, uploads;
     uint64_t feeds, pushes;
+    uint64_t completes;
 };

@@ -8,13 +8,18 @@
 #include "util/cleanup.h"
 
 static const char *const event_names[] = {
-    [CORE_EV_START] = "start",       [CORE_EV_MESSAGE] = "message",   [CORE_EV_JOB] = "job",
-    [CORE_EV_POLLED] = "polled",     [CORE_EV_SENT] = "sent",         [CORE_EV_STARTED] = "started",
-    [CORE_EV_OUTPUT] = "output",     [CORE_EV_PROGRESS] = "progress", [CORE_EV_SESSION] = "session",
-    [CORE_EV_FINAL] = "final",       [CORE_EV_OVERFLOW] = "overflow", [CORE_EV_ENDED] = "ended",
-    [CORE_EV_SURVEYED] = "surveyed", [CORE_EV_CANCEL] = "cancel",     [CORE_EV_DRAIN] = "drain",
-    [CORE_EV_TERM] = "term",         [CORE_EV_QUIT] = "quit",         [CORE_EV_ROOM] = "room",
-    [CORE_EV_CHANNEL] = "channel",   [CORE_EV_PUSHED] = "pushed",     [CORE_EV_TICK] = "tick",
+    [CORE_EV_START] = "start",       [CORE_EV_MESSAGE] = "message",
+    [CORE_EV_JOB] = "job",           [CORE_EV_POLLED] = "polled",
+    [CORE_EV_SENT] = "sent",         [CORE_EV_STARTED] = "started",
+    [CORE_EV_OUTPUT] = "output",     [CORE_EV_PROGRESS] = "progress",
+    [CORE_EV_SESSION] = "session",   [CORE_EV_FINAL] = "final",
+    [CORE_EV_OVERFLOW] = "overflow", [CORE_EV_ENDED] = "ended",
+    [CORE_EV_SURVEYED] = "surveyed", [CORE_EV_CANCEL] = "cancel",
+    [CORE_EV_DRAIN] = "drain",       [CORE_EV_TERM] = "term",
+    [CORE_EV_QUIT] = "quit",         [CORE_EV_ROOM] = "room",
+    [CORE_EV_IDLE] = "idle",         [CORE_EV_COMPLETED] = "completed",
+    [CORE_EV_CHANNEL] = "channel",   [CORE_EV_PUSHED] = "pushed",
+    [CORE_EV_TICK] = "tick",
 };
 static_assert(ARRAY_SIZE(event_names) == CORE_EVENT_COUNT, "every event has a name");
 
@@ -34,6 +39,7 @@ static const char *const post_names[] = {
     [CORE_POST_NONE] = "none",         [CORE_POST_PROCESSING] = "processing",
     [CORE_POST_PROGRESS] = "progress", [CORE_POST_UPLOAD] = "upload",
     [CORE_POST_REPLY] = "reply",       [CORE_POST_ACK] = "ack",
+    [CORE_POST_COMPLETE] = "complete",
 };
 static_assert(ARRAY_SIZE(post_names) == CORE_POST_COUNT, "every post has a name");
 
@@ -43,6 +49,9 @@ static const char *const command_names[] = {
     [CORE_CMD_DELETE] = "delete",
     [CORE_CMD_PURGE] = "purge",
     [CORE_CMD_SESSION] = "session",
+    [CORE_CMD_JOB] = "job",
+    [CORE_CMD_FORGET_JOB] = "forget job",
+    [CORE_CMD_COMPLETE] = "complete",
     [CORE_CMD_SPAWN] = "spawn",
     [CORE_CMD_KILL] = "kill",
     [CORE_CMD_SURVEY] = "survey",
@@ -142,6 +151,11 @@ void trace_event(const struct sim *sim, const struct side *side, const struct co
     case CORE_EV_CANCEL:
         trace_line(sim, side, "event", "%s %s", name, ev->job_id);
         break;
+    case CORE_EV_COMPLETED:
+        trace_line(sim, side, "event", "%s %u: %s", name, (unsigned)ev->seq,
+                   answer_names[ev->answer]);
+        break;
+    case CORE_EV_IDLE:
     case CORE_EV_START:
     case CORE_EV_DRAIN:
     case CORE_EV_TERM:
@@ -166,6 +180,8 @@ void trace_command(const struct sim *sim, const struct side *side, const char *k
     else if (c->type == CORE_CMD_SESSION)
         trace_line(sim, side, kind, "%s of %s: %s", name, c->job_id,
                    c->session ? c->session : "none");
+    else if (c->type == CORE_CMD_JOB || c->type == CORE_CMD_FORGET_JOB)
+        trace_line(sim, side, kind, "%s %s%s", name, c->job_id, c->leaving ? ", leaving" : "");
     else if (c->type == CORE_CMD_SEND)
         trace_line(sim, side, kind, "%s %s of %s", name, post_names[c->post],
                    trace_message(side, c->seq));

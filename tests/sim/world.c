@@ -77,6 +77,7 @@ static void happen_to_side(struct sim *sim, const struct agenda_item *item)
     case AGENDA_STOP:
     case AGENDA_SWEEP:
     case AGENDA_WORD:
+    case AGENDA_IDLE:
     case AGENDA_MISHAP:
     case AGENDA_HEAL:
     case AGENDA_END:
@@ -117,6 +118,9 @@ static void happen(struct sim *sim, const struct agenda_item *item)
         break;
     case AGENDA_WORD:
         operator_word(sim, &sim->sides[item->side]);
+        break;
+    case AGENDA_IDLE:
+        side_ask_idle(sim, &sim->sides[item->side]);
         break;
     case AGENDA_MISHAP:
         operator_mishap(sim, &sim->sides[item->side]);

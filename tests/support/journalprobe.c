@@ -29,6 +29,16 @@ static void on_tombstone(const char *id, int64_t acked_ms, void *ctx)
     p->tombstones[p->tombstone_count++] = mem_strdup(id);
 }
 
+static void on_job(const char *job_id, uint64_t fence, int64_t used_ms, bool leaving, void *ctx)
+{
+    struct journalprobe *p = ctx;
+
+    assert_true(p->job_count < PROBE_SESSIONS_MAX);
+    p->jobs[p->job_count++] = (struct probe_job){
+        .job_id = mem_strdup(job_id), .fence = fence, .used_ms = used_ms, .leaving = leaving
+    };
+}
+
 static void on_session(const char *job_id, const char *runner, const char *session,
                        int64_t updated_ms, void *ctx)
 {
@@ -84,7 +94,9 @@ int journalprobe_load(struct journalprobe *p, struct err *err)
 {
     int r = store_load(p->store, on_row, on_tombstone, p, err);
 
-    return r < 0 ? r : store_load_sessions(p->store, on_session, p, err);
+    if (r == 0)
+        r = store_load_sessions(p->store, on_session, p, err);
+    return r < 0 ? r : store_load_jobs(p->store, on_job, p, err);
 }
 
 void journalprobe_start(struct journalprobe *p)
@@ -157,6 +169,8 @@ void journalprobe_end(struct journalprobe *p)
         task_free(p->rows[i]);
     for (size_t i = 0; i < p->tombstone_count; i++)
         free(p->tombstones[i]);
+    for (size_t i = 0; i < p->job_count; i++)
+        free(p->jobs[i].job_id);
     for (size_t i = 0; i < p->session_count; i++) {
         free(p->sessions[i].job_id);
         free(p->sessions[i].runner);

@@ -14,6 +14,13 @@ struct probe_session {
     int64_t updated_ms;
 };
 
+struct probe_job {
+    char *job_id;
+    uint64_t fence;
+    int64_t used_ms;
+    bool leaving;
+};
+
 struct journalprobe {
     struct loop *loop;
     struct loop_timer *guard;
@@ -26,6 +33,8 @@ struct journalprobe {
     size_t tombstone_count;
     struct probe_session sessions[PROBE_SESSIONS_MAX];
     size_t session_count;
+    struct probe_job jobs[PROBE_SESSIONS_MAX];
+    size_t job_count;
     /* of the batches */
     uint64_t last_done;
     size_t done_count;

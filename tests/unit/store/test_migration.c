@@ -171,6 +171,9 @@ static void a_journal_of_version_1_is_read_as_it_was(void **state)
     journalprobe_begin(&f->p, f->dir);
     assert_rows_of_version_1(f);
     assert_int_equal(f->p.session_count, 0);
+    assert_int_equal(f->p.job_count, 2); /* whose messages it has */
+    assert_string_equal(f->p.jobs[0].job_id, "job_A");
+    assert_true(f->p.jobs[0].used_ms == 14 && f->p.jobs[0].fence == 7 && !f->p.jobs[0].leaving);
     assert_true(store_max_seq(f->p.store) == 9); /* what was deleted counts */
     assert_string_equal(store_instance_id(f->p.store), "ccaid_01HZX4QNB7K3V8M2T5R9W6Y1CD");
     journalprobe_end(&f->p);

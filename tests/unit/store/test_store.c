@@ -619,6 +619,29 @@ static void texts_of_a_megabyte_come_back_whole(void **state)
     task_free(t);
 }
 
+/* ---- jobs ---- */
+
+static void jobs_come_back_as_they_were_last_stored(void **state)
+{
+    struct fixture *f = *state;
+    struct store_batch *b = store_batch_new();
+
+    journalprobe_begin(&f->p, f->dir);
+    store_batch_job(b, "job_B", 7, 200, false);
+    store_batch_job(b, "job_A", UINT64_MAX, 300, false);
+    store_batch_job(b, "job_C", 0, -100, true);
+    store_batch_job(b, "job_B", 8, 250, true);
+    store_batch_forget_job(b, "job_C");
+    store_batch_forget_job(b, "job_C");
+    commit(f, b);
+    reopen(f);
+    assert_int_equal(f->p.job_count, 2);
+    assert_string_equal(f->p.jobs[0].job_id, "job_B");
+    assert_true(f->p.jobs[0].fence == 8 && f->p.jobs[0].used_ms == 250 && f->p.jobs[0].leaving);
+    assert_string_equal(f->p.jobs[1].job_id, "job_A");
+    assert_true(f->p.jobs[1].fence == UINT64_MAX && !f->p.jobs[1].leaving);
+}
+
 /* ---- sessions ---- */
 
 static void assert_session(const struct fixture *f, size_t i, const char *job_id,
@@ -724,6 +747,7 @@ int main(void)
         TEST(an_orderly_end_leaves_the_journal_as_one_file),
         TEST(every_file_is_readable_by_the_owner_alone),
         TEST(a_journal_that_others_may_read_is_closed_to_them),
+        TEST(jobs_come_back_as_they_were_last_stored),
         TEST(sessions_come_back_the_oldest_first),
         TEST(a_job_has_one_session_the_last),
         TEST(a_forgotten_session_is_gone_and_forgetting_twice_is_harmless),

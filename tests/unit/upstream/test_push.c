@@ -26,7 +26,7 @@ static void a_start_says_all_that_a_poll_would(void **state)
 
     (void)state;
     assert_true(push.whole);
-    assert_false(push.ignored);
+    assert_false(push.check_idle);
     assert_string_equal(push.problem, "");
     assert_string_equal(push.task->id, "cmsg_1");
     assert_string_equal(push.task->ack_id, "cmsg_1");
@@ -83,7 +83,7 @@ static void a_question_about_idle_jobs_is_no_message(void **state)
     struct push push = parse("{\"id\":\"m1\",\"type\":\"check_idle_jobs_v1\",\"payload\":{}}");
 
     (void)state;
-    assert_true(push.ignored);
+    assert_true(push.check_idle);
     assert_null(push.task);
     assert_string_equal(push.problem, "");
 }
@@ -112,7 +112,7 @@ static void what_is_no_message_is_told(void **state)
 
         assert_null(push.task);
         assert_false(push.whole);
-        assert_false(push.ignored);
+        assert_false(push.check_idle);
         assert_true(push.problem[0] != '\0');
     }
 }
@@ -124,6 +124,18 @@ static void an_unknown_type_is_named(void **state)
 
     (void)state;
     assert_non_null(strstr(push.problem, "dance_v1"));
+    assert_true(push.unknown);
+}
+
+static void many_of_an_unknown_type_are_one_problem(void **state)
+{
+    struct push one = parse("{\"id\":\"e\",\"type\":\"dance_v1\",\"payload\":{\"job_id\":\"j\","
+                            "\"processed_message_id\":\"m\"}}");
+    struct push other = parse("{\"id\":\"f\",\"type\":\"dance_v1\",\"payload\":{\"job_id\":\"k\","
+                              "\"processed_message_id\":\"n\"}}");
+
+    (void)state;
+    assert_string_equal(one.problem, other.problem);
 }
 
 int main(void)
@@ -136,6 +148,7 @@ int main(void)
         cmocka_unit_test(a_question_about_idle_jobs_is_no_message),
         cmocka_unit_test(what_is_no_message_is_told),
         cmocka_unit_test(an_unknown_type_is_named),
+        cmocka_unit_test(many_of_an_unknown_type_are_one_problem),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
