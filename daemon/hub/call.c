@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "hub/deposit.h"
 #include "util/err.h"
 #include "util/json.h"
 #include "util/mem.h"
@@ -36,6 +37,7 @@ void call_reset(struct call *c)
     c->granted = NULL;
     c->granted_count = 0;
     c->cancels = false;
+    c->file = (struct call_file){ 0 };
 }
 
 void call_free(struct call *c)
@@ -43,6 +45,7 @@ void call_free(struct call *c)
     if (!c)
         return;
     call_reset(c);
+    deposit_free(c->deposit);
     free(c->target);
     free(c->item);
     free(c->body);

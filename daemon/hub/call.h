@@ -11,6 +11,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct deposit;
+struct deposit_file;
+struct hub;
 struct json;
 struct liaison;
 struct route;
@@ -20,6 +23,12 @@ struct server_request;
 struct call_agent {
     int64_t seq;
     char *slug;
+};
+
+/* An attachment whose bytes go out in base64 as the last member, "data", of a 200's reply. */
+struct call_file {
+    char id[ULID_ID_MAX]; /* "": none */
+    int64_t size;
 };
 
 struct call_wake {
@@ -39,11 +48,12 @@ struct call {
     struct key_claim claim;
     char *body;
     size_t body_len;
-    char *before;          /* the query's, NULL if absent */
-    char *agent_header;    /* X-AGENT-ID, NULL if absent */
-    char *instance_header; /* X-CCAGENT-ID, NULL if absent */
-    uint64_t fence;        /* X-Nairi-Fence, 0 if absent */
-    uint32_t wait_s;       /* Prefer: wait=N, capped; 0 if absent */
+    char *before;                         /* the query's, NULL if absent */
+    char *agent_header;                   /* X-AGENT-ID, NULL if absent */
+    char *instance_header;                /* X-CCAGENT-ID, NULL if absent */
+    uint64_t fence;                       /* X-Nairi-Fence, 0 if absent */
+    uint32_t wait_s;                      /* Prefer: wait=N, capped; 0 if absent */
+    const struct deposit_file *deposited; /* what was uploaded; borrowed from deposit */
 
     /* found out about the caller */
     struct call_agent agent;
@@ -57,16 +67,20 @@ struct call {
     bool park;        /* nothing to say yet: wait for a wake */
     int64_t *granted; /* messages that this answer hands to the instance */
     size_t granted_count;
-    bool cancels; /* this answer tells the instance of requests to stop */
+    bool cancels;          /* this answer tells the instance of requests to stop */
+    struct call_file file; /* goes out with the reply */
 
     /* the loop's */
     uint64_t deadline_ms; /* end of the long poll */
     struct call *next;    /* among the parked */
     bool parked;
-    bool woken;   /* run again after a wait */
-    bool running; /* given to the storage */
-    bool closed;  /* the request is over: free when the storage gives it back */
-    bool lost;    /* the client had left before the answer */
+    bool woken;              /* run again after a wait */
+    bool running;            /* given to the storage */
+    bool closed;             /* the request is over: free when the storage gives it back */
+    bool lost;               /* the client had left before the answer */
+    struct hub *hub;         /* an upload's */
+    bool counted;            /* among the hub's files */
+    struct deposit *deposit; /* of an upload that was let in, NULL: none */
 };
 
 /* Zeroed. What it points to is its own, but for route and request. */

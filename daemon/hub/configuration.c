@@ -1,6 +1,7 @@
 #include "hub/configuration.h"
 
 #include "hub/artifact.h"
+#include "hub/attachment.h"
 #include "hub/call.h"
 #include "hub/db.h"
 #include "hub/envvar.h"
@@ -54,5 +55,7 @@ int configuration_file(struct call *c, struct model *m)
 {
     int rc = artifact_download(c, m, c->target);
 
-    return rc != 0 ? (rc < 0 ? rc : 0) : call_refuse(c, 404, "attachment not found: %s", c->target);
+    if (rc != 0)
+        return rc < 0 ? rc : 0;
+    return attachment_fetch(c, m);
 }

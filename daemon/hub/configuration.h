@@ -10,5 +10,5 @@ struct model;
 int configuration_token(struct call *c, struct model *m);
 int configuration_env(struct call *c, struct model *m);
 int configuration_artifacts(struct call *c, struct model *m);
-/* GET /api/agents/attachments/{id}, for the files of artifacts. */
+/* GET /api/agents/attachments/{id}: the file of an artifact, or attachment_fetch(). */
 int configuration_file(struct call *c, struct model *m);

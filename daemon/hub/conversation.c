@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "hub/agent.h"
+#include "hub/attachment.h"
 #include "hub/call.h"
 #include "hub/db.h"
 #include "hub/job.h"
@@ -19,7 +20,6 @@
 static const char *take_prompt(struct call *c, const struct json *body)
 {
     const char *prompt = json_get_str(body, "prompt");
-    const struct json *attachments = json_get(body, "attachment_ids");
 
     if (str_is_empty(prompt)) {
         call_refuse(c, 400, "prompt is required, and must be a string of at least one byte");
@@ -27,14 +27,6 @@ static const char *take_prompt(struct call *c, const struct json *body)
     }
     if (strlen(prompt) > CONVERSATION_PROMPT_MAX) {
         call_refuse(c, 413, "the prompt is longer than %d bytes", CONVERSATION_PROMPT_MAX);
-        return NULL;
-    }
-    if (attachments && !json_is_null(attachments) && !json_is_array(attachments)) {
-        call_refuse(c, 400, "attachment_ids must be an array of strings");
-        return NULL;
-    }
-    if (json_len(attachments) > 0) {
-        call_refuse(c, 400, "unknown attachment: this hub keeps no attachments");
         return NULL;
     }
     return prompt;
@@ -67,11 +59,14 @@ static int insert_job(struct model *m, int64_t agent, bool ask_mode, struct job 
 }
 
 static int insert_prompt(struct call *c, struct model *m, struct job *j, const char *type,
-                         const char *prompt)
+                         const char *prompt, const struct attachment_list *attachments)
 {
-    struct message_new what = {
-        .job = j, .role = "user", .status = STATUS_QUEUED, .type = type, .content = prompt
-    };
+    struct message_new what = { .job = j,
+                                .role = "user",
+                                .status = STATUS_QUEUED,
+                                .type = type,
+                                .content = prompt,
+                                .attachments = attachments };
     char id[ULID_ID_MAX];
     int rc = message_insert(m, &what, id);
 
@@ -85,6 +80,7 @@ int conversation_start(struct call *c, struct model *m)
 {
     CLEANUP_PTR(json_free) struct json *body = NULL;
     struct job j = { .standing = STANDING_ACTIVE };
+    struct attachment_list attachments;
     const char *agent_id, *prompt;
     bool ask_mode = false;
     int64_t agent;
@@ -108,8 +104,11 @@ int conversation_start(struct call *c, struct model *m)
     if (rc == 0)
         return call_refuse(c, 404, "agent not found: %s", agent_id);
     if (rc > 0)
-        rc = insert_job(m, agent, ask_mode, &j);
-    return rc < 0 ? rc : insert_prompt(c, m, &j, "start_conversation_v1", prompt);
+        rc = attachment_take(c, m, body, 0, &attachments);
+    if (rc <= 0)
+        return rc;
+    rc = insert_job(m, agent, ask_mode, &j);
+    return rc < 0 ? rc : insert_prompt(c, m, &j, "start_conversation_v1", prompt, &attachments);
 }
 
 /* 1, or 0 and c is refused, or a negative errno. */
@@ -128,6 +127,7 @@ int conversation_continue(struct call *c, struct model *m)
 {
     CLEANUP_PTR(json_free) struct json *body = NULL;
     CLEANUP(job_done) struct job j = { 0 };
+    struct attachment_list attachments;
     const char *prompt;
     int rc = find_target(c, m, &j);
 
@@ -140,8 +140,11 @@ int conversation_continue(struct call *c, struct model *m)
     if (rc == 0)
         return call_refuse(c, 404, "the agent of this conversation was deleted: start another one");
     if (rc > 0)
-        rc = job_move(m, &j, STANDING_EV_PROMPT);
-    return rc < 0 ? rc : insert_prompt(c, m, &j, "user_message_v1", prompt);
+        rc = attachment_take(c, m, body, 0, &attachments);
+    if (rc <= 0)
+        return rc;
+    rc = job_move(m, &j, STANDING_EV_PROMPT);
+    return rc < 0 ? rc : insert_prompt(c, m, &j, "user_message_v1", prompt, &attachments);
 }
 
 /* Answers the open messages that no living instance has; *ret_last is the last one that one has,

@@ -5,9 +5,13 @@
 #include <string.h>
 
 #include "hub/access.h"
+#include "hub/attachment.h"
 #include "hub/call.h"
 #include "hub/conversation.h"
 #include "hub/db.h"
+#include "hub/delivery.h"
+#include "hub/deposit.h"
+#include "hub/depot.h"
 #include "hub/inbox.h"
 #include "hub/lease.h"
 #include "hub/liaison.h"
@@ -18,24 +22,39 @@
 #include "hub/submission.h"
 #include "hub/waiter.h"
 #include "loop/loop.h"
-#include "util/json.h"
+#include "util/clock.h"
 #include "util/log.h"
 #include "util/mem.h"
+#include "util/random.h"
 #include "util/str.h"
 
-enum { SWEEP_RETRY_MS = 1000 };
+enum { SWEEP_RETRY_MS = 1000, ATTACHMENT_PERIOD_MS = 3600 * 1000 };
 
 struct hub {
     struct loop *loop;
+    struct hub_settings settings;
     struct server *server;
     struct storage *storage;
+    struct depot *depot;
+    size_t files; /* uploads and downloads that haven't ended */
     struct waiter_list *waiters;
     struct liaison_list *liaisons;
     struct loop_timer *lease_timer;
     struct conversation_sweep sweep;
     bool sweeping;
     struct loop_timer *stop_timer;
+    struct loop_timer *attachment_timer;
+    struct attachment_sweep attachment_sweep;
+    bool attachment_sweeping;
     bool stopping;
+};
+
+const struct hub_settings hub_settings_default = {
+    .limits = { .request_ms = 60 * 1000,
+                .answer_ms = 120 * 1000,
+                .connections = SERVER_CONNECTIONS_MAX },
+    .attachment_max = 50 << 20,
+    .attachment_unused_ms = UINT64_C(7) * 24 * 3600 * 1000, /* as long as a daemon keeps trying */
 };
 
 /* ---- answers ---- */
@@ -60,6 +79,47 @@ static bool hands_out(const struct call *c)
     return c->granted_count > 0 || c->cancels;
 }
 
+/* ---- files that go out ---- */
+
+static void on_file_ready(unsigned status, const char *why, const struct server_source *source,
+                          void *ctx)
+{
+    struct call *c = ctx;
+
+    c->running = false;
+    if (status != 0)
+        reply_error(c->request, status, why, NULL);
+    else
+        server_reply_from(c->request, 200, "application/json", source, NULL);
+}
+
+static void reply_busy(struct server_request *r)
+{
+    static const struct server_header headers[] = { { "Retry-After", "5" }, { NULL, NULL } };
+
+    reply_error(r, 503, "too many attachments come and go at a time: try again", headers);
+}
+
+/* False: the call has been answered. */
+static bool count_file(struct hub *h, struct call *c)
+{
+    if (h->files >= HUB_FILES_MAX) {
+        reply_busy(c->request);
+        return false;
+    }
+    h->files++;
+    c->counted = true;
+    return true;
+}
+
+static void send_file(struct hub *h, struct call *c)
+{
+    if (!count_file(h, c))
+        return;
+    c->running = true;
+    delivery_start(h->depot, c->request, c->file.id, c->file.size, c->reply, on_file_ready, c);
+}
+
 /* Sends what the call came to; the call lives on until the request has ended. */
 static void send_answer(struct hub *h, struct call *c)
 {
@@ -73,6 +133,10 @@ static void send_answer(struct hub *h, struct call *c)
 
     if (c->liaison) {
         liaison_answered(h->liaisons, c);
+        return;
+    }
+    if (c->file.id[0] != '\0') {
+        send_file(h, c);
         return;
     }
     snprintf(wait, sizeof wait, "wait=%u", c->wait_s);
@@ -174,6 +238,8 @@ static void on_call_done(struct storage_op *op, int result, void *ctx)
         call_reset(c);
         refuse_failure(c, result);
     }
+    if (c->deposit && c->status == 201)
+        deposit_keep(c->deposit);
     waking = c->wake;
     c->wake = (struct call_wake){ 0 };
     if (c->park)
@@ -294,13 +360,103 @@ static void start_call(struct hub *h, struct call *c)
     launch(h, c);
 }
 
+/* ---- files that come in ---- */
+
+static void on_deposited(unsigned status, const char *why, void *ctx)
+{
+    struct call *c = ctx;
+    struct hub *h = c->hub;
+
+    if (status == 0 && h->storage) {
+        c->deposited = deposit_look(c->deposit);
+        launch(h, c);
+        return;
+    }
+    reply_error(c->request, status ? status : 503, status ? why : "the hub is stopping", NULL);
+}
+
+static int run_admission(struct storage_op *op, struct model *m)
+{
+    struct call *c = (struct call *)op;
+    int rc;
+
+    call_reset(c);
+    rc = access_check(c, m, c->route->key);
+    return rc < 0 ? rc : STORAGE_DISCARD;
+}
+
+/* Only who has a key writes to the disk. */
+static void on_admission_done(struct storage_op *op, int result, void *ctx)
+{
+    struct hub *h = ctx;
+    struct call *c = (struct call *)op;
+    char id[ULID_ID_MAX];
+    uint8_t entropy[10];
+
+    c->running = false;
+    if (c->closed) {
+        call_free(c);
+        return;
+    }
+    if (result < 0) {
+        call_reset(c);
+        refuse_failure(c, result);
+    }
+    if (c->status != 0) {
+        send_answer(h, c);
+    } else if (count_file(h, c)) {
+        random_bytes(entropy, sizeof entropy);
+        ulid_make(id, ATTACHMENT_PREFIX, clock_wall_ms(), entropy);
+        c->deposit =
+            deposit_new(h->depot, c->request, server_request_header(c->request, "Content-Type"), id,
+                        h->settings.attachment_max);
+    }
+    server_request_go(c->request);
+}
+
+static void on_begins(struct server_request *r, void *ctx)
+{
+    struct hub *h = ctx;
+    struct route_match match = { 0 };
+    struct call *c;
+
+    if (route_find(server_request_method(r), server_request_path(r), &match) != ROUTE_FOUND)
+        return;
+    c = route_is_upload(match.route) ? make_call(r, &match) : NULL;
+    free(match.target);
+    free(match.item);
+    if (!c)
+        return;
+    c->hub = h;
+    server_request_set_data(r, c);
+    server_request_stream(r, h->settings.attachment_max + DEPOSIT_FORM_MAX);
+    server_request_hold(r);
+    c->op.run = run_admission;
+    c->op.done = on_admission_done;
+    give(h, c);
+}
+
+static void on_part(struct server_request *r, const char *bytes, size_t len, void *ctx)
+{
+    struct call *c = server_request_data(r);
+
+    (void)ctx;
+    if (c->deposit)
+        deposit_take(c->deposit, bytes, len);
+}
+
 static void on_arrived(struct server_request *r, void *ctx)
 {
     struct hub *h = ctx;
+    struct call *upload = server_request_data(r);
     struct route_match match = { 0 };
     struct server_header allow[] = { { "Allow", match.allow }, { NULL, NULL } };
     struct call *c;
 
+    if (upload) {
+        deposit_finish(upload->deposit, on_deposited, upload);
+        return;
+    }
     if (liaison_has_path(server_request_path(r))) {
         liaison_arrived(h->liaisons, r);
         return;
@@ -359,8 +515,10 @@ static void on_ended(struct server_request *r, bool delivered, void *ctx)
         return;
     }
     c->request = NULL;
+    h->files -= c->counted;
+    c->counted = false;
     if (c->running)
-        c->closed = true; /* only where the server is being freed */
+        c->closed = true; /* an upload is let in, or the server is being freed */
     else if ((!delivered || c->lost) && hands_out(c))
         take_back(h, c);
     else
@@ -398,6 +556,43 @@ static void on_lease_end(struct loop_timer *timer, void *ctx)
     storage_give(h->storage, &h->sweep.op);
 }
 
+static uint64_t attachment_period_ms(const struct hub *h)
+{
+    uint64_t period_ms = h->settings.attachment_unused_ms / 8;
+
+    if (period_ms < SWEEP_RETRY_MS)
+        return SWEEP_RETRY_MS;
+    return period_ms < ATTACHMENT_PERIOD_MS ? period_ms : ATTACHMENT_PERIOD_MS;
+}
+
+static void on_attachments_swept(struct storage_op *op, int result, void *ctx)
+{
+    struct hub *h = ctx;
+    const struct attachment_sweep *sweep = &h->attachment_sweep;
+    bool more = result >= 0 && sweep->count == ATTACHMENT_SWEEP_MAX;
+
+    h->attachment_sweeping = false;
+    if (result < 0)
+        log_error("database_failed", "at", "old uploads", "error", op->error);
+    for (size_t i = 0; result >= 0 && i < sweep->count; i++)
+        depot_remove(h->depot, sweep->ids[i]);
+    if (!h->stopping)
+        loop_timer_arm(h->attachment_timer, more ? 0 : attachment_period_ms(h));
+}
+
+static void on_attachment_timer(struct loop_timer *timer, void *ctx)
+{
+    struct hub *h = ctx;
+
+    (void)timer; /* armed again by what follows */
+    if (h->attachment_sweeping)
+        return;
+    h->attachment_sweeping = true;
+    attachment_sweep_init(&h->attachment_sweep, h->settings.attachment_unused_ms);
+    h->attachment_sweep.op.done = on_attachments_swept;
+    storage_give(h->storage, &h->attachment_sweep.op);
+}
+
 static void on_stop_timer(struct loop_timer *timer, void *ctx)
 {
     struct hub *h = ctx;
@@ -432,26 +627,36 @@ static const struct liaison_ops liaison_ops = { .give = liaison_give,
 
 /* ---- life ---- */
 
-int hub_new(struct loop *loop, struct db *db, const struct cipher *cipher, int listen_fd,
-            const struct server_limits *limits, struct hub **ret_hub, struct err *err)
+int hub_new(struct loop *loop, struct db *db, const struct cipher *cipher, const char *path,
+            int listen_fd, const struct hub_settings *settings, struct hub **ret_hub,
+            struct err *err)
 {
     static const struct server_ops ops = { .arrived = on_arrived,
                                            .gone = on_gone,
-                                           .ended = on_ended };
+                                           .ended = on_ended,
+                                           .begins = on_begins,
+                                           .part = on_part };
     AUTO_CLOSE int fd = listen_fd;
+    CLEANUP_PTR(db_close) struct db *base = db;
+    AUTO_FREE char *dir = depot_path(path);
     CLEANUP_PTR(hub_free) struct hub *h = mem_new(struct hub);
     int rc;
 
     h->loop = loop;
+    h->settings = *settings;
     h->waiters = waiter_list_new(loop, on_expired, h);
     h->liaisons = liaison_list_new(loop, &liaison_ops, h);
     h->lease_timer = loop_timer_new(loop, on_lease_end, h);
     h->stop_timer = loop_timer_new(loop, on_stop_timer, h);
-    rc = storage_new(loop, db, cipher, h, &h->storage, err);
+    h->attachment_timer = loop_timer_new(loop, on_attachment_timer, h);
+    rc = depot_new(loop, base, dir, &h->depot, err);
     if (rc >= 0)
-        rc = server_new(loop, TAKE_FD(fd), limits, &ops, h, &h->server, err);
+        rc = storage_new(loop, TAKE_PTR(base), cipher, h, &h->storage, err);
+    if (rc >= 0)
+        rc = server_new(loop, TAKE_FD(fd), &settings->limits, &ops, h, &h->server, err);
     if (rc < 0)
         return rc;
+    loop_timer_arm(h->attachment_timer, attachment_period_ms(h));
     loop_timer_arm(h->lease_timer, LEASE_MS); /* the time of grace, should nobody call */
     *ret_hub = TAKE_PTR(h);
     return 0;
@@ -466,6 +671,7 @@ void hub_stop(struct hub *h)
     h->stopping = true;
     server_quiet(h->server);
     loop_timer_stop(h->lease_timer);
+    loop_timer_stop(h->attachment_timer);
     loop_timer_arm(h->stop_timer, HUB_STOP_MS);
     liaison_list_stop(h->liaisons);
     while ((c = waiter_take(h->waiters, -1, NULL)))
@@ -481,9 +687,12 @@ void hub_free(struct hub *h)
      * the end of the server then finds undelivered is handed out again by the next start. */
     liaison_list_stop(h->liaisons);
     storage_free(TAKE_PTR(h->storage));
+    depot_close(h->depot);
     server_free(h->server);
+    depot_free(h->depot);
     liaison_list_free(h->liaisons);
     waiter_list_free(h->waiters);
+    loop_timer_free(h->attachment_timer);
     loop_timer_free(h->lease_timer);
     loop_timer_free(h->stop_timer);
     free(h);

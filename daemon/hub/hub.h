@@ -2,23 +2,35 @@
  * back; long polls wait, leases end.
  * One thread for HTTP and timers (the loop), one for the database (storage.h). */
 #pragma once
+#include "hub/server.h"
 #include "util/cleanup.h"
+#include <stdint.h>
 
 struct cipher;
 struct db;
 struct err;
 struct hub;
 struct loop;
-struct server_limits;
 
-/* Takes ownership of db and listen_fd, also on failure. cipher is borrowed for as long as the hub
- * lives. */
-int hub_new(struct loop *loop, struct db *db, const struct cipher *cipher, int listen_fd,
-            const struct server_limits *limits, struct hub **ret_hub, struct err *err);
+struct hub_settings {
+    struct server_limits limits;
+    uint64_t attachment_max;       /* bytes of an attachment */
+    uint64_t attachment_unused_ms; /* how long an upload stays that no message refers to */
+};
+extern const struct hub_settings hub_settings_default;
+
+/* path: the database's, beside which the attachments lie. Takes ownership of db and listen_fd, also
+ * on failure. cipher is borrowed for as long as the hub lives. */
+int hub_new(struct loop *loop, struct db *db, const struct cipher *cipher, const char *path,
+            int listen_fd, const struct hub_settings *settings, struct hub **ret_hub,
+            struct err *err);
 /* Accepts nothing more, answers what waits, and stops the loop when all answers are out, after
  * HUB_STOP_MS at the latest. */
 void hub_stop(struct hub *h);
 void hub_free(struct hub *h);
 DEFINE_CLEANUP(struct hub *, hub_free);
 
-enum { HUB_STOP_MS = 3000 };
+enum {
+    HUB_STOP_MS = 3000,
+    HUB_FILES_MAX = 64, /* uploads and downloads at a time; more are answered 503 */
+};

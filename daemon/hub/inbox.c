@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "hub/attachment.h"
 #include "hub/call.h"
 #include "hub/db.h"
 #include "hub/job.h"
@@ -53,11 +54,13 @@ enum {
     COL_PROMPT,
     COL_JOB_CREATED,
     COL_GIVEN,
+    COL_ATTACHMENTS,
 };
 #define COLUMNS                                                                                    \
     "SELECT m.seq, m.id, m.type, m.status, m.size, m.created_ms, m.content, j.seq, j.id, "         \
     "j.holder,"                                                                                    \
-    " j.fence, j.cancel_seq, j.mode, j.system_prompt, j.created_ms, m.given_to"
+    " j.fence, j.cancel_seq, j.mode, j.system_prompt, j.created_ms, m.given_to," ATTACHMENT_IDS(   \
+        "m.seq")
 #define JOINED " FROM messages m JOIN jobs j ON j.seq = m.job "
 
 static void add_time(struct json *object, const char *key, int64_t wall_ms)
@@ -114,6 +117,7 @@ static void show_message(struct slot *s, struct query *q)
     json_add_str(payload, "message_link", "");
     if (start)
         json_add_str(payload, "mode", query_text(q, COL_MODE));
+    attachment_show_objects(payload, query_text(q, COL_ATTACHMENTS));
     if (start && !query_is_null(q, COL_PROMPT))
         json_add_str(payload, "system_prompt", query_text(q, COL_PROMPT));
     json_add_str(record, "id", query_text(q, COL_ID));

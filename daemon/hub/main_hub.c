@@ -16,10 +16,8 @@
 #include "util/str.h"
 
 struct flags {
-    const char *listen;
-    const char *patience;
+    struct serve_options serve;
     const char *db;
-    const char *secrets_key;
     const char *org;
     const char *agent;
     const char *operand;
@@ -33,12 +31,18 @@ enum flag {
     FLAG_AGENT = 8,
     FLAG_HELP = 16,
     FLAG_PATIENCE = 32,
-    FLAG_SECRETS_KEY = 64
+    FLAG_SECRETS_KEY = 64,
+    FLAG_ATTACHMENT_MAX = 128,
+    FLAG_KEEP_UPLOADS = 256,
+    FLAG_SERVE =
+        FLAG_LISTEN | FLAG_PATIENCE | FLAG_SECRETS_KEY | FLAG_ATTACHMENT_MAX | FLAG_KEEP_UPLOADS,
 };
 
 static const struct option options[] = {
     { "listen", required_argument, NULL, FLAG_LISTEN },
     { "patience", required_argument, NULL, FLAG_PATIENCE },
+    { "attachment-max", required_argument, NULL, FLAG_ATTACHMENT_MAX },
+    { "keep-uploads", required_argument, NULL, FLAG_KEEP_UPLOADS },
     { "db", required_argument, NULL, FLAG_DB },
     { "secrets-key", required_argument, NULL, FLAG_SECRETS_KEY },
     { "org", required_argument, NULL, FLAG_ORG },
@@ -48,8 +52,9 @@ static const struct option options[] = {
 };
 
 static const char usage[] =
-    "usage: nairi-hub serve [--listen ADDR] [--patience SECONDS] [--db FILE]\n"
-    "                       [--secrets-key FILE]\n"
+    "usage: nairi-hub serve [--listen ADDR] [--patience SECONDS]\n"
+    "                       [--attachment-max SIZE] [--keep-uploads SPAN]\n"
+    "                       [--db FILE] [--secrets-key FILE]\n"
     "       nairi-hub key create --org NAME | --agent SLUG [--db FILE]\n"
     "       nairi-hub key list [--db FILE]\n"
     "       nairi-hub key revoke ID [--db FILE]\n"
@@ -63,6 +68,10 @@ static const char usage[] =
     "  --patience SECONDS\n"
     "                 how long a request may take to arrive (60), and half of how\n"
     "                 long its answer may take to leave\n"
+    "  --attachment-max SIZE\n"
+    "                 how long an attachment may be (50M)\n"
+    "  --keep-uploads SPAN\n"
+    "                 how long an upload is kept that no message refers to (7d)\n"
     "  --db FILE      the database ($STATE_DIRECTORY/hub.db,\n"
     "                 $XDG_STATE_HOME/nairi-hub/hub.db, for root\n"
     "                 /var/lib/nairi-hub/hub.db, else\n"
@@ -76,11 +85,9 @@ static const char usage[] =
 
 static int do_serve(const struct flags *f, const char *path, struct err *err)
 {
-    struct serve_options o = { .listen = f->listen ? f->listen : SERVE_LISTEN_DEFAULT,
-                               .patience = f->patience,
-                               .secrets_key = f->secrets_key,
-                               .path = path };
+    struct serve_options o = f->serve;
 
+    o.path = path;
     return serve_run(&o, err);
 }
 
@@ -110,10 +117,7 @@ static const struct verb {
     bool operand;
     int (*run)(const struct flags *f, const char *path, struct err *err);
 } verbs[] = {
-    { { "serve", NULL },
-      FLAG_LISTEN | FLAG_PATIENCE | FLAG_DB | FLAG_SECRETS_KEY,
-      false,
-      do_serve },
+    { { "serve", NULL }, FLAG_SERVE | FLAG_DB, false, do_serve },
     { { "key", "create" }, FLAG_ORG | FLAG_AGENT | FLAG_DB, false, do_create },
     { { "key", "list" }, FLAG_DB, false, do_list },
     { { "key", "revoke" }, FLAG_DB, true, do_revoke },
@@ -181,28 +185,42 @@ static int refuse_flag(int c, const char *word)
     return refuse("unknown option", word);
 }
 
+/* Where an option's argument goes. */
+static const char **find_text(struct flags *f, enum flag flag)
+{
+    switch ((unsigned)flag) {
+    case FLAG_LISTEN:
+        return &f->serve.listen;
+    case FLAG_PATIENCE:
+        return &f->serve.patience;
+    case FLAG_ATTACHMENT_MAX:
+        return &f->serve.attachment_max;
+    case FLAG_KEEP_UPLOADS:
+        return &f->serve.keep_uploads;
+    case FLAG_SECRETS_KEY:
+        return &f->serve.secrets_key;
+    case FLAG_DB:
+        return &f->db;
+    case FLAG_ORG:
+        return &f->org;
+    default:
+        return &f->agent;
+    }
+}
+
 static int parse_flags(int argc, char **argv, const struct verb *verb, struct flags *f)
 {
     int c;
 
     opterr = 0;
     while ((c = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
-        if (c == FLAG_HELP || c == 'h')
+        if (c == FLAG_HELP || c == 'h') {
             f->help = true;
-        else if (c == ':' || c == '?' || !((unsigned)c & verb->flags))
+            continue;
+        }
+        if (c == ':' || c == '?' || !((unsigned)c & verb->flags))
             return refuse_flag(c, argv[optind - 1]);
-        else if (c == FLAG_LISTEN)
-            f->listen = optarg;
-        else if (c == FLAG_PATIENCE)
-            f->patience = optarg;
-        else if (c == FLAG_DB)
-            f->db = optarg;
-        else if (c == FLAG_SECRETS_KEY)
-            f->secrets_key = optarg;
-        else if (c == FLAG_ORG)
-            f->org = optarg;
-        else
-            f->agent = optarg;
+        *find_text(f, (enum flag)c) = optarg;
     }
     return 0;
 }

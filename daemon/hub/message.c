@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "hub/attachment.h"
 #include "hub/call.h"
 #include "hub/db.h"
 #include "hub/job.h"
@@ -57,6 +58,8 @@ int message_insert(struct model *m, const struct message_new *what, char *ret_id
                 status_name(what->status), what->type, what->content,
                 (int64_t)strlen(what->content), what->reply_to, what->envelope, what->extra,
                 (int64_t)!from_user, m->wall_ms, what->subject);
+    if (rc >= 0 && what->attachments)
+        rc = attachment_link(m, db_last_id(m->db), what->attachments);
     if (rc >= 0)
         rc = touch_job(m, what);
     return rc < 0 ? (int)rc : 0;
@@ -128,8 +131,9 @@ int message_give_up(struct model *m, struct job *j, struct message *msg, const c
 }
 
 #define SHOWN                                                                                      \
-    "SELECT m.id, j.id, m.role, m.status, m.content, m.created_ms, m.updated_ms, m.extra, r.id"    \
-    " FROM messages m JOIN jobs j ON j.seq = m.job LEFT JOIN messages r ON r.seq = m.reply_to "
+    "SELECT m.id, j.id, m.role, m.status, m.content, m.created_ms, m.updated_ms, m.extra, r.id,"   \
+    " " ATTACHMENT_IDS("m.seq") " FROM messages m JOIN jobs j ON j.seq = m.job LEFT JOIN "         \
+                                "messages r ON r.seq = m.reply_to "
 
 static void add_time(struct json *object, const char *key, int64_t wall_ms)
 {
@@ -162,6 +166,7 @@ static struct json *show(struct query *q)
     add_time(object, "updated_at", query_i64(q, 6));
     if (!query_is_null(q, 8))
         json_add_str(object, "processed_message_id", query_text(q, 8));
+    attachment_show_ids(object, query_text(q, 9));
     add_extra(object, query_text(q, 7));
     return object;
 }

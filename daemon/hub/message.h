@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct attachment_list;
 struct call;
 struct db;
 struct job;
@@ -35,7 +36,8 @@ struct message_new {
     int64_t reply_to;     /* the message it belongs to, 0: none */
     const char *envelope; /* the daemon's id, NULL: none */
     const char *extra;    /* a JSON object whose members are shown beside the others; or NULL */
-    const char *subject;  /* role progress: what of the turn it is about; NULL: it stands alone */
+    const struct attachment_list *attachments; /* NULL: none */
+    const char *subject; /* role progress: what of the turn it is about; NULL: it stands alone */
 };
 
 /* ret_id: ULID_ID_MAX bytes. Where a row of the same subject answers the same message already, that

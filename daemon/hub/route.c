@@ -5,6 +5,7 @@
 
 #include "hub/agent.h"
 #include "hub/artifact.h"
+#include "hub/attachment.h"
 #include "hub/configuration.h"
 #include "hub/conversation.h"
 #include "hub/envvar.h"
@@ -64,15 +65,23 @@ static const struct route routes[] = {
     { "POST",   PUBLIC "/vaults/{id}/secrets",                 KEY_ORG,   vaultsecret_create },
     { "PATCH",  PUBLIC "/vaults/{id}/secrets/{id}",            KEY_ORG,   vaultsecret_patch },
     { "DELETE", PUBLIC "/vaults/{id}/secrets/{id}",            KEY_ORG,   vaultsecret_delete },
+    { "POST",   PUBLIC "/attachments",                         KEY_ORG,   attachment_create },
+    { "GET",    PUBLIC "/attachments/{id}",                    KEY_ORG,   attachment_get },
     { "GET",    AGENTS "/jobs",                                KEY_AGENT, inbox_poll },
     { "POST",   AGENTS "/messages",                            KEY_AGENT, submission_post },
     { "POST",   AGENTS "/messages/{id}/ack",                   KEY_AGENT, submission_ack },
     { "GET",    AGENTS "/token",                               KEY_AGENT, configuration_token },
     { "GET",    AGENTS "/env",                                 KEY_AGENT, configuration_env },
     { "GET",    AGENTS "/artifacts",                           KEY_AGENT, configuration_artifacts },
+    { "POST",   AGENTS "/attachments",                         KEY_AGENT, attachment_submit },
     { "GET",    AGENTS "/attachments/{id}",                    KEY_AGENT, configuration_file },
 };
 /* clang-format on */
+
+bool route_is_upload(const struct route *route)
+{
+    return route->handler == attachment_create || route->handler == attachment_submit;
+}
 
 enum { PARTS_MAX = 2 };
 

@@ -5,6 +5,7 @@
  * agent whose slug ends so is named by its id, or with "%2F". */
 #pragma once
 #include "hub/key.h"
+#include <stdbool.h>
 #include <stddef.h>
 
 struct call;
@@ -32,6 +33,9 @@ struct route_match {
     char *item;                  /* the same for a second {...} */
     char allow[ROUTE_ALLOW_MAX]; /* ROUTE_NO_METHOD: "GET, PATCH" */
 };
+
+/* Whether the body of a request to it is an upload (deposit.h). */
+bool route_is_upload(const struct route *route);
 
 /* path: undecoded, without the query. *ret_match is set in any case, its texts only for
  * ROUTE_FOUND. */

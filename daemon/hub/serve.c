@@ -14,6 +14,7 @@
 #include "hub/hub.h"
 #include "hub/server.h"
 #include "loop/loop.h"
+#include "settings/number.h"
 #include "util/err.h"
 #include "util/log.h"
 #include "util/mem.h"
@@ -23,6 +24,9 @@ enum {
     FILES_BESIDES = 64, /* descriptors that aren't connections */
     PATIENCE_MAX_S = 3600
 };
+
+#define ATTACHMENT_MAX_MAX (UINT64_C(4) << 30)
+#define SPAN_MAX_MS        (UINT64_C(3650) * 24 * 3600 * 1000)
 
 /* A descriptor for each connection, as far as the hard limit goes; no core files, as those would
  * hold keys. */
@@ -74,19 +78,17 @@ static int run_hub(struct loop *loop, struct hub *hub, const struct address *a, 
     return rc;
 }
 
-static int parse_patience(const char *text, struct server_limits *ret_limits, struct err *err)
+static int parse_patience(const char *text, struct server_limits *limits, struct err *err)
 {
-    struct server_limits limits = server_limits_default;
     uint64_t seconds;
 
-    if (text) {
-        if (str_to_u64(text, PATIENCE_MAX_S, &seconds) < 0 || seconds == 0)
-            return err_set(err, -EINVAL, "'%s' is no patience: want 1 to %d seconds", text,
-                           PATIENCE_MAX_S);
-        limits.request_ms = (uint32_t)seconds * 1000;
-        limits.answer_ms = limits.request_ms * 2;
-    }
-    *ret_limits = limits;
+    if (!text)
+        return 0;
+    if (str_to_u64(text, PATIENCE_MAX_S, &seconds) < 0 || seconds == 0)
+        return err_set(err, -EINVAL, "'%s' is no patience: want 1 to %d seconds", text,
+                       PATIENCE_MAX_S);
+    limits->request_ms = (uint32_t)seconds * 1000;
+    limits->answer_ms = limits->request_ms * 2;
     return 0;
 }
 
@@ -106,8 +108,44 @@ static int open_all(const char *path, const char *key_path, struct db **ret_db,
     return 0;
 }
 
+/* text NULL: *n stays as it is. */
+static int parse_number(const char *flag, const char *text, enum table_type type, uint64_t min,
+                        uint64_t max, uint64_t *n, struct err *err)
+{
+    char least[VALUES_TEXT_MAX], most[VALUES_TEXT_MAX];
+    uint64_t value;
+
+    if (!text)
+        return 0;
+    if (number_parse(type, text, &value) < 0)
+        return err_set(err, -EINVAL, "--%s wants %s, not '%s'", flag, number_form(type), text);
+    if (value < min || value > max)
+        return err_set(err, -EINVAL, "--%s wants %s to %s, not '%s'", flag,
+                       number_text(least, type, min), number_text(most, type, max), text);
+    *n = value;
+    return 0;
+}
+
+static int parse_options(const struct serve_options *o, struct address *ret_address,
+                         struct hub_settings *ret_settings, struct err *err)
+{
+    struct hub_settings s = hub_settings_default;
+    int rc = address_parse(o->listen ? o->listen : SERVE_LISTEN_DEFAULT, ret_address, err);
+
+    if (rc >= 0)
+        rc = parse_patience(o->patience, &s.limits, err);
+    if (rc >= 0)
+        rc = parse_number("attachment-max", o->attachment_max, TABLE_SIZE, 1, ATTACHMENT_MAX_MAX,
+                          &s.attachment_max, err);
+    if (rc >= 0)
+        rc = parse_number("keep-uploads", o->keep_uploads, TABLE_MS, 1, SPAN_MAX_MS,
+                          &s.attachment_unused_ms, err);
+    *ret_settings = s;
+    return rc;
+}
+
 static int start_hub(struct loop *loop, struct address *a, const struct serve_options *o,
-                     const struct server_limits *limits, struct cipher **ret_cipher,
+                     const struct hub_settings *settings, struct cipher **ret_cipher,
                      struct hub **ret_hub, struct err *err)
 {
     CLEANUP_PTR(db_close) struct db *db = NULL;
@@ -122,21 +160,19 @@ static int start_hub(struct loop *loop, struct address *a, const struct serve_op
     rc = address_listen(a, &fd, err);
     if (rc < 0)
         return rc;
-    return hub_new(loop, TAKE_PTR(db), *ret_cipher, TAKE_FD(fd), limits, ret_hub, err);
+    return hub_new(loop, TAKE_PTR(db), *ret_cipher, o->path, TAKE_FD(fd), settings, ret_hub, err);
 }
 
 int serve_run(const struct serve_options *o, struct err *err)
 {
     CLEANUP_PTR(cipher_free) struct cipher *cipher = NULL;
-    struct server_limits limits;
+    struct hub_settings settings;
     struct address address;
     struct loop *loop = NULL;
     struct hub *hub = NULL;
     AUTO_CLOSE int lock = -1;
-    int rc = address_parse(o->listen, &address, err);
+    int rc = parse_options(o, &address, &settings, err);
 
-    if (rc >= 0)
-        rc = parse_patience(o->patience, &limits, err);
     if (rc < 0)
         return rc;
     set_limits();
@@ -147,7 +183,7 @@ int serve_run(const struct serve_options *o, struct err *err)
     if (rc >= 0)
         rc = loop_new(&loop, err);
     if (rc >= 0)
-        rc = start_hub(loop, &address, o, &limits, &cipher, &hub, err);
+        rc = start_hub(loop, &address, o, &settings, &cipher, &hub, err);
     if (rc >= 0)
         rc = run_hub(loop, hub, &address, err);
     hub_free(hub);

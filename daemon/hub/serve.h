@@ -5,14 +5,17 @@ struct err;
 
 #define SERVE_LISTEN_DEFAULT "127.0.0.1:8420"
 
+/* Texts, NULL for what isn't given. Durations and sizes have their units (values.h). */
 struct serve_options {
-    const char *listen;      /* as address.h has it */
-    const char *patience;    /* seconds for a request to arrive, 1 to 3600, as text; NULL: 60 */
-    const char *secrets_key; /* the file of cipher.h; NULL: the database's path and ".key" */
-    const char *path;        /* of the database */
+    const char *listen;         /* as address.h has it; SERVE_LISTEN_DEFAULT */
+    const char *patience;       /* seconds for a request to arrive, 1 to 3600; 60 */
+    const char *attachment_max; /* size of an attachment, up to 4G; 50M */
+    const char *keep_uploads;   /* how long an upload stays that no message refers to; 7d */
+    const char *secrets_key;    /* the file of cipher.h; the database's path and ".key" */
+    const char *path;           /* of the database; must be given */
 };
 
 /* Prints "ready http://HOST:PORT" on stdout once it can serve. Returns 0 after TERM or INT, or a
- * negative errno: -EINVAL for the address or the patience, -EBUSY where another hub or program is
- * in the way, -ENOKEY or -EKEYREJECTED where the secrets in the database can't be opened. */
+ * negative errno: -EINVAL for an option, -EBUSY where another hub or program is in the way, -ENOKEY
+ * or -EKEYREJECTED where the secrets in the database can't be opened. */
 int serve_run(const struct serve_options *o, struct err *err);

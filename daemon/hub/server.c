@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <microhttpd.h>
 #include <string.h>
 #include <strings.h>
@@ -14,17 +15,19 @@
 #include "util/str.h"
 
 enum {
-    POOL_BYTES = 8 << 10, /* libmicrohttpd's memory of one connection; bounds the headers too */
-    LOOK_MS = 5000,       /* how often clients that are to send something are looked after */
-    DRAIN_MAX = 64 << 20, /* a body past SERVER_BODY_MAX is read so far, so that the 413 arrives */
+    POOL_BYTES = 8 << 10,   /* libmicrohttpd's memory of one connection; bounds the headers too */
+    LOOK_MS = 5000,         /* how often clients that are to send something are looked after */
+    DRAIN_MAX = 64 << 20,   /* a body past its limit is read so far, so that the 413 arrives */
+    BLOCK_BYTES = 32 << 10, /* libmicrohttpd's memory for an answer that is read as it goes */
     MHD_FLAGS = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME,
 };
 
 struct connection {
     struct connection *next, **pprev;
-    int fd;               /* libmicrohttpd's */
-    uint64_t deadline_ms; /* 0: none, the turn is ours */
-    bool reading;         /* the client's request is awaited */
+    int fd;                      /* libmicrohttpd's */
+    struct server_request *held; /* by server_request_hold(), NULL: none */
+    uint64_t deadline_ms;        /* 0: none, the turn is ours */
+    bool reading;                /* the client's request is awaited */
 };
 
 struct server {
@@ -49,8 +52,13 @@ struct server_request {
     char *method;
     char *path;
     struct buf body;
-    size_t received; /* bytes of body, also those not kept */
-    size_t kept;     /* counted in the server's body_bytes */
+    uint64_t body_max;
+    uint64_t received; /* bytes of body, also those not kept */
+    size_t kept;       /* counted in the server's body_bytes */
+    bool streamed;
+    bool beginning;  /* held since its headers came */
+    uint64_t stride; /* bytes of the body or of the answer since the deadline was set */
+    struct server_source source;
     bool crowded_out;
     bool arrived;
     bool suspended;
@@ -182,6 +190,7 @@ static struct server_request *request_new(struct server *s, struct MHD_Connectio
         MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
     r->method = mem_strdup(method);
     r->path = mem_strdup(path);
+    r->body_max = SERVER_BODY_MAX;
     return r;
 }
 
@@ -189,6 +198,10 @@ static void request_free(struct server_request *r)
 {
     loop_fd_free(r->watcher);
     r->server->body_bytes -= r->kept;
+    if (r->connection->held == r)
+        r->connection->held = NULL;
+    if (r->source.done)
+        r->source.done(r->source.ctx);
     if (r->response)
         MHD_destroy_response(r->response);
     buf_done(&r->body);
@@ -199,10 +212,10 @@ static void request_free(struct server_request *r)
 
 static void reply_too_large(struct server_request *r)
 {
-    server_reply(
-        r, MHD_HTTP_CONTENT_TOO_LARGE,
-        mem_printf("{\"error\":\"the request's body is longer than %d bytes\"}", SERVER_BODY_MAX),
-        NULL);
+    server_reply(r, MHD_HTTP_CONTENT_TOO_LARGE,
+                 mem_printf("{\"error\":\"the request's body is longer than %" PRIu64 " bytes\"}",
+                            r->body_max),
+                 NULL);
 }
 
 static void reply_crowded_out(struct server_request *r)
@@ -224,8 +237,12 @@ static void drop_body(struct server_request *r)
 static void collect(struct server_request *r, const char *bytes, size_t len)
 {
     r->received += len;
-    if (r->received > SERVER_BODY_MAX || r->crowded_out) {
+    if (r->received > r->body_max || r->crowded_out || r->response) {
         drop_body(r);
+        return;
+    }
+    if (r->streamed) {
+        r->server->ops.part(r, bytes, len, r->server->ctx);
         return;
     }
     if (r->server->body_bytes + len > SERVER_BODIES_MAX) {
@@ -277,12 +294,17 @@ static void reply_ambiguous(struct server_request *r, const char *what)
                  mem_printf("{\"error\":\"a request must not have %s twice\"}", what), headers);
 }
 
+static uint64_t drain_max(const struct server_request *r)
+{
+    return r->streamed ? r->body_max + DRAIN_MAX : DRAIN_MAX;
+}
+
 static bool announces_too_much(struct server_request *r)
 {
     const char *length = server_request_header(r, MHD_HTTP_HEADER_CONTENT_LENGTH);
     uint64_t n;
 
-    return length && str_to_u64(length, UINT64_MAX, &n) == 0 && n > DRAIN_MAX;
+    return length && str_to_u64(length, UINT64_MAX, &n) == 0 && n > drain_max(r);
 }
 
 static enum MHD_Result queue(struct server_request *r)
@@ -297,7 +319,7 @@ static enum MHD_Result queue(struct server_request *r)
 
 static void hand_up(struct server *s, struct server_request *r)
 {
-    if (r->received > SERVER_BODY_MAX) {
+    if (r->received > r->body_max) {
         reply_too_large(r);
     } else if (r->crowded_out) {
         reply_crowded_out(r);
@@ -307,6 +329,19 @@ static void hand_up(struct server *s, struct server_request *r)
         set_deadline(s, r->connection, 0);
         s->ops.arrived(r, s->ctx);
     }
+}
+
+/* Whoever keeps up with a file gets the time for it. */
+static void stride(struct server_request *r, size_t len)
+{
+    r->stride += len;
+    if (r->stride < SERVER_STRIDE)
+        return;
+    r->stride = 0;
+    if (r->connection->reading)
+        await_request(r->server, r->connection);
+    else
+        set_deadline(r->server, r->connection, r->server->limits.answer_ms);
 }
 
 /* Called when the headers are here, for each part of the body, at the end, and after a resume. */
@@ -324,14 +359,23 @@ static enum MHD_Result on_access(void *ctx, struct MHD_Connection *mhd, const ch
         ambiguity = find_ambiguity(r);
         if (ambiguity)
             reply_ambiguous(r, ambiguity);
-        else if (announces_too_much(r))
+        else if (s->ops.begins)
+            s->ops.begins(r, s->ctx);
+        if (!r->response && announces_too_much(r))
             reply_too_large(r);
+        r->beginning = r->connection->held == r;
+        return r->response && !r->beginning ? queue(r) : MHD_YES;
+    }
+    if (r->beginning) { /* libmicrohttpd asks again */
+        r->beginning = false;
         return r->response ? queue(r) : MHD_YES;
     }
     if (*len > 0) {
         collect(r, bytes, *len);
+        if (r->streamed)
+            stride(r, *len);
         *len = 0;
-        return r->received <= DRAIN_MAX ? MHD_YES : MHD_NO;
+        return r->received <= drain_max(r) ? MHD_YES : MHD_NO;
     }
     r->suspended = false;
     if (!r->arrived && !r->response)
@@ -356,10 +400,9 @@ static void on_completed(void *ctx, struct MHD_Connection *mhd, void **request,
         return;
     *request = NULL;
     await_request(s, r->connection);
-    if (r->arrived) {
-        s->requests--;
+    s->requests -= r->arrived;
+    if (r->arrived || r->data)
         s->ops.ended(r, code == MHD_REQUEST_TERMINATED_COMPLETED_OK, s->ctx);
-    }
     request_free(r);
 }
 
@@ -441,12 +484,39 @@ void server_reply(struct server_request *r, unsigned status, char *body,
     server_reply_as(r, status, "application/json", body, headers);
 }
 
-void server_reply_as(struct server_request *r, unsigned status, const char *type, char *body,
-                     const struct server_header *headers)
+/* A resume has no wake-up of its own: without a run of libmicrohttpd it would wait for whatever
+ * comes next. */
+static void resume(struct server_request *r)
 {
-    struct MHD_Response *response =
-        MHD_create_response_from_buffer(strlen(body), body, MHD_RESPMEM_MUST_FREE);
+    MHD_resume_connection(r->mhd);
+    loop_fd_feed(r->server->watcher, LOOP_READ);
+}
 
+void server_request_stream(struct server_request *r, uint64_t max)
+{
+    r->streamed = true;
+    r->body_max = max;
+}
+
+void server_request_hold(struct server_request *r)
+{
+    if (r->connection->held)
+        return;
+    r->connection->held = r;
+    MHD_suspend_connection(r->mhd);
+}
+
+void server_request_go(struct server_request *r)
+{
+    if (!r->connection->held)
+        return;
+    r->connection->held = NULL;
+    resume(r);
+}
+
+static void give_response(struct server_request *r, unsigned status, const char *type,
+                          struct MHD_Response *response, const struct server_header *headers)
+{
     assert(!r->response);
     if (!response)
         mem_die();
@@ -463,17 +533,41 @@ void server_reply_as(struct server_request *r, unsigned status, const char *type
     if (!r->suspended)
         return;
     r->suspended = false;
-    MHD_resume_connection(r->mhd);
-    /* A resume has no wake-up of its own: without a run of MHD the answer would wait for whatever
-     * comes next. */
-    loop_fd_feed(r->server->watcher, LOOP_READ);
+    resume(r);
+}
+
+void server_reply_as(struct server_request *r, unsigned status, const char *type, char *body,
+                     const struct server_header *headers)
+{
+    give_response(r, status, type,
+                  MHD_create_response_from_buffer(strlen(body), body, MHD_RESPMEM_MUST_FREE),
+                  headers);
+}
+
+static ssize_t read_source(void *ctx, uint64_t at, char *bytes, size_t max)
+{
+    struct server_request *r = ctx;
+    ssize_t n = r->source.read(bytes, max, r->source.ctx);
+
+    (void)at; /* it is read from its beginning to its end */
+    if (n < 0)
+        return MHD_CONTENT_READER_END_WITH_ERROR;
+    if (n > 0)
+        stride(r, (size_t)n);
+    return n;
+}
+
+void server_reply_from(struct server_request *r, unsigned status, const char *type,
+                       const struct server_source *source, const struct server_header *headers)
+{
+    r->source = *source;
+    give_response(
+        r, status, type,
+        MHD_create_response_from_callback(source->size, BLOCK_BYTES, read_source, r, NULL),
+        headers);
 }
 
 /* ---- the server ---- */
-
-const struct server_limits server_limits_default = { .request_ms = 60 * 1000,
-                                                     .answer_ms = 120 * 1000,
-                                                     .connections = SERVER_CONNECTIONS_MAX };
 
 int server_new(struct loop *loop, int listen_fd, const struct server_limits *limits,
                const struct server_ops *ops, void *ctx, struct server **ret_server, struct err *err)
@@ -524,6 +618,9 @@ void server_free(struct server *s)
 {
     if (!s)
         return;
+    for (struct connection *c = s->connections; c; c = c->next)
+        if (c->held)
+            server_request_go(c->held);
     loop_fd_free(s->watcher);
     s->watcher = NULL;
     MHD_stop_daemon(s->mhd);

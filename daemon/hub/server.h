@@ -1,7 +1,9 @@
 /* server.h - HTTP on the loop, over libmicrohttpd; its only home.
  * Collects whole requests, hands them up, and sends the answer whenever it is given: at once or
  * later, on the loop's thread. Bodies are bounded (413), and so is the time in which a request must
- * have arrived and an answer must have been taken; a slow client loses its connection. Answers to
+ * have arrived and an answer must have been taken; a slow client loses its connection. Files pass
+ * through: a streamed body is handed up in parts, an answer can be read from a source, either can
+ * be held while a disk is slow, and the time counts for each SERVER_STRIDE of them. Answers to
  * what never reaches the program (a malformed request line, too large headers) are libmicrohttpd's
  * own. Plain HTTP/1.1; no TLS. */
 #pragma once
@@ -9,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct err;
 struct loop;
@@ -19,6 +22,7 @@ enum {
     SERVER_BODY_MAX = 8 << 20,     /* bytes of a request's body */
     SERVER_BODIES_MAX = 128 << 20, /* of all requests together; more are answered 503 */
     SERVER_CONNECTIONS_MAX = 1000,
+    SERVER_STRIDE = 64 << 10, /* bytes of a streamed body or answer in the time of a whole one */
 };
 
 struct server_limits {
@@ -26,8 +30,6 @@ struct server_limits {
     uint32_t answer_ms;   /* for the client to take the answer */
     unsigned connections; /* at a time; more wait in the kernel's queue */
 };
-/* 60 s, 120 s, SERVER_CONNECTIONS_MAX. */
-extern const struct server_limits server_limits_default;
 
 struct server_ops {
     /* A whole request is here. Answer it once with server_reply(), now or later. */
@@ -36,8 +38,24 @@ struct server_ops {
      * nobody will read it. */
     void (*gone)(struct server_request *r, void *ctx);
     /* It is over and r is gone after this. delivered: the answer was written to the socket. Not
-     * called for requests that never arrived. */
+     * called for requests that never arrived, unless they have data (server_request_set_data()). */
     void (*ended)(struct server_request *r, bool delivered, void *ctx);
+    /* The headers of a request are here, and its body may follow. It may be answered now, or asked
+     * to be streamed. May be NULL. */
+    void (*begins)(struct server_request *r, void *ctx);
+    /* Bytes of a streamed body, before `arrived`; no more come once it is answered. May be NULL if
+     * nothing is ever streamed. */
+    void (*part)(struct server_request *r, const char *bytes, size_t len, void *ctx);
+};
+
+/* Where the bytes of an answer come from. */
+struct server_source {
+    uint64_t size; /* of all of it */
+    /* Up to max bytes of what comes next: the count; 0: there are none yet, and the request is
+     * held; negative: there will be none, the connection is to be cut. */
+    ssize_t (*read)(char *bytes, size_t max, void *ctx);
+    void (*done)(void *ctx); /* once, before r is gone */
+    void *ctx;
 };
 
 struct server_header {
@@ -74,9 +92,19 @@ void server_request_set_data(struct server_request *r, void *data);
 void server_request_watch(struct server_request *r);
 bool server_request_is_gone(const struct server_request *r);
 
+/* From `begins`: the body goes to `part`; one of more than max bytes is answered 413. */
+void server_request_stream(struct server_request *r, uint64_t max);
+/* From `begins`, `part` or a source's read: nothing more of it is asked for or handed up until
+ * server_request_go(). */
+void server_request_hold(struct server_request *r);
+void server_request_go(struct server_request *r); /* nothing happens if it isn't held */
+
 /* body: JSON text, takes ownership. headers: ends with a NULL name; may be NULL; values copied. */
 void server_reply(struct server_request *r, unsigned status, char *body,
                   const struct server_header *headers);
 /* The same for text of another type. */
 void server_reply_as(struct server_request *r, unsigned status, const char *type, char *body,
                      const struct server_header *headers);
+/* The same for a body that is read as it goes. */
+void server_reply_from(struct server_request *r, unsigned status, const char *type,
+                       const struct server_source *source, const struct server_header *headers);

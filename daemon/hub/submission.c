@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "hub/attachment.h"
 #include "hub/call.h"
 #include "hub/cost.h"
 #include "hub/db.h"
@@ -22,6 +23,7 @@ struct submission {
     struct message message;
     bool has_message;
     struct job job;
+    struct attachment_list attachments;
 };
 
 /* Return 1 if something was stored, 0 if not, or a negative errno. */
@@ -36,7 +38,8 @@ static int store_row(struct model *m, struct submission *s, const char *role, co
                                 .content = content,
                                 .reply_to = s->has_message ? s->message.seq : 0,
                                 .envelope = s->id,
-                                .extra = extra };
+                                .extra = extra,
+                                .attachments = &s->attachments };
     char id[ULID_ID_MAX];
     int rc = message_insert(m, &what, id);
 
@@ -132,14 +135,15 @@ static const struct type {
     const char *name;
     const char *text;   /* the payload's member that must be a string; NULL: none */
     bool needs_message; /* processed_message_id must name a message */
+    bool attaches;      /* attachment_ids may name what goes with it */
     store_fn store;     /* NULL: nothing to do */
 } types[] = {
-    { "assistant_message_v1", "message", true, store_assistant },
-    { "system_message_v1", "message", false, store_system },
-    { "processing_message_v1", NULL, true, store_processing },
-    { "agent_progress_v1", NULL, true, store_progress },
-    { "job_complete_v1", "reason", false, store_complete },
-    { "start_conversation_response_v1", NULL, false, NULL },
+    { "assistant_message_v1", "message", true, true, store_assistant },
+    { "system_message_v1", "message", false, false, store_system },
+    { "processing_message_v1", NULL, true, false, store_processing },
+    { "agent_progress_v1", NULL, true, false, store_progress },
+    { "job_complete_v1", "reason", false, false, store_complete },
+    { "start_conversation_response_v1", NULL, false, false, NULL },
 };
 
 static const struct type *find_type(const char *name)
@@ -231,6 +235,9 @@ static int accept(struct call *c, struct model *m, const struct type *type, stru
     if (rc != 0)
         return rc < 0 ? rc : reply_stored(c, &s->job, false);
     rc = job_check_fence(c, m, &s->job);
+    if (rc <= 0)
+        return rc;
+    rc = type->attaches ? attachment_take(c, m, s->payload, c->agent.seq, &s->attachments) : 1;
     if (rc <= 0)
         return rc;
     rc = type->store ? type->store(c, m, s) : 0;

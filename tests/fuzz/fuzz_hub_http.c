@@ -114,9 +114,11 @@ static void fill_in(struct buf *b, const uint8_t *data, size_t size)
 static struct hub *start_hub(struct address *a)
 {
     /* half a request is given up soon: nothing more of it is to come */
-    static const struct server_limits limits = { .request_ms = 20,
-                                                 .answer_ms = 5000,
-                                                 .connections = 10 };
+    static const struct hub_settings settings = {
+        .limits = { .request_ms = 20, .answer_ms = 5000, .connections = 10 },
+        .attachment_max = 1 << 20,
+        .attachment_unused_ms = GUARD_MS
+    };
     static const char *const beside[] = { "", "-wal", "-shm" };
     struct db *db = NULL;
     struct hub *hub = NULL;
@@ -135,8 +137,8 @@ static struct hub *start_hub(struct address *a)
     FUZZ_CHECK(home_open(world.path, &db, NULL) == 0);
     FUZZ_CHECK(address_parse("127.0.0.1:0", a, NULL) == 0);
     FUZZ_CHECK(address_listen(a, &listen_fd, NULL) == 0);
-    FUZZ_CHECK(hub_new(world.loop, db, ((struct hubmodel *)world.model)->cipher, listen_fd, &limits,
-                       &hub, NULL) == 0);
+    FUZZ_CHECK(hub_new(world.loop, db, ((struct hubmodel *)world.model)->cipher, world.path,
+                       listen_fd, &settings, &hub, NULL) == 0);
     return hub;
 }
 

@@ -80,7 +80,10 @@ def test_files_are_private_and_hold_no_key(tmp_path):
         os.umask(old)
     hub.start("hello")
     assert mode_of(db.parent) == 0o700
+    assert mode_of(f"{db}-attachments") == 0o700
     for name in os.listdir(db.parent):
+        if os.path.isdir(db.parent / name):
+            continue
         assert mode_of(db.parent / name) == 0o600, name
         with open(db.parent / name, "rb") as file:
             content = file.read()

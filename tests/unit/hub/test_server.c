@@ -101,7 +101,7 @@ static void on_limit(struct loop_timer *timer, void *ctx)
 
 static int setup(void **state)
 {
-    static const struct server_ops ops = { on_arrived, on_gone, on_ended };
+    static const struct server_ops ops = { on_arrived, on_gone, on_ended, NULL, NULL };
     static const struct server_limits limits = { REQUEST_MS, ANSWER_MS, 2 };
     struct fixture *f = mem_new(struct fixture);
     int fd = -1;
