@@ -14,6 +14,7 @@
 #include "main/keyring.h"
 #include "main/policy.h"
 #include "main/reach.h"
+#include "main/takeover.h"
 #include "main/trial.h"
 #include "runner/runner.h"
 #include "sandbox/rung.h"
@@ -71,6 +72,25 @@ static void keep(int *code, int found)
         *code = found;
 }
 
+/* What was left by the daemon that this one replaces. */
+static void tell_heritage(const struct settings *s)
+{
+    AUTO_FREE char *state = takeover_find(s);
+    AUTO_FREE char *mark = state ? takeover_mark(state) : NULL;
+
+    for (size_t i = 0; i < s->heritage.meant.len; i++)
+        tell(GRADE_OK, "before", "%s", s->heritage.meant.items[i]);
+    for (size_t i = 0; i < s->heritage.idle.len; i++)
+        tell(GRADE_WARN, "before", "%s", s->heritage.idle.items[i]);
+    if (mark && access(mark, F_OK) == 0)
+        tell(GRADE_OK, "before", "'%s' has been taken over, as '%s' says", state, mark);
+    else if (state)
+        tell(GRADE_OK, "before",
+             "'%s' is taken over by the first start with a new state directory: stop the other "
+             "daemon before that",
+             state);
+}
+
 static int check_settings(const struct check_args *args, const struct options *o,
                           struct settings *s)
 {
@@ -89,6 +109,7 @@ static int check_settings(const struct check_args *args, const struct options *o
         return exitcode_from_setting(err.code);
     }
     tell(GRADE_OK, "settings", "%s", s->file ? s->file : "no file; environment and defaults");
+    tell_heritage(s);
     return EX_OK;
 }
 

@@ -28,6 +28,7 @@
 #include "main/pushes.h"
 #include "main/reload.h"
 #include "main/surveys.h"
+#include "main/takeover.h"
 #include "main/trial.h"
 #include "main/wire.h"
 #include "net/http.h"
@@ -38,6 +39,7 @@
 #include "spawner/spawner.h"
 #include "store/store.h"
 #include "upstream/upstream.h"
+#include "util/buf.h"
 #include "util/cleanup.h"
 #include "util/err.h"
 #include "util/log.h"
@@ -196,8 +198,10 @@ static int open_state(struct daemon *d, const struct settings *s, struct err *er
 static int open_core(struct daemon *d, struct err *err)
 {
     struct core_options options = wire_options(d);
-    int r;
+    int r = takeover_run(d->store, &d->settings, err);
 
+    if (r < 0)
+        return exitcode_from_errno(r);
     d->core = core_new(&options, store_max_seq(d->store));
     d->turn = turn_new();
     r = store_load(d->store, restore_row, restore_tombstone, d, err);
@@ -344,6 +348,17 @@ static void stop(struct daemon *d)
     free(d->program);
 }
 
+/* One line for what is set and has no effect. */
+static void tell_heritage(const struct settings *s)
+{
+    CLEANUP(buf_done) struct buf b = { 0 };
+
+    for (size_t i = 0; i < s->heritage.idle.len; i++)
+        buf_printf(&b, "%s%s", i > 0 ? "; " : "", s->heritage.idle.items[i]);
+    if (b.len > 0)
+        log_warning("old_settings", "text", buf_str(&b));
+}
+
 static int run(struct daemon *d)
 {
     struct settings settings = { 0 };
@@ -355,6 +370,7 @@ static int run(struct daemon *d)
         if (code == EX_OK) {
             log_notice("started", "version", NAIRID_VERSION, "pid", LOG_N(getpid()), "state",
                        d->settings.state_dir, "key_from", d->key.source);
+            tell_heritage(&d->settings);
             loop_run(d->loop);
             code = d->exit_code;
         } else {

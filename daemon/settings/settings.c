@@ -416,6 +416,7 @@ static int resolve(struct load *l)
     if (!s->sandbox_network_mode)
         s->sandbox_network_mode = mem_strdup(s->profile->network);
     predecessor_pass_proxy(s);
+    heritage_find(l->input, l->overlay.environ, s, &s->heritage);
     warn(s);
     return 0;
 }
@@ -525,6 +526,7 @@ void settings_done(struct settings *s)
     strv_done(&s->env_names);
     strv_done(&s->env_inherited);
     free(s->agent_repo);
+    heritage_done(&s->heritage);
     profile_free(s->profile);
     strv_done(&s->warnings);
     *s = (struct settings){ 0 };

@@ -5,6 +5,7 @@
  * what it holds. Parsing fills a fresh one; a reload swaps it whole or not at all. */
 #pragma once
 #include "settings/broker.h"
+#include "settings/heritage.h"
 #include "util/strv.h"
 #include <stdbool.h>
 #include <stddef.h>
@@ -93,6 +94,7 @@ struct settings {
     /* Where each value comes from, in the table's order: "FILE:LINE:COLUMN", "environment variable
      * NAME", "option --NAME"; NULL for a default. NULL altogether in a struct made by hand. */
     char **origin;
+    struct heritage heritage; /* of the present daemon's settings, what was found */
     /* Sentences for the log: what was found and has no effect, or is unwise. */
     struct strv warnings;
 };

@@ -113,6 +113,12 @@ void store_batch_forget_job(struct store_batch *b, const char *job_id)
     add(b, &(struct batch_op){ .type = BATCH_FORGET_JOB, .job_id = mem_strdup(job_id) });
 }
 
+void batch_meta(struct store_batch *b, const char *name, const char *value)
+{
+    add(b, &(struct batch_op){
+               .type = BATCH_META, .job_id = mem_strdup(name), .session = mem_strdup(value) });
+}
+
 bool store_batch_is_empty(const struct store_batch *b)
 {
     return b->len == 0;

@@ -37,6 +37,7 @@ enum statement {
     STATEMENT_FORGET_SESSION,
     STATEMENT_JOB,
     STATEMENT_FORGET_JOB,
+    STATEMENT_META,
     STATEMENT_COUNT
 };
 
@@ -96,6 +97,7 @@ static const char *const statement_sql[] = {
     [STATEMENT_JOB]      = ("INSERT OR REPLACE INTO jobs (job_id, fence, used_ms, leaving)"
                            " VALUES (?1, ?2, ?3, ?4)"),
     [STATEMENT_FORGET_JOB] = "DELETE FROM jobs WHERE job_id = ?1",
+    [STATEMENT_META]     = "INSERT OR REPLACE INTO meta (name, value) VALUES (?1, ?2)",
 };
 /* clang-format on */
 static_assert(ARRAY_SIZE(statement_sql) == STATEMENT_COUNT, "every statement has its text");
@@ -488,6 +490,16 @@ static int apply_job(struct journal *j, const struct batch_op *op, struct err *e
     return bound ? run(j, which, err) : schema_fail(j->db, j->path, "store", err);
 }
 
+static int apply_meta(struct journal *j, const struct batch_op *op, struct err *err)
+{
+    sqlite3_stmt *stmt = j->statements[STATEMENT_META];
+
+    if (sqlite3_bind_text(stmt, 1, op->job_id, -1, SQLITE_STATIC) != SQLITE_OK ||
+        sqlite3_bind_text(stmt, 2, op->session, -1, SQLITE_STATIC) != SQLITE_OK)
+        return schema_fail(j->db, j->path, "store", err);
+    return run(j, STATEMENT_META, err);
+}
+
 static int apply_task(struct journal *j, enum statement which, const struct task *t,
                       struct err *err)
 {
@@ -523,6 +535,8 @@ static int apply(struct journal *j, const struct batch_op *op, struct err *err)
     case BATCH_JOB:
     case BATCH_FORGET_JOB:
         return apply_job(j, op, err);
+    case BATCH_META:
+        return apply_meta(j, op, err);
     case BATCH_SESSION:
     case BATCH_FORGET_SESSION:
         break;
@@ -574,4 +588,33 @@ int journal_checkpoint(struct journal *j, struct err *err)
     j->wal_pages = 0; /* the next commit starts it over */
     j->wal_next_try = JOURNAL_CHECKPOINT_PAGES;
     return 1;
+}
+
+/* ---- what another daemon's state was ---- */
+
+int journal_may_inherit(struct journal *j, bool *ret_may, struct err *err)
+{
+    long long n;
+
+    if (schema_query_i64(j->db,
+                         "SELECT (SELECT count(*) FROM messages) + (SELECT count(*) FROM sessions)"
+                         " + (SELECT count(*) FROM meta WHERE name = 'inherited')",
+                         &n) != SQLITE_OK)
+        return schema_fail(j->db, j->path, "read the journal", err);
+    *ret_may = n == 0 && j->max_seq == 0;
+    return 0;
+}
+
+int journal_inherit(struct journal *j, struct store_batch *b, const char *instance_id,
+                    const char *source, struct err *err)
+{
+    int r;
+
+    if (instance_id)
+        batch_meta(b, "instance_id", instance_id);
+    batch_meta(b, "inherited", source);
+    r = journal_commit(j, &b, 1, err);
+    if (r == 0)
+        r = instance_read(j->db, j->path, j->instance_id, err);
+    return r == 0 ? read_max_seq(j, err) : r;
 }

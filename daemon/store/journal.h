@@ -37,5 +37,9 @@ int journal_commit(struct journal *j, struct store_batch *const *batches, size_t
 /* Carries the WAL over into the file if it has grown enough. Returns 1 if it did, 0 if it had no
  * need to, a negative errno otherwise; what was committed stays durable in any case. */
 int journal_checkpoint(struct journal *j, struct err *err);
+/* See store_inherit(). */
+int journal_may_inherit(struct journal *j, bool *ret_may, struct err *err);
+int journal_inherit(struct journal *j, struct store_batch *b, const char *instance_id,
+                    const char *source, struct err *err);
 /* tidy: leave one file behind, without a WAL. Not after a failure. */
 void journal_close(struct journal *j, bool tidy);

@@ -100,6 +100,24 @@ int store_bind(struct store *s, const char *machine, bool *ret_moved, struct err
     return journal_bind(s->journal, machine, ret_moved, err);
 }
 
+int store_may_inherit(struct store *s, bool *ret_may, struct err *err)
+{
+    assert(!s->worker);
+    return journal_may_inherit(s->journal, ret_may, err);
+}
+
+int store_inherit(struct store *s, struct store_batch *b, const char *instance_id,
+                  const char *source, struct err *err)
+{
+    int r;
+
+    assert(!s->worker);
+    r = journal_inherit(s->journal, b, instance_id, source, err);
+    if (r == 0)
+        s->max_seq = journal_max_seq(s->journal);
+    return r;
+}
+
 const char *store_instance_id(const struct store *s)
 {
     return journal_instance_id(s->journal);

@@ -55,6 +55,12 @@ int store_load_jobs(struct store *s, store_job_fn job, void *ctx, struct err *er
  * What was bound to another one gets a new instance id, as its copy there may be in use, and two
  * daemons with one id would take each other's jobs; *ret_moved says so. Before store_start(). */
 int store_bind(struct store *s, const char *machine, bool *ret_moved, struct err *err);
+/* Whether nothing was ever in the journal, so that it may take over what another daemon left. */
+int store_may_inherit(struct store *s, bool *ret_may, struct err *err);
+/* Takes it over, once, in one transaction: what is in b, which stays the caller's, and the instance
+ * id unless that is NULL. source: where it is from, a note. Before store_load(). */
+int store_inherit(struct store *s, struct store_batch *b, const char *instance_id,
+                  const char *source, struct err *err);
 /* The persistent instance id ("ccaid_" ULID), made at first open. Borrowed until store_bind(). */
 const char *store_instance_id(const struct store *s);
 uint64_t store_max_seq(const struct store *s); /* over all rows ever */
