@@ -183,7 +183,9 @@ static void describe_start_failure(struct buf *b, const struct ending *e,
 {
     const char *why = str_is_empty(e->start_error) ? "no reason known" : e->start_error;
 
-    if (e->not_found)
+    if (e->unfit)
+        buf_append_str(b, why);
+    else if (e->not_found)
         buf_printf(b,
                    "the program '%s' is missing in the sandbox or can't be executed (%s); the "
                    "operator of the machine can install it or change runner.argv",

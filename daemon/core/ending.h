@@ -26,6 +26,8 @@ struct ending {
     bool failed_to_start;
     bool not_found;          /* of those: the program isn't there or can't be executed */
     const char *start_error; /* the failed step and its errno */
+    bool unfit;              /* of those: what the message needs isn't to be had; start_error is a
+                                sentence for who sent it */
     bool stuck;              /* some process survives in the kernel */
     bool oom;
     enum limit limit;    /* killed, as it went past this one */

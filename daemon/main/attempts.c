@@ -10,6 +10,7 @@
 
 #include "core/core.h"
 #include "main/daemon.h"
+#include "main/downloads.h"
 #include "main/keyring.h"
 #include "main/policy.h"
 #include "main/reload.h"
@@ -26,6 +27,7 @@
 #include "util/mem.h"
 #include "util/secret.h"
 #include "util/strv.h"
+#include "workspace/enclosed.h"
 #include "workspace/workspace.h"
 
 enum {
@@ -83,6 +85,19 @@ static struct attempt_io *io_find(struct attempts *a, uint64_t seq)
     return io;
 }
 
+/* What the message needs isn't to be had; why is a sentence for who sent it. */
+static void fail_message(struct daemon *d, uint64_t seq, const char *why)
+{
+    const struct task *t = core_task(d->core, seq);
+    AUTO_FREE char *text = mask_text(d->mask, mem_strdup(why));
+    const struct ending ending = { .failed_to_start = true, .unfit = true, .start_error = text };
+    const struct core_event ev = { .type = CORE_EV_ENDED, .seq = seq, .ending = &ending };
+
+    log_warning("message_unfit", "job", t ? t->job_id : NULL, "message", t ? t->id : NULL, "error",
+                text);
+    wire_run(d, &ev);
+}
+
 static void fail_start(struct daemon *d, uint64_t seq, const char *why)
 {
     const struct ending ending = { .failed_to_start = true, .start_error = why };
@@ -92,10 +107,10 @@ static void fail_start(struct daemon *d, uint64_t seq, const char *why)
     wire_run(d, &ev);
 }
 
-/* What was stopped while its order waited for the disk. */
-static void end_unstarted(struct daemon *d, uint64_t seq)
+/* What was stopped while its order waited for the disk, or its files came. note: NULL for none. */
+static void end_unstarted(struct daemon *d, uint64_t seq, const char *note)
 {
-    const struct ending ending = { .failed_to_start = true, .stderr_tail = "" };
+    const struct ending ending = { .failed_to_start = true, .stderr_tail = "", .refused = note };
     const struct core_event ev = { .type = CORE_EV_ENDED, .seq = seq, .ending = &ending };
 
     wire_run(d, &ev);
@@ -127,7 +142,7 @@ static int make_plan(const struct daemon *d, const struct task *t, struct runner
                      struct broker_list *brokers, struct plan **ret_plan, struct err *err)
 {
     const struct settings *s = &d->settings;
-    AUTO_FREE char *workspace = NULL, *home = NULL;
+    AUTO_FREE char *workspace = NULL, *home = NULL, *attachments = NULL;
     CLEANUP(strv_done) struct strv read = { 0 };
     CLEANUP(strv_done) struct strv needs = { 0 };
     struct plan_policy policy = policy_of(s, &d->ground, &needs);
@@ -148,6 +163,7 @@ static int make_plan(const struct daemon *d, const struct task *t, struct runner
     policy.workspace = workspace;
     policy.workspace_read_only = start->workspace_read_only;
     policy.home = home;
+    policy.attachments = attachments = enclosed_path(s->workspace_root, t->job_id);
     policy.brief = start->brief;
     policy.stdout_file = start->stdout_file;
     policy.argv = &start->argv;
@@ -155,7 +171,8 @@ static int make_plan(const struct daemon *d, const struct task *t, struct runner
     return plan_make(&policy, ret_plan, err);
 }
 
-static int start_attempt(struct attempts *a, const struct task *t, struct err *err)
+static int start_attempt(struct attempts *a, const struct task *t, const struct attached *attached,
+                         struct err *err)
 {
     struct daemon *d = a->daemon;
     const struct runner *runner = runner_find(d->settings.runner_name);
@@ -163,7 +180,9 @@ static int start_attempt(struct attempts *a, const struct task *t, struct err *e
     CLEANUP_PTR(plan_free) struct plan *plan = NULL;
     CLEANUP(broker_done_all) struct broker_list brokers = { 0 };
     AUTO_CLOSE int keys = -1;
-    const struct runner_turn turn = { .task = t, .session = core_session(d->core, t->seq) };
+    const struct runner_turn turn = { .task = t,
+                                      .attached = attached,
+                                      .session = core_session(d->core, t->seq) };
     struct attempt_io *io;
     int r;
 
@@ -190,16 +209,67 @@ static int start_attempt(struct attempts *a, const struct task *t, struct err *e
     return 0;
 }
 
+static void start_or_fail(struct attempts *a, const struct task *t, const struct attached *attached)
+{
+    struct err err = { 0 };
+
+    if (start_attempt(a, t, attached, &err) < 0)
+        fail_start(a->daemon, t->seq, err.text);
+}
+
+/* The message is still in the core: its attempt has not ended. */
+static void on_files(uint64_t seq, const struct attached *attached, const char *error, void *ctx)
+{
+    struct attempts *a = ctx;
+
+    if (error)
+        fail_message(a->daemon, seq, error);
+    else
+        start_or_fail(a, core_task(a->daemon->core, seq), attached);
+}
+
+static void fetch_files(struct attempts *a, const struct task *t, struct attached *attached)
+{
+    struct daemon *d = a->daemon;
+    const struct core_event ev = { .type = CORE_EV_STARTED, .seq = t->seq };
+    uint64_t seq = t->seq;
+    struct err err = { 0 };
+
+    if (!d->downloads)
+        d->downloads = downloads_new(d, on_files, a);
+    wire_run(d, &ev); /* from here on its time counts, and it isn't the program that is slow */
+    if (downloads_start(d->downloads, core_task(d->core, seq), attached, &err) < 0)
+        fail_start(d, seq, err.text);
+}
+
 void attempts_spawn(struct attempts *a, uint64_t seq)
 {
-    const struct task *t = core_task(a->daemon->core, seq);
+    struct daemon *d = a->daemon;
+    const struct task *t = core_task(d->core, seq);
+    const struct runner *runner = runner_find(d->settings.runner_name);
+    bool with_earlier = runner && runner->earlier && !core_session(d->core, seq);
+    struct attached attached = { 0 };
     struct err err = { 0 };
 
     /* an attempt's message stays in the core until the attempt has ended */
-    if (!core_may_spawn(a->daemon->core, seq))
-        end_unstarted(a->daemon, seq);
-    else if (start_attempt(a, t, &err) < 0)
-        fail_start(a->daemon, seq, err.text);
+    if (!core_may_spawn(d->core, seq))
+        end_unstarted(d, seq, NULL);
+    else if (attached_parse(t->payload, with_earlier, &attached, &err) < 0)
+        fail_message(d, seq, err.text);
+    else if (attached.len > 0)
+        fetch_files(a, t, &attached);
+    else
+        start_or_fail(a, t, NULL);
+}
+
+void attempts_kill(struct attempts *a, uint64_t seq, uint32_t grace_ms)
+{
+    struct daemon *d = a->daemon;
+
+    if (d->downloads && downloads_cancel(d->downloads, seq))
+        end_unstarted(d, seq, "it had not begun: the message's attachments had not all come");
+    else
+        spawner_kill(d->spawner, seq, grace_ms);
 }
 
 static void on_started(uint64_t seq, pid_t pid, void *ctx)
@@ -207,12 +277,14 @@ static void on_started(uint64_t seq, pid_t pid, void *ctx)
     struct attempts *a = ctx;
     const struct task *t = core_task(a->daemon->core, seq);
     const struct core_event ev = { .type = CORE_EV_STARTED, .seq = seq };
+    const struct core_event life = { .type = CORE_EV_OUTPUT, .seq = seq };
 
     if (surveys_is_one(seq))
         return; /* its end says enough */
     log_info("task_started", "job", t ? t->job_id : NULL, "message", t ? t->id : NULL, "attempt",
              LOG_N(t ? t->attempt : 0), "pid", LOG_N(pid));
     wire_run(a->daemon, &ev);
+    wire_run(a->daemon, &life); /* if it had files to wait for, its silence begins here */
 }
 
 static void on_progress(const struct attempt_io *io, const struct runner_event *said)

@@ -10,6 +10,7 @@
 struct attempts;
 struct control;
 struct core;
+struct downloads;
 struct envwatch;
 struct http;
 struct joblog;
@@ -44,6 +45,7 @@ struct daemon {
     struct control *control;
     struct envwatch *envwatch;
     struct attempts *attempts;
+    struct downloads *downloads; /* NULL: nothing has been fetched yet */
     struct surveys *surveys;
     struct tenants *tenants; /* of the jobs' uids */
     struct posts *posts;

@@ -1,5 +1,6 @@
 /* nairid run: puts the daemon together, runs it, takes it apart. */
 #include "main/daemon.h"
+#include "main/downloads.h"
 
 #include <errno.h>
 #include <libgen.h>
@@ -327,6 +328,7 @@ static void stop(struct daemon *d)
     envwatch_free(d->envwatch);
     spawner_free(d->spawner, SPAWNER_WAIT_MS);
     pushes_free(d->pushes);
+    downloads_free(d->downloads);
     upstream_free(d->upstream);
     http_free(d->http);
     store_free(d->store); /* last of what reports to the loop: writes what was submitted */

@@ -159,7 +159,7 @@ static void act(struct daemon *d, const struct core_command *command)
         attempts_spawn(d->attempts, command->seq);
         break;
     case CORE_CMD_KILL:
-        spawner_kill(d->spawner, command->seq, command->grace_ms);
+        attempts_kill(d->attempts, command->seq, command->grace_ms);
         surveys_kill(d->surveys, command->seq);
         break;
     case CORE_CMD_SURVEY:

@@ -1,7 +1,9 @@
 #include "workspace/enclosed.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -10,13 +12,15 @@
 #include "util/cleanup.h"
 #include "util/err.h"
 #include "util/mem.h"
+#include "util/random.h"
+#include "util/str.h"
 #include "util/ulid.h"
 #include "workspace/beneath.h"
 #include "workspace/workspace.h"
 
 #define DIRECTORY "attachments"
 
-enum { PART_MAX = ENCLOSED_NAME_MAX + 8 };
+#define PART_PREFIX ".part."
 
 static bool is_root(void)
 {
@@ -67,6 +71,20 @@ static int enter(int dir_fd, const char *name, uid_t uid)
     return r < 0 ? r : beneath_open(dir_fd, name, O_RDONLY);
 }
 
+/* Of a life before, or of an attempt that was given up. */
+static void drop_parts(int folder_fd)
+{
+    int fd = openat(folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    CLEANUP_PTR(beneath_close) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    const struct dirent *entry;
+
+    if (!dir && fd >= 0)
+        (void)close(fd); /* nothing was written by it */
+    while (dir && (entry = readdir(dir)) != NULL)
+        if (str_starts_with(entry->d_name, PART_PREFIX))
+            enclosed_drop(folder_fd, entry->d_name);
+}
+
 int enclosed_open(const char *root, const char *job_id, const char *message_id, uid_t uid,
                   struct err *err)
 {
@@ -81,6 +99,8 @@ int enclosed_open(const char *root, const char *job_id, const char *message_id, 
         return err_set(err, top_fd, "make '%s/%s/" DIRECTORY "': %s", root, job_id,
                        strerror(-top_fd));
     fd = enter(top_fd, enclosed_folder(folder, message_id), uid);
+    if (fd >= 0)
+        drop_parts(fd);
     return fd < 0 ? err_set(err, fd, "make '%s/%s/" DIRECTORY "/%s': %s", root, job_id, folder,
                             strerror(-fd))
                   : fd;
@@ -103,43 +123,33 @@ bool enclosed_find(int folder_fd, size_t n, char name[ENCLOSED_NAME_MAX], size_t
     return false;
 }
 
-static const char *part_name(char part[PART_MAX], size_t n)
-{
-    (void)snprintf(part, PART_MAX, ".attachment_%zu.part", n); /* fits */
-    return part;
-}
-
-int enclosed_begin(int folder_fd, size_t n, uid_t uid)
+int enclosed_begin(int folder_fd, uid_t uid, char part[ENCLOSED_PART_MAX])
 {
     AUTO_CLOSE int fd = -1;
-    char part[PART_MAX];
     int r;
 
-    enclosed_drop(folder_fd, n);
-    fd = openat(folder_fd, part_name(part, n), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-                0600);
+    (void)snprintf(part, ENCLOSED_PART_MAX, PART_PREFIX "%016" PRIx64, random_u64()); /* fits */
+    fd = openat(folder_fd, part, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
         return -errno;
     r = give(fd, uid, is_root() ? 0440 : 0400);
+    if (r < 0)
+        enclosed_drop(folder_fd, part);
     return r < 0 ? r : TAKE_FD(fd);
 }
 
-int enclosed_keep(int folder_fd, size_t n, int fd, const char *extension,
+int enclosed_keep(int folder_fd, const char *part, int fd, size_t n, const char *extension,
                   char name[ENCLOSED_NAME_MAX])
 {
-    char part[PART_MAX];
-
     if (fdatasync(fd) < 0)
         return -errno;
     (void)snprintf(name, ENCLOSED_NAME_MAX, "attachment_%zu%s", n, extension); /* fits */
-    return renameat(folder_fd, part_name(part, n), folder_fd, name) < 0 ? -errno : 0;
+    return renameat(folder_fd, part, folder_fd, name) < 0 ? -errno : 0;
 }
 
-void enclosed_drop(int folder_fd, size_t n)
+void enclosed_drop(int folder_fd, const char *part)
 {
-    char part[PART_MAX];
-
-    (void)unlinkat(folder_fd, part_name(part, n), 0); /* most often it isn't there */
+    (void)unlinkat(folder_fd, part, 0); /* what stays is removed with the job */
 }
 
 char *enclosed_path(const char *root, const char *job_id)

@@ -60,7 +60,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .dropped_bytes = input_number(&in, 2),
     };
     uint8_t more = input_byte(&in);
-    bool anew = input_byte(&in) & 1;
+    uint8_t others = input_byte(&in);
+    bool anew = others & 1;
     const struct ending_limits limits = {
         .program = "sh",
         .timeout_ms = (uint32_t)input_number(&in, 4),
@@ -81,6 +82,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     e.session_gone = more & 4;
     e.limit = (enum limit)((more >> 3) % LIMIT_COUNT);
     e.files_gone = more & 128;
+    e.unfit = others & 2;
     kind = ending_reply(&e, stop, anew, &limits, &reply);
     FUZZ_CHECK(reply && reply[0] && utf8_is_valid(reply, strlen(reply)));
     if (kind == TASK_REPLY_ASSISTANT) {

@@ -62,6 +62,9 @@ static void each_kind_of_end_has_its_own_words(void **state)
     const struct ending missing = { .failed_to_start = true,
                                     .not_found = true,
                                     .start_error = "execve: No such file or directory" };
+    const struct ending unfit = { .failed_to_start = true,
+                                  .unfit = true,
+                                  .start_error = "the attachment att_1 is gone; send it again" };
     const struct ending unstartable = { .failed_to_start = true, .start_error = "clone3: EAGAIN" };
     const struct ending memory = { .status = SIGKILL, .oom = true, .stderr_tail = "" };
 
@@ -77,6 +80,8 @@ static void each_kind_of_end_has_its_own_words(void **state)
     expect(&missing, ENDING_STOP_NONE, TASK_REPLY_ERROR,
            "the program 'worker' is missing in the sandbox or can't be executed (execve: No such "
            "file or directory); the operator of the machine can install it or change runner.argv");
+    expect(&unfit, ENDING_STOP_NONE, TASK_REPLY_ERROR,
+           "the attachment att_1 is gone; send it again");
     expect(&unstartable, ENDING_STOP_NONE, TASK_REPLY_ERROR,
            "the task could not be started: clone3: EAGAIN; the operator of the machine can run "
            "'nairid check'");

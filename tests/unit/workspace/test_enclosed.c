@@ -74,18 +74,18 @@ static void a_file_is_there_once_it_is_whole(void **state)
     struct fixture *f = *state;
     AUTO_CLOSE int folder = must_open(f, "cmsg_1"), file = -1;
     bool root = geteuid() == 0;
-    char name[ENCLOSED_NAME_MAX];
+    char name[ENCLOSED_NAME_MAX], part[ENCLOSED_PART_MAX];
     size_t bytes;
 
     assert_is(folder, ".", root ? 0750 : 0700, f);
     assert_is(folder, "..", root ? 0750 : 0700, f);
     assert_false(enclosed_find(folder, 0, name, &bytes));
-    file = enclosed_begin(folder, 0, f->uid);
+    file = enclosed_begin(folder, f->uid, part);
     assert_true(file >= 0);
-    assert_is(folder, ".attachment_0.part", root ? 0440 : 0400, f);
+    assert_is(folder, part, root ? 0440 : 0400, f);
     assert_int_equal(fd_write_all(file, "\x89PNG", 4), 0);
     assert_false(enclosed_find(folder, 0, name, &bytes));
-    assert_int_equal(enclosed_keep(folder, 0, file, ".png", name), 0);
+    assert_int_equal(enclosed_keep(folder, part, file, 0, ".png", name), 0);
     assert_string_equal(name, "attachment_0.png");
     name[0] = '\0';
     assert_true(enclosed_find(folder, 0, name, &bytes));
@@ -95,21 +95,25 @@ static void a_file_is_there_once_it_is_whole(void **state)
     assert_false(enclosed_find(folder, 1, name, &bytes));
 }
 
-static void what_was_begun_is_begun_anew_or_dropped(void **state)
+static void what_was_begun_and_not_kept_goes(void **state)
 {
     struct fixture *f = *state;
-    AUTO_CLOSE int folder = must_open(f, "cmsg_1");
-    AUTO_CLOSE int first = enclosed_begin(folder, 3, f->uid);
-    AUTO_CLOSE int second = -1;
-    struct stat st;
+    char first_part[ENCLOSED_PART_MAX], second_part[ENCLOSED_PART_MAX], name[ENCLOSED_NAME_MAX];
+    AUTO_CLOSE int folder = must_open(f, "cmsg_1"), again = -1;
+    AUTO_CLOSE int first = enclosed_begin(folder, f->uid, first_part);
+    AUTO_CLOSE int second = enclosed_begin(folder, f->uid, second_part);
+    size_t bytes;
 
-    assert_int_equal(fd_write_all(first, "half", 4), 0);
-    second = enclosed_begin(folder, 3, f->uid);
-    assert_int_equal(fstat(second, &st), 0);
-    assert_int_equal(st.st_size, 0);
-    enclosed_drop(folder, 3);
-    assert_int_equal(faccessat(folder, ".attachment_3.part", F_OK, 0), -1);
-    enclosed_drop(folder, 3);
+    assert_true(first >= 0 && second >= 0);
+    assert_string_not_equal(first_part, second_part);
+    enclosed_drop(folder, first_part);
+    assert_int_equal(faccessat(folder, first_part, F_OK, 0), -1);
+    assert_int_equal(faccessat(folder, second_part, F_OK, 0), 0);
+    again = must_open(f, "cmsg_1");
+    assert_int_equal(faccessat(folder, second_part, F_OK, 0), -1);
+    /* who still writes one keeps nothing any more */
+    assert_int_equal(enclosed_keep(folder, second_part, second, 0, ".txt", name), -ENOENT);
+    assert_false(enclosed_find(folder, 0, name, &bytes));
 }
 
 static void each_message_has_a_folder_of_its_own(void **state)
@@ -118,11 +122,11 @@ static void each_message_has_a_folder_of_its_own(void **state)
     struct fixture *f = *state;
     AUTO_CLOSE int one = must_open(f, "cmsg_1"), two = must_open(f, "cmsg_2"), again = -1;
     char folder[ENCLOSED_FOLDER_MAX], other[ENCLOSED_FOLDER_MAX], longest[200];
-    char name[ENCLOSED_NAME_MAX];
+    char name[ENCLOSED_NAME_MAX], part[ENCLOSED_PART_MAX];
     size_t bytes;
-    AUTO_CLOSE int file = enclosed_begin(one, 0, f->uid);
+    AUTO_CLOSE int file = enclosed_begin(one, f->uid, part);
 
-    assert_int_equal(enclosed_keep(one, 0, file, ".txt", name), 0);
+    assert_int_equal(enclosed_keep(one, part, file, 0, ".txt", name), 0);
     assert_false(enclosed_find(two, 0, name, &bytes));
     again = must_open(f, "cmsg_1");
     assert_true(enclosed_find(again, 0, name, &bytes));
@@ -174,7 +178,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_file_is_there_once_it_is_whole, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(what_was_begun_is_begun_anew_or_dropped, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_was_begun_and_not_kept_goes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(each_message_has_a_folder_of_its_own, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_link_in_its_place_is_not_followed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_job_without_files_has_no_place_for_them, set_up,
