@@ -4,6 +4,7 @@ It listens on 127.0.0.1 on a port that the kernel chooses, and on a second one a
 thread a connection. Nothing is kept over its end. What is played, is a Play: see README.md.
 """
 
+import base64
 import email.utils
 import gzip
 import http.client
@@ -15,13 +16,14 @@ import ssl
 import struct
 import threading
 import time
+import urllib.parse
 
 import deadwire
 
 from casefile import CaseError, expand, member, raw, unescape
 
 TERMINAL = ("assistant_message_v1", "system_message_v1")
-ENDPOINTS = ("poll", "processing", "progress", "reply", "ack", "connect", "accept")
+ENDPOINTS = ("poll", "processing", "progress", "reply", "ack", "download", "connect", "accept")
 PAGE = "<!DOCTYPE html><html><body><h1>Sign in to this network</h1></body></html>"
 NAMES = {"processing_message_v1": "processing", "agent_progress_v1": "progress"}
 
@@ -163,6 +165,8 @@ class Request:
             return "reply" if self.json["type"] in TERMINAL else NAMES[self.json["type"]]
         if self.method == "POST" and re.fullmatch("/api/agents/messages/[^/]+/ack", self.path):
             return "ack"
+        if self.method == "GET" and re.fullmatch("/api/agents/attachments/[^/]+", self.path):
+            return "download"
         return "other"
 
     def __repr__(self):
@@ -206,6 +210,7 @@ class Peer:
         self.envelopes = set()
         self.acked = {}       # message id -> how often
         self.gone = {}        # message id -> its job, which was unlisted
+        self.files = {}       # attachment id -> its bytes, or a function that answers on a socket
         self.held = None      # the long poll that waits
         self.counter = 0
         self.kicked = False   # the next long poll is answered at once
@@ -299,6 +304,13 @@ class Peer:
             self.fresh.add(message)
             self.lock.notify_all()
         return message
+
+    def attach(self, data):
+        """Keeps a file for whoever asks; returns what a payload names it by."""
+        with self.lock:
+            self.counter += 1
+            self.files[f"att_{self.counter:026d}"] = data
+            return {"attachment_id": f"att_{self.counter:026d}"}
 
     def list_raw(self, job):
         """Puts anything into every listing from now on."""
@@ -423,7 +435,10 @@ class Peer:
         if play is None:
             with self.lock:  # nothing leaves on a dead wire
                 self.lock.wait_for(lambda: not self.is_cut or self.stopping)
-            talk.sock.sendall(good)
+            if callable(good):
+                good(talk.sock)
+            else:
+                talk.sock.sendall(good)
             if request.endpoint == "connect":
                 self._secure(talk)
             return True
@@ -618,6 +633,8 @@ class Peer:
                     return self._ack(request)
                 if request.endpoint in ("reply", "processing", "progress"):
                     return self._submit(request)
+                if request.endpoint == "download":
+                    return self._download(request)
                 return answer(404, {"error": "no such path"})
             finally:
                 self.lock.notify_all()
@@ -642,6 +659,14 @@ class Peer:
         self.fresh.clear()
         self.kicked = False
         return answer(200, {"jobs": list(self.jobs.values())}, "application/json", headers)
+
+    def _download(self, request):
+        name = urllib.parse.unquote(request.path.rsplit("/", 1)[1])
+        data = self.files.get(name)
+        if data is None:
+            return answer(404, {"error": "attachment not found"})
+        return data if callable(data) else \
+            answer(200, {"id": name, "data": base64.b64encode(data).decode()})
 
     def _submit(self, request):
         envelope = request.json

@@ -301,6 +301,11 @@ class Game:
         job = self.peer.job_of[self.ids[other]] if other else None
         self.ids[name] = self.peer.give(unescape(prompt).decode(), job, **self._details(step))
 
+    def step_attach(self, step):
+        """attach ID TEXT: a file that messages may name"""
+        name, _, text = step.rest.partition(" ")
+        self.peer.files[name] = unescape(text)
+
     def step_give_huge(self, step):
         """give-huge NAME BYTES: a prompt of that size, whose program prints its size"""
         name, _, size = step.rest.partition(" ")
