@@ -375,16 +375,6 @@ int artifact_download(struct call *c, struct model *m, const char *attachment)
     return rc;
 }
 
-int artifact_is_skill_of(struct db *db, int64_t agent, const char *attachment)
-{
-    int64_t seq;
-
-    return db_get(db, &seq,
-                  "SELECT a.seq FROM artifacts a JOIN resources r ON r.entity_id = a.id"
-                  " WHERE a.attachment = ?1 AND a.kind = 'skill' AND r.agent = ?2",
-                  "ti", attachment, agent);
-}
-
 /* ---- handlers ---- */
 
 int artifact_list_rules(struct call *c, struct model *m)

@@ -9,7 +9,6 @@
 #include <stdint.h>
 
 struct call;
-struct db;
 struct json;
 struct model;
 
@@ -41,9 +40,6 @@ int artifact_deliver(struct model *m, int64_t agent, struct json *list);
 /* The file of a rule or an MCP configuration of c's agent under that attachment's id: 1 and c is
  * answered as endpoint 4 has it (or refused), 0 if there is none, or a negative errno. */
 int artifact_download(struct call *c, struct model *m, const char *attachment);
-/* Whether the attachment is the file of a skill that is assigned to the agent: 1, 0, or a negative
- * errno. */
-int artifact_is_skill_of(struct db *db, int64_t agent, const char *attachment);
 
 /* Handlers. */
 int artifact_list_rules(struct call *c, struct model *m);

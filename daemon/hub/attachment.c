@@ -24,19 +24,26 @@
 
 /* ---- uploads ---- */
 
+int attachment_insert(struct model *m, const struct deposit_file *file, int64_t agent)
+{
+    int64_t rc = db_run(m->db,
+                        "INSERT INTO attachments (id, agent, filename, size, created_ms)"
+                        " VALUES (?1, nullif(?2, 0), ?3, ?4, ?5)",
+                        "titii", file->id, agent, file->name, file->size, m->wall_ms);
+
+    return rc < 0 ? (int)rc : 0;
+}
+
 static int insert(struct call *c, struct model *m, int64_t agent)
 {
     const struct deposit_file *file = c->deposited;
     struct json *root;
-    int64_t rc;
+    int rc;
 
     assert(file);
-    rc = db_run(m->db,
-                "INSERT INTO attachments (id, agent, filename, size, created_ms)"
-                " VALUES (?1, nullif(?2, 0), ?3, ?4, ?5)",
-                "titii", file->id, agent, file->name, file->size, m->wall_ms);
+    rc = attachment_insert(m, file, agent);
     if (rc < 0)
-        return (int)rc;
+        return rc;
     root = json_object();
     json_add_str(root, "attachment_id", file->id);
     return call_reply(c, 201, root);

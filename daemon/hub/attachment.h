@@ -13,6 +13,7 @@
 
 struct call;
 struct db;
+struct deposit_file;
 struct json;
 struct model;
 
@@ -30,6 +31,9 @@ int attachment_submit(struct call *c, struct model *m);
  * base64, and added as the answer goes out: c->file says of which file. */
 int attachment_get(struct call *c, struct model *m);
 int attachment_fetch(struct call *c, struct model *m);
+
+/* The row of what was deposited; agent: who uploaded it, 0 for the organisation. */
+int attachment_insert(struct model *m, const struct deposit_file *file, int64_t agent);
 
 /* What a message brings with it. */
 struct attachment_list {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "hub/deposit.h"
+#include "hub/skillzip.h"
 #include "util/err.h"
 #include "util/json.h"
 #include "util/mem.h"
@@ -46,6 +47,9 @@ void call_free(struct call *c)
         return;
     call_reset(c);
     deposit_free(c->deposit);
+    if (c->skill)
+        skillzip_done(c->skill);
+    free(c->skill);
     free(c->target);
     free(c->item);
     free(c->body);

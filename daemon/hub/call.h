@@ -18,6 +18,7 @@ struct json;
 struct liaison;
 struct route;
 struct server_request;
+struct skillzip;
 
 /* The agent whose key made a call of the agents API. */
 struct call_agent {
@@ -53,6 +54,7 @@ struct call {
     char *instance_header;                /* X-CCAGENT-ID, NULL if absent */
     uint64_t fence;                       /* X-Nairi-Fence, 0 if absent */
     uint32_t wait_s;                      /* Prefer: wait=N, capped; 0 if absent */
+    struct skillzip *skill;               /* what the archive that was uploaded says */
     const struct deposit_file *deposited; /* what was uploaded; borrowed from deposit */
 
     /* found out about the caller */

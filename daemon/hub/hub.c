@@ -18,6 +18,7 @@
 #include "hub/page.h"
 #include "hub/route.h"
 #include "hub/server.h"
+#include "hub/skill.h"
 #include "hub/storage.h"
 #include "hub/submission.h"
 #include "hub/waiter.h"
@@ -362,6 +363,27 @@ static void start_call(struct hub *h, struct call *c)
 
 /* ---- files that come in ---- */
 
+static uint64_t upload_max(const struct hub *h, const struct route *route)
+{
+    return route->handler == skill_create ? SKILL_FILE_MAX : h->settings.attachment_max;
+}
+
+/* A skill's archive has been looked into. */
+static void on_looked(struct call *c, void *ctx)
+{
+    struct hub *h = ctx;
+
+    c->running = false;
+    if (c->closed)
+        call_free(c);
+    else if (c->skill && h->storage)
+        launch(h, c);
+    else if (c->skill)
+        reply_error(c->request, 503, "the hub is stopping", NULL);
+    else
+        send_answer(h, c);
+}
+
 static void on_deposited(unsigned status, const char *why, void *ctx)
 {
     struct call *c = ctx;
@@ -369,7 +391,11 @@ static void on_deposited(unsigned status, const char *why, void *ctx)
 
     if (status == 0 && h->storage) {
         c->deposited = deposit_look(c->deposit);
-        launch(h, c);
+        c->running = c->route->handler == skill_create;
+        if (c->running)
+            skill_look(h->depot, c, on_looked, h);
+        else
+            launch(h, c);
         return;
     }
     reply_error(c->request, status ? status : 503, status ? why : "the hub is stopping", NULL);
@@ -409,7 +435,7 @@ static void on_admission_done(struct storage_op *op, int result, void *ctx)
         ulid_make(id, ATTACHMENT_PREFIX, clock_wall_ms(), entropy);
         c->deposit =
             deposit_new(h->depot, c->request, server_request_header(c->request, "Content-Type"), id,
-                        h->settings.attachment_max);
+                        upload_max(h, c->route));
     }
     server_request_go(c->request);
 }
@@ -429,7 +455,7 @@ static void on_begins(struct server_request *r, void *ctx)
         return;
     c->hub = h;
     server_request_set_data(r, c);
-    server_request_stream(r, h->settings.attachment_max + DEPOSIT_FORM_MAX);
+    server_request_stream(r, upload_max(h, c->route) + DEPOSIT_FORM_MAX);
     server_request_hold(r);
     c->op.run = run_admission;
     c->op.done = on_admission_done;

@@ -25,6 +25,7 @@ static const struct {
     { ".css", "text/css; charset=utf-8" },
     { ".mjs", "text/javascript; charset=utf-8" },
     { ".svg", "image/svg+xml" },
+    { ".json", "application/json" },
 };
 
 static const char *type_of(const char *name)

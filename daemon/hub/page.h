@@ -1,4 +1,5 @@
-/* page.h - the hub's web page: static files in the program, served without a key.
+/* page.h - the hub's static files in the program, served without a key: its web page, and
+ * openapi.json, which describes all that it serves.
  * The page itself asks for an organisation key and uses the public API with it, as any client. It
  * may load and call nothing but this hub, run no script but its own files, and stand in no frame:
  * every answer says so to the browser (Content-Security-Policy). */

@@ -12,6 +12,7 @@
 #include "hub/inbox.h"
 #include "hub/message.h"
 #include "hub/resource.h"
+#include "hub/skill.h"
 #include "hub/submission.h"
 #include "hub/vault.h"
 #include "hub/vaultsecret.h"
@@ -54,6 +55,7 @@ static const struct route routes[] = {
     { "PUT",    PUBLIC "/artifacts/mcp-configs/{id}",          KEY_ORG,   artifact_put_mcp_config },
     { "DELETE", PUBLIC "/artifacts/mcp-configs/{id}",          KEY_ORG,   artifact_delete_mcp_config },
     { "GET",    PUBLIC "/artifacts/skills",                    KEY_ORG,   artifact_list_skills },
+    { "POST",   PUBLIC "/artifacts/skills",                    KEY_ORG,   skill_create },
     { "GET",    PUBLIC "/artifacts/skills/{id}",               KEY_ORG,   artifact_get_skill },
     { "DELETE", PUBLIC "/artifacts/skills/{id}",               KEY_ORG,   artifact_delete_skill },
     { "GET",    PUBLIC "/vaults",                              KEY_ORG,   vault_list },
@@ -80,7 +82,8 @@ static const struct route routes[] = {
 
 bool route_is_upload(const struct route *route)
 {
-    return route->handler == attachment_create || route->handler == attachment_submit;
+    return route->handler == attachment_create || route->handler == attachment_submit ||
+           route->handler == skill_create;
 }
 
 enum { PARTS_MAX = 2 };
@@ -176,9 +179,4 @@ enum route_result route_find(const char *method, const char *path, struct route_
     }
     *ret_match = found;
     return used > 0 ? ROUTE_NO_METHOD : ROUTE_NO_PATH;
-}
-
-const struct route *route_at(size_t i)
-{
-    return i < ARRAY_SIZE(routes) ? &routes[i] : NULL;
 }

@@ -40,5 +40,3 @@ bool route_is_upload(const struct route *route);
 /* path: undecoded, without the query. *ret_match is set in any case, its texts only for
  * ROUTE_FOUND. */
 enum route_result route_find(const char *method, const char *path, struct route_match *ret_match);
-/* The rows of the table, from 0; NULL after the last. */
-const struct route *route_at(size_t i);

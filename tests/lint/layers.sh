@@ -23,7 +23,7 @@ declare -A may=(
 # by the beginning of what stands between < and >
 declare -A home=(
     [ares.h]="egress" [ev.h]="loop" [ev++.h]="loop" [curl/]="net" [openssl/]="net" [sqlite3]="store hub" [seccomp.h]="sandbox"
-    [microhttpd.h]="hub" [yaml.h]="settings" [cJSON]="util" [cjson/]="util"
+    [archive]="sandbox hub" [microhttpd.h]="hub" [yaml.h]="settings" [cJSON]="util" [cjson/]="util"
     [uthash.h]="util" [linux/landlock.h]="sandbox" [linux/seccomp.h]="sandbox" [systemd/]="main"
 )
 

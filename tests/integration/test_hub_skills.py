@@ -1,0 +1,120 @@
+"""Skills: uploaded archives, what is read in them, and their way to the daemons of an agent."""
+
+import base64
+import os
+import zipfile
+
+import pytest
+
+from hubkit import Hub, wait_until
+from skillkit import archive, page, upload
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """A hub that refuses, so that one is enough."""
+    hub = Hub(tmp_path_factory.mktemp("hub")).boot()
+    yield hub
+    assert hub.api("GET", "/artifacts/skills").json == []
+    wait_until(lambda: not files(hub), what="the refused archives to go")
+    assert hub.end() == 0
+
+
+@pytest.fixture(scope="module")
+def hub_of_module(tmp_path_factory):
+    hub = Hub(tmp_path_factory.mktemp("hub")).boot()
+    yield hub
+    assert hub.end() == 0
+
+
+def files(hub):
+    return os.listdir(hub.db + "-attachments")
+
+
+@pytest.mark.parametrize("data", [
+    archive(), archive(method=zipfile.ZIP_STORED), archive(stream=True),
+    archive({"tools/": "", "tools/SKILL.md": page(), "tools/run.sh": "echo"}),
+    archive({"__MACOSX/SKILL.md": "x", "SKILL.md": page(), "sub/SKILL.md": "x"}),
+    archive({"sub/SKILL.md": "x", "SKILL.md": page()}),
+    archive({"SKILL.md": "\ufeff" + page().replace("\n", "\r\n")}),
+    archive({"SKILL.md": '---\nname: "pdf-tools"\ndescription: >\n  Reads and writes\n'
+                         "  PDF files.\nlicence: MIT\n---"}),
+], ids=range(8))
+def test_a_skill_is_taken_and_named_by_its_page(hub_of_module, data):
+    hub = hub_of_module
+    answer = upload(hub, data, filename="Tools.SKILL")
+    assert answer.status == 201, answer
+    skill = answer.json
+    assert skill["id"].startswith("ask_") and skill["size"] == len(data)
+    assert (skill["name"], skill["description"]) == ("pdf-tools", "Reads and writes PDF files.")
+    assert hub.api("GET", "/artifacts/skills").json == [skill]
+    assert hub.api("DELETE", f"/artifacts/skills/{skill['id']}").status == 204
+
+
+def test_a_skill_reaches_an_agent_that_it_is_assigned_to(hub):
+    data = archive()
+    skill = upload(hub, data).json
+    assert hub.agents("GET", "/artifacts").json == []
+    answer = hub.api("POST", f"/agents/{hub.slug}/resources",
+                     {"entity_type": "agent_artifact_skill", "entity_id": skill["id"]})
+    assert answer.status == 201, answer
+    hub.restart()
+    [got] = hub.agents("GET", "/artifacts").json
+    [file] = got["files"]
+    assert (got["type"], got["title"]) == ("skill", "pdf-tools")
+    assert file["location"].startswith("~/.config/eksecd/skills/pdf-tools-")
+    assert file["location"].endswith(".zip")
+    answer = hub.agents("GET", f"/attachments/{file['attachmentId']}")
+    assert base64.b64decode(answer.json["data"]) == data
+    other = hub.key_create("--agent", "other")
+    assert hub.agents("GET", f"/attachments/{file['attachmentId']}", key=other).status == 404
+    refused = hub.api("DELETE", f"/artifacts/skills/{skill['id']}")
+    assert refused.json == {"error": "cannot delete skill: still assigned to 1 agent(s)"}
+
+
+def test_a_skills_name_is_there_once(hub):
+    first = upload(hub, archive()).json
+    answer = upload(hub, archive({"SKILL.md": page(description="another")}))
+    assert answer.status == 400 and "pdf-tools already" in answer.json["error"], answer
+    assert hub.api("GET", "/artifacts/skills").json == [first]
+    wait_until(lambda: len(files(hub)) == 1, what="the refused archive to go")
+
+
+BOMB = archive({"SKILL.md": page(), "zeros": b"\0" * (257 << 20)})
+
+
+@pytest.mark.parametrize("data, words", [
+    (b"hello", "no zip"),
+    (archive()[:100], "damaged"),
+    (archive({"README.md": "x"}), "no SKILL.md"),
+    (archive({"a/b/SKILL.md": page()}), "no SKILL.md"),
+    (archive({"__MACOSX/SKILL.md": page()}), "no SKILL.md"),
+    (archive({"../x": "x", "SKILL.md": page()}), "leads out"),
+    (archive({"a/../../x": "x", "SKILL.md": page()}), "leads out"),
+    (archive({"/etc/x": "x", "SKILL.md": page()}), "no relative name"),
+    (archive({"SKILL.md": "# no front matter"}), "front matter"),
+    (archive({"SKILL.md": "---\nname: x\n"}), "front matter"),
+    (archive({"SKILL.md": "---\nname: x\n---"}), "a description"),
+    (archive({"SKILL.md": "---\nname: [x]\ndescription: d\n---"}), "a name"),
+    (archive({"SKILL.md": "---\n- x\n---"}), "a name"),
+    (archive({"SKILL.md": "---\nname: &a x\ndescription: *a\n---"}), "SKILL.md"),
+    (archive({"SKILL.md": page(name="Pdf_Tools")}), "a-z"),
+    (archive({"SKILL.md": page(name="x" * 65)}), "a-z"),
+    (archive({"SKILL.md": page(description="x" * 1025)}), "1024"),
+    (archive({"SKILL.md": page() + "x" * (256 << 10)}), "256 KiB"),
+    (archive({"SKILL.md": page(), **{f"f{i}": "" for i in range(5000)}}), "5000 entries"),
+    (BOMB, "unpacked"),
+], ids=range(20))
+def test_what_is_no_skill_is_refused(shared, data, words):
+    answer = upload(shared, data)
+    assert answer.status == 400 and words in answer.json["error"], answer
+
+
+def test_a_skills_file_has_a_skills_ending(shared):
+    answer = upload(shared, archive(), filename="skill.tar")
+    assert answer.status == 400 and ".zip" in answer.json["error"], answer
+
+
+def test_a_skill_that_is_too_long_is_refused(shared):
+    answer = upload(shared, b"x" * ((32 << 20) + 1))
+    assert answer.status == 413 and str(32 << 20) in answer.json["error"], answer
