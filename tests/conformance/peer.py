@@ -343,6 +343,7 @@ class Peer:
         """Nothing of the case before is listed or armed any more."""
         with self.lock:
             self.jobs.clear()
+            self.files.clear()
             self.fresh.clear()
             self.plays.clear()
             self.requests.clear()

@@ -1,4 +1,5 @@
-"""The daemon's posts: every case below daemon/reply, ack, processing and progress."""
+"""The daemon's posts and downloads: every case below daemon/reply, ack, processing, progress and
+download."""
 
 import pytest
 
@@ -6,7 +7,7 @@ import casefile
 
 from player import DaemonStage as make_stage
 
-KINDS = ("daemon/reply", "daemon/ack", "daemon/processing", "daemon/progress")
+KINDS = ("daemon/reply", "daemon/ack", "daemon/processing", "daemon/progress", "daemon/download")
 
 
 @pytest.mark.parametrize("case", casefile.find(*KINDS), ids=str)

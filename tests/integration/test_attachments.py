@@ -170,6 +170,14 @@ def test_what_is_too_large_is_said_at_once(make, peer):
     assert len(downloads(peer)) <= 2 + 11
 
 
+def test_a_server_that_goes_on_failing_is_given_up(make, peer):
+    make(server={"request_timeout": "500ms", "poll": "400ms"})
+    text = error_of(peer, give(peer, "exit", lambda sock: sock.sendall(
+        b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n")))
+    assert "could not be fetched" in text and "send the message again later" in text
+    assert len(downloads(peer)) >= 2
+
+
 def test_files_of_earlier_messages_come_only_where_they_are_shown(make, peer):
     make()
     message = give(peer, f"{LIST}; exit", b"own\n",
