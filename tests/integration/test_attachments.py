@@ -171,7 +171,7 @@ def test_what_is_too_large_is_said_at_once(make, peer):
 
 
 def test_a_server_that_goes_on_failing_is_given_up(make, peer):
-    make(server={"request_timeout": "500ms", "poll": "400ms"})
+    make(server={"request_timeout": "1s"})
     text = error_of(peer, give(peer, "exit", lambda sock: sock.sendall(
         b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n")))
     assert "could not be fetched" in text and "send the message again later" in text
