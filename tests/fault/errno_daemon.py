@@ -20,7 +20,7 @@ from processes import Process, descendants
 STEP_S = 90  # nothing may take longer, on a busy machine either
 MINE = {"journal.db", "journal.db-wal", "journal.db-shm", "nairid.lock", "reserve"}
 UNSURVEYED = re.compile(r"\n\n\[nairid (could not look|looked) for files")  # a whole answer
-KEPT = ("workspace", "home", ".used", ".known")  # of a job
+KEPT = ("workspace", "home", "attachments", ".used", ".known")  # of a job
 EXITS = {0, 69, 70, 73, 74, 75}  # not 77 and 78: no key, no setting is wrong
 
 HELD = "[ ! -e held ] || exit 0\ntouch held\nexec sleep 600"
@@ -66,9 +66,10 @@ class Life(Scenario):
 
     # steps
 
-    def give(self, prompt, text, job=None, mode="execute"):
+    def give(self, prompt, text, job=None, mode="execute", file=None):
         with self.peer.lock:
-            message = self.peer.give(prompt, job, fields={"mode": mode})
+            payload = {"attachments": [self.peer.attach(file)]} if file else None
+            message = self.peer.give(prompt, job, payload=payload, fields={"mode": mode})
         self.owed[message] = text
         return message, self.peer.job_of[message]
 
@@ -221,7 +222,7 @@ class Day(Life):
         self.answered(message)
         self.daemon.program.send(signal.SIGHUP)
         self.until(lambda: "reload" in self.daemon.log or self.has_failed(), "the reload")
-        message, _ = self.give("echo three", "three", mode="ask")
+        message, _ = self.give("cat /attachments/*/*; exit", "three", mode="ask", file=b"three\n")
         self.answered(message)
         message, job = self.give(HELD, None)
         self.until(lambda: self.has_made(job, "held") or message in self.peer.acked,
