@@ -59,7 +59,7 @@ struct delivery {
 
 struct downloads {
     struct daemon *daemon;
-    struct landings *landings;
+    struct landing_strip *landings;
     downloads_fn fn;
     void *ctx;
     struct delivery *first;
@@ -408,7 +408,7 @@ struct downloads *downloads_new(struct daemon *d, downloads_fn fn, void *ctx)
     struct downloads *w = mem_new(struct downloads);
 
     *w = (struct downloads){
-        .daemon = d, .landings = landings_new(d->loop, d->upstream), .fn = fn, .ctx = ctx
+        .daemon = d, .landings = landing_strip_new(d->loop, d->upstream), .fn = fn, .ctx = ctx
     };
     return w;
 }
@@ -419,6 +419,6 @@ void downloads_free(struct downloads *w)
         return;
     while (w->first)
         delivery_free(w->first);
-    landings_free(w->landings);
+    landing_strip_free(w->landings);
     free(w);
 }

@@ -20,7 +20,7 @@ enum {
     BATCH_MAX = 1,           /* each tells of its end at once */
 };
 
-struct landings {
+struct landing_strip {
     struct loop *loop;
     struct upstream *upstream;
     struct worker *worker; /* NULL: nothing has come yet */
@@ -28,7 +28,7 @@ struct landings {
 };
 
 struct landing {
-    struct landings *owner;
+    struct landing_strip *owner;
     struct landing *prev, *next;
     const struct landing_ops *ops;
     void *ctx;
@@ -213,7 +213,7 @@ static int open_both(struct landing *l, const struct landing_wish *wish, struct 
     static const struct worker_ops ops = {
         .begin = begin_batch, .run = write_piece, .end = end_batch, .done = on_written
     };
-    struct landings *owner = l->owner;
+    struct landing_strip *owner = l->owner;
     int r =
         owner->worker ? 0 : worker_new(owner->loop, &ops, owner, BATCH_MAX, &owner->worker, err);
 
@@ -226,7 +226,7 @@ static int open_both(struct landing *l, const struct landing_wish *wish, struct 
     return l->fd < 0 ? err_set(err, l->fd, "%s", strerror(-l->fd)) : 0;
 }
 
-struct landing *landing_start(struct landings *owner, const struct landing_wish *wish,
+struct landing *landing_start(struct landing_strip *owner, const struct landing_wish *wish,
                               const struct landing_ops *ops, void *ctx, int *ret_fault,
                               struct err *err)
 {
@@ -261,16 +261,16 @@ void landing_cancel(struct landing *l)
 
 /* ---- all ---- */
 
-struct landings *landings_new(struct loop *loop, struct upstream *upstream)
+struct landing_strip *landing_strip_new(struct loop *loop, struct upstream *upstream)
 {
-    struct landings *l = mem_new(struct landings);
+    struct landing_strip *l = mem_new(struct landing_strip);
 
     l->loop = loop;
     l->upstream = upstream;
     return l;
 }
 
-void landings_free(struct landings *l)
+void landing_strip_free(struct landing_strip *l)
 {
     struct landing *next;
 

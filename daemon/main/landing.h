@@ -10,7 +10,7 @@
 
 struct err;
 struct landing;
-struct landings;
+struct landing_strip;
 struct loop;
 
 struct landing_end {
@@ -40,10 +40,11 @@ struct landing_wish {
 };
 
 /* The thread is started with the first file. */
-struct landings *landings_new(struct loop *loop, struct upstream *upstream);
-void landings_free(struct landings *l); /* cancels all, and waits for what is being written */
+struct landing_strip *landing_strip_new(struct loop *loop, struct upstream *upstream);
+void landing_strip_free(
+    struct landing_strip *l); /* cancels all, and waits for what is being written */
 /* NULL with a sentence where it can't even begin: *ret_fault is the errno. ops is borrowed. */
-struct landing *landing_start(struct landings *l, const struct landing_wish *wish,
+struct landing *landing_start(struct landing_strip *l, const struct landing_wish *wish,
                               const struct landing_ops *ops, void *ctx, int *ret_fault,
                               struct err *err);
 void landing_cancel(struct landing *landing); /* ended is not called */
