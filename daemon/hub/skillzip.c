@@ -146,7 +146,9 @@ static int damaged(const struct reading *r)
     int error = archive_errno(r->archive);
     char line[SHOWN_MAX];
 
-    if (error == EIO || error == EISDIR) /* the disk's, not the archive's */
+    /* EILSEQ is libarchive's word for a format, EINVAL for what can't be asked; the rest are the
+     * machine's */
+    if (error > 0 && error != EILSEQ && error != EINVAL)
         return err_set(r->err, -error, "read the archive: %s", strerror(error));
     return err_set(r->err, -EBADMSG, "the archive is no zip, or damaged: %s",
                    utf8_line(line, sizeof line, words ? words : "its end is missing"));

@@ -11,11 +11,13 @@ import signal
 import threading
 import time
 
+import skillkit
 from errnokit import Scenario, fds_of
 from hubkit import REPORTS, Hub
 
 TRIES = 4
 STEP_S = 90
+ARCHIVE = skillkit.archive()
 MINE = {"hub.db", "hub.db-wal", "hub.db-shm", "hub.db.lock", "hub.db.key", "hub.db-lock", "lock"}
 STOPPED = "nairid encountered error: stopped by the user"
 
@@ -44,6 +46,7 @@ class Shift(Hub, Scenario):
         self.refused = 0
         self.answers = {}  # message -> the text of its answer
         self.jobs = {}     # message -> its conversation
+        self.configured = False
 
     @property
     def log(self):
@@ -142,6 +145,21 @@ class Shift(Hub, Scenario):
         answer = self.until(self.agents, "POST", f"/messages/{message}/ack", instance="ccaid_1")
         assert answer.status == 200, answer
 
+    def configure(self):
+        """An env var and a skill for the agent; each is there once, whatever it took."""
+        path = f"/agents/{self.slug}/env-vars"
+        answer = self.until(self.api, "POST", path, {"key": "A", "value": "secret"})
+        assert answer.status == 201 or "already" in answer.json["error"], answer
+        answer = self.until(self.api, "POST", "/artifacts/skills", **skillkit.form(ARCHIVE))
+        assert answer.status == 201 or "already" in answer.json["error"], answer
+        self.configured = True
+
+    def check_configuration(self):
+        answer = self.agents("GET", "/env")
+        assert answer.json == {"env_vars": [{"key": "A", "value": "secret"}]}, answer
+        [skill] = self.api("GET", "/artifacts/skills").json
+        assert (skill["name"], skill["size"]) == ("pdf-tools", len(ARCHIVE)), skill
+
     def wait_in_poll(self, message_of):
         """A long poll that is under way when the message comes, which is returned."""
         seen, began = {}, threading.Event()
@@ -192,6 +210,7 @@ class Shift(Hub, Scenario):
         assert answer.status == 202, answer
         assert self.listed()[message].get("cancel_requested"), self.log
         self.answer(message, STOPPED)
+        self.configure()
         self.until(self.api, "GET", f"/messages/{message}")
         self.until(self.api, "GET", f"/conversations/{job}/messages")
         self.up()
@@ -223,6 +242,8 @@ class Shift(Hub, Scenario):
             wanted = [("system" if text == STOPPED else "assistant", text)
                       for message, text in self.answers.items() if self.jobs[message] == job]
             assert rows == wanted, (rows, wanted)
+        if self.configured:
+            self.check_configuration()
         left = [message for message in self.listed() if message in self.jobs]
         assert not left, f"{left} are listed though they were acknowledged"
         self.stop()
