@@ -13,6 +13,7 @@
 #include "hub/depot.h"
 #include "hub/skillzip.h"
 #include "util/err.h"
+#include "util/log.h"
 #include "util/mem.h"
 
 struct look {
@@ -44,6 +45,8 @@ static void on_looked(struct depot_op *op, int result)
         c->skill = mem_new(struct skillzip);
         *c->skill = l->skill;
     } else {
+        if (result != -EBADMSG)
+            log_error("skill_unread", "id", c->deposited->id, "error", l->err.text);
         (void)call_refuse(c, result == -EBADMSG ? 400 : 500, "%s", l->err.text);
     }
     l->ready(c, l->ctx);

@@ -175,7 +175,7 @@ HARMLESS = set("""
 # Libraries whose own calls are call sites, and what the compiler puts in.
 LIBRARIES = ("sqlite3_", "curl_", "yaml_", "cJSON_", "MHD_", "seccomp_", "ev_", "sodium_",
              "crypto_", "randombytes_", "SSL_", "TLS_", "X509_", "PEM_", "BIO_", "ERR_",
-             "ares_", "sd_", "__asan_", "__ubsan_", "_ITM_", "__gmon_",
+             "ares_", "archive_", "sd_", "__asan_", "__ubsan_", "_ITM_", "__gmon_",
              "__cxa_", "__libc_")
 
 
