@@ -18,21 +18,28 @@
 #include "util/log.h"
 #include "util/mem.h"
 
+/* Where that can't be told, reading it will say why. */
+static bool is_there(const char *path)
+{
+    struct stat st;
+
+    return lstat(path, &st) == 0 || (errno != ENOENT && errno != ENOTDIR);
+}
+
 char *takeover_find(const struct settings *s)
 {
     AUTO_FREE char *dir = envfile_dir((const char *const *)environ);
     AUTO_FREE char *namespace = namespace_make(s->agent_id ? s->agent_id : "");
     AUTO_FREE char *path = NULL;
-    struct stat st;
 
     if (!dir)
         return NULL;
     path = mem_printf("%s/instances/%s/state.json", dir, namespace);
-    if (lstat(path, &st) == 0)
+    if (is_there(path))
         return TAKE_PTR(path);
     free(path);
     path = mem_printf("%s/state.json", dir);
-    return lstat(path, &st) == 0 ? TAKE_PTR(path) : NULL;
+    return is_there(path) ? TAKE_PTR(path) : NULL;
 }
 
 char *takeover_mark(const char *path)

@@ -121,7 +121,7 @@ class Life(Scenario):
     def play(self, env, usual=None):
         """With the fault. What the daemon says is in self.log, its exit code in self.codes."""
         self.prepare()
-        self.daemon.env = env
+        self.daemon.env = {**env, "NAIRI_CONFIG_DIR": self.daemon.folder}
         self.daemon.start()
         try:
             self.live()
@@ -213,6 +213,7 @@ class Day(Life):
     """From an empty state directory: messages, reload, cancel, drain."""
 
     def prepare(self):
+        self.account.write(os.path.join(self.daemon.folder, ".env"), "GREETING=good morning\n")
         self.first, self.job = self.give("echo one", "one")
 
     def live(self):

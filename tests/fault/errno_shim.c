@@ -34,6 +34,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/inotify.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -480,6 +481,8 @@ PLAIN(dup3, (int fd, int to, int flags), (fd, to, flags))
 PLAIN(pipe, (int ends[2]), (ends))
 PLAIN(pipe2, (int ends[2], int flags), (ends, flags))
 PLAIN(eventfd, (unsigned n, int flags), (n, flags))
+PLAIN(inotify_init1, (int flags), (flags))
+PLAIN(inotify_add_watch, (int fd, const char *path, uint32_t mask), (fd, path, mask))
 PLAIN(signalfd, (int fd, const sigset_t *set, int flags), (fd, set, flags))
 PLAIN(timerfd_create, (clockid_t clock, int flags), (clock, flags))
 PLAIN(timerfd_settime, (int fd, int flags, const struct itimerspec *to, struct itimerspec *old), (fd, flags, to, old))

@@ -28,6 +28,8 @@ ALWAYS = {
     "socket socketpair eventfd signalfd timerfd_create memfd_create pidfd_open epoll_create "
     "epoll_create1 landlock_create_ruleset": [EMFILE, ENOMEM],
     "accept accept4": [EMFILE, ENOMEM, EAGAIN],
+    "inotify_init1": [EMFILE, ENOMEM],
+    "inotify_add_watch": [ENOMEM, ENOSPC],
     "pipe pipe2 dup dup2 dup3": [EMFILE],
     # what hangs on a descriptor
     "fsync fdatasync": [EIO, ENOSPC],

@@ -1,0 +1,105 @@
+"""What the daemon that this one replaces is known to get wrong, and this one must not: what no other
+test shows already. Each begins with the number that the protocol's description gives it."""
+
+import os
+import signal
+
+import pytest
+
+from daemonkit import ERROR, Meeting, files_below
+from hubkit import wait_until
+from processes import descendants
+
+
+@pytest.fixture
+def meeting(me):
+    return Meeting(me.shared())
+
+
+def kill(daemon):
+    """With all that is its own; its hub goes on."""
+    hub = daemon.hub.proc.pid
+    daemon.program.send(signal.SIGKILL)
+    daemon.program.wait(5)
+    wait_until(lambda: not descendants(but=[hub]), 5, "everything to end")
+
+
+def test_w4_what_a_crash_cut_short_runs_again_in_its_own_mode(make_daemon, meeting):
+    daemon = make_daemon(**meeting.settings())
+    job, message = daemon.hub.start(
+        meeting.hold("a", "echo x 2>&- >file && echo wrote || echo read-only"), ask_mode=True)
+    meeting.wait("a")
+    kill(daemon)
+    meeting.release("a")
+    daemon.boot()
+    assert daemon.reply(job, message)["content"] == "read-only"
+
+
+def test_w6_a_follow_up_keeps_its_conversations_mode_even_without_local_state(make_daemon, me):
+    daemon = make_daemon(start=False)
+    old = me.mkdir("old")  # which gives each state the same instance id, and so the lease
+    daemon.env["NAIRI_CONFIG_DIR"] = old
+    path = me.write(os.path.join(old, "state.json"),
+                    '{"agent_id": "ccaid_01JQ8ZK5T8R0B7T5N3X9W2V4M6"}')
+    daemon.boot()
+    job, message = daemon.hub.start("echo one", ask_mode=True)
+    assert daemon.reply(job, message)["content"] == "one"
+    again = "echo x 2>&- >file && echo wrote || echo read-only"
+    message = daemon.hub.resume(job, again)
+    assert daemon.reply(job, message)["content"] == "read-only"
+    daemon.end()
+    os.rename(daemon.state, daemon.state + ".gone")
+    os.unlink(path + ".taken-by-nairid")
+    daemon.boot()
+    message = daemon.hub.resume(job, again)
+    assert daemon.reply(job, message)["content"] == "read-only"
+
+
+def test_w8_a_failure_outside_of_the_program_leaves_no_slot_taken(make_daemon):
+    daemon = make_daemon(max_concurrency=1, runner={"argv": ["./tool"]})
+    failed = [daemon.hub.start("x") for _ in range(3)]
+    for job, message in failed:
+        assert daemon.reply(job, message)["content"].startswith(ERROR)
+    assert daemon.status()["queue"]["running"] == 0
+    daemon.configure(runner={"argv": ["sh"]})
+    daemon.program.send(signal.SIGHUP)
+    wait_until(lambda: "reloaded" in daemon.log, what="the log to say so")
+    assert daemon.answer("echo on")["content"] == "on"  # a conversation that is idle holds none
+    assert daemon.answer("echo on")["content"] == "on"
+
+
+def test_w11_no_message_of_a_long_row_is_dropped(make_daemon):
+    daemon = make_daemon(start=False, max_queued=4)
+    job, message = daemon.hub.start("echo 0 >>row; cat row")
+    messages = [message] + [daemon.hub.resume(job, f"echo {n} >>row; cat row") for n in range(1, 12)]
+    daemon.boot()
+    for message in messages:
+        daemon.hub.wait_status(message, timeout_s=60)
+    replies = [m["content"].split() for m in daemon.hub.messages(job) if m["role"] == "assistant"]
+    assert replies == [[str(i) for i in range(n + 1)] for n in range(12)]
+
+
+def test_w18_what_waited_is_fetched_at_once(make_daemon):
+    daemon = make_daemon(start=False, server={"poll_interval": "1h", "realtime": "off"})
+    job, message = daemon.hub.start("echo on")
+    daemon.boot()
+    assert daemon.reply(job, message, timeout_s=25)["content"] == "on"
+
+
+def test_w26_and_w29_no_prompt_and_no_output_is_kept_in_logs(make_daemon):
+    daemon = make_daemon(log={"level": "debug"})
+    job, message = daemon.hub.start("echo pearl | tr pr PR; echo coral >&2; : amber")
+    assert daemon.reply(job, message)["content"] == "PeaRl"
+    assert "exit status 3" in daemon.failure("echo jade; exit 3")
+    logs = daemon.log + daemon.run("logs", "--state", daemon.state, job).stdout
+    assert not {word for word in ("pearl", "PeaRl", "coral", "amber", "jade") if word in logs}
+    assert [path for path in files_below(daemon.state) if "log" in path] == []
+
+
+@pytest.mark.parametrize("end", ["", "/", "/socketio", "/socketio/"])
+def test_w42_the_servers_url_may_end_in_any_of_its_forms(make_daemon, hub, end):
+    daemon = make_daemon(hub, start=False)
+    del daemon.settings["server"]["url"]
+    daemon.configure()
+    daemon.env["EKSEC_WS_API_URL"] = hub.url + end
+    assert daemon.boot().answer("echo on")["content"] == "on"
