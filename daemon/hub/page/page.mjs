@@ -9,7 +9,9 @@ const PAGE = 50;
 
 const $ = (id) => document.getElementById(id);
 const state = {
-    agents: [], conversations: [], shown: PAGE, more: false,
+    agents: [],
+    conversations: new Map(), // those seen so far: the newest, and older ones asked for
+    more: false,      // there are older ones
     job: '',          // the conversation that is open, '' for a new one
     messages: [],     // its messages
     earlier: false,   // there are older messages than those
@@ -87,13 +89,14 @@ async function refresh() {
     clearTimeout(state.timer);
     try {
         const [agents, list, answer] = await Promise.all([
-            api.agents(), api.conversations(state.shown, 0), job ? api.messages(job) : null,
+            api.agents(), api.conversations(PAGE, 0), job ? api.messages(job) : null,
         ]);
         if (turn !== state.turn)
             return; // somebody went elsewhere meanwhile
         state.agents = agents;
-        state.conversations = list.conversations;
-        state.more = list.conversations.length === state.shown;
+        if (state.conversations.size <= PAGE)
+            state.more = list.more === true;
+        learn(list.conversations);
         if (answer) {
             if (state.messages.length <= answer.messages.length)
                 state.earlier = answer.more === true;
@@ -119,6 +122,16 @@ function names() {
     return new Map(state.agents.flatMap((a) => [[a.id, a.name], [a.agent_id, a.name]]));
 }
 
+function learn(conversations) {
+    for (const c of conversations)
+        state.conversations.set(c.id, c);
+}
+
+function newestFirst() {
+    return Array.from(state.conversations.values())
+        .sort((a, b) => Date.parse(b.updated_at) - Date.parse(a.updated_at));
+}
+
 function showOptions() {
     const select = $('agent'), chosen = select.value;
     const wanted = JSON.stringify(state.agents.map((a) => [a.id, a.name, a.instances_online > 0]));
@@ -139,11 +152,11 @@ function showOptions() {
 function show() {
     const main = $('conversation');
     const atEnd = main.scrollHeight - main.scrollTop - main.clientHeight < 80;
-    const current = state.conversations.find((c) => c.id === state.job);
+    const current = state.conversations.get(state.job);
     const running = state.messages.some(isOpen);
 
     showAgents($('agents'), state.agents);
-    showConversations($('conversations'), state.conversations, names(), state.job);
+    showConversations($('conversations'), newestFirst(), names(), state.job);
     showTimeline($('timeline'), buildTimeline(state.messages), download);
     showOptions();
     $('title').replaceChildren(state.job
@@ -282,6 +295,17 @@ async function loadEarlier() {
     }
 }
 
+async function loadOlder() {
+    try {
+        const list = await api.conversations(PAGE, state.conversations.size);
+        learn(list.conversations);
+        state.more = list.more === true;
+        show();
+    } catch (error) {
+        failed(error);
+    }
+}
+
 function showChosen() {
     $('chosen').textContent = Array.from($('files').files, (f) => f.name).join(', ');
 }
@@ -292,7 +316,7 @@ $('composer').addEventListener('submit', send);
 $('stop').addEventListener('click', stop);
 $('files').addEventListener('change', showChosen);
 $('earlier').addEventListener('click', loadEarlier);
-$('older').addEventListener('click', () => { state.shown = Math.min(state.shown + PAGE, 100); refresh(); });
+$('older').addEventListener('click', loadOlder);
 $('menu').addEventListener('click', () => showMenu(!document.body.classList.contains('menu')));
 $('prompt').addEventListener('keydown', (event) => {
     if (event.key === 'Enter' && (event.ctrlKey || event.metaKey))
