@@ -10,6 +10,7 @@ import pytest
 from clikit import environment, nairid
 from daemonkit import Daemon, Program, files_below
 from hubkit import wait_until
+from socketiokit import ControlPlane
 
 INSTANCE = "ccaid_01JQ8ZK5T8R0B7T5N3X9W2V4M6"
 
@@ -39,6 +40,14 @@ class Before(Daemon):
 
     def put_env(self, text, mode=0o600):
         return self.account.write(os.path.join(self.old, ".env"), text, mode)
+
+    def put_repository(self):
+        git = os.path.join(self.place, ".git")
+        subprocess.run([*self.account.wrap, "mkdir", git], check=True)
+        self.account.write(os.path.join(git, "config"),
+                           "[core]\n\tfsmonitor = touch /tmp/ran\n[remote \"origin\"]\n"
+                           "\turl = https://x-access-token:ghp_token@github.com/owner/name.git\n")
+        self.state = os.path.join(self.base, "nairid/instances/github.com__owner__name")
 
     def put_state(self, state, where="instances/{slug}"):
         folder = os.path.join(self.old, where.format(slug=self.hub.slug))
@@ -106,20 +115,31 @@ def test_each_agent_has_its_own_state_and_the_second_daemon_is_refused(make_befo
     assert os.path.join(before.base, "nairid/instances/team__other") in another.stdout
 
 
-def test_a_repository_says_which_agent_this_is(make_before, hub, me):
+def test_a_repository_says_which_agent_this_is(make_before):
     """Its file is read as data: no program named there is run, and the token in the URL is not told."""
     before = make_before(NAIRI_AGENT_ID=None)
-    git = os.path.join(before.place, ".git")
-    subprocess.run([*me.wrap, "mkdir", git], check=True)
-    me.write(os.path.join(git, "config"),
-             "[core]\n\tfsmonitor = touch /tmp/ran\n[remote \"origin\"]\n"
-             "\turl = https://x-access-token:ghp_token@github.com/owner/name.git\n")
-    before.state = os.path.join(before.base, "nairid/instances/github.com__owner__name")
+    before.put_repository()
     before.boot()
     assert before.answer("echo on")["content"] == "on"
     assert "github.com/owner/name" in before.log and "ghp_token" not in before.log
     assert "git isn't in this version" in before.log
     assert files_below(before.place) == [".git", ".git/config"]
+
+
+def test_the_realtime_channel_is_told_of_the_repository(me):
+    plane = ControlPlane()
+    before = Before(me, plane, NAIRI_AGENT_ID=None, NAIRID_SERVER_POLL_INTERVAL="1h")
+    before.put_repository()
+    try:
+        before.boot()
+        plane.wait_joined(before)
+        headers = plane.seen()["handshakes"][0]
+        assert headers["x-ccagent-repo"] == "github.com/owner/name"
+        assert headers["x-agent-id"] == "github.com/owner/name"
+    finally:
+        code = before.end()
+        plane.end()
+    assert code == 0
 
 
 def test_what_waited_is_answered_and_what_was_seen_is_not_run_again(make_before, hub):
