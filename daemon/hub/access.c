@@ -8,6 +8,7 @@
 #include "hub/lease.h"
 #include "hub/storage.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
 #include "util/mem.h"
 #include "util/str.h"
 
@@ -71,13 +72,18 @@ static int load_agent(struct call *c, struct model *m, int64_t agent, const char
 
 int access_check(struct call *c, struct model *m, enum key_kind want)
 {
-    char id[ULID_ID_MAX];
-    int64_t agent = 0;
-    int rc = key_find(m->db, &c->claim, &agent, id);
+    struct key_found key;
+    char text[32];
+    int rc = key_find(m->db, &c->claim, &key);
 
     if (rc < 0)
         return rc;
     if (rc == 0)
         return call_refuse(c, 401, "this key is unknown or was revoked");
-    return want == KEY_AGENT ? load_agent(c, m, agent, id) : 1;
+    if (key.expires_ms != 0 && key.expires_ms <= m->wall_ms)
+        return call_refuse(c, 401,
+                           "this key expired at %s, as 'nairi-hub key rotate' has replaced it: use "
+                           "the new one",
+                           clock_rfc3339(text, key.expires_ms));
+    return want == KEY_AGENT ? load_agent(c, m, key.agent, key.id) : 1;
 }

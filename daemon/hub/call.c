@@ -1,5 +1,6 @@
 #include "hub/call.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <string.h>
@@ -53,10 +54,22 @@ void call_free(struct call *c)
     free(c->target);
     free(c->item);
     free(c->body);
-    free(c->before);
+    for (size_t i = 0; i < CALL_ARGUMENT_COUNT; i++)
+        free(c->arguments[i]);
     free(c->agent_header);
     free(c->instance_header);
     free(c);
+}
+
+const char *call_argument_name(enum call_argument argument)
+{
+    static const char *const names[] = {
+        [CALL_BEFORE] = "before", [CALL_STATUS] = "status", [CALL_UPDATED_AFTER] = "updated_after",
+        [CALL_SORT] = "sort",     [CALL_LIMIT] = "limit",   [CALL_OFFSET] = "offset"
+    };
+
+    static_assert(ARRAY_SIZE(names) == CALL_ARGUMENT_COUNT, "a name for each argument");
+    return names[argument];
 }
 
 int call_reply(struct call *c, unsigned status, struct json *root)

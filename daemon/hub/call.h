@@ -26,6 +26,17 @@ struct call_agent {
     char *slug;
 };
 
+/* The members of queries that handlers know. */
+enum call_argument {
+    CALL_BEFORE,
+    CALL_STATUS,
+    CALL_UPDATED_AFTER,
+    CALL_SORT,
+    CALL_LIMIT,
+    CALL_OFFSET,
+    CALL_ARGUMENT_COUNT
+};
+
 /* An attachment whose bytes go out in base64 as the last member, "data", of a 200's reply. */
 struct call_file {
     char id[ULID_ID_MAX]; /* "": none */
@@ -49,7 +60,7 @@ struct call {
     struct key_claim claim;
     char *body;
     size_t body_len;
-    char *before;                         /* the query's, NULL if absent */
+    char *arguments[CALL_ARGUMENT_COUNT]; /* the query's, decoded, NULL if absent */
     char *agent_header;                   /* X-AGENT-ID, NULL if absent */
     char *instance_header;                /* X-CCAGENT-ID, NULL if absent */
     uint64_t fence;                       /* X-Nairi-Fence, 0 if absent */
@@ -90,6 +101,8 @@ struct call *call_new(void);
 void call_free(struct call *c);
 /* Forgets everything answered: before each run. */
 void call_reset(struct call *c);
+
+const char *call_argument_name(enum call_argument argument); /* "updated_after" */
 
 /* Takes ownership of root. Returns 0. */
 int call_reply(struct call *c, unsigned status, struct json *root);

@@ -10,6 +10,7 @@
 #include "hub/job.h"
 #include "hub/lease.h"
 #include "hub/message.h"
+#include "hub/overdue.h"
 #include "util/json.h"
 #include "util/mem.h"
 #include "util/str.h"
@@ -251,6 +252,8 @@ static int sweep_run(struct storage_op *op, struct model *m)
 
     sweep->now_ms = m->now_ms;
     rc = free_messages(m, sweep->now_ms);
+    if (rc >= 0)
+        rc = overdue_requeue(m);
     while (rc >= 0 && (rc = next_dead_cancel(m, &j)) > 0) {
         int64_t last;
 

@@ -7,6 +7,7 @@
 #include "hub/access.h"
 #include "hub/attachment.h"
 #include "hub/call.h"
+#include "hub/chore.h"
 #include "hub/conversation.h"
 #include "hub/db.h"
 #include "hub/delivery.h"
@@ -29,7 +30,7 @@
 #include "util/random.h"
 #include "util/str.h"
 
-enum { SWEEP_RETRY_MS = 1000, ATTACHMENT_PERIOD_MS = 3600 * 1000 };
+enum { SWEEP_RETRY_MS = 1000 };
 
 struct hub {
     struct loop *loop;
@@ -38,15 +39,13 @@ struct hub {
     struct storage *storage;
     struct depot *depot;
     size_t files; /* uploads and downloads that haven't ended */
+    struct chore_list *chores;
     struct waiter_list *waiters;
     struct liaison_list *liaisons;
     struct loop_timer *lease_timer;
     struct conversation_sweep sweep;
     bool sweeping;
     struct loop_timer *stop_timer;
-    struct loop_timer *attachment_timer;
-    struct attachment_sweep attachment_sweep;
-    bool attachment_sweeping;
     bool stopping;
 };
 
@@ -55,7 +54,9 @@ const struct hub_settings hub_settings_default = {
                 .answer_ms = 120 * 1000,
                 .connections = SERVER_CONNECTIONS_MAX },
     .attachment_max = 50 << 20,
-    .attachment_unused_ms = UINT64_C(7) * 24 * 3600 * 1000, /* as long as a daemon keeps trying */
+    .chores = { .queue_timeout_ms = UINT64_C(24) * 3600 * 1000,
+                .attachment_unused_ms =
+                    UINT64_C(7) * 24 * 3600 * 1000 }, /* as long as a daemon keeps trying */
 };
 
 /* ---- answers ---- */
@@ -316,13 +317,19 @@ static struct call *make_call(struct server_request *r, struct route_match *matc
 {
     struct call *c = call_new();
     const char *why = NULL;
-    bool bad = false;
+    bool bad = false, bad_query = false;
 
     c->request = r;
     c->route = match->route;
     c->target = TAKE_PTR(match->target);
     c->item = TAKE_PTR(match->item);
-    c->before = mem_strdup(server_request_argument(r, "before"));
+    for (size_t i = 0; i < CALL_ARGUMENT_COUNT; i++) {
+        const char *name = call_argument_name((enum call_argument)i);
+        const char *text = server_request_argument(r, name);
+
+        c->arguments[i] = text ? route_decode(text, strlen(text)) : NULL;
+        bad_query = bad_query || (text && !c->arguments[i]);
+    }
     if (!access_parse(server_request_header(r, "Authorization"), c->route->key, &c->claim, &why)) {
         reply_unauthorized(r, why);
         call_free(c);
@@ -332,6 +339,11 @@ static struct call *make_call(struct server_request *r, struct route_match *matc
         c->agent_header = header_name(r, "X-AGENT-ID", &bad);
         c->instance_header = header_name(r, "X-CCAGENT-ID", &bad);
         c->fence = header_number(r, "X-Nairi-Fence", &bad);
+    }
+    if (bad_query) {
+        reply_error(r, 400, "the query is not percent-encoded UTF-8", NULL);
+        call_free(c);
+        return NULL;
     }
     if (bad) {
         reply_error(r, 400, "X-AGENT-ID, X-CCAGENT-ID or X-Nairi-Fence is malformed", NULL);
@@ -582,41 +594,10 @@ static void on_lease_end(struct loop_timer *timer, void *ctx)
     storage_give(h->storage, &h->sweep.op);
 }
 
-static uint64_t attachment_period_ms(const struct hub *h)
+/* Failed messages may have been what a request to stop waited for. */
+static void on_stirred(void *ctx)
 {
-    uint64_t period_ms = h->settings.attachment_unused_ms / 8;
-
-    if (period_ms < SWEEP_RETRY_MS)
-        return SWEEP_RETRY_MS;
-    return period_ms < ATTACHMENT_PERIOD_MS ? period_ms : ATTACHMENT_PERIOD_MS;
-}
-
-static void on_attachments_swept(struct storage_op *op, int result, void *ctx)
-{
-    struct hub *h = ctx;
-    const struct attachment_sweep *sweep = &h->attachment_sweep;
-    bool more = result >= 0 && sweep->count == ATTACHMENT_SWEEP_MAX;
-
-    h->attachment_sweeping = false;
-    if (result < 0)
-        log_error("database_failed", "at", "old uploads", "error", op->error);
-    for (size_t i = 0; result >= 0 && i < sweep->count; i++)
-        depot_remove(h->depot, sweep->ids[i]);
-    if (!h->stopping)
-        loop_timer_arm(h->attachment_timer, more ? 0 : attachment_period_ms(h));
-}
-
-static void on_attachment_timer(struct loop_timer *timer, void *ctx)
-{
-    struct hub *h = ctx;
-
-    (void)timer; /* armed again by what follows */
-    if (h->attachment_sweeping)
-        return;
-    h->attachment_sweeping = true;
-    attachment_sweep_init(&h->attachment_sweep, h->settings.attachment_unused_ms);
-    h->attachment_sweep.op.done = on_attachments_swept;
-    storage_give(h->storage, &h->attachment_sweep.op);
+    wake(ctx, -1, NULL);
 }
 
 static void on_stop_timer(struct loop_timer *timer, void *ctx)
@@ -674,7 +655,6 @@ int hub_new(struct loop *loop, struct db *db, const struct cipher *cipher, const
     h->liaisons = liaison_list_new(loop, &liaison_ops, h);
     h->lease_timer = loop_timer_new(loop, on_lease_end, h);
     h->stop_timer = loop_timer_new(loop, on_stop_timer, h);
-    h->attachment_timer = loop_timer_new(loop, on_attachment_timer, h);
     rc = depot_new(loop, base, dir, &h->depot, err);
     if (rc >= 0)
         rc = storage_new(loop, TAKE_PTR(base), cipher, h, &h->storage, err);
@@ -682,7 +662,7 @@ int hub_new(struct loop *loop, struct db *db, const struct cipher *cipher, const
         rc = server_new(loop, TAKE_FD(fd), &settings->limits, &ops, h, &h->server, err);
     if (rc < 0)
         return rc;
-    loop_timer_arm(h->attachment_timer, attachment_period_ms(h));
+    h->chores = chore_list_new(loop, h->storage, h->depot, &settings->chores, on_stirred, h);
     loop_timer_arm(h->lease_timer, LEASE_MS); /* the time of grace, should nobody call */
     *ret_hub = TAKE_PTR(h);
     return 0;
@@ -696,8 +676,8 @@ void hub_stop(struct hub *h)
         return;
     h->stopping = true;
     server_quiet(h->server);
+    chore_list_stop(h->chores);
     loop_timer_stop(h->lease_timer);
-    loop_timer_stop(h->attachment_timer);
     loop_timer_arm(h->stop_timer, HUB_STOP_MS);
     liaison_list_stop(h->liaisons);
     while ((c = waiter_take(h->waiters, -1, NULL)))
@@ -712,13 +692,14 @@ void hub_free(struct hub *h)
     /* First the storage: what it still has is answered, so that no connection stays suspended. What
      * the end of the server then finds undelivered is handed out again by the next start. */
     liaison_list_stop(h->liaisons);
+    chore_list_stop(h->chores);
     storage_free(TAKE_PTR(h->storage));
+    chore_list_free(h->chores);
     depot_close(h->depot);
     server_free(h->server);
     depot_free(h->depot);
     liaison_list_free(h->liaisons);
     waiter_list_free(h->waiters);
-    loop_timer_free(h->attachment_timer);
     loop_timer_free(h->lease_timer);
     loop_timer_free(h->stop_timer);
     free(h);

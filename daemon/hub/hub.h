@@ -2,6 +2,7 @@
  * back; long polls wait, leases end.
  * One thread for HTTP and timers (the loop), one for the database (storage.h). */
 #pragma once
+#include "hub/chore.h"
 #include "hub/server.h"
 #include "util/cleanup.h"
 #include <stdint.h>
@@ -14,8 +15,8 @@ struct loop;
 
 struct hub_settings {
     struct server_limits limits;
-    uint64_t attachment_max;       /* bytes of an attachment */
-    uint64_t attachment_unused_ms; /* how long an upload stays that no message refers to */
+    uint64_t attachment_max; /* bytes of an attachment */
+    struct chore_settings chores;
 };
 extern const struct hub_settings hub_settings_default;
 

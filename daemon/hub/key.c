@@ -101,10 +101,10 @@ int key_store(struct db *db, const struct key_claim *claim, const char *name, in
     return rc < 0 ? (int)rc : 0;
 }
 
-int key_find(struct db *db, const struct key_claim *claim, int64_t *ret_agent, char *ret_id)
+int key_find(struct db *db, const struct key_claim *claim, struct key_found *ret_found)
 {
     struct query *q = db_query(db,
-                               "SELECT hash, agent, id FROM keys"
+                               "SELECT hash, agent, id, expires_ms FROM keys"
                                " WHERE lookup = ?1 AND kind = ?2 AND revoked_ms IS NULL",
                                "it", lookup_number(claim->hash), kinds[claim->kind].name);
     int rc;
@@ -113,12 +113,48 @@ int key_find(struct db *db, const struct key_claim *claim, int64_t *ret_agent, c
         if (query_bytes(q, 0) != KEY_HASH_BYTES ||
             sodium_memcmp(query_blob(q, 0), claim->hash, KEY_HASH_BYTES) != 0)
             continue;
-        *ret_agent = query_i64(q, 1);
-        snprintf(ret_id, ULID_ID_MAX, "%s", query_text(q, 2));
+        ret_found->agent = query_i64(q, 1);
+        snprintf(ret_found->id, sizeof ret_found->id, "%s", query_text(q, 2));
+        ret_found->expires_ms = query_i64(q, 3);
         break;
     }
     query_end(q);
     return rc;
+}
+
+#define USABLE " revoked_ms IS NULL AND (expires_ms IS NULL OR expires_ms > ?2)"
+
+int key_kind_of(struct db *db, const char *id, int64_t wall_ms, enum key_kind *ret_kind)
+{
+    struct query *q =
+        db_query(db, "SELECT kind FROM keys WHERE id = ?1 AND" USABLE, "ti", id, wall_ms);
+    int rc = query_next(q);
+
+    if (rc > 0)
+        *ret_kind = str_eq(query_text(q, 0), kinds[KEY_ORG].name) ? KEY_ORG : KEY_AGENT;
+    query_end(q);
+    return rc;
+}
+
+int key_rotate(struct db *db, const char *id, const struct key_claim *claim, int64_t old_until_ms,
+               int64_t wall_ms, char *ret_new_id)
+{
+    uint8_t entropy[10];
+    int64_t rc;
+
+    random_bytes(entropy, sizeof entropy);
+    ulid_make(ret_new_id, "key", wall_ms, entropy);
+    rc = db_run(db,
+                "INSERT INTO keys (id, kind, name, agent, lookup, hash, created_ms)"
+                " SELECT ?3, kind, name, agent, ?4, ?5, ?2 FROM keys"
+                " WHERE id = ?1 AND kind = ?6 AND" USABLE,
+                "titibt", id, wall_ms, ret_new_id, lookup_number(claim->hash), claim->hash,
+                sizeof claim->hash, kinds[claim->kind].name);
+    if (rc > 0)
+        rc = db_run(db,
+                    "UPDATE keys SET expires_ms = min(coalesce(expires_ms, ?2), ?2) WHERE id = ?1",
+                    "ti", id, old_until_ms);
+    return (int)rc;
 }
 
 int key_revoke(struct db *db, const char *id, int64_t wall_ms)
@@ -127,21 +163,34 @@ int key_revoke(struct db *db, const char *id, int64_t wall_ms)
                        "ti", id, wall_ms);
 }
 
-int key_list(struct db *db, struct buf *b)
+static void list_end(struct query *q, int64_t wall_ms, struct buf *b)
 {
-    struct query *q =
-        db_query(db, "SELECT id, kind, name, created_ms, revoked_ms FROM keys ORDER BY seq", "");
+    char text[32];
+
+    if (!query_is_null(q, 4))
+        buf_printf(b, "revoked %s\n", clock_rfc3339(text, query_i64(q, 4)));
+    else if (query_is_null(q, 5))
+        buf_append_str(b, "valid\n");
+    else if (query_i64(q, 5) > wall_ms)
+        buf_printf(b, "valid until %s\n", clock_rfc3339(text, query_i64(q, 5)));
+    else
+        buf_printf(b, "expired %s\n", clock_rfc3339(text, query_i64(q, 5)));
+}
+
+int key_list(struct db *db, int64_t wall_ms, struct buf *b)
+{
+    struct query *q = db_query(db,
+                               "SELECT id, kind, name, created_ms, revoked_ms, expires_ms FROM keys"
+                               " ORDER BY seq",
+                               "");
     int rc;
 
     while ((rc = query_next(q)) > 0) {
-        char created[32], revoked[32];
+        char created[32];
 
         buf_printf(b, "%s  %-5s  %s  created %s  ", query_text(q, 0), query_text(q, 1),
                    query_text(q, 2), clock_rfc3339(created, query_i64(q, 3)));
-        if (query_is_null(q, 4))
-            buf_append_str(b, "valid\n");
-        else
-            buf_printf(b, "revoked %s\n", clock_rfc3339(revoked, query_i64(q, 4)));
+        list_end(q, wall_ms, b);
     }
     query_end(q);
     return rc;

@@ -4,6 +4,7 @@
  * hash is then compared in constant time.
  * Source: Nairi API, "Keys": organisation keys begin nr_, keys of self-hosted agents nairid_. */
 #pragma once
+#include "util/ulid.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -31,10 +32,23 @@ const char *key_kind_name(enum key_kind kind);
  * an organisation key. */
 int key_store(struct db *db, const struct key_claim *claim, const char *name, int64_t agent,
               int64_t wall_ms, char *ret_id);
-/* The row of a key that isn't revoked. 1, 0 if there is none, or a negative errno. ret_id:
- * ULID_ID_MAX bytes. */
-int key_find(struct db *db, const struct key_claim *claim, int64_t *ret_agent, char *ret_id);
+/* A key that isn't revoked. */
+struct key_found {
+    int64_t agent; /* its row, 0 for an organisation key */
+    char id[ULID_ID_MAX];
+    int64_t expires_ms; /* 0: never */
+};
+/* 1, 0 if there is none, or a negative errno. One whose time is over is found as well. */
+int key_find(struct db *db, const struct key_claim *claim, struct key_found *ret_found);
+/* Stores the hash as that of a new key like the one of that id, which ends at old_until_ms, or
+ * when it would have ended if that is sooner. 1; 0 if there is no such id, or it was revoked or its
+ * time is over; or a negative errno. ret_new_id: ULID_ID_MAX bytes. */
+int key_rotate(struct db *db, const char *id, const struct key_claim *claim, int64_t old_until_ms,
+               int64_t wall_ms, char *ret_new_id);
+/* What kind of key has that id: 1, 0 or a negative errno, as key_rotate(). */
+int key_kind_of(struct db *db, const char *id, int64_t wall_ms, enum key_kind *ret_kind);
 /* 1, 0 if there is no such id (or it was revoked before), or a negative errno. */
 int key_revoke(struct db *db, const char *id, int64_t wall_ms);
-/* A line for each key: id, kind, name, created, "valid" or when it was revoked. */
-int key_list(struct db *db, struct buf *b);
+/* A line for each key: id, kind, name, created, and "valid", or when it ends, ended or was revoked.
+ */
+int key_list(struct db *db, int64_t wall_ms, struct buf *b);

@@ -9,6 +9,7 @@
 #include "hub/db.h"
 #include "hub/home.h"
 #include "hub/key.h"
+#include "settings/values.h"
 #include "util/buf.h"
 #include "util/clock.h"
 #include "util/err.h"
@@ -16,6 +17,9 @@
 #include "util/str.h"
 #include "util/ulid.h"
 #include "util/utf8.h"
+
+#define OVERLAP_MS     (UINT64_C(24) * 3600 * 1000)
+#define OVERLAP_MAX_MS (UINT64_C(365) * 24 * 3600 * 1000)
 
 static int failed(struct db *db, int rc, const char *path, struct err *err)
 {
@@ -71,6 +75,13 @@ static int commit(struct db *db, const struct key_claim *claim, const char *org,
     return rc < 0 ? rc : db_script(db, "COMMIT"); /* closing the connection rolls back */
 }
 
+static int print_key(const char *text, struct err *err)
+{
+    if (printf("%s\n", text) < 0 || fflush(stdout) != 0)
+        return err_set(err, -EIO, "write the key to standard output: %s", strerror(errno));
+    return 0;
+}
+
 int keycmd_create(const char *path, const char *org, const char *agent, struct err *err)
 {
     CLEANUP_PTR(db_close) struct db *db = NULL;
@@ -88,8 +99,8 @@ int keycmd_create(const char *path, const char *org, const char *agent, struct e
         rc = commit(db, &claim, org, agent);
     if (rc < 0)
         rc = failed(db, rc, path, err);
-    else if (printf("%s\n", text) < 0 || fflush(stdout) != 0)
-        rc = err_set(err, -EIO, "write the key to standard output: %s", strerror(errno));
+    else
+        rc = print_key(text, err);
     secret_wipe(text, sizeof text);
     return rc;
 }
@@ -113,12 +124,68 @@ int keycmd_list(const char *path, struct err *err)
 
     if (rc < 0)
         return rc;
-    rc = key_list(db, &b);
+    rc = key_list(db, clock_wall_ms(), &b);
     if (rc < 0)
         return err_set(err, rc, "read the database '%s': %s", path, db_error(db));
     if (printf("%s", buf_str(&b)) < 0 || fflush(stdout) != 0)
         return err_set(err, -EIO, "write to standard output: %s", strerror(errno));
     return 0;
+}
+
+static int unknown_id(struct err *err)
+{
+    /* a wrong argument, as nothing is wrong with any file */
+    return err_set(err, -EINVAL,
+                   "no valid key has that id: 'nairi-hub key list' shows their ids, which begin "
+                   "with key_");
+}
+
+/* 1 and the new key's text, 0 if there is no such valid key, or a negative errno. */
+static int rotate(struct db *db, const char *id, uint64_t overlap_ms, char text[KEY_TEXT_MAX])
+{
+    int64_t wall_ms = clock_wall_ms();
+    char new_id[ULID_ID_MAX];
+    struct key_claim claim;
+    enum key_kind kind;
+    int rc = db_script(db, "BEGIN IMMEDIATE");
+
+    if (rc >= 0)
+        rc = key_kind_of(db, id, wall_ms, &kind);
+    if (rc <= 0)
+        return rc; /* closing the connection rolls back, here and below */
+    key_make(kind, text);
+    rc = key_parse(text, strlen(text), &claim);
+    if (rc >= 0)
+        rc = key_rotate(db, id, &claim, wall_ms + (int64_t)overlap_ms, wall_ms, new_id);
+    if (rc <= 0)
+        return rc;
+    rc = db_script(db, "COMMIT");
+    return rc < 0 ? rc : 1;
+}
+
+int keycmd_rotate(const char *path, const char *id, const char *overlap, struct err *err)
+{
+    CLEANUP_PTR(db_close) struct db *db = NULL;
+    char text[KEY_TEXT_MAX] = "";
+    uint64_t overlap_ms = OVERLAP_MS;
+    int rc;
+
+    if (overlap && (values_duration(overlap, &overlap_ms) < 0 || overlap_ms > OVERLAP_MAX_MS))
+        return err_set(
+            err, -EINVAL,
+            "--overlap wants a duration with its unit up to 365d, such as 24h, 90m or 0, "
+            "not '%s'",
+            overlap);
+    rc = open_existing(path, &db, err);
+    if (rc < 0)
+        return rc;
+    rc = rotate(db, id, overlap_ms, text);
+    if (rc < 0)
+        rc = failed(db, rc, path, err);
+    else
+        rc = rc == 0 ? unknown_id(err) : print_key(text, err);
+    secret_wipe(text, sizeof text);
+    return rc;
 }
 
 int keycmd_revoke(const char *path, const char *id, struct err *err)
@@ -131,10 +198,7 @@ int keycmd_revoke(const char *path, const char *id, struct err *err)
     rc = key_revoke(db, id, clock_wall_ms());
     if (rc < 0)
         return failed(db, rc, path, err);
-    if (rc == 0) /* a wrong argument, as nothing is wrong with any file */
-        return err_set(
-            err, -EINVAL,
-            "no valid key has that id: 'nairi-hub key list' shows their ids, which begin "
-            "with key_");
+    if (rc == 0)
+        return unknown_id(err);
     return 0;
 }

@@ -21,6 +21,7 @@ struct flags {
     const char *org;
     const char *agent;
     const char *operand;
+    const char *overlap;
     bool help;
 };
 
@@ -34,8 +35,10 @@ enum flag {
     FLAG_SECRETS_KEY = 64,
     FLAG_ATTACHMENT_MAX = 128,
     FLAG_KEEP_UPLOADS = 256,
-    FLAG_SERVE =
-        FLAG_LISTEN | FLAG_PATIENCE | FLAG_SECRETS_KEY | FLAG_ATTACHMENT_MAX | FLAG_KEEP_UPLOADS,
+    FLAG_QUEUE_TIMEOUT = 512,
+    FLAG_OVERLAP = 1024,
+    FLAG_SERVE = FLAG_LISTEN | FLAG_PATIENCE | FLAG_SECRETS_KEY | FLAG_ATTACHMENT_MAX |
+                 FLAG_KEEP_UPLOADS | FLAG_QUEUE_TIMEOUT,
 };
 
 static const struct option options[] = {
@@ -43,6 +46,8 @@ static const struct option options[] = {
     { "patience", required_argument, NULL, FLAG_PATIENCE },
     { "attachment-max", required_argument, NULL, FLAG_ATTACHMENT_MAX },
     { "keep-uploads", required_argument, NULL, FLAG_KEEP_UPLOADS },
+    { "queue-timeout", required_argument, NULL, FLAG_QUEUE_TIMEOUT },
+    { "overlap", required_argument, NULL, FLAG_OVERLAP },
     { "db", required_argument, NULL, FLAG_DB },
     { "secrets-key", required_argument, NULL, FLAG_SECRETS_KEY },
     { "org", required_argument, NULL, FLAG_ORG },
@@ -53,10 +58,12 @@ static const struct option options[] = {
 
 static const char usage[] =
     "usage: nairi-hub serve [--listen ADDR] [--patience SECONDS]\n"
-    "                       [--attachment-max SIZE] [--keep-uploads SPAN]\n"
+    "                       [--queue-timeout SPAN] [--attachment-max SIZE]\n"
+    "                       [--keep-uploads SPAN]\n"
     "                       [--db FILE] [--secrets-key FILE]\n"
     "       nairi-hub key create --org NAME | --agent SLUG [--db FILE]\n"
     "       nairi-hub key list [--db FILE]\n"
+    "       nairi-hub key rotate ID [--overlap SPAN] [--db FILE]\n"
     "       nairi-hub key revoke ID [--db FILE]\n"
     "       nairi-hub version | help\n"
     "\n"
@@ -68,6 +75,9 @@ static const char usage[] =
     "  --patience SECONDS\n"
     "                 how long a request may take to arrive (60), and half of how\n"
     "                 long its answer may take to leave\n"
+    "  --queue-timeout SPAN\n"
+    "                 how long a message waits for an agent before it fails (24h;\n"
+    "                 0: for ever)\n"
     "  --attachment-max SIZE\n"
     "                 how long an attachment may be (50M)\n"
     "  --keep-uploads SPAN\n"
@@ -81,6 +91,7 @@ static const char usage[] =
     "                 missing (the database's name and '.key')\n"
     "  --org NAME     a key for the public API, and what it is called in the list\n"
     "  --agent SLUG   a key for daemons of this agent, which is made if it is new\n"
+    "  --overlap SPAN how long the old key still works after 'key rotate' (24h)\n"
     "  --help         print this and exit\n";
 
 static int do_serve(const struct flags *f, const char *path, struct err *err)
@@ -104,6 +115,13 @@ static int do_list(const struct flags *f, const char *path, struct err *err)
     return keycmd_list(path, err);
 }
 
+static int do_rotate(const struct flags *f, const char *path, struct err *err)
+{
+    if (!f->operand)
+        return err_set(err, -EINVAL, "key rotate wants the id of a key: see 'nairi-hub key list'");
+    return keycmd_rotate(path, f->operand, f->overlap, err);
+}
+
 static int do_revoke(const struct flags *f, const char *path, struct err *err)
 {
     if (!f->operand)
@@ -120,6 +138,7 @@ static const struct verb {
     { { "serve", NULL }, FLAG_SERVE | FLAG_DB, false, do_serve },
     { { "key", "create" }, FLAG_ORG | FLAG_AGENT | FLAG_DB, false, do_create },
     { { "key", "list" }, FLAG_DB, false, do_list },
+    { { "key", "rotate" }, FLAG_OVERLAP | FLAG_DB, true, do_rotate },
     { { "key", "revoke" }, FLAG_DB, true, do_revoke },
 };
 
@@ -197,6 +216,10 @@ static const char **find_text(struct flags *f, enum flag flag)
         return &f->serve.attachment_max;
     case FLAG_KEEP_UPLOADS:
         return &f->serve.keep_uploads;
+    case FLAG_QUEUE_TIMEOUT:
+        return &f->serve.queue_timeout;
+    case FLAG_OVERLAP:
+        return &f->overlap;
     case FLAG_SECRETS_KEY:
         return &f->serve.secrets_key;
     case FLAG_DB:
@@ -280,7 +303,7 @@ int main(int argc, char **argv)
         return printf("nairi-hub %s\n", NAIRID_VERSION) < 0 ? EX_IOERR : EX_OK;
     verb = find_verb(argc, argv, &words);
     if (!verb)
-        return refuse(str_eq(argv[1], "key") ? "key wants create, list or revoke, not"
+        return refuse(str_eq(argv[1], "key") ? "key wants create, list, rotate or revoke, not"
                                              : "unknown verb",
                       argc > 2 && str_eq(argv[1], "key") ? argv[2] : argv[1]);
     return run_verb(verb, argc - words, argv + words);

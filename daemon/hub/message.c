@@ -194,12 +194,13 @@ static int find_end(struct call *c, struct model *m, int64_t job, int64_t *ret_s
     int rc;
 
     *ret_seq = INT64_MAX;
-    if (!c->before)
+    if (!c->arguments[CALL_BEFORE])
         return 1;
     rc = db_get(m->db, ret_seq, "SELECT seq FROM messages WHERE id = ?1 AND job = ?2", "ti",
-                c->before, job);
+                c->arguments[CALL_BEFORE], job);
     if (rc == 0)
-        call_refuse(c, 400, "before: '%s' is no message of this conversation", c->before);
+        call_refuse(c, 400, "before: '%s' is no message of this conversation",
+                    c->arguments[CALL_BEFORE]);
     return rc;
 }
 

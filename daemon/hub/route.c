@@ -12,6 +12,7 @@
 #include "hub/inbox.h"
 #include "hub/message.h"
 #include "hub/resource.h"
+#include "hub/roster.h"
 #include "hub/skill.h"
 #include "hub/submission.h"
 #include "hub/vault.h"
@@ -30,6 +31,7 @@ static const struct route routes[] = {
     { "POST",   PUBLIC "/conversations/{id}/continue",         KEY_ORG,   conversation_continue },
     { "POST",   PUBLIC "/conversations/{id}/stop",             KEY_ORG,   conversation_stop },
     { "GET",    PUBLIC "/conversations/{id}/messages",         KEY_ORG,   message_list },
+    { "GET",    PUBLIC "/conversations",                       KEY_ORG,   roster_list },
     { "GET",    PUBLIC "/messages/{id}",                       KEY_ORG,   message_get },
     { "GET",    PUBLIC "/agents",                              KEY_ORG,   agent_list },
     { "POST",   PUBLIC "/agents",                              KEY_ORG,   agent_create },
@@ -41,6 +43,7 @@ static const struct route routes[] = {
     { "GET",    PUBLIC "/agents/{agent}/resources",            KEY_ORG,   resource_list },
     { "POST",   PUBLIC "/agents/{agent}/resources",            KEY_ORG,   resource_create },
     { "DELETE", PUBLIC "/agents/{agent}/resources/{id}",       KEY_ORG,   resource_delete },
+    { "GET",    PUBLIC "/agents/{agent}/conversations",        KEY_ORG,   roster_list_of_agent },
     { "GET",    PUBLIC "/agents/{agent}",                      KEY_ORG,   agent_get },
     { "PATCH",  PUBLIC "/agents/{agent}",                      KEY_ORG,   agent_patch },
     { "DELETE", PUBLIC "/agents/{agent}",                      KEY_ORG,   agent_delete },
@@ -123,8 +126,7 @@ static int hex(char c)
     return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
-/* NULL for what can't be decoded. */
-static char *decode(const char *s, size_t len)
+char *route_decode(const char *s, size_t len)
 {
     CLEANUP(buf_done) struct buf b = { 0 };
 
@@ -147,8 +149,8 @@ static char *decode(const char *s, size_t len)
 
 static bool decode_parts(const struct part parts[PARTS_MAX], struct route_match *found)
 {
-    found->target = parts[0].start ? decode(parts[0].start, parts[0].len) : NULL;
-    found->item = parts[1].start ? decode(parts[1].start, parts[1].len) : NULL;
+    found->target = parts[0].start ? route_decode(parts[0].start, parts[0].len) : NULL;
+    found->item = parts[1].start ? route_decode(parts[1].start, parts[1].len) : NULL;
     if (!parts[0].start == !found->target && !parts[1].start == !found->item)
         return true;
     free(found->target);

@@ -37,6 +37,9 @@ struct route_match {
 /* Whether the body of a request to it is an upload (deposit.h). */
 bool route_is_upload(const struct route *route);
 
+/* Percent-decoded; to be freed. NULL for what can't be decoded, has a NUL or isn't UTF-8. */
+char *route_decode(const char *s, size_t len);
+
 /* path: undecoded, without the query. *ret_match is set in any case, its texts only for
  * ROUTE_FOUND. */
 enum route_result route_find(const char *method, const char *path, struct route_match *ret_match);

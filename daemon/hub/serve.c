@@ -139,7 +139,10 @@ static int parse_options(const struct serve_options *o, struct address *ret_addr
                           &s.attachment_max, err);
     if (rc >= 0)
         rc = parse_number("keep-uploads", o->keep_uploads, TABLE_MS, 1, SPAN_MAX_MS,
-                          &s.attachment_unused_ms, err);
+                          &s.chores.attachment_unused_ms, err);
+    if (rc >= 0)
+        rc = parse_number("queue-timeout", o->queue_timeout, TABLE_MS, 0, SPAN_MAX_MS,
+                          &s.chores.queue_timeout_ms, err);
     *ret_settings = s;
     return rc;
 }

@@ -11,6 +11,7 @@ struct serve_options {
     const char *patience;       /* seconds for a request to arrive, 1 to 3600; 60 */
     const char *attachment_max; /* size of an attachment, up to 4G; 50M */
     const char *keep_uploads;   /* how long an upload stays that no message refers to; 7d */
+    const char *queue_timeout;  /* how long a message waits for an agent; 24h, 0: for ever */
     const char *secrets_key;    /* the file of cipher.h; the database's path and ".key" */
     const char *path;           /* of the database; must be given */
 };

@@ -1,5 +1,5 @@
 /* status.h - where a message stands. Pure.
- * A user's message is queued, then pending once an agent has it, then completed or failed for good;
+ * A user's message is queued, pending while an agent has it, then completed or failed for good;
  * replies and progress are born completed. Stored and shown by name.
  * Source: Nairi public API, "Message object". */
 #pragma once

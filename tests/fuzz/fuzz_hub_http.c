@@ -117,7 +117,7 @@ static struct hub *start_hub(struct address *a)
     static const struct hub_settings settings = {
         .limits = { .request_ms = 20, .answer_ms = 5000, .connections = 10 },
         .attachment_max = 1 << 20,
-        .attachment_unused_ms = GUARD_MS
+        .chores = { .queue_timeout_ms = GUARD_MS, .attachment_unused_ms = GUARD_MS }
     };
     static const char *const beside[] = { "", "-wal", "-shm" };
     struct db *db = NULL;

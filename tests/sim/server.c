@@ -195,6 +195,9 @@ void server_sweep(struct sim *sim)
             s->messages[m].acked = s->messages[m].final;
         }
     }
+    for (uint32_t m = 0; m < MESSAGES; m++)
+        if (s->messages[m].given == NOBODY && !s->messages[m].acked && !s->messages[m].final)
+            s->messages[m].pending = false; /* it waits again */
     if (s->grace_end_ms && s->grace_end_ms <= sim->now_ms)
         s->grace_end_ms = 0;
     for (uint32_t j = 0; j < JOBS; j++) {

@@ -15,7 +15,7 @@ struct server_message {
     uint32_t job;
     enum taste taste;
     bool exists;      /* a user wrote it */
-    bool pending;     /* it was handed out once */
+    bool pending;     /* it was handed out, and nobody gave it back since */
     bool final;       /* answered, or given up */
     uint32_t replies; /* terminal ones that were stored */
     bool given_up;    /* by the server itself, at a user's stop: that is its reply */

@@ -131,7 +131,7 @@ struct call *hubmodel_run(struct hubmodel *f, const struct hubmodel_call *what)
 
     c->target = mem_strdup(what->target);
     c->item = mem_strdup(what->item);
-    c->before = mem_strdup(what->before);
+    c->arguments[CALL_BEFORE] = mem_strdup(what->before);
     c->body = mem_strdup(what->body ? what->body : "");
     c->body_len = strlen(c->body);
     c->fence = what->fence;
