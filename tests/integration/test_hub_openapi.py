@@ -185,6 +185,10 @@ class Story:
         self.api(202, "POST", f"/conversations/{job}/stop")
         [stopped] = self.agents(200, "GET", "/jobs", instance="one")["jobs"]
         assert stopped["cancel_requested"] is True
+        for path in ("/conversations", f"/agents/{slug}/conversations"):
+            [one] = self.api(200, "GET", f"{path}?status=active&limit=1")["conversations"]
+            assert (one["id"], one["title"]) == (job, "hello")
+            self.api(400, "GET", f"{path}?limit=0")
         self.api(404, "POST", "/conversations/start", {"agent_id": "nobody", "prompt": "x"})
         self.agents(404, "POST", "/messages",
                     self.envelope("assistant_message_v1", f"cmsg_{ULID}", 10, message="x"))

@@ -26,7 +26,7 @@ def mode_of(path):
 
 
 @pytest.mark.parametrize("args,words", [
-    ([], "verb is missing"), (["nonsense"], "nonsense"), (["key"], "create, list or revoke"),
+    ([], "verb is missing"), (["nonsense"], "nonsense"), (["key"], "create, list, rotate or revoke"),
     (["key", "nonsense"], "nonsense"), (["serve", "--nonsense"], "--nonsense"),
     (["serve", "--lissten", "x"], "'--listen'"),
     (["serve", "extra"], "extra"), (["serve", "--org", "x"], "--org"),
