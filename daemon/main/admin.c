@@ -10,6 +10,7 @@
 #include "main/daemon.h"
 #include "main/joblog.h"
 #include "main/notify.h"
+#include "main/provisions.h"
 #include "main/wire.h"
 #include "spawner/spawner.h"
 #include "util/buf.h"
@@ -83,6 +84,7 @@ static void answer_status(const struct daemon *d, struct json *answer)
     json_add(answer, "queue", queue);
     core_visit(d->core, add_task, jobs);
     json_add(answer, "jobs", jobs);
+    json_add(answer, "provisioning", provisions_status(d->provisions));
 }
 
 static int answer_cancel(struct daemon *d, const struct json *request, uint64_t number,

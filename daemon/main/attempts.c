@@ -13,6 +13,7 @@
 #include "main/downloads.h"
 #include "main/keyring.h"
 #include "main/policy.h"
+#include "main/provisions.h"
 #include "main/reload.h"
 #include "main/surveys.h"
 #include "main/wire.h"
@@ -40,7 +41,8 @@ struct attempt_io {
     struct attempts *owner;
     const struct runner *runner; /* static */
     struct capture *capture;
-    struct buf refused; /* sentences, a line each */
+    struct shelf_set *artifacts; /* held for it; NULL: none */
+    struct buf refused;          /* sentences, a line each */
     size_t refusals;
     UT_hash_handle hh;
 };
@@ -62,6 +64,7 @@ static void io_free(struct attempts *a, struct attempt_io *io)
 {
     HASH_DEL(a->by_seq, io);
     capture_free(io->capture);
+    provisions_release(a->daemon->provisions, io->artifacts);
     buf_done(&io->refused);
     free(io);
 }
@@ -139,7 +142,8 @@ static int add_secrets(const struct daemon *d, struct strv *env, struct err *err
 }
 
 static int make_plan(const struct daemon *d, const struct task *t, struct runner_start *start,
-                     struct broker_list *brokers, struct plan **ret_plan, struct err *err)
+                     const struct provisions_view *view, struct broker_list *brokers,
+                     struct plan **ret_plan, struct err *err)
 {
     const struct settings *s = &d->settings;
     AUTO_FREE char *workspace = NULL, *home = NULL, *attachments = NULL;
@@ -165,36 +169,36 @@ static int make_plan(const struct daemon *d, const struct task *t, struct runner
     policy.home = home;
     policy.attachments = attachments = enclosed_path(s->workspace_root, t->job_id);
     policy.brief = start->brief;
+    policy.shown = view->shown;
+    policy.shown_count = view->count;
     policy.stdout_file = start->stdout_file;
     policy.argv = &start->argv;
     policy.env = &start->env;
     return plan_make(&policy, ret_plan, err);
 }
 
+/* view: what it has of the set goes to the attempt's record. */
 static int start_attempt(struct attempts *a, const struct task *t, const struct attached *attached,
-                         struct err *err)
+                         const struct runner *runner, struct provisions_view *view, struct err *err)
 {
     struct daemon *d = a->daemon;
-    const struct runner *runner = runner_find(d->settings.runner_name);
     CLEANUP(runner_start_done) struct runner_start start = { 0 };
     CLEANUP_PTR(plan_free) struct plan *plan = NULL;
     CLEANUP(broker_done_all) struct broker_list brokers = { 0 };
     AUTO_CLOSE int keys = -1;
     const struct runner_turn turn = { .task = t,
                                       .attached = attached,
-                                      .session = core_session(d->core, t->seq) };
+                                      .session = core_session(d->core, t->seq),
+                                      .has_mcp = view->has_mcp };
     struct attempt_io *io;
-    int r;
+    int r = runner->prepare(&d->settings, &turn, &start, err);
 
-    if (!runner)
-        return err_set(err, -EINVAL, "there is no runner '%s'", d->settings.runner_name);
-    r = runner->prepare(&d->settings, &turn, &start, err);
     if (r < 0)
         return r;
     r = add_secrets(d, &start.env, err);
     if (r < 0)
         return r;
-    r = make_plan(d, t, &start, &brokers, &plan, err);
+    r = make_plan(d, t, &start, view, &brokers, &plan, err);
     if (r == 0)
         r = keyring_pack(&d->settings, &brokers, d->mask, &keys, err);
     if (r < 0)
@@ -203,17 +207,34 @@ static int start_attempt(struct attempts *a, const struct task *t, const struct 
     io->seq = t->seq;
     io->owner = a;
     io->runner = runner;
+    io->artifacts = TAKE_PTR(view->set);
     io->capture = capture_new(runner, &d->settings);
     HASH_ADD(hh, a->by_seq, seq, sizeof io->seq, io);
     spawner_start(d->spawner, t->seq, plan, TAKE_FD(keys), start.input, start.input_len);
     return 0;
 }
 
+static int start_with_view(struct attempts *a, const struct task *t,
+                           const struct attached *attached, struct err *err)
+{
+    const struct daemon *d = a->daemon;
+    const struct runner *runner = runner_find(d->settings.runner_name);
+    struct provisions_view view;
+    int r;
+
+    if (!runner)
+        return err_set(err, -EINVAL, "there is no runner '%s'", d->settings.runner_name);
+    provisions_view(d->provisions, runner, &view);
+    r = start_attempt(a, t, attached, runner, &view, err);
+    provisions_view_done(d->provisions, &view);
+    return r;
+}
+
 static void start_or_fail(struct attempts *a, const struct task *t, const struct attached *attached)
 {
     struct err err = { 0 };
 
-    if (start_attempt(a, t, attached, &err) < 0)
+    if (start_with_view(a, t, attached, &err) < 0)
         fail_start(a->daemon, t->seq, err.text);
 }
 
@@ -254,6 +275,8 @@ void attempts_spawn(struct attempts *a, uint64_t seq)
     /* an attempt's message stays in the core until the attempt has ended */
     if (!core_may_spawn(d->core, seq))
         end_unstarted(d, seq, NULL);
+    else if (provisions_hold(d->provisions, seq))
+        return; /* until what is provided has come */
     else if (attached_parse(t->payload, with_earlier, &attached, &err) < 0)
         fail_message(d, seq, err.text);
     else if (attached.len > 0)
@@ -266,7 +289,9 @@ void attempts_kill(struct attempts *a, uint64_t seq, uint32_t grace_ms)
 {
     struct daemon *d = a->daemon;
 
-    if (d->downloads && downloads_cancel(d->downloads, seq))
+    if (provisions_let_go(d->provisions, seq))
+        end_unstarted(d, seq, NULL);
+    else if (d->downloads && downloads_cancel(d->downloads, seq))
         end_unstarted(d, seq, "it had not begun: the message's attachments had not all come");
     else
         spawner_kill(d->spawner, seq, grace_ms);
@@ -279,7 +304,7 @@ static void on_started(uint64_t seq, pid_t pid, void *ctx)
     const struct core_event ev = { .type = CORE_EV_STARTED, .seq = seq };
     const struct core_event life = { .type = CORE_EV_OUTPUT, .seq = seq };
 
-    if (surveys_is_one(seq))
+    if (surveys_is_one(seq) || provisions_is_one(seq))
         return; /* its end says enough */
     log_info("task_started", "job", t ? t->job_id : NULL, "message", t ? t->id : NULL, "attempt",
              LOG_N(t ? t->attempt : 0), "pid", LOG_N(pid));
@@ -351,6 +376,11 @@ static void on_output(uint64_t seq, enum spawner_stream stream, const char *byte
 
     if (surveys_is_one(seq)) {
         surveys_output(a->daemon->surveys, seq, bytes, len);
+        return;
+    }
+    if (provisions_is_one(seq)) {
+        if (stream == SPAWNER_STDOUT)
+            provisions_output(a->daemon->provisions, bytes, len);
         return;
     }
     if (!io)
@@ -506,6 +536,10 @@ static void on_exited(uint64_t seq, const struct spawner_exit *e, void *ctx)
 
     if (surveys_is_one(seq)) {
         surveys_exited(a->daemon->surveys, seq, e);
+        return;
+    }
+    if (provisions_is_one(seq)) {
+        provisions_exited(a->daemon->provisions, e);
         return;
     }
     if (!io)

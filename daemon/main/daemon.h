@@ -17,6 +17,7 @@ struct joblog;
 struct loop;
 struct mask;
 struct posts;
+struct provisions;
 struct pushes;
 struct spawner;
 struct store;
@@ -49,6 +50,7 @@ struct daemon {
     struct surveys *surveys;
     struct tenants *tenants; /* of the jobs' uids */
     struct posts *posts;
+    struct provisions *provisions;
     struct pushes *pushes;
     struct joblog *joblog;
     struct loop_signal *signals[6];

@@ -15,12 +15,15 @@
 static int load_variable(const struct settings *s, const char *name, struct secret **ret_key,
                          struct err *err)
 {
-    for (size_t i = 0; i < s->runner_env.len; i++) {
-        const struct settings_pair *pair = &s->runner_env.items[i];
+    const struct settings_pairs *const places[] = { &s->runner_env, &s->runner_provided };
 
-        if (str_eq(pair->name, name))
-            return secret_new(pair->value, strlen(pair->value), ret_key, err);
-    }
+    for (size_t k = 0; k < ARRAY_SIZE(places); k++)
+        for (size_t i = 0; i < places[k]->len; i++) {
+            const struct settings_pair *pair = &places[k]->items[i];
+
+            if (str_eq(pair->name, name))
+                return secret_new(pair->value, strlen(pair->value), ret_key, err);
+        }
     return err_set(err, -ENOENT, "it is not in runner.env");
 }
 

@@ -9,6 +9,7 @@
 #include "egress/uplink.h"
 #include "main/package.h"
 #include "runner/runner.h"
+#include "settings/allow.h"
 #include "settings/settings.h"
 #include "settings/table.h"
 #include "util/buf.h"
@@ -411,4 +412,27 @@ bool policy_print_hosts(const struct settings *s, struct buf *b)
     for (size_t i = 0; i < plan->host_count; i++)
         buf_printf(b, "%s%s", i > 0 ? ", " : "", plan->hosts[i].text);
     return true;
+}
+
+static bool is_allowed(const struct plan *plan, const struct allow *wanted)
+{
+    struct allow entry;
+
+    for (size_t i = 0; i < plan->host_count; i++)
+        if (allow_parse(plan->hosts[i].text, &entry, NULL) == 0 &&
+            allow_matches(&entry, &wanted->host, wanted->port))
+            return true;
+    return plan->network == PLAN_NETWORK_HOST;
+}
+
+void policy_find_missing(const struct settings *s, const struct strv *places, struct strv *missing)
+{
+    CLEANUP_PTR(plan_free) struct plan *plan = NULL;
+    struct allow wanted;
+
+    if (places->len == 0 || make_plan(s, NULL, &plan, NULL) < 0)
+        return;
+    for (size_t i = 0; i < places->len; i++)
+        if (allow_parse(places->items[i], &wanted, NULL) == 0 && !is_allowed(plan, &wanted))
+            strv_add(missing, places->items[i]);
 }

@@ -35,6 +35,8 @@ int policy_read(const struct settings *s, char **word, const struct strv *needs,
  * login of their user. Only files at their usual places count: in a home, also one that was copied
  * to a path that is shown. */
 void policy_find_logins(const struct settings *s, struct strv *found);
+/* Those of places (entries of settings/allow.h) that tasks can't reach; appended to missing. */
+void policy_find_missing(const struct settings *s, const struct strv *places, struct strv *missing);
 /* The places that tasks may reach in network mode allowlist, with commas between; false in other
  * modes, or where nothing can be planned. */
 bool policy_print_hosts(const struct settings *s, struct buf *b);

@@ -10,6 +10,7 @@
 #include "main/daemon.h"
 #include "main/keyring.h"
 #include "main/policy.h"
+#include "main/provisions.h"
 #include "main/pushes.h"
 #include "main/wire.h"
 #include "runner/runner.h"
@@ -154,6 +155,8 @@ static char *program_of(const struct settings *s)
 
 static void swap_in(struct daemon *d, struct fresh *f)
 {
+    f->settings.runner_provided = d->settings.runner_provided; /* until it is asked for anew */
+    d->settings.runner_provided = (struct settings_pairs){ 0 };
     settings_done(&d->settings);
     d->settings = f->settings;
     if (f->key.key) {
@@ -246,5 +249,6 @@ void reload(struct daemon *d)
     core_set_options(d->core, &options);
     wire_run(d, &(const struct core_event){ .type = CORE_EV_TICK }); /* more slots: use them now */
     spawner_warm(d->spawner, d->settings.sandbox_warm);
+    provisions_ask_again(d->provisions);
     log_notice("reloaded", "file", d->settings.file);
 }

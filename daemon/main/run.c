@@ -26,6 +26,7 @@
 #include "main/machine.h"
 #include "main/policy.h"
 #include "main/posts.h"
+#include "main/provisions.h"
 #include "main/pushes.h"
 #include "main/reload.h"
 #include "main/surveys.h"
@@ -255,6 +256,8 @@ static int open_edge(struct daemon *d, struct err *err)
     if (r == 0)
         r = upstream_new(d->http, &upstream, &d->upstream, err);
     if (r == 0)
+        r = provisions_new(d, &d->provisions, err);
+    if (r == 0)
         r = pushes_new(d, &d->pushes, err);
     return r < 0 ? exitcode_from_setting(r) : EX_OK;
 }
@@ -333,6 +336,7 @@ static void stop(struct daemon *d)
     http_free(d->http);
     store_free(d->store); /* last of what reports to the loop: writes what was submitted */
     attempts_free(d->attempts);
+    provisions_free(d->provisions);
     surveys_free(d->surveys);
     tenants_free(d->tenants);
     posts_free(d->posts);

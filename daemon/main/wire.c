@@ -15,6 +15,7 @@
 #include "main/exitcode.h"
 #include "main/notify.h"
 #include "main/posts.h"
+#include "main/provisions.h"
 #include "main/pushes.h"
 #include "main/reload.h"
 #include "main/surveys.h"
@@ -365,6 +366,9 @@ int wire_start(struct daemon *d, struct err *err)
     loop_timer_arm(d->sweep, SWEEP_AGAIN_MS);
     d->turn_end = loop_turn_new(d->loop, on_turn_end, d);
     d->started_ms = loop_now_ms(d->loop);
+    r = provisions_start(d->provisions, err);
+    if (r < 0)
+        return r;
     wire_run(d, &start);
     store_watch_room(d->store, on_room, d);
     return 0;

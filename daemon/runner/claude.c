@@ -54,7 +54,8 @@ static bool has_pair(const struct settings_pairs *pairs, const char *name)
 static bool is_set(const struct settings *settings, const char *variable)
 {
     return has_pair(&settings->runner_secrets, variable) ||
-           has_pair(&settings->runner_env, variable);
+           has_pair(&settings->runner_env, variable) ||
+           has_pair(&settings->runner_provided, variable);
 }
 
 /* ---- its key, kept out of tasks ---- */
@@ -235,6 +236,8 @@ static void add_arguments(struct strv *argv, const struct settings *settings,
     if (settings->runner_model)
         add_option(argv, "--model", settings->runner_model);
     add_option(argv, "--append-system-prompt-file", RUNNER_BRIEF_PATH);
+    if (turn->has_mcp)
+        add_option(argv, "--mcp-config", RUNNER_MCP_PATH);
     if (is_asked)
         add_option(argv, "--disallowedTools", "Edit,Write,NotebookEdit");
     strv_add(argv, "-p"); /* no value follows: the prompt is read from standard input */
@@ -281,6 +284,9 @@ static void hosts(const struct settings *settings, struct strv *list)
 const struct runner runner_claude = {
     .name = "claude",
     .remedy = "npm install -g @anthropic-ai/claude-code",
+    .rules = ".claude/rules",
+    .skills = ".claude/skills",
+    .takes_mcp = true,
     .version_option = "--version",
     .earlier = true,
     .program = program,

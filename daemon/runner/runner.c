@@ -9,6 +9,7 @@
 #include "util/cleanup.h"
 #include "util/err.h"
 #include "util/mem.h"
+#include "util/secret.h"
 #include "util/str.h"
 #include "util/strv.h"
 
@@ -66,15 +67,24 @@ const char *runner_exposed(const struct settings *settings)
     return runner && runner->exposed ? runner->exposed(settings) : NULL;
 }
 
-void runner_add_env(const struct settings *settings, struct strv *env)
+static void add_pairs(const struct settings *settings, const struct settings_pairs *pairs,
+                      struct strv *env)
 {
-    for (size_t i = 0; i < settings->runner_env.len; i++) {
-        const struct settings_pair *p = &settings->runner_env.items[i];
+    for (size_t i = 0; i < pairs->len; i++) {
+        const struct settings_pair *p = &pairs->items[i];
         AUTO_FREE char *pair = mem_printf("%s=%s", p->name, p->value);
 
         if (!runner_keeps(settings, p->name))
             strv_add(env, pair);
+        secret_wipe(pair, strlen(pair));
     }
+}
+
+/* The last setting of a name counts. */
+void runner_add_env(const struct settings *settings, struct strv *env)
+{
+    add_pairs(settings, &settings->runner_provided, env);
+    add_pairs(settings, &settings->runner_env, env);
 }
 
 void runner_start_done(struct runner_start *s)

@@ -19,10 +19,13 @@ struct runner_turn {
     const struct attached *attached; /* the files that came with the message; NULL: none */
     const char
         *session; /* the program's own id of the job's conversation, to go on with; NULL: none */
+    bool has_mcp; /* RUNNER_MCP_PATH is there */
 };
 
 /* Where the sandbox has runner_start.brief: what is too private and too long for argv. */
 #define RUNNER_BRIEF_PATH "/nairid/brief"
+/* Where it has the MCP servers that the control plane provides: {"mcpServers":{...}}, read-only. */
+#define RUNNER_MCP_PATH   "/nairid/mcp.json"
 
 /* How to start one attempt. Filled by prepare; runner_start_done() frees. */
 struct runner_start {
@@ -72,6 +75,10 @@ struct runner_result {
 struct runner {
     const char *name;
     const char *remedy; /* how an operator gets its program, a command to type; NULL: not known */
+    /* Where its program looks for rules and skills, beneath its home; NULL: it knows none. What the
+     * control plane provides is shown there. */
+    const char *rules, *skills;
+    bool takes_mcp;             /* its program reads RUNNER_MCP_PATH where that is there */
     const char *version_option; /* with which its program prints its version; NULL: not known */
     /* The program that would be started: a path, or a name looked up in the sandbox's PATH.
      * Borrowed from the settings or static; NULL where none is named. */
@@ -115,7 +122,7 @@ void runner_brokers(const struct settings *settings, struct broker_list *list);
 bool runner_keeps(const struct settings *settings, const char *variable);
 /* What keys tasks get though they had better not; NULL: none. */
 const char *runner_exposed(const struct settings *settings);
-/* For prepare: runner.env as NAME=value, without what is kept out. */
+/* For prepare: what is provided and runner.env as NAME=value, without what is kept out. */
 void runner_add_env(const struct settings *settings, struct strv *env);
 void runner_start_done(struct runner_start *s);
 void runner_result_done(struct runner_result *r);

@@ -150,7 +150,7 @@ static void list_keep(struct birth *b)
 
 static const struct filter *filter_of(const struct apply *a, const struct plan *plan)
 {
-    return plan->survey ? a->survey : find_filter(a, plan->calls);
+    return plan_is_ours(plan) ? a->survey : find_filter(a, plan->calls);
 }
 
 /* In the new process. */

@@ -20,6 +20,7 @@
 #include "sandbox/relay.h"
 #include "sandbox/scratch.h"
 #include "sandbox/survey.h"
+#include "sandbox/unpack.h"
 
 enum {
     RELAY_BUSY_MS = 10,  /* how often a file is looked at that grows */
@@ -154,7 +155,7 @@ static int try_programs(const struct plan *plan)
 /* A process 1 that is no namespace's first must not be ended or stopped by what it is to end. */
 static int shield_parent(const struct plan *plan)
 {
-    return plan->ground.rung == PLAN_RUNG_BARE && !plan->survey
+    return plan->ground.rung == PLAN_RUNG_BARE && !plan_is_ours(plan)
                ? landlock_enter_scopes(landlock_abi())
                : 0;
 }
@@ -182,8 +183,10 @@ _Noreturn static void be_program(const struct plan *plan, const int stdio[3], in
         report.error = chdir(plan->directory) < 0 ? -errno : 0;
     }
     (void)umask(022);
-    if (report.error == 0 && plan->survey) {
+    if (report.error == 0 && plan_is_ours(plan)) {
         (void)close(result); /* as an execve(2) would */
+        if (plan->unpack)
+            unpack_run();
         survey_run(plan->argv.items[1], plan->argv.items[2]);
     }
     if (report.error == 0) {
@@ -375,6 +378,8 @@ _Noreturn void init_run(const struct plan *plan, const int stdio[3], int control
         init_fail(control, APPLY_INIT, 0, -errno);
     if (*plan->scratch)
         r = scratch_make(plan->scratch, plan->brief, MAKE_MS);
+    for (size_t i = 0; r == 0 && i + 1 < plan->links.len; i += 2)
+        r = scratch_link(plan->links.items[i], plan->links.items[i + 1]);
     if (r < 0)
         init_fail(control, APPLY_SCRATCH, 0, r);
     if (plan->stdout_file) /* not in /tmp, which tasks fill now and then */

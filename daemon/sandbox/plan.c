@@ -30,6 +30,7 @@ void plan_free(struct plan *p)
     free(p->directory);
     free(p->scratch);
     free(p->brief);
+    strv_done(&p->links);
     for (size_t i = 0; i < p->rule_count; i++)
         free(p->rules[i].path);
     free(p->rules);

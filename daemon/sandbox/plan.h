@@ -91,6 +91,13 @@ enum plan_word {
     PLAN_WORD_COUNT
 };
 
+/* A path of the host at another place of the sandbox: in the home, where what a task left doesn't
+ * count, or in a directory that is there for it alone. */
+struct plan_shown {
+    const char *outside; /* NULL: nothing (any more) */
+    const char *inside;
+};
+
 struct plan_policy {
     const struct profile *profile;        /* settings/profile.h */
     const char *origins[PLAN_WORD_COUNT]; /* FILE:LINE:COLUMN and the like; NULL: the default */
@@ -115,6 +122,8 @@ struct plan_policy {
                                 after it, for what is private elsewhere; NULL: one in home */
     bool stdout_file;        /* see sandbox/relay.h */
     const char *brief;       /* text shown as the file PLAN_BRIEF; NULL: none */
+    const struct plan_shown *shown; /* read-only, on the control plane's account */
+    size_t shown_count;
     const struct strv *argv; /* the program (a path, or a name looked up in the sandbox's PATH) and
                                 its arguments */
     const struct strv *env;  /* NAME=value, besides the profile's; the last of a name wins */
@@ -144,7 +153,9 @@ enum plan_flag {
     PLAN_OPTIONAL = 4, /* BIND: left out where the host lacks it */
     PLAN_MIRROR = 8,   /* BIND: where the host has a link, the same link is made */
     PLAN_NOEXEC = 16,  /* BIND, TMPFS */
-    PLAN_FLAGS_ALL = 31
+    PLAN_AMID = 32,    /* BIND: at a place amid what earlier tasks could write: nothing on the way
+                          to it is followed, and what is missing of it is made */
+    PLAN_FLAGS_ALL = 63
 };
 struct plan_step {
     enum plan_step_type type;
@@ -190,6 +201,7 @@ struct plan {
     enum plan_network network;
     bool stdout_file; /* the program's standard output is a file, which process 1 passes on */
     bool survey;      /* in place of a program it looks at its files: sandbox/survey.h */
+    bool unpack;      /* in place of a program it takes an archive apart: sandbox/unpack.h */
     bool as_root;     /* the root way: ids are mapped by a spawner that is uid 0 */
     uid_t outer_uid;  /* the host uid behind PLAN_INNER_ID; never 0 */
     uint64_t memory_bytes;
@@ -197,9 +209,11 @@ struct plan {
     uint64_t tree_bytes;  /* of what is in workspace, home and attachments together */
     uint64_t cpu_time_ms; /* of all its processes ever */
     uint32_t pids, files, cpu_percent;
-    char *directory; /* where the program begins */
-    char *scratch;   /* BARE: see sandbox/scratch.h; else "" */
-    char *brief;     /* BARE: the text for it; else "" */
+    char *directory;   /* where the program begins */
+    char *scratch;     /* BARE: see sandbox/scratch.h; else "" */
+    char *brief;       /* BARE: the text for it; else "" */
+    struct strv links; /* BARE: pairs of a path in the job's home and what a link there leads to, ""
+                          for no link (sandbox/scratch.h) */
     struct plan_step *steps;
     size_t step_count;
     struct plan_rule *rules;
@@ -236,6 +250,8 @@ const char *plan_origin(const struct plan *p, uint32_t origin);
 /* The plan in plain words, completely: a line each for every path, host, limit, group of system
  * calls, variable, each with its origin in brackets. */
 void plan_explain(const struct plan *p, struct buf *b);
+/* Whether code of ours runs in place of a program. */
+bool plan_is_ours(const struct plan *p);
 /* Whether a process serves its way out (sandbox/gateway.h). */
 bool plan_has_egress(const struct plan *p);
 /* For a plain path of the sandbox, links not followed. */

@@ -110,6 +110,18 @@ static void move_program(struct plan *p, const struct plan_policy *policy)
                                     { "/tmp", tmp } };
     const size_t but_tmp = ARRAY_SIZE(places) - 1; /* which the host has, if nothing for a task */
 
+    for (size_t i = 0; i < policy->shown_count; i++) {
+        const struct place shown = { policy->shown[i].inside, policy->shown[i].outside };
+        AUTO_FREE char *at = move_path(&places[1], shown.inside);
+
+        if (at) { /* in the home there is a link for it */
+            strv_add(&p->links, at);
+            strv_add(&p->links, shown.outside ? shown.outside : "");
+        } else if (shown.outside) {
+            move_paths(&shown, 1, &p->argv, false);
+        }
+    }
+
     move_paths(places, but_tmp, &p->programs, false);
     move_paths(places, but_tmp, &p->argv, false);
     move_paths(places, ARRAY_SIZE(places), &p->env, true);

@@ -13,9 +13,9 @@
 #include "util/mem.h"
 #include "util/strv.h"
 
-enum { STDOUT_FILE = 1, SURVEY = 2 }; /* switches, in one number */
+enum { STDOUT_FILE = 1, SURVEY = 2, UNPACK = 4 }; /* switches, in one number */
 
-static const uint32_t magic = 0x4e504c35; /* "NPL5" */
+static const uint32_t magic = 0x4e504c36; /* "NPL6" */
 
 static void put_u32(struct buf *b, uint32_t n)
 {
@@ -67,9 +67,11 @@ void plan_encode(const struct plan *p, struct buf *b)
     put_str(b, p->directory);
     put_str(b, p->scratch);
     put_str(b, p->brief);
+    put_strv(b, &p->links);
     put_u32(b, p->calls);
     put_u32(b, p->network);
-    put_u32(b, (p->stdout_file ? STDOUT_FILE : 0) | (p->survey ? SURVEY : 0));
+    put_u32(b, (p->stdout_file ? STDOUT_FILE : 0) | (p->survey ? SURVEY : 0) |
+                   (p->unpack ? UNPACK : 0));
     put_u32(b, p->as_root);
     put_u32(b, p->outer_uid);
     put_u64(b, p->memory_bytes);
@@ -276,22 +278,23 @@ static void get_hosts(struct reader *r, struct plan *p)
         r->bad = true;
 }
 
-/* One that looks at hostile files is given nothing else. */
-static bool survey_is_sound(const struct plan *p)
+/* One that looks at hostile files is given nothing else, and one that reads an archive no files. */
+static bool ours_is_sound(const struct plan *p)
 {
-    if (!p->survey)
+    if (!plan_is_ours(p))
         return true;
     for (size_t i = 0; i < p->step_count; i++) {
         const struct plan_step *s = &p->steps[i];
 
-        if (s->type != PLAN_STEP_DIR && (s->type != PLAN_STEP_BIND || s->flags != PLAN_NOEXEC))
+        if (s->type != PLAN_STEP_DIR &&
+            (p->unpack || s->type != PLAN_STEP_BIND || s->flags != PLAN_NOEXEC))
             return false;
     }
     for (size_t i = 0; i < p->rule_count; i++)
-        if (p->rules[i].rights & ~(uint32_t)(PLAN_MAY_LIST | PLAN_MAY_READ))
+        if (p->unpack || (p->rules[i].rights & ~(uint32_t)(PLAN_MAY_LIST | PLAN_MAY_READ)))
             return false;
     return p->network == PLAN_NETWORK_NONE && !p->stdout_file && p->env.len == 0 &&
-           p->argv.len == 3 && p->calls == 0;
+           p->argv.len == (p->survey ? 3 : 1) && p->calls == 0 && p->survey != p->unpack;
 }
 
 static void get_ground(struct reader *r, struct plan *p)
@@ -302,8 +305,18 @@ static void get_ground(struct reader *r, struct plan *p)
     p->directory = get_str(r, PLAN_PATH_MAX);
     p->scratch = get_str(r, PLAN_PATH_MAX);
     p->brief = get_str(r, PLAN_BRIEF_MAX);
+    get_strv(r, &p->links);
     if (!plan_path_is_plain(p->directory))
         r->bad = true;
+}
+
+/* Pairs: a plain path, and a plain path or nothing. */
+static bool links_are_sound(const struct plan *p)
+{
+    for (size_t i = 0; i < p->links.len; i++)
+        if (!plan_path_is_plain(p->links.items[i]) && (i % 2 == 0 || *p->links.items[i]))
+            return false;
+    return p->links.len % 2 == 0 && (p->links.len == 0 || !plan_is_ours(p));
 }
 
 /* What holds a task must be there in some way, and what the rung can't do isn't asked for. */
@@ -314,10 +327,10 @@ static bool ground_is_sound(const struct plan *p)
     if (p->ground.rung == PLAN_RUNG_ROOT && !p->as_root)
         return false;
     if (!bare)
-        return !*p->scratch && !*p->brief;
-    return p->step_count == 0 && !p->ground.without_landlock && p->ground.host_proc &&
-           (!p->as_root || plan_bare_owns(p->outer_uid)) && !plan_has_egress(p) &&
-           (p->survey ? !*p->scratch : plan_path_is_plain(p->scratch));
+        return !*p->scratch && !*p->brief && p->links.len == 0;
+    return p->step_count == 0 && links_are_sound(p) && !p->ground.without_landlock &&
+           p->ground.host_proc && (!p->as_root || plan_bare_owns(p->outer_uid)) &&
+           !plan_has_egress(p) && (plan_is_ours(p) ? !*p->scratch : plan_path_is_plain(p->scratch));
 }
 
 static void get_plan(struct reader *r, struct plan *p)
@@ -329,9 +342,10 @@ static void get_plan(struct reader *r, struct plan *p)
     get_ground(r, p);
     p->calls = get_u32(r, PROFILE_CALLS_ALL);
     p->network = get_u32(r, PLAN_NETWORK_COUNT - 1);
-    switches = get_u32(r, STDOUT_FILE | SURVEY);
+    switches = get_u32(r, STDOUT_FILE | SURVEY | UNPACK);
     p->stdout_file = switches & STDOUT_FILE;
     p->survey = switches & SURVEY;
+    p->unpack = switches & UNPACK;
     p->as_root = get_u32(r, 1);
     p->outer_uid = get_u32(r, UINT32_MAX);
     p->memory_bytes = get_u64(r);
@@ -347,7 +361,7 @@ static void get_plan(struct reader *r, struct plan *p)
     get_strv(r, &p->programs);
     get_strv(r, &p->argv);
     get_strv(r, &p->env);
-    if (r->left > 0 || p->programs.len == 0 || p->argv.len == 0 || !survey_is_sound(p) ||
+    if (r->left > 0 || p->programs.len == 0 || p->argv.len == 0 || !ours_is_sound(p) ||
         !ground_is_sound(p))
         r->bad = true;
 }

@@ -61,6 +61,11 @@ static int add_brokers(struct plan *p, const struct plan_policy *policy, struct 
     return 0;
 }
 
+bool plan_is_ours(const struct plan *p)
+{
+    return p->survey || p->unpack;
+}
+
 bool plan_has_egress(const struct plan *p)
 {
     return p->network == PLAN_NETWORK_ALLOWLIST || p->brokers.len > 0;

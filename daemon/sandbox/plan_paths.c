@@ -315,6 +315,33 @@ static int add_brief(struct plan *p, const struct plan_policy *policy, struct er
     return 0;
 }
 
+static int add_shown(struct plan *p, const struct plan_policy *policy, struct err *err)
+{
+    uint32_t origin = plan_origin_add(p, "the control plane's artifacts");
+
+    for (size_t i = 0; i < policy->shown_count; i++) {
+        const struct plan_shown *s = &policy->shown[i];
+        struct part part = { .type = PLAN_STEP_BIND,
+                             .flags = PLAN_AMID,
+                             .target = s->inside,
+                             .text = s->outside,
+                             .origin = origin };
+
+        if (!s->outside)
+            continue;
+        if (!plan_path_is_plain(s->outside) || !plan_path_is_plain(s->inside))
+            return err_set(err, -EINVAL, "'%s' can't be shown at '%s'", s->outside, s->inside);
+        if (plan_paths_is_within(s->inside, PLAN_HOME)) {
+            add_step(p, &part);
+            continue;
+        }
+        part.flags = PLAN_NOEXEC;
+        add_step_with_parents(p, &part);
+        plan_paths_allow(p, s->inside, PLAN_MAY_LIST | PLAN_MAY_READ, origin);
+    }
+    return 0;
+}
+
 /* ---- the operator's further paths ---- */
 
 struct extra {
@@ -441,6 +468,8 @@ int plan_paths_add(struct plan *p, const struct plan_policy *policy, struct err 
         return r;
     add_job_places(p, policy);
     r = add_brief(p, policy, err);
+    if (r == 0)
+        r = add_shown(p, policy, err);
     if (r == 0 && (p->step_count > PLAN_STEPS_MAX || p->rule_count > PLAN_RULES_MAX))
         r = err_set(err, -EINVAL,
                     "sandbox.read and sandbox.write need %zu steps, at most %d are possible; name "

@@ -25,7 +25,7 @@ struct plan *plan_shared_of(const struct plan *p)
     size_t count = shared_steps(p);
 
     /* A survey needs little, which its own plan makes as fast. */
-    if (p->ground.rung == PLAN_RUNG_BARE || (p->survey && !p->as_root))
+    if (p->ground.rung == PLAN_RUNG_BARE || (plan_is_ours(p) && !p->as_root))
         return NULL;
     shared = mem_new(struct plan);
     shared->ground = p->ground;

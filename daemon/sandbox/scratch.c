@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -172,4 +173,43 @@ void scratch_wipe(const char *path, uint32_t most_ms)
 
     if (top >= 0)
         (void)empty_all(top, most_ms);
+}
+
+static int make_above(const char *path)
+{
+    char part[PATH_MAX];
+    size_t len = strlen(path);
+
+    if (len >= sizeof part)
+        return -ENAMETOOLONG;
+    for (size_t i = 1; i < len; i++) {
+        if (path[i] != '/')
+            continue;
+        memcpy(part, path, i);
+        part[i] = '\0';
+        if (mkdir(part, 0755) < 0 && errno != EEXIST && errno != EACCES && errno != EROFS)
+            return -errno;
+    }
+    return 0;
+}
+
+int scratch_link(const char *path, const char *target)
+{
+    struct stat st;
+    char own[PATH_MAX];
+    int r;
+
+    if (lstat(path, &st) == 0 && S_ISLNK(st.st_mode) && unlink(path) < 0)
+        return -errno;
+    if (!*target)
+        return 0;
+    r = make_above(path);
+    if (r < 0 || symlink(target, path) == 0)
+        return r;
+    if (errno != EEXIST || strlen(path) + sizeof ".own" > sizeof own)
+        return -errno;
+    (void)stpcpy(stpcpy(own, path), ".own");
+    if (rename(path, own) < 0 || symlink(target, path) < 0)
+        return -errno;
+    return 0;
 }

@@ -3,7 +3,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/openat2.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -161,6 +163,55 @@ static int make_mirror(int root, const struct plan_step *s)
     return symlinkat(to, root, relative(s)) < 0 ? -errno : 0;
 }
 
+/* The directory name of dir, made if it is missing; a link or a file in its place is renamed.
+ * openat2(2): nothing is followed. */
+static int enter_directory(int dir, const char *name)
+{
+    const struct open_how how = { .flags = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
+                                  .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS };
+    char own[NAME_MAX + sizeof ".own"];
+    long fd;
+
+    if (mkdirat(dir, name, 0755) < 0 && errno != EEXIST)
+        return -errno;
+    fd = syscall(SYS_openat2, dir, name, &how, sizeof how);
+    if (fd < 0 && (errno == ELOOP || errno == ENOTDIR)) {
+        (void)stpcpy(stpcpy(own, name), ".own");
+        if (renameat(dir, name, dir, own) < 0 || mkdirat(dir, name, 0755) < 0)
+            return -errno;
+        fd = syscall(SYS_openat2, dir, name, &how, sizeof how);
+    }
+    return fd < 0 ? -errno : (int)fd;
+}
+
+/* Amid what a task could have written: step by step. Of the last part only a directory will do. */
+static int place_amid(int mount_fd, int root, const char *target)
+{
+    AUTO_CLOSE int dir = fcntl(root, F_DUPFD_CLOEXEC, 3);
+    int last;
+
+    if (dir < 0)
+        return -errno;
+    while (*target) {
+        char part[NAME_MAX + 1];
+        size_t len = strcspn(target, "/");
+
+        if (len == 0 || len > NAME_MAX)
+            return -ENAMETOOLONG;
+        memcpy(part, target, len);
+        part[len] = '\0';
+        last = enter_directory(dir, part);
+        if (last < 0)
+            return last;
+        (void)close(dir); /* it was only a place */
+        dir = last;
+        target += target[len] == '/' ? len + 1 : len;
+    }
+    if (move_mount(mount_fd, "", dir, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
+        return -errno;
+    return 0;
+}
+
 static int do_bind(int root, const struct plan_step *s, int fd)
 {
     /* Private: what is mounted on the host later is none of the task's business. */
@@ -179,6 +230,8 @@ static int do_bind(int root, const struct plan_step *s, int fd)
     if (fstat(fd, &st) < 0 ||
         mount_setattr(fd, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof attr) < 0)
         return -errno;
+    if (s->flags & PLAN_AMID)
+        return place_amid(fd, root, relative(s));
     if (S_ISDIR(st.st_mode))
         r = make_directory(root, relative(s), 0755);
     else

@@ -12,6 +12,7 @@
 #include "settings/envfile.h"
 #include "settings/field.h"
 #include "settings/overlay.h"
+#include "settings/pairs.h"
 #include "settings/predecessor.h"
 #include "settings/profile.h"
 #include "settings/table.h"
@@ -528,6 +529,7 @@ void settings_done(struct settings *s)
     free(s->agent_repo);
     heritage_done(&s->heritage);
     profile_free(s->profile);
+    pairs_done(&s->runner_provided);
     strv_done(&s->warnings);
     *s = (struct settings){ 0 };
 }

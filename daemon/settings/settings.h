@@ -53,7 +53,9 @@ struct settings {
     struct strv runner_argv;
     enum settings_permissions runner_permissions;
     struct settings_pairs runner_env;
-    struct settings_pairs runner_secrets; /* value: a file's path */
+    struct settings_pairs runner_secrets;  /* value: a file's path */
+    struct settings_pairs runner_provided; /* variables from the control plane, no setting: what the
+                                              operator says of a name goes before them */
     bool runner_broker;
     struct broker_list broker;
     char *sandbox_profile;

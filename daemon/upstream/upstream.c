@@ -34,6 +34,7 @@ struct upstream_call {
     struct http_call *http;
     enum verdict_request request;
     upstream_done_fn fn;
+    upstream_document_fn document_fn; /* in its place, of upstream_get() */
     void *ctx;
     struct download *download; /* NULL: it is none */
 };
@@ -301,6 +302,50 @@ void upstream_ack(struct upstream *u, const char *ack_id, uint64_t fence, upstre
                          .max_response_bytes = ANSWER_MAX_BYTES,
                      },
                      fn, ctx);
+}
+
+/* ---- documents ---- */
+
+static void on_document(const struct http_response *r, void *ctx)
+{
+    struct upstream_call *call = ctx;
+    upstream_document_fn fn = call->document_fn;
+    void *fn_ctx = call->ctx;
+    bool done = r->outcome == HTTP_DONE;
+    AUTO_FREE char *text =
+        done ? mem_printf("the server answered with status %d", r->status) : mem_strdup(r->error);
+    const struct upstream_document document = {
+        .ok = done && r->status == 200,
+        .none = done && (r->status == 404 || r->status == 410),
+        .is_json = strcasestr(r->content_type, "json") != NULL,
+        .retry_after_ms = r->retry_after_ms,
+        .body = r->body,
+        .len = r->body_len,
+        .text = text,
+    };
+
+    call_free(call); /* the callback may start the next one */
+    fn(&document, fn_ctx);
+}
+
+void upstream_get(struct upstream *u, const char *name, size_t max_bytes, upstream_document_fn fn,
+                  void *ctx)
+{
+    CLEANUP(headers_done) struct headers h = { 0 };
+    AUTO_FREE char *url = mem_printf("%s/api/agents/%s", u->base, name);
+    struct upstream_call *call = call_new(u, VERDICT_POLL, NULL, ctx);
+
+    call->document_fn = fn;
+    add_common_headers(u, &h, 0);
+    call->http = http_start(u->http,
+                            &(struct http_request){
+                                .method = "GET",
+                                .url = url,
+                                .headers = (const char *const *)h.lines,
+                                .timeout_ms = u->timeout_ms,
+                                .max_response_bytes = max_bytes,
+                            },
+                            on_document, call);
 }
 
 /* ---- downloads ---- */

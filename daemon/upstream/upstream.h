@@ -62,6 +62,20 @@ void upstream_submit(struct upstream *u, const char *body, uint64_t fence, upstr
                      void *ctx);
 void upstream_ack(struct upstream *u, const char *ack_id, uint64_t fence, upstream_done_fn fn,
                   void *ctx);
+/* A document of the agents API that is asked for: endpoints 1 to 3. */
+struct upstream_document {
+    bool ok;                 /* status 200: body has it */
+    bool none;               /* 404 or 410: the server has no such thing */
+    bool is_json;            /* its body is said to be */
+    uint32_t retry_after_ms; /* 0: none said */
+    const char *body;        /* borrowed for the call, as text */
+    size_t len;
+    const char *text; /* !ok: what failed; no word of the server's is in it */
+};
+typedef void (*upstream_document_fn)(const struct upstream_document *document, void *ctx);
+/* GET /api/agents/NAME; a body of max_bytes at most. */
+void upstream_get(struct upstream *u, const char *name, size_t max_bytes, upstream_document_fn fn,
+                  void *ctx);
 /* Who takes a file. */
 struct upstream_sink {
     /* Whether so many bytes of an answer may come now; if not, upstream_resume() is called later.

@@ -1,0 +1,551 @@
+#include "main/provisions.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "loop/loop.h"
+#include "main/attempts.h"
+#include "main/daemon.h"
+#include "main/installer.h"
+#include "main/policy.h"
+#include "main/wire.h"
+#include "runner/runner.h"
+#include "settings/pairs.h"
+#include "upstream/provision.h"
+#include "upstream/upstream.h"
+#include "util/backoff.h"
+#include "util/clock.h"
+#include "util/err.h"
+#include "util/json.h"
+#include "util/log.h"
+#include "util/mask.h"
+#include "util/mem.h"
+#include "util/random.h"
+#include "util/secret.h"
+#include "util/str.h"
+#include "workspace/shelf.h"
+
+enum {
+    RETRY_MS = 1000,
+    RETRY_CAP_MS = 5 * 60 * 1000,
+    WAIT_MS = 30 * 1000,        /* of tasks, at most */
+    REFRESH_MIN_MS = 10 * 1000, /* between two tokens, however short they live */
+    INSIST_AFTER = 3,           /* failures, where there are no artifacts yet */
+};
+
+enum kind { TOKEN, ENV, ARTIFACTS, KIND_COUNT };
+
+struct source {
+    struct provisions *owner;
+    enum kind kind;
+    struct loop_timer *timer; /* the next request */
+    struct backoff backoff;
+    bool asked;   /* a request, or what follows from its answer, is in flight */
+    bool again;   /* HUP came meanwhile */
+    bool settled; /* it has been answered once */
+    bool none;    /* the server has nothing of it */
+    char *error;  /* of the last try; NULL: it went well */
+};
+
+struct provisions {
+    struct daemon *daemon;
+    struct source sources[KIND_COUNT];
+    struct provision_token token;
+    struct provision_env env;
+    struct shelf *shelf;
+    struct installer *installer;
+    struct installer_summary summary; /* of the set in force */
+    bool is_shown;                    /* it is this server's */
+    struct strv missing;              /* places of MCP servers that the policy doesn't allow */
+    struct loop_timer *bound;
+    bool open; /* tasks don't wait (any more) */
+    uint64_t *held;
+    size_t held_count;
+};
+
+static const char *const names[KIND_COUNT] = {
+    [TOKEN] = "token",
+    [ENV] = "env",
+    [ARTIFACTS] = "artifacts",
+};
+
+static void ask(struct source *s);
+
+/* ---- tasks that wait ---- */
+
+static void open_gate(struct provisions *p)
+{
+    uint64_t *held = TAKE_PTR(p->held);
+    size_t count = p->held_count;
+
+    p->open = true;
+    p->held_count = 0;
+    loop_timer_stop(p->bound);
+    for (size_t i = 0; i < count; i++)
+        attempts_spawn(p->daemon->attempts, held[i]);
+    free(held);
+}
+
+static void open_when_settled(struct provisions *p)
+{
+    for (size_t i = 0; i < KIND_COUNT; i++)
+        if (!p->sources[i].settled)
+            return;
+    if (!p->open)
+        open_gate(p);
+}
+
+static void on_bound(struct loop_timer *timer, void *ctx)
+{
+    struct provisions *p = ctx;
+
+    (void)timer; /* one-shot */
+    for (size_t i = 0; i < KIND_COUNT; i++)
+        if (!p->sources[i].settled)
+            log_warning("provisions_late", "what", names[i], "error",
+                        p->sources[i].error ? p->sources[i].error : "there is no answer yet",
+                        "text", "tasks begin without it; it counts for those after it has come");
+    open_gate(p);
+}
+
+bool provisions_hold(struct provisions *p, uint64_t seq)
+{
+    if (p->open)
+        return false;
+    p->held = mem_realloc(p->held, (p->held_count + 1) * sizeof p->held[0]);
+    p->held[p->held_count++] = seq;
+    return true;
+}
+
+bool provisions_let_go(struct provisions *p, uint64_t seq)
+{
+    for (size_t i = 0; i < p->held_count; i++) {
+        if (p->held[i] != seq)
+            continue;
+        p->held[i] = p->held[--p->held_count];
+        return true;
+    }
+    return false;
+}
+
+/* ---- variables ---- */
+
+static bool has_name(const struct settings_pairs *pairs, const char *name)
+{
+    for (size_t i = 0; i < pairs->len; i++)
+        if (str_eq(pairs->items[i].name, name))
+            return true;
+    return false;
+}
+
+/* What the operator says of a name goes before the server's, and the server's variables before its
+ * token, as in the daemon that we replace. */
+static void add_pairs(struct provisions *p, const struct settings_pairs *from,
+                      struct settings_pairs *to)
+{
+    const struct settings *s = &p->daemon->settings;
+
+    for (size_t i = 0; i < from->len; i++) {
+        const struct settings_pair *pair = &from->items[i];
+
+        if (has_name(&s->runner_env, pair->name) || has_name(&s->runner_secrets, pair->name) ||
+            has_name(to, pair->name))
+            continue;
+        pairs_add(to, pair->name, pair->value);
+    }
+}
+
+static void apply_variables(struct provisions *p)
+{
+    struct settings_pairs fresh = { 0 };
+
+    add_pairs(p, &p->env.pairs, &fresh);
+    add_pairs(p, &p->token.pair, &fresh);
+    pairs_done(&p->daemon->settings.runner_provided);
+    p->daemon->settings.runner_provided = fresh;
+}
+
+/* Before any task has it. One too short to be masked is no secret. */
+static void mask_pairs(const struct provisions *p, const struct settings_pairs *pairs)
+{
+    for (size_t i = 0; i < pairs->len; i++)
+        (void)mask_add(p->daemon->mask, pairs->items[i].value, strlen(pairs->items[i].value));
+}
+
+/* ---- artifacts ---- */
+
+static void look_at_places(struct provisions *p)
+{
+    struct strv missing = { 0 };
+
+    policy_find_missing(&p->daemon->settings, &p->summary.mcp_places, &missing);
+    for (size_t i = 0; i < missing.len; i++)
+        log_warning("mcp_host_not_allowed", "host", missing.items[i], "text",
+                    "an MCP server that the control plane provides is there, and tasks can't reach "
+                    "it: add it to sandbox.network.allow, or leave it so");
+    strv_done(&p->missing);
+    p->missing = missing;
+}
+
+static void look_at_shelf(struct provisions *p)
+{
+    struct installer_summary summary = { 0 };
+
+    p->is_shown = installer_read(p->installer, &summary);
+    installer_summary_done(&p->summary);
+    p->summary = summary;
+    look_at_places(p);
+}
+
+/* ---- answers ---- */
+
+static void set_error(struct source *s, const char *error)
+{
+    free(s->error);
+    s->error = mem_strdup(error);
+}
+
+/* Asked, answered, and done with. next_ms: when to ask again; 0: not before HUP. */
+static void settle(struct source *s, uint64_t next_ms)
+{
+    struct provisions *p = s->owner;
+
+    s->asked = false;
+    s->settled = true;
+    s->backoff.failures = 0;
+    set_error(s, NULL);
+    if (s->again)
+        ask(s);
+    else if (next_ms > 0)
+        loop_timer_arm(s->timer, next_ms);
+    open_when_settled(p);
+}
+
+static void fail(struct source *s, const char *error, uint32_t retry_after_ms)
+{
+    uint32_t wait_ms = backoff_next(&s->backoff, random_u32(), retry_after_ms);
+    char span[32];
+
+    s->asked = false;
+    if (!str_eq(s->error, error)) /* once for each reason */
+        log_warning("provisions_failed", "what", names[s->kind], "error", error, "retry_in",
+                    clock_span(span, wait_ms), "text", "what there is stays in use");
+    set_error(s, error);
+    if (s->again)
+        ask(s);
+    else
+        loop_timer_arm(s->timer, wait_ms);
+}
+
+static void take_token(struct source *s, const struct upstream_document *document)
+{
+    struct provisions *p = s->owner;
+    struct provision_token token = { 0 };
+    struct err err = { 0 };
+    uint64_t next_ms;
+    char when[32];
+
+    if (document->ok && provision_read_token(document->body, document->len, &token, &err) < 0) {
+        fail(s, err.text, 0);
+        return;
+    }
+    mask_pairs(p, &token.pair);
+    provision_token_done(&p->token);
+    p->token = token;
+    apply_variables(p);
+    next_ms = provision_refresh_in_ms(token.expires_ms, clock_wall_ms(), REFRESH_MIN_MS);
+    if (token.pair.len > 0)
+        log_info("token", "variable", token.pair.items[0].name, "expires_at",
+                 token.expires_ms ? clock_rfc3339(when, token.expires_ms) : NULL);
+    settle(s, next_ms);
+}
+
+static void take_env(struct source *s, const struct upstream_document *document)
+{
+    struct provisions *p = s->owner;
+    struct provision_env env = { 0 };
+    struct err err = { 0 };
+
+    if (document->ok && provision_read_env(document->body, document->len, &env, &err) < 0) {
+        fail(s, err.text, 0);
+        return;
+    }
+    for (size_t i = 0; i < env.problems.len; i++)
+        log_warning("variable_bad", "text", env.problems.items[i]);
+    mask_pairs(p, &env.pairs);
+    provision_env_done(&p->env);
+    p->env = env;
+    apply_variables(p);
+    if (env.pairs.len > 0)
+        log_info("variables", "count", LOG_N(env.pairs.len));
+    settle(s, 0);
+}
+
+static void on_installed(const struct installer_result *result, void *ctx)
+{
+    struct source *s = ctx;
+    struct provisions *p = s->owner;
+
+    if (!result->ok) {
+        fail(s, result->error, result->retry_after_ms);
+        return;
+    }
+    look_at_shelf(p);
+    log_info("artifacts", "rules", LOG_N(p->summary.rules), "skills", LOG_N(p->summary.skills),
+             "mcp_servers", LOG_N(p->summary.mcp_servers), "left_out",
+             LOG_N(p->summary.problems.len));
+    settle(s, 0);
+}
+
+static void take_artifacts(struct source *s, const struct upstream_document *document)
+{
+    struct provisions *p = s->owner;
+    struct provision_files files = { 0 };
+    struct err err = { 0 };
+
+    if (document->ok && provision_read_files(document->body, document->len, &files, &err) < 0) {
+        fail(s, err.text, 0);
+        return;
+    }
+    /* nothing, and nothing before: no set is needed for that */
+    if (files.len == 0 && files.problems.len == 0 && !p->is_shown) {
+        provision_files_done(&files);
+        settle(s, 0);
+        return;
+    }
+    installer_start(p->installer, &files, !p->is_shown && s->backoff.failures >= INSIST_AFTER,
+                    on_installed, s);
+}
+
+static void on_document(const struct upstream_document *document, void *ctx)
+{
+    static void (*const take[KIND_COUNT])(struct source *, const struct upstream_document *) = {
+        [TOKEN] = take_token, [ENV] = take_env, [ARTIFACTS] = take_artifacts
+    };
+    struct source *s = ctx;
+
+    if (!document->ok && !document->none) {
+        fail(s, document->text, document->retry_after_ms);
+        return;
+    }
+    if (document->none && !s->none)
+        log_info("provisions_none", "what", names[s->kind], "text",
+                 "the server provides nothing of it");
+    s->none = document->none;
+    if (document->none && !document->is_json && s->kind == ARTIFACTS) {
+        settle(s, 0); /* some page on the way: what is there isn't thrown away for that */
+        return;
+    }
+    take[s->kind](s, document);
+}
+
+/* Its CLI has a login of its own then. */
+static bool is_self_hosted(const struct daemon *d)
+{
+    static const char *const prefixes[] = { "nairid_", "eksecd_", "ccagent_" };
+
+    for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++)
+        if (str_starts_with(secret_text(d->key.key), prefixes[i]))
+            return true;
+    return false;
+}
+
+static void ask(struct source *s)
+{
+    struct daemon *d = s->owner->daemon;
+
+    loop_timer_stop(s->timer);
+    s->again = s->asked;
+    if (s->asked)
+        return;
+    if (s->kind == TOKEN &&
+        (is_self_hosted(d) || !str_is_empty(d->settings.sandbox_network_proxy))) {
+        provision_token_done(&s->owner->token);
+        apply_variables(s->owner);
+        settle(s, 0);
+        return;
+    }
+    s->asked = true;
+    upstream_get(d->upstream, names[s->kind], PROVISION_ANSWER_MAX, on_document, s);
+}
+
+static void on_timer(struct loop_timer *timer, void *ctx)
+{
+    (void)timer; /* one-shot */
+    ask(ctx);
+}
+
+void provisions_ask_again(struct provisions *p)
+{
+    apply_variables(p); /* the settings are new */
+    look_at_places(p);
+    for (size_t i = 0; i < KIND_COUNT; i++) {
+        p->sources[i].backoff.failures = 0;
+        ask(&p->sources[i]);
+    }
+}
+
+/* ---- what attempts are shown ---- */
+
+static void show(struct provisions_view *v, const char *outside, const char *inside)
+{
+    v->shown[v->count++] = (struct plan_shown){ .outside = outside, .inside = inside };
+}
+
+void provisions_view(struct provisions *p, const struct runner *runner,
+                     struct provisions_view *ret_view)
+{
+    const char *const places[] = { runner->rules, runner->skills };
+    const enum shelf_part parts[] = { SHELF_RULES, SHELF_SKILLS };
+    struct provisions_view v = { .set = p->is_shown ? shelf_hold(p->shelf) : NULL };
+    const char *mcp = v.set ? shelf_path(v.set, SHELF_MCP) : NULL;
+
+    for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+        if (!places[i])
+            continue;
+        v.inside[i] = mem_printf(PLAN_HOME "/%s", places[i]);
+        show(&v, v.set ? shelf_path(v.set, parts[i]) : NULL, v.inside[i]);
+    }
+    v.has_mcp = mcp && runner->takes_mcp;
+    if (v.has_mcp)
+        show(&v, mcp, RUNNER_MCP_PATH);
+    *ret_view = v;
+}
+
+void provisions_view_done(struct provisions *p, struct provisions_view *view)
+{
+    provisions_release(p, view->set);
+    for (size_t i = 0; i < ARRAY_SIZE(view->inside); i++)
+        free(view->inside[i]);
+    *view = (struct provisions_view){ 0 };
+}
+
+void provisions_release(struct provisions *p, struct shelf_set *set)
+{
+    shelf_release(p->shelf, set);
+}
+
+/* ---- for people ---- */
+
+static struct json *list_of(const struct strv *v)
+{
+    struct json *list = json_array();
+
+    for (size_t i = 0; i < v->len; i++)
+        json_push_str(list, v->items[i]);
+    return list;
+}
+
+static void add_problems(const struct provisions *p, struct json *list)
+{
+    const struct strv *const problems[] = { &p->env.problems, &p->summary.problems };
+
+    for (size_t i = 0; i < KIND_COUNT; i++) {
+        const struct source *s = &p->sources[i];
+        AUTO_FREE char *text = mem_printf("%s: %s", names[i], s->error ? s->error : "");
+
+        if (s->error)
+            json_push_str(list, text);
+    }
+    for (size_t k = 0; k < ARRAY_SIZE(problems); k++)
+        for (size_t i = 0; i < problems[k]->len; i++)
+            json_push_str(list, problems[k]->items[i]);
+}
+
+struct json *provisions_status(const struct provisions *p)
+{
+    const struct settings_pairs *pairs = &p->daemon->settings.runner_provided;
+    struct json *root = json_object(), *variables = json_array(), *problems = json_array();
+    bool settled = true;
+    char when[32];
+
+    for (size_t i = 0; i < KIND_COUNT; i++)
+        settled &= p->sources[i].settled && !p->sources[i].asked && !p->sources[i].error;
+    for (size_t i = 0; i < pairs->len; i++)
+        json_push_str(variables, pairs->items[i].name);
+    json_add_str(root, "state", settled ? "ready" : p->open ? "fetching" : "awaited");
+    json_add(root, "variables", variables);
+    if (p->token.expires_ms > 0)
+        json_add_str(root, "token_expires_at", clock_rfc3339(when, p->token.expires_ms));
+    json_add_i64(root, "rules", (int64_t)p->summary.rules);
+    json_add_i64(root, "skills", (int64_t)p->summary.skills);
+    json_add_i64(root, "mcp_servers", (int64_t)p->summary.mcp_servers);
+    json_add(root, "hosts_not_allowed", list_of(&p->missing));
+    add_problems(p, problems);
+    json_add(root, "problems", problems);
+    return root;
+}
+
+/* ---- archives ---- */
+
+bool provisions_is_one(uint64_t task)
+{
+    return installer_is_one(task);
+}
+
+void provisions_output(struct provisions *p, const char *bytes, size_t len)
+{
+    installer_output(p->installer, bytes, len);
+}
+
+void provisions_exited(struct provisions *p, const struct spawner_exit *e)
+{
+    installer_exited(p->installer, e);
+}
+
+/* ---- the whole ---- */
+
+int provisions_new(struct daemon *d, struct provisions **ret_provisions, struct err *err)
+{
+    struct provisions *p = mem_new(struct provisions);
+    int r;
+
+    p->daemon = d;
+    p->bound = loop_timer_new(d->loop, on_bound, p);
+    for (size_t i = 0; i < KIND_COUNT; i++) {
+        p->sources[i] = (struct source){ .owner = p, .kind = (enum kind)i };
+        p->sources[i].timer = loop_timer_new(d->loop, on_timer, &p->sources[i]);
+        (void)backoff_init(&p->sources[i].backoff, RETRY_MS, RETRY_CAP_MS); /* they are in range */
+    }
+    r = shelf_new(d->settings.state_dir, &p->shelf, err);
+    if (r < 0) {
+        provisions_free(p);
+        return r;
+    }
+    *ret_provisions = p;
+    return 0;
+}
+
+int provisions_start(struct provisions *p, struct err *err)
+{
+    uint32_t most_ms = p->daemon->settings.server_request_timeout_ms;
+    int r = installer_new(p->daemon, p->shelf, &p->installer, err);
+
+    if (r < 0)
+        return r;
+    look_at_shelf(p);
+    loop_timer_arm(p->bound, most_ms < WAIT_MS ? most_ms : WAIT_MS);
+    for (size_t i = 0; i < KIND_COUNT; i++)
+        ask(&p->sources[i]);
+    return 0;
+}
+
+void provisions_free(struct provisions *p)
+{
+    if (!p)
+        return;
+    installer_free(p->installer);
+    for (size_t i = 0; i < KIND_COUNT; i++) {
+        loop_timer_free(p->sources[i].timer);
+        free(p->sources[i].error);
+    }
+    loop_timer_free(p->bound);
+    provision_token_done(&p->token);
+    provision_env_done(&p->env);
+    installer_summary_done(&p->summary);
+    strv_done(&p->missing);
+    shelf_free(p->shelf);
+    free(p->held);
+    free(p);
+}

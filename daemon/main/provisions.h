@@ -1,0 +1,51 @@
+/* provisions.h - what the control plane provides for tasks: a model's token, variables, artifacts.
+ * Asked for at the start and on HUP, the token also before it ends; a failure is tried again with
+ * growing pauses and stops nothing. Tasks wait for the first answers, but no longer than a request
+ * may take (server.request_timeout, 30 s at most), and then begin with what is there. What comes
+ * later counts for later attempts. Values are secrets: masked, and in this process and the tasks'
+ * environment only. Source: Nairi agents API, endpoints 1 to 4, and "Keys". */
+#pragma once
+#include "sandbox/plan.h"
+#include "spawner/spawner.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+struct daemon;
+struct err;
+struct json;
+struct provisions;
+struct runner;
+struct shelf_set;
+
+/* d outlives it. Nothing is asked for yet. */
+int provisions_new(struct daemon *d, struct provisions **ret_provisions, struct err *err);
+void provisions_free(struct provisions *p);
+int provisions_start(struct provisions *p, struct err *err); /* asks; makes a thread */
+void provisions_ask_again(struct provisions *p);             /* after HUP */
+
+/* Whether the task has to wait: its order (attempts_spawn()) then comes later. */
+bool provisions_hold(struct provisions *p, uint64_t seq);
+/* Whether it waited; it doesn't any more. */
+bool provisions_let_go(struct provisions *p, uint64_t seq);
+
+/* What an attempt is shown of the artifacts. */
+struct provisions_view {
+    struct shelf_set *set; /* held; NULL: none */
+    struct plan_shown shown[3];
+    size_t count;
+    char *inside[2];
+    bool has_mcp;
+};
+void provisions_view(struct provisions *p, const struct runner *runner,
+                     struct provisions_view *ret_view);
+/* set: NULL where somebody else releases it. */
+void provisions_view_done(struct provisions *p, struct provisions_view *view);
+void provisions_release(struct provisions *p, struct shelf_set *set);
+
+/* For the status: names and counts, no values. */
+struct json *provisions_status(const struct provisions *p);
+
+/* The spawner's words about tasks that are none of the core's. */
+bool provisions_is_one(uint64_t task);
+void provisions_output(struct provisions *p, const char *bytes, size_t len);
+void provisions_exited(struct provisions *p, const struct spawner_exit *e);

@@ -1,0 +1,27 @@
+/* mcp.h - MCP configs of several files as one. Pure.
+ * Source: Nairi, provisioned artifacts: {"mcpServers":{"NAME":{"command","args","env"}}} or
+ * {"url","headers","type"}; of a name that comes again the later ones get -2, -3. What a server's
+ * entry has besides is passed on as it is. */
+#pragma once
+#include "util/cleanup.h"
+#include "util/strv.h"
+#include <stddef.h>
+
+struct err;
+struct mcp;
+
+enum { MCP_FILE_MAX = 256 * 1024, MCP_SERVERS_MAX = 100, MCP_NAME_MAX = 64 };
+
+struct mcp *mcp_new(void);
+void mcp_free(struct mcp *m);
+DEFINE_CLEANUP(struct mcp *, mcp_free);
+/* One file; all of it or, with -EBADMSG and a sentence, nothing. */
+int mcp_add(struct mcp *m, const char *text, size_t len, struct err *err);
+size_t mcp_len(const struct mcp *m); /* servers */
+/* {"mcpServers":{...}}, to be freed. */
+char *mcp_print(const struct mcp *m);
+/* The places of remote servers, as entries of settings/allow.h, each once; appended. */
+void mcp_places(const struct mcp *m, struct strv *places);
+/* The values that look like secrets: of env and headers, by their names. Borrowed for the call. */
+typedef void (*mcp_secret_fn)(const char *value, void *ctx);
+void mcp_each_secret(const struct mcp *m, mcp_secret_fn fn, void *ctx);
