@@ -23,8 +23,10 @@ import deadwire
 from casefile import CaseError, expand, member, raw, unescape
 
 TERMINAL = ("assistant_message_v1", "system_message_v1")
-ENDPOINTS = ("poll", "processing", "progress", "reply", "ack", "download", "connect", "accept")
+ENDPOINTS = ("poll", "processing", "progress", "reply", "ack", "download", "connect", "accept",
+             "token", "env", "artifacts")
 PAGE = "<!DOCTYPE html><html><body><h1>Sign in to this network</h1></body></html>"
+DOCUMENTS = ("/api/agents/token", "/api/agents/env", "/api/agents/artifacts")
 NAMES = {"processing_message_v1": "processing", "agent_progress_v1": "progress"}
 
 
@@ -167,6 +169,8 @@ class Request:
             return "ack"
         if self.method == "GET" and re.fullmatch("/api/agents/attachments/[^/]+", self.path):
             return "download"
+        if self.method == "GET" and self.path in DOCUMENTS:
+            return self.path.split("/")[-1]
         return "other"
 
     def __repr__(self):
@@ -209,6 +213,7 @@ class Peer:
         self.replies = {}     # message id -> the terminal envelopes that were accepted, by id
         self.envelopes = set()
         self.acked = {}       # message id -> how often
+        self.documents = {}   # path below /api/agents/ -> what is answered: JSON, or a status
         self.gone = {}        # message id -> its job, which was unlisted
         self.files = {}       # attachment id -> its bytes, or a function that answers on a socket
         self.held = None      # the long poll that waits
@@ -634,11 +639,31 @@ class Peer:
                     return self._ack(request)
                 if request.endpoint in ("reply", "processing", "progress"):
                     return self._submit(request)
-                if request.endpoint == "download":
+                if request.endpoint == "download" and self._is_file(request):
                     return self._download(request)
-                return answer(404, {"error": "no such path"})
+                return self._document(request)
             finally:
                 self.lock.notify_all()
+
+    def _is_file(self, request):
+        return request.path.removeprefix("/api/agents/") not in self.documents
+
+    def _document(self, request):
+        document = self.documents.get(request.path.removeprefix("/api/agents/"), 404)
+        if isinstance(document, int):
+            return answer(document, {"error": "no such path"})
+        return answer(200, document)
+
+    def provide(self, name, document):
+        """What the daemon gets for GET /api/agents/NAME: JSON, or a status."""
+        with self.lock:
+            self.documents[name] = document
+
+    def provide_file(self, attachment, data):
+        """An attachment's bytes; its id."""
+        self.provide(f"attachments/{attachment}",
+                     {"id": attachment, "data": base64.b64encode(data).decode()})
+        return attachment
 
     def _poll(self, request, talk):
         prefer = request.headers.get("Prefer", "")
