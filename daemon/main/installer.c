@@ -96,7 +96,8 @@ static void finish(struct installer *i, const struct installer_result *result)
     clear(i);
     i->busy = false;
     (void)shelf_sweep(i->shelf, SWEEP_ENTRIES); /* the rest goes another time */
-    i->fn(result, i->ctx);
+    if (i->fn)
+        i->fn(result, i->ctx);
 }
 
 static void fail(struct installer *i, const char *error, uint32_t retry_after_ms)
@@ -592,6 +593,7 @@ void installer_free(struct installer *i)
 {
     if (!i)
         return;
+    i->fn = NULL; /* what is being written is written to its end, and counts at the next start */
     worker_free(i->worker);
     loop_timer_free(i->patience);
     clear(i);

@@ -531,11 +531,19 @@ int provisions_start(struct provisions *p, struct err *err)
     return 0;
 }
 
-void provisions_free(struct provisions *p)
+void provisions_stop(struct provisions *p)
 {
     if (!p)
         return;
     installer_free(p->installer);
+    p->installer = NULL;
+}
+
+void provisions_free(struct provisions *p)
+{
+    if (!p)
+        return;
+    provisions_stop(p);
     for (size_t i = 0; i < KIND_COUNT; i++) {
         loop_timer_free(p->sources[i].timer);
         free(p->sources[i].error);

@@ -20,6 +20,8 @@ struct shelf_set;
 /* d outlives it. Nothing is asked for yet. */
 int provisions_new(struct daemon *d, struct provisions **ret_provisions, struct err *err);
 void provisions_free(struct provisions *p);
+/* Asks for nothing more, before those whom it asks are freed. p: may be NULL. */
+void provisions_stop(struct provisions *p);
 int provisions_start(struct provisions *p, struct err *err); /* asks; makes a thread */
 void provisions_ask_again(struct provisions *p);             /* after HUP */
 

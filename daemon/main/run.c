@@ -332,6 +332,7 @@ static void stop(struct daemon *d)
     spawner_free(d->spawner, SPAWNER_WAIT_MS);
     pushes_free(d->pushes);
     downloads_free(d->downloads);
+    provisions_stop(d->provisions);
     upstream_free(d->upstream);
     http_free(d->http);
     store_free(d->store); /* last of what reports to the loop: writes what was submitted */
