@@ -11,6 +11,7 @@
 #include "main/census.h"
 #include "main/cmd.h"
 #include "main/exitcode.h"
+#include "main/installer.h"
 #include "main/keyring.h"
 #include "main/policy.h"
 #include "main/reach.h"
@@ -373,6 +374,27 @@ static int check_server(const struct settings *s, const struct secret *key)
     return verdicts[reach.verdict].code;
 }
 
+/* As the daemon had them last; what it gets besides, nairid status says. */
+static void tell_artifacts(const struct settings *s)
+{
+    CLEANUP(installer_summary_done) struct installer_summary summary = { 0 };
+    CLEANUP(strv_done) struct strv missing = { 0 };
+    CLEANUP(buf_done) struct buf b = { 0 };
+
+    if (installer_peek(s, &summary) < 0)
+        return;
+    installer_describe(&summary, &b);
+    tell(GRADE_OK, "provided", "by the server, when the daemon asked last: %s", buf_str(&b));
+    for (size_t i = 0; i < summary.problems.len; i++)
+        tell(GRADE_WARN, "provided", "%s", summary.problems.items[i]);
+    policy_find_missing(s, &summary.mcp_places, &missing);
+    for (size_t i = 0; i < missing.len; i++)
+        tell(GRADE_WARN, "provided",
+             "tasks can't reach %s, where an MCP server is: name it in sandbox.network.allow, or "
+             "leave it so",
+             missing.items[i]);
+}
+
 static int check_all(const struct settings *s)
 {
     struct agentkey from_env = { 0 }, key = { 0 };
@@ -391,6 +413,7 @@ static int check_all(const struct settings *s)
     }
     tell(GRADE_OK, "key", "from %s", key.source);
     keep(&code, check_server(s, key.key));
+    tell_artifacts(s);
     agentkey_done(&key);
     return code;
 }

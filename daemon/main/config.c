@@ -3,6 +3,7 @@
 #include "main/args.h"
 #include "main/cmd.h"
 #include "main/exitcode.h"
+#include "main/installer.h"
 #include "runner/runner.h"
 #include "settings/agentkey.h"
 #include "util/buf.h"
@@ -34,12 +35,25 @@ static void print_key(const struct settings *s)
     agentkey_done(&key);
 }
 
+/* No setting, but it is in what tasks see. */
+static void print_provided(const struct settings *s)
+{
+    CLEANUP(installer_summary_done) struct installer_summary summary = { 0 };
+    CLEANUP(buf_done) struct buf b = { 0 };
+
+    if (installer_peek(s, &summary) < 0)
+        return;
+    installer_describe(&summary, &b);
+    printf("# provided by the server: %s; variables: see nairid status\n", buf_str(&b));
+}
+
 static void print_all(const struct settings *s)
 {
     CLEANUP(buf_done) struct buf b = { 0 };
     struct err err = { 0 };
 
     print_key(s);
+    print_provided(s);
     settings_print(s, &b);
     fputs(buf_str(&b), stdout);
     for (size_t i = 0; i < s->warnings.len; i++)

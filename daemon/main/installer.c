@@ -172,18 +172,35 @@ static size_t read_count(const struct json *root, const char *key)
     return json_get_u64(root, key, &n) == 0 ? (size_t)n : 0;
 }
 
-int installer_read_manifest(const char *text, struct installer_summary *ret_summary)
+/* Only of this server's set: another's rules are none of this one's. */
+int installer_peek(const struct settings *s, struct installer_summary *ret_summary)
 {
     CLEANUP_PTR(json_free) struct json *root = NULL;
+    AUTO_FREE char *text = NULL;
 
-    if (json_parse(text, strlen(text), &root, NULL) < 0 || !json_is_object(root))
-        return -EBADMSG;
+    if (shelf_manifest(s->state_dir, &text, NULL) < 0 ||
+        json_parse(text, strlen(text), &root, NULL) < 0 ||
+        !str_eq(json_get_str(root, "server"), s->server_url) ||
+        !str_eq(json_get_str(root, "agent"), s->agent_id))
+        return -ENOENT;
     *ret_summary = (struct installer_summary){ .rules = read_count(root, "rules"),
                                                .skills = read_count(root, "skills"),
                                                .mcp_servers = read_count(root, "mcp_servers") };
     read_list(root, "mcp_places", &ret_summary->mcp_places);
     read_list(root, "problems", &ret_summary->problems);
     return 0;
+}
+
+static void add_count(struct buf *b, size_t n, const char *what)
+{
+    buf_printf(b, "%s%zu %s%s", b->len > 0 ? ", " : "", n, what, n == 1 ? "" : "s");
+}
+
+void installer_describe(const struct installer_summary *s, struct buf *b)
+{
+    add_count(b, s->rules, "rule");
+    add_count(b, s->skills, "skill");
+    add_count(b, s->mcp_servers, "MCP server");
 }
 
 void installer_summary_done(struct installer_summary *s)
@@ -196,16 +213,6 @@ void installer_summary_done(struct installer_summary *s)
 static void mask_value(const char *value, void *ctx)
 {
     (void)mask_add(ctx, value, strlen(value)); /* one too short to be masked is no secret */
-}
-
-/* Whose set it is: another server's rules are none of this one's. */
-static bool is_ours(const struct daemon *d, const char *manifest)
-{
-    CLEANUP_PTR(json_free) struct json *root = NULL;
-
-    return json_parse(manifest, strlen(manifest), &root, NULL) == 0 &&
-           str_eq(json_get_str(root, "server"), d->settings.server_url) &&
-           str_eq(json_get_str(root, "agent"), d->settings.agent_id);
 }
 
 static void mask_secrets_of(struct installer *i, const struct shelf_set *set)
@@ -221,11 +228,8 @@ static void mask_secrets_of(struct installer *i, const struct shelf_set *set)
 
 bool installer_read(struct installer *i, struct installer_summary *ret_summary)
 {
-    const struct daemon *d = i->daemon;
     struct shelf_set *set = shelf_hold(i->shelf);
-    AUTO_FREE char *manifest = NULL;
-    bool found = set && shelf_manifest(d->settings.state_dir, &manifest, NULL) == 0 &&
-                 is_ours(d, manifest) && installer_read_manifest(manifest, ret_summary) == 0;
+    bool found = set && installer_peek(&i->daemon->settings, ret_summary) == 0;
 
     if (found)
         mask_secrets_of(i, set);

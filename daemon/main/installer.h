@@ -11,8 +11,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct buf;
 struct daemon;
 struct installer;
+struct settings;
 struct shelf;
 
 struct installer_result {
@@ -42,8 +44,11 @@ bool installer_is_busy(const struct installer *i);
  * The mask then knows its secrets. */
 bool installer_read(struct installer *i, struct installer_summary *ret_summary);
 void installer_summary_done(struct installer_summary *s);
-/* The summary in the text of a manifest. -EBADMSG for what is none. */
-int installer_read_manifest(const char *text, struct installer_summary *ret_summary);
+/* That of the set in force in a state directory, for those who are no daemon: -ENOENT where there
+ * is none for this server and agent. */
+int installer_peek(const struct settings *s, struct installer_summary *ret_summary);
+/* "2 rules, 1 skill, 3 MCP servers" */
+void installer_describe(const struct installer_summary *s, struct buf *b);
 
 /* The spawner's words about tasks that are its own. */
 bool installer_is_one(uint64_t task);

@@ -92,6 +92,39 @@ static void add_queue(struct buf *b, const struct json *queue)
     buf_append_char(b, '\n');
 }
 
+static void add_thing(struct buf *b, uint64_t n, const char *what)
+{
+    if (n > 0)
+        buf_printf(b, "%s%llu %s%s", b->len > 0 ? ", " : "", (unsigned long long)n, what,
+                   n == 1 ? "" : "s");
+}
+
+static void add_list(struct buf *b, const struct json *list, const char *before)
+{
+    for (const struct json *item = json_first(list); item; item = json_next(item)) {
+        buf_append_str(b, before);
+        terminal_fit(b, json_str(item) ? json_str(item) : "?", FIELD_MAX);
+        buf_append_char(b, '\n');
+    }
+}
+
+/* What the server provides for tasks, where it provides anything or should. */
+static void add_provided(struct buf *b, const struct json *provided)
+{
+    CLEANUP(buf_done) struct buf line = { 0 };
+
+    add_thing(&line, json_len(json_get(provided, "variables")), "variable");
+    add_thing(&line, number(provided, "rules"), "rule");
+    add_thing(&line, number(provided, "skills"), "skill");
+    add_thing(&line, number(provided, "mcp_servers"), "MCP server");
+    if (line.len > 0)
+        buf_printf(b, "provided: %s\n", buf_str(&line));
+    if (str_eq(json_get_str(provided, "state"), "awaited"))
+        buf_append_str(b, "tasks wait for what the server provides\n");
+    add_list(b, json_get(provided, "problems"), "not provided: ");
+    add_list(b, json_get(provided, "hosts_not_allowed"), "an MCP server's host is not allowed: ");
+}
+
 static void add_job(struct buf *b, const struct json *job, uint64_t now_mono_ms, size_t columns)
 {
     CLEANUP(buf_done) struct buf line = { 0 };
@@ -127,6 +160,7 @@ void overview_print(struct buf *b, const struct json *status, uint64_t now_mono_
         add_connection(b, json_get(status, "connection"));
     if (has(status, "queue"))
         add_queue(b, json_get(status, "queue"));
+    add_provided(b, json_get(status, "provisioning"));
     for (const struct json *job = json_first(jobs); job; job = json_next(job))
         add_job(b, job, now_mono_ms, columns);
 }
