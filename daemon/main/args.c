@@ -54,6 +54,7 @@ int args_settings(const struct args *a, const struct options *o, struct settings
         .flag_count = o->flag_count,
         .state_dir = a->state,
         .as_before = a->as_before,
+        .repo = a->repo,
         .uid = geteuid(),
     };
 

@@ -14,6 +14,7 @@ struct args {
     const char *state; /* --state */
     bool version;      /* -v */
     bool as_before;    /* set by the verb: see struct settings_input */
+    char *repo;        /* likewise; the verb's to free */
 };
 
 extern const struct options_spec args_spec;

@@ -353,6 +353,7 @@ static void stop(struct daemon *d)
     log_setup(LOG_INFO, LOG_FORMAT_AUTO, NULL);
     mask_free(d->mask);
     free(d->program);
+    free(d->args.repo);
 }
 
 /* One line for what is set and has no effect. */
@@ -373,6 +374,7 @@ static int run(struct daemon *d)
     int code = args_load(&d->args, &d->options, &settings);
 
     if (code == EX_OK) {
+        d->args.repo = mem_strdup(settings.agent_repo); /* once confined it can't look again */
         code = start(d, &settings, &err);
         if (code == EX_OK) {
             log_notice("started", "version", NAIRID_VERSION, "pid", LOG_N(getpid()), "state",

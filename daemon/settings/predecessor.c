@@ -35,11 +35,15 @@ static void inherit(const struct settings_input *in, struct settings *s)
 }
 
 /* What can't be named is no repository to us: agent.id can be said otherwise. */
-static int find_repository(struct settings *s, struct err *ret_err)
+static int find_repository(const struct settings_input *in, struct settings *s, struct err *ret_err)
 {
     size_t index = 0;
     struct err err = { 0 };
-    int r = checkout_identify(".", &s->agent_repo, &err);
+    int r = 0;
+
+    s->agent_repo = mem_strdup(in->repo);
+    if (!s->agent_repo)
+        r = checkout_identify(".", &s->agent_repo, &err);
 
     if (r < 0 && err_set_machine(ret_err, r, "look at the repository", ".") < 0)
         return r;
@@ -71,7 +75,7 @@ static void divide_state(struct settings *s)
 
 int predecessor_apply(const struct settings_input *in, struct settings *s, struct err *err)
 {
-    int r = find_repository(s, err);
+    int r = find_repository(in, s, err);
 
     inherit(in, s);
     if (r == 0 && !in->state_dir && !variables_get(in->environ, "STATE_DIRECTORY"))

@@ -118,6 +118,7 @@ struct settings_input {
      * may say agent.id, each agent has a state directory of its own (settings/namespace.h), and
      * tasks get the model's key that the environment holds. For `nairid` without a verb. */
     bool as_before;
+    const char *repo; /* then: the repository, where it is known already; NULL: look */
     uid_t uid;
 };
 

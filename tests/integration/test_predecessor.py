@@ -124,6 +124,9 @@ def test_a_repository_says_which_agent_this_is(make_before):
     assert "github.com/owner/name" in before.log and "ghp_token" not in before.log
     assert "git isn't in this version" in before.log
     assert files_below(before.place) == [".git", ".git/config"]
+    before.put_env("GREETING=hi\n")
+    wait_until(lambda: "reloaded" in before.log, 30, "the change to be noticed")
+    assert before.answer("echo $GREETING")["content"] == "hi"
 
 
 def test_the_realtime_channel_is_told_of_the_repository(me):
