@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 
 #include "core/core.h"
+#include "loop/loop.h"
 #include "main/daemon.h"
 #include "main/downloads.h"
 #include "main/keyring.h"
@@ -29,11 +30,13 @@
 #include "util/secret.h"
 #include "util/strv.h"
 #include "workspace/enclosed.h"
+#include "workspace/outgoing.h"
 #include "workspace/workspace.h"
 
 enum {
     REFUSALS_TOLD = 5,    /* in one reply */
     TRIM_ENTRIES = 20000, /* some ten milliseconds */
+    SWEEP_SOON_MS = 1000,
 };
 
 struct attempt_io {
@@ -141,7 +144,33 @@ static int add_secrets(const struct daemon *d, struct strv *env, struct err *err
     return 0;
 }
 
-static int make_plan(const struct daemon *d, const struct task *t, struct runner_start *start,
+/* A bundle that is still to be sent. */
+static bool is_unsent(uint64_t seq, void *ctx)
+{
+    const struct daemon *d = ctx;
+    const struct task *t = core_task(d->core, seq);
+
+    return t && t->unsent > 0;
+}
+
+static int empty_outbox(struct daemon *d, const struct task *t, uid_t uid, struct err *err)
+{
+    int r = outgoing_begin(d->settings.workspace_root, t->job_id, uid, is_unsent, d, err);
+
+    if (r > 0)
+        loop_timer_arm(d->sweep, SWEEP_SOON_MS);
+    return r;
+}
+
+/* As the program sees it. */
+static char *place_of_outbox(const struct daemon *d, const struct task *t)
+{
+    return d->ground.rung == PLAN_RUNG_BARE
+               ? mem_printf("%s/%s/home/" OUTGOING_PLACE, d->settings.workspace_root, t->job_id)
+               : mem_strdup(PLAN_HOME "/" OUTGOING_PLACE);
+}
+
+static int make_plan(struct daemon *d, const struct task *t, struct runner_start *start,
                      const struct provisions_view *view, struct broker_list *brokers,
                      struct plan **ret_plan, struct err *err)
 {
@@ -161,6 +190,8 @@ static int make_plan(const struct daemon *d, const struct task *t, struct runner
     policy.task_uid = policy.uid;
     r = workspace_open(s->workspace_root, t->job_id, d->tenants, &policy.task_uid, &workspace,
                        &home, err);
+    if (r == 0)
+        r = empty_outbox(d, t, policy.task_uid, err);
     if (r < 0)
         return r;
     policy.tree_bytes = policy.disk_bytes; /* a job's directories are its own, and kept */
@@ -186,15 +217,18 @@ static int start_attempt(struct attempts *a, const struct task *t, const struct 
     CLEANUP_PTR(plan_free) struct plan *plan = NULL;
     CLEANUP(broker_done_all) struct broker_list brokers = { 0 };
     AUTO_CLOSE int keys = -1;
+    AUTO_FREE char *outbox = place_of_outbox(d, t);
     const struct runner_turn turn = { .task = t,
                                       .attached = attached,
                                       .session = core_session(d->core, t->seq),
-                                      .has_mcp = view->has_mcp };
+                                      .has_mcp = view->has_mcp,
+                                      .outbox = outbox };
     struct attempt_io *io;
     int r = runner->prepare(&d->settings, &turn, &start, err);
 
     if (r < 0)
         return r;
+    strv_add(&start.env, "NAIRID_OUTBOX=" PLAN_HOME "/" OUTGOING_PLACE);
     r = add_secrets(d, &start.env, err);
     if (r < 0)
         return r;
@@ -479,6 +513,13 @@ static bool make_room(struct daemon *d, uint64_t seq, const struct spawner_exit 
     return true;
 }
 
+static bool has_files(const struct daemon *d, uint64_t seq, const struct spawner_exit *e)
+{
+    const struct task *t = core_task(d->core, seq);
+
+    return !e->failed_to_start && t && outgoing_is_there(d->settings.workspace_root, t->job_id);
+}
+
 /* What the spawner and the runner have to say about the end, as one event. */
 static void report_end(struct daemon *d, uint64_t seq, const struct spawner_exit *e,
                        const struct capture_result *c, const char *refused)
@@ -491,6 +532,7 @@ static void report_end(struct daemon *d, uint64_t seq, const struct spawner_exit
                                    .oom = e->oom,
                                    .limit = e->limit,
                                    .files_gone = make_room(d, seq, e),
+                                   .files = has_files(d, seq, e),
                                    .egress_lost = e->egress_lost,
                                    .refused = refused,
                                    .status = e->status,

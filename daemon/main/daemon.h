@@ -25,6 +25,7 @@ struct store_batch;
 struct surveys;
 struct tenants;
 struct turn;
+struct uploads;
 struct upstream;
 
 struct daemon {
@@ -48,6 +49,7 @@ struct daemon {
     struct attempts *attempts;
     struct downloads *downloads; /* NULL: nothing has been fetched yet */
     struct surveys *surveys;
+    struct uploads *uploads;
     struct tenants *tenants; /* of the jobs' uids */
     struct posts *posts;
     struct provisions *provisions;

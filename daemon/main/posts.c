@@ -6,6 +6,7 @@
 
 #include "main/daemon.h"
 #include "main/pushes.h"
+#include "main/uploads.h"
 #include "main/wire.h"
 #include "upstream/envelope.h"
 #include "upstream/upstream.h"
@@ -95,7 +96,7 @@ void posts_free(struct posts *p)
     free(p);
 }
 
-static enum core_answer answer_of(const struct upstream_answer *a)
+enum core_answer posts_answer(const struct upstream_answer *a)
 {
     switch (a->verdict) {
     case UPSTREAM_OK:
@@ -180,7 +181,7 @@ static void on_polled(const struct upstream_answer *answer, void *ctx)
     struct posts *p = ctx;
     const struct core_event ev = { .type = CORE_EV_POLLED,
                                    .seq = p->poll_seq,
-                                   .answer = answer_of(answer),
+                                   .answer = posts_answer(answer),
                                    .retry_after_ms = answer->retry_after_ms,
                                    .waited = answer->waited };
     const struct core_event idle_ev = { .type = CORE_EV_IDLE };
@@ -217,7 +218,7 @@ static void on_sent(const struct upstream_answer *answer, void *ctx)
     const struct task *t = core_task(p->daemon->core, post->seq);
     const struct core_event ev = { .type = CORE_EV_SENT,
                                    .seq = post->seq,
-                                   .answer = answer_of(answer),
+                                   .answer = posts_answer(answer),
                                    .retry_after_ms = answer->retry_after_ms };
 
     if (answer->verdict != UPSTREAM_OK)
@@ -256,7 +257,7 @@ static void on_completed(const struct upstream_answer *answer, void *ctx)
     struct posts *p = post->owner;
     const struct core_event ev = { .type = CORE_EV_COMPLETED,
                                    .seq = post->seq,
-                                   .answer = answer_of(answer),
+                                   .answer = posts_answer(answer),
                                    .retry_after_ms = answer->retry_after_ms };
     uint64_t fence;
     int64_t used_ms;
@@ -303,8 +304,13 @@ void posts_send(struct posts *p, uint64_t seq, enum core_post what)
                                         .answer = CORE_ANSWER_DROPPED };
     const struct task *t = core_task(d->core, seq);
     uint64_t fence = core_fence(d->core, seq);
-    AUTO_FREE char *body = t && what != CORE_POST_ACK ? envelope_for(p, t, what, fence) : NULL;
+    AUTO_FREE char *body = NULL;
 
+    if (what == CORE_POST_UPLOAD) {
+        uploads_send(d->uploads, seq, fence);
+        return;
+    }
+    body = t && what != CORE_POST_ACK ? envelope_for(p, t, what, fence) : NULL;
     if (body) /* once more where it leaves: the journal may hold what an older mask let through */
         body = mask_text(d->mask, body);
     if (t && what == CORE_POST_ACK)

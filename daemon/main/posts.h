@@ -5,12 +5,15 @@
 
 struct daemon;
 struct posts;
+struct upstream_answer;
 
 /* d outlives it. */
 struct posts *posts_new(struct daemon *d);
 void posts_free(struct posts *p);
 /* seq: the number of the poll; wait_ms 0: a plain one. */
 void posts_poll(struct posts *p, uint64_t seq, uint32_t wait_ms);
+/* What an answer means to the core. */
+enum core_answer posts_answer(const struct upstream_answer *a);
 /* seq: the message that the post is about. */
 void posts_send(struct posts *p, uint64_t seq, enum core_post what);
 /* number: see core_leaving(). */

@@ -32,6 +32,7 @@
 #include "main/surveys.h"
 #include "main/takeover.h"
 #include "main/trial.h"
+#include "main/uploads.h"
 #include "main/wire.h"
 #include "net/http.h"
 #include "runner/runner.h"
@@ -242,6 +243,7 @@ static int open_edge(struct daemon *d, struct err *err)
         return exitcode_from_errno(r);
     d->attempts = attempts_new(d);
     d->surveys = surveys_new(d);
+    d->uploads = uploads_new(d);
     d->tenants = tenants_new();
     d->posts = posts_new(d);
     r = spawner_attach(d->spawner, d->loop, &attempts_ops, d->attempts, err);
@@ -339,6 +341,7 @@ static void stop(struct daemon *d)
     attempts_free(d->attempts);
     provisions_free(d->provisions);
     surveys_free(d->surveys);
+    uploads_free(d->uploads);
     tenants_free(d->tenants);
     posts_free(d->posts);
     wire_done(d);

@@ -19,6 +19,7 @@
 #include "main/pushes.h"
 #include "main/reload.h"
 #include "main/surveys.h"
+#include "main/uploads.h"
 #include "spawner/spawner.h"
 #include "store/store.h"
 #include "upstream/upstream.h"
@@ -169,6 +170,12 @@ static void act(struct daemon *d, const struct core_command *command)
     case CORE_CMD_SETTLE:
         surveys_settle(d->surveys, command->seq, command->keep);
         break;
+    case CORE_CMD_GATHER:
+        uploads_gather(d->uploads, command->seq);
+        break;
+    case CORE_CMD_DISCARD:
+        uploads_discard(d->uploads, command->seq);
+        break;
     case CORE_CMD_POLL:
         posts_poll(d->posts, command->seq, command->wait_ms);
         break;
@@ -198,8 +205,6 @@ static void act(struct daemon *d, const struct core_command *command)
         d->exit_code = command->code;
         pushes_stop_loop(d->pushes);
         break;
-    case CORE_CMD_GATHER: /* no attempt says yet that it left files */
-    case CORE_CMD_DISCARD:
     case CORE_CMD_INSERT:
     case CORE_CMD_UPDATE:
     case CORE_CMD_DELETE:

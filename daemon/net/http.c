@@ -55,17 +55,20 @@ struct http_call {
     struct sockets_user sockets;
     CURL *easy; /* NULL where the request can't even be tried; error says why */
     struct curl_slist *headers;
+    curl_mime *mime;          /* NULL: none */
     struct loop_timer *timer; /* the whole request's deadline; 0 for one that can't be tried */
     struct loop_timer *stall; /* NULL: none */
     http_done_fn fn;
     http_sink_fn sink; /* NULL: none */
-    void *ctx, *sink_ctx;
+    http_source_fn source;
+    void *ctx, *sink_ctx, *source_ctx;
+    uint64_t source_at, source_bytes;
     struct buf body;
     size_t max_response_bytes, header_bytes;
     size_t sunk_bytes; /* taken by the sink */
     uint32_t timeout_ms, stall_ms;
     bool body_too_large, headers_too_large;
-    bool paused, stopped; /* as the sink said */
+    bool paused, stopped; /* as sink or source said */
     bool strays;          /* something lay unread on the connection that was to be used again */
     bool header_whole;    /* the last header begun has its blank line */
     char peer[PEER_MAX];
@@ -90,6 +93,7 @@ static void call_free(struct http_call *call)
 {
     if (call->easy)
         curl_easy_cleanup(call->easy);
+    curl_mime_free(call->mime);
     for (struct curl_slist *h = call->headers; h; h = h->next)
         secret_wipe(h->data, strlen(h->data)); /* one of them may hold a key */
     curl_slist_free_all(call->headers);
@@ -97,27 +101,6 @@ static void call_free(struct http_call *call)
     loop_timer_free(call->stall);
     buf_done(&call->body);
     free(call);
-}
-
-/* The call's handle is out of the multi handle, so its connection is free for the next call. */
-static void call_finish(struct http_call *call, enum http_outcome outcome)
-{
-    struct http *http = call->http;
-
-    call->response.outcome = outcome;
-    call->response.body = buf_str(&call->body);
-    call->response.body_len = call->body.len;
-    call->response.error = call->error;
-    if (!call->response.content_type)
-        call->response.content_type = "";
-    loop_timer_stop(call->timer);
-    if (call->stall)
-        loop_timer_stop(call->stall);
-    call_unlink(call);
-    http->in_callback++;
-    call->fn(&call->response, call->ctx);
-    http->in_callback--;
-    call_free(call);
 }
 
 static long info_long(CURL *easy, CURLINFO info)
@@ -134,6 +117,28 @@ static bool is_connected(CURL *easy)
 
     (void)curl_easy_getinfo(easy, CURLINFO_PRETRANSFER_TIME_T, &us); /* as above */
     return us > 0;
+}
+
+/* The call's handle is out of the multi handle, so its connection is free for the next call. */
+static void call_finish(struct http_call *call, enum http_outcome outcome)
+{
+    struct http *http = call->http;
+
+    call->response.outcome = outcome;
+    call->response.reached = call->easy && is_connected(call->easy);
+    call->response.body = buf_str(&call->body);
+    call->response.body_len = call->body.len;
+    call->response.error = call->error;
+    if (!call->response.content_type)
+        call->response.content_type = "";
+    loop_timer_stop(call->timer);
+    if (call->stall)
+        loop_timer_stop(call->stall);
+    call_unlink(call);
+    http->in_callback++;
+    call->fn(&call->response, call->ctx);
+    http->in_callback--;
+    call_free(call);
 }
 
 static bool is_proxied(const struct http *http)
@@ -348,6 +353,43 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *ctx)
     return len;
 }
 
+/* An upload's next piece, and where curl begins again: on another connection. */
+static size_t on_source(char *bytes, size_t size, size_t count, void *ctx)
+{
+    struct http_call *call = ctx;
+    uint64_t left = call->source_bytes - call->source_at;
+    size_t len = size * count < left ? size * count : (size_t)left;
+    ssize_t n;
+
+    if (call->stopped)
+        return CURL_READFUNC_ABORT;
+    if (len == 0)
+        return 0;
+    n = call->source(call->source_at, bytes, len, call->source_ctx);
+    call->paused = n == -EAGAIN;
+    if (call->paused) {
+        if (call->stall)
+            loop_timer_stop(call->stall);
+        return CURL_READFUNC_PAUSE;
+    }
+    call->stopped = n <= 0 || (size_t)n > len;
+    if (call->stopped)
+        return CURL_READFUNC_ABORT;
+    call->source_at += (uint64_t)n;
+    watch_stall(call);
+    return (size_t)n;
+}
+
+static int on_seek(void *ctx, curl_off_t offset, int origin)
+{
+    struct http_call *call = ctx;
+
+    if (origin != SEEK_SET || offset < 0 || (uint64_t)offset > call->source_bytes)
+        return CURL_SEEKFUNC_FAIL;
+    call->source_at = (uint64_t)offset;
+    return CURL_SEEKFUNC_OK;
+}
+
 void http_resume(struct http_call *call)
 {
     if (!call->paused)
@@ -436,10 +478,30 @@ static bool set_callbacks(struct http_call *call)
            SET(easy, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)call->max_response_bytes);
 }
 
+static bool set_form(struct http_call *call, const struct http_form *form)
+{
+    curl_mimepart *part;
+
+    call->source = form->source;
+    call->source_ctx = form->source_ctx;
+    call->source_bytes = form->bytes;
+    call->mime = curl_mime_init(call->easy);
+    part = call->mime ? curl_mime_addpart(call->mime) : NULL;
+    return part && peer_is_clean(form->name) && peer_is_clean(form->filename) &&
+           curl_mime_name(part, form->name) == CURLE_OK &&
+           curl_mime_filename(part, form->filename) == CURLE_OK &&
+           curl_mime_type(part, "application/octet-stream") == CURLE_OK &&
+           curl_mime_data_cb(part, (curl_off_t)form->bytes, on_source, on_seek, NULL, call) ==
+               CURLE_OK &&
+           SET(call->easy, CURLOPT_MIMEPOST, call->mime);
+}
+
 static bool set_method(struct http_call *call, const struct http_request *request)
 {
     CURL *easy = call->easy;
 
+    if (request->form)
+        return set_form(call, request->form);
     if (str_eq(request->method, "GET"))
         return SET(easy, CURLOPT_HTTPGET, 1L);
     return SET(easy, CURLOPT_POST, 1L) &&
@@ -460,7 +522,7 @@ static bool add_header(struct http_call *call, const char *header)
 
 static bool set_headers(struct http_call *call, const struct http_request *request)
 {
-    bool has_type = false;
+    bool has_type = request->form != NULL;
     bool ok = add_header(call, "Expect:"); /* no round trip before a large body */
 
     for (size_t i = 0; ok && request->headers && request->headers[i]; i++) {

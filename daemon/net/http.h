@@ -5,8 +5,10 @@
  * environment's variables. */
 #pragma once
 #include "util/cleanup.h"
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct err;
 struct loop;
@@ -30,7 +32,7 @@ enum http_outcome {
     HTTP_TLS,         /* handshake or certificate */
     HTTP_TOO_LARGE,   /* body past max_response_bytes */
     HTTP_BROKEN,      /* cut short, wrong length, not HTTP */
-    HTTP_STOPPED,     /* the sink wanted no more */
+    HTTP_STOPPED,     /* the sink wanted no more, or the source had no more */
     HTTP_OUTCOME_COUNT
 };
 
@@ -40,24 +42,40 @@ enum http_outcome {
  * function of this header may be called from it. */
 typedef int (*http_sink_fn)(const char *bytes, size_t len, void *ctx);
 
+/* Gives a piece of a form's contents from that offset on, up to len bytes, into bytes. How many: at
+ * least one, as there are as many as http_form.bytes said. -EAGAIN: not now, http_resume() when.
+ * Another negative errno: the call ends as HTTP_STOPPED. Called by curl, as a sink is. */
+typedef ssize_t (*http_source_fn)(uint64_t offset, char *bytes, size_t len, void *ctx);
+
+/* A body of type multipart/form-data with one part: a file. Read as it is sent. */
+struct http_form {
+    const char *name, *filename;
+    uint64_t bytes; /* of its contents */
+    http_source_fn source;
+    void *source_ctx;
+};
+
 struct http_request {
     const char *method; /* "GET", "POST", "PATCH", ... */
     const char *url;
     const char *const *headers; /* "Name: value", NULL-terminated; NULL for none */
     const void *body;           /* copied */
     size_t body_len;
-    uint32_t timeout_ms;       /* whole request, > 0 */
-    size_t max_response_bytes; /* > 0 */
+    const struct http_form *form; /* POST: in place of body, NULL: none; its texts are copied */
+    uint32_t timeout_ms;          /* whole request, > 0 */
+    size_t max_response_bytes;    /* > 0 */
     http_sink_fn sink; /* NULL: the body goes to memory. With one, that of an answer with another
                         * status than 200 does, at most 64 KiB or max_response_bytes of it */
     void *sink_ctx;
-    uint32_t stall_ms; /* longest silence of the server, from the start on and between two pieces;
-                        * a pause of the sink doesn't count. 0: as long as timeout_ms */
+    uint32_t stall_ms; /* longest silence of the server, from the start on and between two pieces
+                        * either way; a pause of sink or source doesn't count. 0: as long as
+                        * timeout_ms */
 };
 
 struct http_response {
     enum http_outcome outcome;
     int status;               /* 0 unless HTTP_DONE */
+    bool reached;             /* the connection stood: something of the request may have arrived */
     const char *content_type; /* "" if none */
     const char *body;         /* NUL-terminated; "" where the sink has it */
     size_t body_len;
@@ -81,7 +99,7 @@ int http_new(struct loop *loop, const struct http_options *options, struct http 
 struct http_call *http_start(struct http *http, const struct http_request *request, http_done_fn fn,
                              void *ctx);
 void http_cancel(struct http_call *call);
-/* Goes on after the sink said -EAGAIN; otherwise without effect. */
+/* Goes on after sink or source said -EAGAIN; otherwise without effect. */
 void http_resume(struct http_call *call);
 /* A response header by name, any case: NULL if absent. Only inside the callback. */
 const char *http_header(const struct http_response *response, const char *name);

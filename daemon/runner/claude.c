@@ -238,8 +238,11 @@ static void add_arguments(struct strv *argv, const struct settings *settings,
     add_option(argv, "--append-system-prompt-file", RUNNER_BRIEF_PATH);
     if (turn->has_mcp)
         add_option(argv, "--mcp-config", RUNNER_MCP_PATH);
-    if (is_asked)
-        add_option(argv, "--disallowedTools", "Edit,Write,NotebookEdit");
+    if (turn->outbox) /* so that it is edited as the workspace is, without a question */
+        add_option(argv, "--add-dir", turn->outbox);
+    if (is_asked) /* whose files are files of the outbox, too: what may be edited the mount says */
+        add_option(argv, "--disallowedTools",
+                   turn->outbox ? "Edit(//workspace/**),NotebookEdit" : "Edit,Write,NotebookEdit");
     strv_add(argv, "-p"); /* no value follows: the prompt is read from standard input */
 }
 
@@ -253,7 +256,7 @@ static int prepare(const struct settings *settings, const struct runner_turn *tu
     if ((!task->prompt || task->prompt[strspn(task->prompt, " \t\r\n")] == '\0') &&
         (!turn->attached || turn->attached->len == 0))
         return err_set(err, -EINVAL, "the message is empty, which Claude Code doesn't take");
-    start.brief = prompt_brief(task);
+    start.brief = prompt_brief(task, turn->outbox, settings->attachments_max_bytes);
     add_arguments(&start.argv, settings, turn, is_asked);
     strv_add(&start.env, "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1");
     strv_add(&start.env, "DISABLE_AUTOUPDATER=1");

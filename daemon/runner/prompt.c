@@ -153,10 +153,31 @@ char *prompt_text(const struct task *task, const struct attached *attached, bool
     "file "                                                                                        \
     "in it can be made, changed or deleted, by any tool. Scratch files can go to /tmp."
 
-char *prompt_brief(const struct task *task)
+static void add_outbox(struct buf *b, const char *outbox, uint64_t max_bytes)
+{
+    bool is_round = max_bytes >= 1 << 20;
+
+    if (!outbox)
+        return;
+    buf_printf(b,
+               "\n\nFiles for the people who write to you: save each in the directory %s, in any "
+               "format. What lies there when you are done is sent along with your answer: ordinary "
+               "files right in it, 10 of them at most, %llu %s each; no directories, no links and "
+               "nothing empty. It is empty whenever you begin, and only an answer takes files "
+               "along.",
+               outbox, (unsigned long long)(is_round ? max_bytes >> 20 : max_bytes),
+               is_round ? "MiB" : "bytes");
+}
+
+char *prompt_brief(const struct task *task, const char *outbox, uint64_t outbox_max_bytes)
 {
     bool is_told = !str_is_empty(task->system_prompt);
+    struct buf b = { 0 };
 
-    return mem_printf("%s%s" PLACE "%s", is_told ? task->system_prompt : OURS,
-                      is_told ? "\n\n" : "", task->mode == TASK_MODE_ASK ? "\n\n" ASK : "");
+    buf_printf(&b, "%s%s" PLACE, is_told ? task->system_prompt : OURS, is_told ? "\n\n" : "");
+    add_outbox(&b, outbox, outbox_max_bytes);
+    if (task->mode == TASK_MODE_ASK)
+        buf_append_str(&b, outbox ? "\n\n" ASK " Files for people can go to their directory."
+                                  : "\n\n" ASK);
+    return buf_steal(&b);
 }

@@ -4,6 +4,7 @@
  * system_prompt, mode; a block that names the attachments' files after the text of each. */
 #pragma once
 #include <stdbool.h>
+#include <stdint.h>
 
 struct attached;
 struct buf;
@@ -19,5 +20,6 @@ char *prompt_text(const struct task *task, const struct attached *attached, bool
 void prompt_add_files(struct buf *b, const struct attached *attached);
 
 /* What goes along as the system prompt, to be freed by the caller: the server's words or, where it
- * has none, ours; then what is true of every sandbox, and of ask mode if it is that. */
-char *prompt_brief(const struct task *task);
+ * has none, ours; then what is true of every sandbox; where files for people go, outbox as the
+ * program sees it (NULL: nowhere), and how large each may be; and of ask mode if it is that. */
+char *prompt_brief(const struct task *task, const char *outbox, uint64_t outbox_max_bytes);

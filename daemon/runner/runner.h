@@ -20,6 +20,7 @@ struct runner_turn {
     const char
         *session; /* the program's own id of the job's conversation, to go on with; NULL: none */
     bool has_mcp; /* RUNNER_MCP_PATH is there */
+    const char *outbox; /* where the program puts files for people; NULL: there is no such place */
 };
 
 /* Where the sandbox has runner_start.brief: what is too private and too long for argv. */

@@ -13,6 +13,7 @@
 #include "util/buf.h"
 #include "util/clock.h"
 #include "util/err.h"
+#include "util/json.h"
 #include "util/mem.h"
 #include "util/secret.h"
 #include "util/str.h"
@@ -25,6 +26,8 @@ enum {
     LISTING_MAX_BYTES = 64 * 1024 * 1024,
     ANSWER_MAX_BYTES = 64 * 1024,
     DOWNLOAD_EXTRA_BYTES = 64 * 1024, /* past twice the file: base64 with some escapes in it */
+    UPLOAD_BYTES_A_S = 16 * 1024,     /* a slower line is given up */
+    UPLOAD_MOST_MS = 60 * 60 * 1000,
     HEADERS_MAX = 9
 };
 
@@ -108,11 +111,30 @@ static int check_download(struct upstream_call *call, const struct http_response
     return 0;
 }
 
+/* What the server calls a file that it has taken; NULL: it doesn't say, or no id looks like that.
+ * It goes into the journal and into what is sent. */
+static const char *id_of(const struct http_response *r, struct json **ret_root)
+{
+    static const char letters[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
+    const char *id;
+
+    if (r->outcome != HTTP_DONE || r->status < 200 || r->status > 299 ||
+        json_parse(r->body, r->body_len, ret_root, NULL) < 0)
+        return NULL;
+    id = json_get_str(*ret_root, "attachment_id");
+    return !str_is_empty(id) && strlen(id) <= UPSTREAM_ID_MAX && id[strspn(id, letters)] == '\0'
+               ? id
+               : NULL;
+}
+
 static void on_answer(const struct http_response *r, void *ctx)
 {
     struct upstream_call *call = ctx;
     struct upstream *u = call->u;
     bool is_list = call->request == VERDICT_POLL && r->outcome == HTTP_DONE && r->status == 200;
+    CLEANUP_PTR(json_free) struct json *root = NULL;
+    const char *id = call->request == VERDICT_UPLOAD ? id_of(r, &root) : NULL;
     struct listing listing = { 0 };
     struct err why = { 0 };
     int rc = is_list ? listing_parse(r->body, r->body_len, &listing, &why) : 0;
@@ -124,6 +146,8 @@ static void on_answer(const struct http_response *r, void *ctx)
         .body = r->body,
         .body_len = r->body_len,
         .retry_after_ms = r->retry_after_ms,
+        .reached = r->reached,
+        .has_id = id != NULL,
         .http_error = r->error,
         .listing_error = rc < 0 ? why.text : NULL,
         .file_fault = check_download(call, r),
@@ -143,6 +167,7 @@ static void on_answer(const struct http_response *r, void *ctx)
         .waited = has_waited(r),
         .clock_skew_ms = r->date_ms ? r->date_ms - clock_wall_ms() : 0,
         .status = r->status,
+        .attachment_id = id,
         .text = verdict.text,
         .listing = is_list && rc == 0 ? &listing : NULL,
     };
@@ -399,6 +424,30 @@ void upstream_cancel(struct upstream_call *call)
 {
     http_cancel(call->http);
     call_free(call);
+}
+
+/* ---- uploads ---- */
+
+struct upstream_call *upstream_upload(struct upstream *u, const struct http_form *form,
+                                      uint64_t fence, upstream_done_fn fn, void *ctx)
+{
+    CLEANUP(headers_done) struct headers h = { 0 };
+    AUTO_FREE char *url = mem_printf("%s/api/agents/attachments", u->base);
+    uint64_t most_ms = u->timeout_ms + form->bytes / UPLOAD_BYTES_A_S * 1000;
+
+    add_common_headers(u, &h, fence);
+    return call_start(
+        u, VERDICT_UPLOAD,
+        &(struct http_request){
+            .method = "POST",
+            .url = url,
+            .headers = (const char *const *)h.lines,
+            .form = form,
+            .timeout_ms = most_ms < UPLOAD_MOST_MS ? (uint32_t)most_ms : UPLOAD_MOST_MS,
+            .max_response_bytes = ANSWER_MAX_BYTES,
+            .stall_ms = u->timeout_ms,
+        },
+        fn, ctx);
 }
 
 /* ---- the whole ---- */

@@ -1,7 +1,8 @@
-/* upstream.h - the control plane as the daemon's client sees it: poll, submit, ack, download.
+/* upstream.h - the control plane as the daemon's client sees it: poll, submit, ack, download,
+ * upload.
  * Every request has a deadline. What an answer means is classified here (upstream/verdict.c, pure);
  * what to do about it is decided elsewhere: no retries, no backoff in this module.
- * Source: Nairi agents API endpoints 4, 6, 7, 8; Prefer: wait=N is RFC 7240; X-Nairi-Fence and
+ * Source: Nairi agents API endpoints 4 to 8; Prefer: wait=N is RFC 7240; X-Nairi-Fence and
  * X-CCAGENT-ID are additions of our hub, which other servers ignore. */
 #pragma once
 #include "upstream/listing.h"
@@ -12,8 +13,11 @@
 
 struct err;
 struct http;
+struct http_form;
 struct secret;
 struct upstream;
+
+enum { UPSTREAM_ID_MAX = 100 };
 
 enum upstream_verdict {
     UPSTREAM_OK,
@@ -30,14 +34,16 @@ enum upstream_verdict {
 
 struct upstream_answer {
     enum upstream_verdict verdict;
-    uint32_t retry_after_ms; /* 0: none said */
-    uint64_t fence;          /* from X-Nairi-Fence, 0: none */
-    bool waited;             /* poll: the server honoured Prefer: wait (Preference-Applied) */
-    int64_t clock_skew_ms;   /* server's Date minus our wall clock; 0 if it sent none */
-    int status;              /* HTTP status, 0 if none */
-    const char *text;        /* the sentence for log or error: what failed, why, what to do */
-    struct listing *listing; /* poll with UPSTREAM_OK; borrowed for the call, messages may be
-                              * taken. A problem comes back at every poll that lists its cause */
+    uint32_t retry_after_ms;   /* 0: none said */
+    uint64_t fence;            /* from X-Nairi-Fence, 0: none */
+    bool waited;               /* poll: the server honoured Prefer: wait (Preference-Applied) */
+    int64_t clock_skew_ms;     /* server's Date minus our wall clock; 0 if it sent none */
+    int status;                /* HTTP status, 0 if none */
+    const char *attachment_id; /* upload with UPSTREAM_OK: 1 to UPSTREAM_ID_MAX letters, digits, '_'
+                                * and '-' */
+    const char *text;          /* the sentence for log or error: what failed, why, what to do */
+    struct listing *listing;   /* poll with UPSTREAM_OK; borrowed for the call, messages may be
+                                * taken. A problem comes back at every poll that lists its cause */
 };
 typedef void (*upstream_done_fn)(const struct upstream_answer *answer, void *ctx);
 
@@ -97,5 +103,9 @@ struct upstream_call *upstream_download(struct upstream *u, const char *id, uint
                                         upstream_done_fn fn, void *ctx);
 void upstream_resume(struct upstream_call *call);
 void upstream_cancel(struct upstream_call *call); /* fn is not called */
-void upstream_free(struct upstream *u);           /* cancels what is in flight, without callbacks */
+/* A file for people. Its contents come from form->source, as http.h has it; while that said -EAGAIN
+ * upstream_resume() goes on. It has an hour at most, and may be cancelled. */
+struct upstream_call *upstream_upload(struct upstream *u, const struct http_form *form,
+                                      uint64_t fence, upstream_done_fn fn, void *ctx);
+void upstream_free(struct upstream *u); /* cancels what is in flight, without callbacks */
 DEFINE_CLEANUP(struct upstream *, upstream_free);

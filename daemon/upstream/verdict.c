@@ -24,10 +24,9 @@ struct words {
 };
 
 static const char *const request_names[] = {
-    [VERDICT_POLL] = "the poll for messages",
-    [VERDICT_SUBMIT] = "a message to the server",
-    [VERDICT_ACK] = "an acknowledgement",
-    [VERDICT_DOWNLOAD] = "the download of an attachment",
+    [VERDICT_POLL] = "the poll for messages",  [VERDICT_SUBMIT] = "a message to the server",
+    [VERDICT_ACK] = "an acknowledgement",      [VERDICT_DOWNLOAD] = "the download of an attachment",
+    [VERDICT_UPLOAD] = "the upload of a file",
 };
 
 static void keep_words(struct words *w, const char *said, const char *never_say)
@@ -126,6 +125,10 @@ static void judge_success(const struct verdict_facts *f, struct verdict *v)
         say(v, UPSTREAM_DOWN,
             "%s was answered with a page: a proxy or log-in page answers for the control plane",
             request_names[f->request]);
+    } else if (f->request == VERDICT_UPLOAD && !f->has_id) {
+        say(v, UPSTREAM_FAILED,
+            "the upload of a file was answered with status %d and without an attachment's id",
+            f->status);
     }
 }
 
@@ -150,7 +153,9 @@ static void judge_refusal(const struct verdict_facts *f, const struct words *w, 
 
 static void judge_too_large(const struct verdict_facts *f, const struct words *w, struct verdict *v)
 {
-    if (f->request != VERDICT_SUBMIT && !w->json)
+    if (f->request == VERDICT_UPLOAD && f->status == 413)
+        say(v, UPSTREAM_TOO_LARGE, "it is too large for the server%s", w->text);
+    else if (f->request != VERDICT_SUBMIT && !w->json)
         say_stranger(f, v);
     else if (f->request != VERDICT_SUBMIT)
         judge_refusal(f, w, v);
@@ -247,6 +252,10 @@ void verdict_judge(const struct verdict_facts *f, struct verdict *ret_verdict)
         judge_file(f, v);
     else if (f->outcome == HTTP_TOO_LARGE && f->request != VERDICT_POLL)
         say(v, UPSTREAM_FAILED, "%s: %s", request_names[f->request], f->http_error);
+    else if (f->request == VERDICT_UPLOAD && f->outcome == HTTP_STOPPED)
+        say(v, UPSTREAM_REFUSED, "it can't be read to its end");
+    else if (f->request == VERDICT_UPLOAD && f->outcome != HTTP_DONE && f->reached)
+        say(v, UPSTREAM_FAILED, "%s", f->http_error); /* a short one may pass all the same */
     else if (f->outcome != HTTP_DONE)
         say(v, UPSTREAM_DOWN, "%s", f->http_error);
     else if (f->status >= 200 && f->status < 300)

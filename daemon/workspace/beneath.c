@@ -8,10 +8,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-int beneath_open(int dir_fd, const char *name, int flags)
+static int open_without_following(int dir_fd, const char *name, int flags)
 {
     struct open_how how = {
-        .flags = (unsigned)(flags | O_DIRECTORY | O_CLOEXEC),
+        .flags = (unsigned)(flags | O_CLOEXEC),
         .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV,
     };
     long fd;
@@ -21,6 +21,16 @@ int beneath_open(int dir_fd, const char *name, int flags)
         fd = syscall(SYS_openat2, dir_fd, name, &how, sizeof how);
     while (fd < 0 && (errno == EAGAIN || errno == EINTR));
     return fd < 0 ? -errno : (int)fd;
+}
+
+int beneath_open(int dir_fd, const char *name, int flags)
+{
+    return open_without_following(dir_fd, name, flags | O_DIRECTORY);
+}
+
+int beneath_open_file(int dir_fd, const char *name)
+{
+    return open_without_following(dir_fd, name, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY);
 }
 
 int beneath_chmod(int fd, mode_t mode)

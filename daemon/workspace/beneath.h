@@ -9,6 +9,9 @@
  * (O_PATH or O_RDONLY; O_DIRECTORY and O_CLOEXEC are added). A descriptor, or a negative errno:
  * -ELOOP for a link, -EXDEV for a mount point, -ENOTDIR for anything else. */
 int beneath_open(int dir_fd, const char *name, int flags);
+/* The same for what is no directory, for reading: opened without waiting for anybody, as with a
+ * fifo, so that fstat(2) can tell what it is. */
+int beneath_open_file(int dir_fd, const char *name);
 /* Sets the mode of an open directory, also of one opened with O_PATH because its mode denied us
  * more. */
 int beneath_chmod(int fd, mode_t mode);

@@ -128,7 +128,7 @@ static int begin_known(int job_fd, const char *root, const char *job_id, struct 
 }
 
 /* The task may have taken every right off its own directory; the next attempt gets them back. */
-static int give_to(int fd, uid_t uid, const char *path, struct err *err)
+int workspace_give(int fd, uid_t uid, const char *path, struct err *err)
 {
     struct stat st;
     int r;
@@ -156,7 +156,7 @@ static int make_part(int job_fd, const char *name, uid_t uid, const char *path, 
     fd = beneath_open(job_fd, name, O_PATH);
     if (fd < 0)
         return err_set(err, fd, "open '%s': %s", path, strerror(-fd));
-    return give_to(fd, uid, path, err);
+    return workspace_give(fd, uid, path, err);
 }
 
 /* Whose the job's workspace is already, or is going to be. */
@@ -359,16 +359,24 @@ static bool is_stale(const struct sweep *s, const char *job_id)
 }
 
 /* From then on the job has no workspace, and never half of one. */
-static int set_aside(int root_fd, const char *job_id, char gone[GONE_MAX])
+static int set_aside(int dir_fd, const char *name, int root_fd, char gone[GONE_MAX])
 {
     (void)snprintf(gone, GONE_MAX, GONE_PREFIX "%016" PRIx64, random_u64());
-    return renameat2(root_fd, job_id, root_fd, gone, RENAME_NOREPLACE) < 0 ? -errno : 0;
+    return renameat2(dir_fd, name, root_fd, gone, RENAME_NOREPLACE) < 0 ? -errno : 0;
+}
+
+int workspace_discard(const char *root, int dir_fd, const char *name)
+{
+    AUTO_CLOSE int root_fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    char gone[GONE_MAX];
+
+    return root_fd < 0 ? -errno : set_aside(dir_fd, name, root_fd, gone);
 }
 
 static int remove_job(struct sweep *s, const char *job_id)
 {
     char gone[GONE_MAX];
-    int r = set_aside(s->root_fd, job_id, gone);
+    int r = set_aside(s->root_fd, job_id, s->root_fd, gone);
 
     if (r == 0)
         return remove_gone(s, gone);

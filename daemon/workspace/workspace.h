@@ -29,6 +29,11 @@ int workspace_open(const char *root, const char *job_id, struct tenants *tenants
                    char **ret_workspace, char **ret_home, struct err *err);
 /* The directory ROOT/JOB of a job that is there, opened: a descriptor, or a negative errno. */
 int workspace_job(const char *root, const char *job_id, struct err *err);
+/* The directory fd, which may have been opened with O_PATH, becomes uid's, with mode 0700. path:
+ * its name, for messages. */
+int workspace_give(int fd, uid_t uid, const char *path, struct err *err);
+/* Renames the directory name of dir_fd, in one step, to what workspace_sweep() removes. */
+int workspace_discard(const char *root, int dir_fd, const char *name);
 /* Whether path, which has no links in it, is in a job's directory, of whichever root. */
 bool workspace_is_jobs(const char *path);
 /* Whether a job beneath root has that uid: 1, 0, or a negative errno where that can't be seen. */

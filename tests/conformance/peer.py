@@ -5,6 +5,8 @@ thread a connection. Nothing is kept over its end. What is played, is a Play: se
 """
 
 import base64
+import email
+import email.policy
 import email.utils
 import gzip
 import http.client
@@ -23,8 +25,8 @@ import deadwire
 from casefile import CaseError, expand, member, raw, unescape
 
 TERMINAL = ("assistant_message_v1", "system_message_v1")
-ENDPOINTS = ("poll", "processing", "progress", "reply", "ack", "download", "connect", "accept",
-             "token", "env", "artifacts")
+ENDPOINTS = ("poll", "processing", "progress", "reply", "ack", "upload", "download", "connect",
+             "accept", "token", "env", "artifacts")
 PAGE = "<!DOCTYPE html><html><body><h1>Sign in to this network</h1></body></html>"
 DOCUMENTS = ("/api/agents/token", "/api/agents/env", "/api/agents/artifacts")
 NAMES = {"processing_message_v1": "processing", "agent_progress_v1": "progress"}
@@ -165,6 +167,8 @@ class Request:
             return "poll"
         if (self.method, self.path) == ("POST", "/api/agents/messages"):
             return "reply" if self.json["type"] in TERMINAL else NAMES[self.json["type"]]
+        if (self.method, self.path) == ("POST", "/api/agents/attachments"):
+            return "upload"
         if self.method == "POST" and re.fullmatch("/api/agents/messages/[^/]+/ack", self.path):
             return "ack"
         if self.method == "GET" and re.fullmatch("/api/agents/attachments/[^/]+", self.path):
@@ -212,6 +216,7 @@ class Peer:
         self.fresh = set()    # ids of messages that no poll has listed
         self.replies = {}     # message id -> the terminal envelopes that were accepted, by id
         self.envelopes = set()
+        self.uploads = {}     # attachment id -> (its name, its contents)
         self.acked = {}       # message id -> how often
         self.documents = {}   # path below /api/agents/ -> what is answered: JSON, or a status
         self.gone = {}        # message id -> its job, which was unlisted
@@ -637,6 +642,8 @@ class Peer:
                     return self._poll(request, talk)
                 if request.endpoint == "ack":
                     return self._ack(request)
+                if request.endpoint == "upload":
+                    return self._upload(request)
                 if request.endpoint in ("reply", "processing", "progress"):
                     return self._submit(request)
                 if request.endpoint == "download" and self._is_file(request):
@@ -702,6 +709,17 @@ class Peer:
             if request.endpoint == "reply":
                 self.replies.setdefault(request.message, []).append(envelope)
         return answer(200, {"stored": True})
+
+    def _upload(self, request):
+        kind = f"Content-Type: {request.headers['Content-Type']}\r\n\r\n".encode()
+        form = email.message_from_bytes(kind + request.body, policy=email.policy.HTTP)
+        parts = list(form.iter_parts())
+        if len(parts) != 1 or parts[0].get_param("name", header="content-disposition") != "file":
+            raise CaseError(f"no form with one part 'file': {request.body[:200]!r}")
+        self.counter += 1
+        attachment = f"att_{self.counter:026d}"
+        self.uploads[attachment] = (parts[0].get_filename(), parts[0].get_payload(decode=True))
+        return answer(201, {"attachment_id": attachment})
 
     def _ack(self, request):
         message = request.message

@@ -415,6 +415,13 @@ class Game:
     def step_reply(self, step):
         self._text(step, "assistant_message_v1")
 
+    def step_files(self, step):
+        """files NAME JSON: what came with its reply, in order, as pairs of name and contents"""
+        name, _, wanted = step.rest.partition(" ")
+        ids = self._answered(name)["payload"].get("attachment_ids", [])
+        got = [[file, data.decode()] for file, data in (self.peer.uploads[i] for i in ids)]
+        assert got == json.loads(wanted), f"it is {got}"
+
     def step_error(self, step):
         self._text(step, "system_message_v1", daemonkit.ERROR)
 

@@ -1,5 +1,4 @@
-"""The daemon's posts and downloads: every case below daemon/reply, ack, processing, progress and
-download."""
+"""The daemon's posts, downloads and uploads: every case below the folders that KINDS names."""
 
 import pytest
 
@@ -7,7 +6,8 @@ import casefile
 
 from player import DaemonStage as make_stage
 
-KINDS = ("daemon/reply", "daemon/ack", "daemon/processing", "daemon/progress", "daemon/download")
+KINDS = ("daemon/reply", "daemon/ack", "daemon/processing", "daemon/progress", "daemon/download",
+         "daemon/upload")
 
 
 @pytest.mark.parametrize("case", casefile.find(*KINDS), ids=str)

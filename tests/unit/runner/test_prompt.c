@@ -136,14 +136,14 @@ static void files_are_named_after_the_text_they_came_with(void **state)
 static void the_servers_words_stand_in_the_place_of_ours(void **state)
 {
     struct task t = { .prompt = TEXT("go") };
-    AUTO_FREE char *ours = prompt_brief(&t);
+    AUTO_FREE char *ours = prompt_brief(&t, NULL, 0);
     AUTO_FREE char *theirs = NULL, *asked = NULL;
 
     (void)state;
     t.system_prompt = TEXT("Be a pirate.");
-    theirs = prompt_brief(&t);
+    theirs = prompt_brief(&t, NULL, 0);
     t.mode = TASK_MODE_ASK;
-    asked = prompt_brief(&t);
+    asked = prompt_brief(&t, NULL, 0);
     assert_non_null(strstr(ours, "from a chat"));
     assert_non_null(strstr(ours, "You run in a sandbox."));
     assert_null(strstr(ours, "ask mode"));
