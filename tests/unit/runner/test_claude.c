@@ -98,6 +98,13 @@ static void in_ask_mode_nothing_can_be_written_and_the_model_is_told(void **stat
     assert_int_equal(strncmp(start.brief, "Be brief.\n\n", 11), 0);
     assert_non_null(strstr(start.brief, "This is ask mode"));
     runner_start_done(&start);
+    start = start_with(&s, &(struct runner_turn){ .task = &t, .outbox = "/home/agent/outbox" });
+    assert_argv(&start, "claude --verbose --output-format=stream-json "
+                        "--permission-mode=acceptEdits --append-system-prompt-file=/nairid/brief "
+                        "--add-dir=/home/agent/outbox "
+                        "--disallowedTools=Edit(//workspace/**),NotebookEdit -p");
+    assert_non_null(strstr(start.brief, "/home/agent/outbox"));
+    runner_start_done(&start);
 }
 
 static void earlier_messages_are_told_to_a_new_session_only(void **state)

@@ -153,6 +153,22 @@ static void the_servers_words_stand_in_the_place_of_ours(void **state)
     assert_non_null(strstr(asked, "\n\nThis is ask mode"));
 }
 
+static void the_agent_is_told_where_files_for_people_go(void **state)
+{
+    struct task t = { .prompt = TEXT("go") };
+    AUTO_FREE char *text = prompt_brief(&t, "/a/b", UINT64_C(50) << 20), *asked = NULL;
+
+    (void)state;
+    assert_non_null(strstr(text, "save each in the directory /a/b,"));
+    assert_non_null(strstr(text, "50 MiB each"));
+    assert_null(strstr(text, "ask mode"));
+    t.mode = TASK_MODE_ASK;
+    asked = prompt_brief(&t, "/a/b", 1000);
+    assert_non_null(strstr(asked, "/a/b,"));
+    assert_non_null(strstr(asked, "1000 bytes each"));
+    assert_non_null(strstr(asked, "Files for people can go to their directory."));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -163,6 +179,7 @@ int main(void)
         cmocka_unit_test(a_sender_of_any_length_has_a_short_line),
         cmocka_unit_test(earlier_messages_stand_before_where_a_conversation_begins),
         cmocka_unit_test(files_are_named_after_the_text_they_came_with),
+        cmocka_unit_test(the_agent_is_told_where_files_for_people_go),
         cmocka_unit_test(the_servers_words_stand_in_the_place_of_ours),
     };
 
