@@ -5,8 +5,6 @@ thread a connection. Nothing is kept over its end. What is played, is a Play: se
 """
 
 import base64
-import email
-import email.policy
 import email.utils
 import gzip
 import http.client
@@ -118,11 +116,13 @@ class Talk:
         return head + end
 
     def exactly(self, count):
-        while len(self.ahead) < count:
-            if not self._more():
+        data, self.ahead = bytearray(self.ahead[:count]), self.ahead[count:]
+        while len(data) < count:
+            part = self.sock.recv(min(1 << 20, count - len(data)))
+            if not part:
                 return None
-        data, self.ahead = self.ahead[:count], self.ahead[count:]
-        return data
+            data += part
+        return bytes(data)
 
     def _more(self):
         part = self.sock.recv(1 << 16)
@@ -711,14 +711,16 @@ class Peer:
         return answer(200, {"stored": True})
 
     def _upload(self, request):
-        kind = f"Content-Type: {request.headers['Content-Type']}\r\n\r\n".encode()
-        form = email.message_from_bytes(kind + request.body, policy=email.policy.HTTP)
-        parts = list(form.iter_parts())
-        if len(parts) != 1 or parts[0].get_param("name", header="content-disposition") != "file":
+        boundary = request.headers["Content-Type"].partition("boundary=")[2].encode()
+        head, _, rest = request.body.partition(b"\r\n\r\n")
+        end = b"\r\n--" + boundary + b"--\r\n"
+        named = re.fullmatch(b"--" + boundary + b"\r\nContent-Disposition: form-data; name=\"file\"; "
+                             b"filename=\"([^\"\r\n]*)\"\r\nContent-Type: [^\r\n]*", head)
+        if not named or not rest.endswith(end) or request.body.count(b"--" + boundary) != 2:
             raise CaseError(f"no form with one part 'file': {request.body[:200]!r}")
         self.counter += 1
         attachment = f"att_{self.counter:026d}"
-        self.uploads[attachment] = (parts[0].get_filename(), parts[0].get_payload(decode=True))
+        self.uploads[attachment] = (named[1].decode(), rest[:-len(end)])
         return answer(201, {"attachment_id": attachment})
 
     def _ack(self, request):
