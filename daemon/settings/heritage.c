@@ -33,6 +33,9 @@ static const struct variable {
       "no effect: each task is in a sandbox, as a user of its own where nairid runs as root; "
       "remove "
       "it" },
+    { "AGENT_MCP_PROXY", NULL, true,
+      "no effect in this version: tasks use the MCP servers that the control plane assigns; have "
+      "the gateway assigned as one of them, and remove it" },
     { "CCAGENT_API_KEY", NULL, true, "no effect, as before; tasks don't get it; remove it" },
     { "CCAGENT_WS_API_URL", NULL, true, "no effect, as before; tasks don't get it; remove it" },
 };

@@ -210,6 +210,7 @@ def test_two_states_are_not_made_of_one(make_before, hub):
 
 def test_check_says_what_each_old_setting_means(make_before):
     before = make_before(WORKTREE_POOL_SIZE="3", AGENT_EXEC_USER="agent", EKSEC_AGENT_ID="older",
+                         AGENT_MCP_PROXY="http://127.0.0.1:9",
                          MAX_CONCURRENCY="2", AGENT_HTTP_PROXY="http://proxy.test:3128",
                          GH_TOKEN="ghp_secret_token")
     before.put_env("FOO=bar baz secret\n", 0o644)
@@ -218,6 +219,7 @@ def test_check_says_what_each_old_setting_means(make_before):
     assert done.returncode == 0, done.stdout
     for grade, words in [
             ("WARN", "WORKTREE_POOL_SIZE: no effect"), ("WARN", "AGENT_EXEC_USER: no effect"),
+            ("WARN", "AGENT_MCP_PROXY: no effect in this version"),
             ("WARN", "EKSEC_AGENT_ID: no effect: NAIRI_AGENT_ID is set, too"),
             ("OK", "MAX_CONCURRENCY: max_concurrency"), ("OK", "NAIRI_WS_API_URL: server.url"),
             ("OK", "NAIRI_CONFIG_DIR: where .env is read"), ("OK", "NAIRI_API_KEY: the agent key"),
