@@ -258,11 +258,10 @@ int skillzip_read(int fd, struct skillzip *ret_skill, struct err *err)
     struct reading r = { .archive = archive_read_new(), .err = err };
     int rc;
 
-    if (!r.archive)
-        mem_die();
-    if (archive_read_support_filter_none(r.archive) != ARCHIVE_OK ||
-        archive_read_support_format_zip_streamable(r.archive) != ARCHIVE_OK ||
-        archive_read_open_fd(r.archive, fd, BLOCK_BYTES) != ARCHIVE_OK)
+    if (!r.archive || archive_read_support_filter_none(r.archive) != ARCHIVE_OK ||
+        archive_read_support_format_zip_streamable(r.archive) != ARCHIVE_OK)
+        mem_die(); /* all that they need is memory */
+    if (archive_read_open_fd(r.archive, fd, BLOCK_BYTES) != ARCHIVE_OK)
         rc = damaged(&r);
     else
         rc = look_through(&r);

@@ -30,6 +30,14 @@ def hub(make_hub):
     return make_hub()
 
 
+@pytest.fixture(scope="module")
+def shared_hub(tmp_path_factory):
+    """A hub for all tests of a file that don't disturb each other."""
+    hub = Hub(tmp_path_factory.mktemp("shared-hub")).boot()
+    yield hub
+    assert hub.end() in (0, None)
+
+
 @pytest.fixture
 def peer():
     """A control plane in the test's own process, in place of a hub; see conformance/peer.py."""

@@ -6,6 +6,7 @@ import json
 import os
 import sqlite3
 import stat
+import subprocess
 
 import pytest
 
@@ -88,8 +89,9 @@ def test_an_empty_patch_of_an_env_var_changes_nothing(hub):
 
 @pytest.mark.parametrize("key", ["", "1A", "A-B", "A B", "Ä", "NAIRI_X", "CCAGENT_", "A=B", None,
                                  "A" * 257])
-def test_keys_of_env_vars_are_checked(hub, key):
-    refused(hub, "POST", f"/agents/{hub.slug}/env-vars", {"key": key, "value": "x"}, 400, "key")
+def test_keys_of_env_vars_are_checked(shared_hub, key):
+    refused(shared_hub, "POST", f"/agents/{shared_hub.slug}/env-vars", {"key": key, "value": "x"},
+            400, "key")
 
 
 def test_env_vars_have_bounds(hub):
@@ -124,13 +126,13 @@ def test_another_agents_env_vars_are_out_of_reach(hub):
     assert hub.agents("GET", "/env", key=key).json == {"env_vars": []}
 
 
-def test_a_slug_with_slashes_has_env_vars_too(hub):
-    hub.key_create("--agent", "github.com/owner/repo")
+def test_a_slug_with_slashes_has_env_vars_too(shared_hub):
+    shared_hub.key_create("--agent", "github.com/owner/repo")
     for slug in ("github.com/owner/repo", "github.com%2Fowner%2Frepo"):
         path = f"/agents/{slug}/env-vars"
-        var = made(hub, path, key="A", value="1")
-        assert hub.api("GET", path).json == [var]
-        gone(hub, f"{path}/{var['id']}")
+        var = made(shared_hub, path, key="A", value="1")
+        assert shared_hub.api("GET", path).json == [var]
+        gone(shared_hub, f"{path}/{var['id']}")
 
 
 # ---- rules and MCP configurations ----
@@ -180,14 +182,14 @@ def test_the_file_of_an_artifact_is_its_agents_alone(hub):
      {"title": "t", "content": MCP}),
     ("/vaults", "vault", "vault", {"name": "n"}),
 ])
-def test_what_is_assigned_is_not_deleted(hub, path, kind, noun, body):
-    entity = made(hub, path, **body)
-    resource = assign(hub, kind, entity)
-    answer = hub.api("DELETE", f"{path}/{entity['id']}")
+def test_what_is_assigned_is_not_deleted(shared_hub, path, kind, noun, body):
+    entity = made(shared_hub, path, **body)
+    resource = assign(shared_hub, kind, entity)
+    answer = shared_hub.api("DELETE", f"{path}/{entity['id']}")
     assert answer.status == 400
     assert answer.json == {"error": f"cannot delete {noun}: still assigned to 1 agent(s)"}
-    gone(hub, f"/agents/{hub.slug}/resources/{resource['id']}")
-    gone(hub, f"{path}/{entity['id']}")
+    gone(shared_hub, f"/agents/{shared_hub.slug}/resources/{resource['id']}")
+    gone(shared_hub, f"{path}/{entity['id']}")
 
 
 def test_an_mcp_configuration_reaches_an_agent_byte_for_byte(hub):
@@ -211,28 +213,29 @@ def test_a_sensitive_mcp_configuration_is_not_shown_again(hub):
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"mcpServers":{}}', '{"mcpServers":[]}',
                                   '{"mcpServers":{"a":1}}', '{"mcpServers":{"a":{}}}',
                                   '{"mcpServers":{"":{"url":"http://x"}}}', None, {"a": 1}])
-def test_an_mcp_configuration_has_servers(hub, text):
-    refused(hub, "POST", "/artifacts/mcp-configs", {"title": "t", "content": text}, 400, "content")
+def test_an_mcp_configuration_has_servers(shared_hub, text):
+    refused(shared_hub, "POST", "/artifacts/mcp-configs", {"title": "t", "content": text}, 400,
+            "content")
 
 
-def test_what_is_not_there_is_not_found(hub):
+def test_what_is_not_there_is_not_found(shared_hub):
     for path in (f"/artifacts/rules/aar_{ULID}", f"/artifacts/mcp-configs/amc_{ULID}"):
         body = {"title": "t", "content": MCP}
         for method in ("GET", "PUT", "DELETE"):
             noun = "rule" if "rules" in path else "MCP config"
-            answer = hub.api(method, path, body if method == "PUT" else None)
+            answer = shared_hub.api(method, path, body if method == "PUT" else None)
             assert (answer.status, answer.json) == (404, {"error": f"{noun} not found"}), answer
-    rule = made(hub, "/artifacts/rules", title="t", content="c")
-    assert hub.api("GET", f"/artifacts/mcp-configs/{rule['id']}").status == 404
+    rule = made(shared_hub, "/artifacts/rules", title="t", content="c")
+    assert shared_hub.api("GET", f"/artifacts/mcp-configs/{rule['id']}").status == 404
 
 
-def test_only_what_exists_is_assigned(hub):
-    path = f"/agents/{hub.slug}/resources"
+def test_only_what_exists_is_assigned(shared_hub):
+    path = f"/agents/{shared_hub.slug}/resources"
     for kind in ("agent_artifact_rule", "vault", "llm_model", "anthropic_integration"):
-        refused(hub, "POST", path, {"entity_type": kind, "entity_id": f"aar_{ULID}"}, 404,
+        refused(shared_hub, "POST", path, {"entity_type": kind, "entity_id": f"aar_{ULID}"}, 404,
                 "entity not found")
-    refused(hub, "POST", path, {"entity_type": "tank", "entity_id": "x"}, 400, "entity_type")
-    refused(hub, "POST", "/agents/nobody/resources",
+    refused(shared_hub, "POST", path, {"entity_type": "tank", "entity_id": "x"}, 400, "entity_type")
+    refused(shared_hub, "POST", "/agents/nobody/resources",
             {"entity_type": "vault", "entity_id": f"vlt_{ULID}"}, 404, "agent not found")
 
 
@@ -302,23 +305,23 @@ def test_a_patch_of_a_secret_changes_what_it_names(hub):
     gone(hub, f"{path}/{secret['id']}")
 
 
-def test_vaults_are_changed_and_deleted_with_their_secrets(hub):
-    vault = made(hub, "/vaults", name="one", description="d")
+def test_vaults_are_changed_and_deleted_with_their_secrets(shared_hub):
+    vault = made(shared_hub, "/vaults", name="one", description="d")
     path = f"/vaults/{vault['id']}"
-    made(hub, f"{path}/secrets", env_key="A", value="1")
-    assert hub.api("PATCH", path, {}).json == vault
-    changed = hub.api("PATCH", path, {"name": "two", "description": None}).json
+    made(shared_hub, f"{path}/secrets", env_key="A", value="1")
+    assert shared_hub.api("PATCH", path, {}).json == vault
+    changed = shared_hub.api("PATCH", path, {"name": "two", "description": None}).json
     assert (changed["name"], changed["description"]) == ("two", None)
-    refused(hub, "PATCH", path, {"name": None}, 400, "name")
-    gone(hub, path)
-    assert hub.api("GET", f"{path}/secrets").status == 404
+    refused(shared_hub, "PATCH", path, {"name": None}, 400, "name")
+    gone(shared_hub, path)
+    assert shared_hub.api("GET", f"{path}/secrets").status == 404
 
 
 @pytest.mark.parametrize("domains", ["x", [1], ["a b"], ["https://x"], ["x:1"], ["*"], [""],
                                      ["x"] * 51])
-def test_domains_are_names(hub, domains):
-    vault = made(hub, "/vaults", name="keys")
-    refused(hub, "POST", f"/vaults/{vault['id']}/secrets",
+def test_domains_are_names(shared_hub, domains):
+    vault = made(shared_hub, "/vaults", name="keys")
+    refused(shared_hub, "POST", f"/vaults/{vault['id']}/secrets",
             {"env_key": "A", "value": "1", "allowed_domains": domains}, 400, "allowed_domains")
 
 
@@ -434,7 +437,6 @@ def test_a_deployment_is_noted_until_a_daemon_has_fetched_its_configuration(hub)
 
 
 def test_the_help_names_the_key_file():
-    import subprocess
     done = subprocess.run([program("nairi-hub"), "--help"], capture_output=True, text=True,
                           timeout=60)
     assert "--secrets-key FILE" in done.stdout

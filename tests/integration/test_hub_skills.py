@@ -6,29 +6,21 @@ import zipfile
 
 import pytest
 
-from hubkit import Hub, wait_until
+from hubkit import wait_until
 from skillkit import archive, page, upload
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory):
-    """A hub that refuses, so that one is enough."""
-    hub = Hub(tmp_path_factory.mktemp("hub")).boot()
-    yield hub
-    assert hub.api("GET", "/artifacts/skills").json == []
-    wait_until(lambda: not files(hub), what="the refused archives to go")
-    assert hub.end() == 0
-
-
-@pytest.fixture(scope="module")
-def hub_of_module(tmp_path_factory):
-    hub = Hub(tmp_path_factory.mktemp("hub")).boot()
-    yield hub
-    assert hub.end() == 0
+def refusing_hub(shared_hub):
+    """Nothing that it refuses stays."""
+    before = files(shared_hub)
+    yield shared_hub
+    assert shared_hub.api("GET", "/artifacts/skills").json == []
+    wait_until(lambda: files(shared_hub) == before, what="the refused archives to go")
 
 
 def files(hub):
-    return os.listdir(hub.db + "-attachments")
+    return sorted(os.listdir(hub.db + "-attachments"))
 
 
 @pytest.mark.parametrize("data", [
@@ -40,8 +32,8 @@ def files(hub):
     archive({"SKILL.md": '---\nname: "pdf-tools"\ndescription: >\n  Reads and writes\n'
                          "  PDF files.\nlicence: MIT\n---"}),
 ], ids=range(8))
-def test_a_skill_is_taken_and_named_by_its_page(hub_of_module, data):
-    hub = hub_of_module
+def test_a_skill_is_taken_and_named_by_its_page(shared_hub, data):
+    hub = shared_hub
     answer = upload(hub, data, filename="Tools.SKILL")
     assert answer.status == 201, answer
     skill = answer.json
@@ -105,16 +97,16 @@ BOMB = archive({"SKILL.md": page(), "zeros": b"\0" * (257 << 20)})
     (archive({"SKILL.md": page(), **{f"f{i}": "" for i in range(5000)}}), "5000 entries"),
     (BOMB, "unpacked"),
 ], ids=range(20))
-def test_what_is_no_skill_is_refused(shared, data, words):
-    answer = upload(shared, data)
+def test_what_is_no_skill_is_refused(refusing_hub, data, words):
+    answer = upload(refusing_hub, data)
     assert answer.status == 400 and words in answer.json["error"], answer
 
 
-def test_a_skills_file_has_a_skills_ending(shared):
-    answer = upload(shared, archive(), filename="skill.tar")
+def test_a_skills_file_has_a_skills_ending(refusing_hub):
+    answer = upload(refusing_hub, archive(), filename="skill.tar")
     assert answer.status == 400 and ".zip" in answer.json["error"], answer
 
 
-def test_a_skill_that_is_too_long_is_refused(shared):
-    answer = upload(shared, b"x" * ((32 << 20) + 1))
+def test_a_skill_that_is_too_long_is_refused(refusing_hub):
+    answer = upload(refusing_hub, b"x" * ((32 << 20) + 1))
     assert answer.status == 413 and str(32 << 20) in answer.json["error"], answer
