@@ -8,6 +8,8 @@
 #include "main/cmd.h"
 #include "main/dialogue.h"
 #include "main/exitcode.h"
+#include "main/keepsake.h"
+#include "main/luggage.h"
 #include "main/options.h"
 #include "util/buf.h"
 #include "util/err.h"
@@ -20,7 +22,8 @@
 enum { PROMPT_MAX_BYTES = 4 * 1024 * 1024, CHUNK_BYTES = 64 * 1024 };
 
 struct ask_args {
-    const char *job, *mode, *attach, *state;
+    const char *job, *mode, *save, *state;
+    struct strv attach;
 };
 
 /* clang-format off */
@@ -29,8 +32,10 @@ static const struct options_row rows[] = {
       .help = "go on with this conversation; without PROMPT, wait for its last answer" },
     { .name = "mode", .type = OPTIONS_TEXT, .argument = "MODE", .offset = offsetof(struct ask_args, mode),
       .help = "ask: only answer; execute: may change files (default)" },
-    { .name = "attach", .type = OPTIONS_TEXT, .argument = "FILE", .offset = offsetof(struct ask_args, attach),
-      .help = "send a file along (not available in this version)" },
+    { .name = "attach", .type = OPTIONS_TEXTS, .argument = "FILE", .offset = offsetof(struct ask_args, attach),
+      .help = "send a file along; may be repeated" },
+    { .name = "save", .type = OPTIONS_TEXT, .argument = "DIR", .offset = offsetof(struct ask_args, save),
+      .help = "save what comes with the answer in this directory" },
     { .name = "state", .type = OPTIONS_TEXT, .argument = "DIR", .offset = offsetof(struct ask_args, state),
       .help = "state directory of the 'nairid up' to ask" },
 };
@@ -38,7 +43,7 @@ static const struct options_row rows[] = {
 
 static const struct options_spec spec = {
     .verb = "ask",
-    .usage = "[--job ID] [--mode ask|execute] [--attach FILE] [PROMPT]",
+    .usage = "[--job ID] [--mode ask|execute] [--attach FILE] [--save DIR] [PROMPT]",
     .summary = "Starts or goes on with a conversation, waits, and prints the reply alone on\n"
                "standard output. A PROMPT of '-' or none is read from standard input.",
     .notes = "The server is that of NAIRI_API_URL, NAIRI_PUBLIC_API_KEY and NAIRI_AGENT_ID, or\n"
@@ -158,8 +163,6 @@ static int check_args(const struct ask_args *args)
 {
     static const char *const modes[] = { "ask", "execute" };
 
-    if (args->attach)
-        return options_refuse(&spec, "attachments are not available in this version");
     if (!args->mode)
         return EX_OK;
     if (args->job)
@@ -176,10 +179,19 @@ static int ask(const struct ask_args *args, const struct buf *prompt)
                                         .state = args->state,
                                         .prompt = prompt->len > 0 ? prompt->data : NULL };
     struct clientenv client = { 0 };
+    CLEANUP_PTR(luggage_free) struct luggage *luggage = NULL;
+    CLEANUP_PTR(keepsake_free) struct keepsake *keepsake = NULL;
     AUTO_FREE char *env_dir = NULL;
     struct err err = { 0 };
-    int code = EX_CONFIG, r = find_client(args->state, &client, &env_dir, &err);
+    int code = EX_CONFIG, r = luggage_open(&args->attach, &luggage, &err);
 
+    if (r == 0 && args->save)
+        r = keepsake_open(args->save, &keepsake, &err);
+    if (r < 0) {
+        fprintf(stderr, "nairid ask: %s\n", err.text);
+        return EX_USAGE;
+    }
+    r = find_client(args->state, &client, &env_dir, &err);
     if (r < 0) {
         fprintf(stderr, "nairid ask: %s\n", err.text);
         code = exitcode_from_setting(r);
@@ -188,6 +200,9 @@ static int ask(const struct ask_args *args, const struct buf *prompt)
     } else {
         options.agent_id = client.agent_id;
         options.env_dir = env_dir;
+        options.luggage = luggage;
+        options.keepsake = keepsake;
+        options.save_dir = args->save;
         code = dialogue_run(&client, &options);
     }
     clientenv_done(&client);
@@ -209,8 +224,11 @@ int cmd_ask(int argc, char **argv)
         code = take_prompt(&options, &prompt);
     if (code == EX_OK && prompt.len == 0 && !args.job)
         code = options_refuse(&spec, "the prompt is empty");
+    if (code == EX_OK && prompt.len == 0 && args.attach.len > 0)
+        code = options_refuse(&spec, "'--attach' goes along with a prompt");
     if (code == EX_OK)
         code = ask(&args, &prompt);
     options_done(&options);
+    strv_done(&args.attach);
     return code;
 }

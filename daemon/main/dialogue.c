@@ -9,6 +9,8 @@
 #include "loop/loop.h"
 #include "main/clientenv.h"
 #include "main/exitcode.h"
+#include "main/keepsake.h"
+#include "main/luggage.h"
 #include "main/programs.h"
 #include "main/publicapi.h"
 #include "main/terminal.h"
@@ -36,8 +38,7 @@ struct dialogue {
     const struct dialogue_options *options;
     struct loop *loop;
     struct publicapi *api;
-    char *url;     /* of the server that api asks */
-    char *request; /* JSON text of the prompt, NULL: only wait */
+    char *url; /* of the server that api asks */
     char *job_id, *message_id;
     struct loop_timer *poll, *tick;
     struct loop_signal *interrupt, *terminate;
@@ -48,10 +49,12 @@ struct dialogue {
     bool shows; /* standard error is a terminal: say there what is done */
     bool drawn;
     struct transcript seen;
+    size_t saved; /* of the answer's files */
     int code;
 };
 
 static void send_request(struct dialogue *d);
+static char *make_request(const struct dialogue_options *o);
 
 /* ---- what a person sees ---- */
 
@@ -153,12 +156,26 @@ static void print_text(FILE *file, const struct buf *text)
         fputc('\n', file);
 }
 
+/* What came with the answer, and lies at the server. */
+static void print_files(const struct dialogue *d)
+{
+    if (d->seen.files.len == 0 || d->options->keepsake)
+        return;
+    fputs("nairid ask: with the answer came", stderr);
+    for (size_t i = 0; i < d->seen.files.len; i++)
+        fprintf(stderr, "%s %s", i > 0 ? "," : "", d->seen.files.items[i]);
+    fprintf(stderr, ". To save %s:\n  ", d->seen.files.len > 1 ? "them" : "it");
+    print_command(d);
+    fputs(" --save DIR\n", stderr);
+}
+
 static void print_end(struct dialogue *d)
 {
     erase(d);
     if (d->seen.status == TRANSCRIPT_COMPLETED) {
         print_text(stdout, &d->seen.answer);
         fflush(stdout); /* before what follows on stderr */
+        print_files(d);
         if (d->shows) {
             fputs("(to go on: ", stderr);
             print_command(d);
@@ -182,7 +199,7 @@ static void on_interrupt(struct loop_signal *watcher, int signo, void *ctx)
     erase(d);
     if (d->job_id)
         print_resume(d, "the task goes on");
-    else if (d->request)
+    else if (d->options->prompt)
         fputs("nairid ask: stopped before the server had answered; whether the task was started is "
               "not known\n",
               stderr);
@@ -241,6 +258,63 @@ static bool is_ended(const struct dialogue *d)
     return d->seen.status == TRANSCRIPT_COMPLETED || d->seen.status == TRANSCRIPT_FAILED;
 }
 
+/* ---- files, either way ---- */
+
+static void save_files(struct dialogue *d);
+
+static void on_saved(const struct publicapi_answer *answer, void *ctx)
+{
+    struct dialogue *d = ctx;
+    struct keepsake *k = d->options->keepsake;
+    char name[KEEPSAKE_NAME_MAX];
+    struct err err = { 0 };
+
+    if (keepsake_fault(k)) {
+        fail(d, EXITCODE_FAILED, keepsake_fault(k));
+    } else if (!failed(d, answer, true)) {
+        if (keepsake_keep(k, name, &err) < 0) {
+            fail(d, EXITCODE_FAILED, err.text);
+            return;
+        }
+        erase(d);
+        fprintf(stderr, "nairid ask: saved '%s/%s'\n", d->options->save_dir, name);
+        d->saved++;
+        save_files(d);
+    }
+}
+
+/* The next one of the answer's; after the last one, the answer. */
+static void save_files(struct dialogue *d)
+{
+    struct err err = { 0 };
+
+    if (!d->options->keepsake || d->saved == d->seen.files.len)
+        print_end(d);
+    else if (keepsake_fetch(d->options->keepsake, d->api, d->seen.files.items[d->saved], on_saved,
+                            d, &err) < 0)
+        fail(d, EXITCODE_FAILED, err.text);
+}
+
+static void on_sent_along(const struct publicapi_answer *answer, void *ctx)
+{
+    struct dialogue *d = ctx;
+    struct luggage *luggage = d->options->luggage;
+    AUTO_FREE char *text = NULL;
+
+    if (answer->verdict == PUBLICAPI_REFUSED || answer->verdict == PUBLICAPI_UNKNOWN_ID) {
+        text = mem_printf("the server doesn't take '%s': %s", luggage_name(luggage), answer->text);
+        fail(d, EXITCODE_FAILED, text);
+    } else if (!failed(d, answer, true)) { /* one that was sent twice is in no message */
+        if (luggage_take(luggage, answer->body) < 0)
+            fail(d, EX_UNAVAILABLE,
+                 "the server's answer names no attachment: is that a Nairi server?");
+        else
+            send_request(d);
+    }
+}
+
+/* ---- the conversation ---- */
+
 static void on_list(const struct publicapi_answer *answer, void *ctx)
 {
     struct dialogue *d = ctx;
@@ -254,7 +328,7 @@ static void on_list(const struct publicapi_answer *answer, void *ctx)
              "the server lists the conversation without the message: is that a "
              "Nairi server?");
     else if (is_ended(d))
-        print_end(d);
+        save_files(d);
     else
         wait_more(d);
 }
@@ -312,12 +386,15 @@ static void on_resumed(const struct publicapi_answer *answer, void *ctx)
 /* The request that is due in the state that d is in. */
 static void send_request(struct dialogue *d)
 {
-    AUTO_FREE char *path = NULL;
+    AUTO_FREE char *path = NULL, *request = NULL;
 
-    if (!d->message_id && d->request) {
+    if (!d->message_id && !luggage_is_sent(d->options->luggage)) {
+        luggage_send(d->options->luggage, d->api, on_sent_along, d);
+    } else if (!d->message_id && d->options->prompt) {
+        request = make_request(d->options);
         path = d->options->job_id ? mem_printf("/conversations/%s/continue", d->options->job_id)
                                   : mem_strdup("/conversations/start");
-        publicapi_call(d->api, "POST", path, d->request, on_started, d);
+        publicapi_call(d->api, "POST", path, request, on_started, d);
     } else if (d->message_id && !d->shows && !is_ended(d)) {
         path = mem_printf("/messages/%s", d->message_id);
         publicapi_call(d->api, "GET", path, NULL, on_message, d);
@@ -358,16 +435,14 @@ static void on_poll(struct loop_timer *timer, void *ctx)
 
 static char *make_request(const struct dialogue_options *o)
 {
-    CLEANUP_PTR(json_free) struct json *body = NULL;
+    CLEANUP_PTR(json_free) struct json *body = json_object();
 
-    if (!o->prompt)
-        return NULL;
-    body = json_object();
     if (!o->job_id) {
         json_add_str(body, "agent_id", o->agent_id);
         json_add_bool(body, "ask_mode", o->ask_mode);
     }
     json_add_str(body, "prompt", o->prompt);
+    luggage_add_ids(o->luggage, body);
     return json_print(body);
 }
 
@@ -385,7 +460,6 @@ static int dialogue_init(struct dialogue *d, const struct clientenv *client, str
     d->tick = loop_timer_new(d->loop, on_tick, d);
     d->interrupt = loop_signal_new(d->loop, SIGINT, on_interrupt, d);
     d->terminate = loop_signal_new(d->loop, SIGTERM, on_interrupt, d);
-    d->request = make_request(d->options);
     d->job_id = mem_strdup(d->options->job_id);
     d->began_ms = loop_now_ms(d->loop);
     d->shows = terminal_can_redraw(STDERR_FILENO);
@@ -402,7 +476,6 @@ static void dialogue_done(struct dialogue *d)
     free(d->url);
     loop_free(d->loop);
     transcript_done(&d->seen);
-    free(d->request);
     free(d->job_id);
     free(d->message_id);
 }

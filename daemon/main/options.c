@@ -152,6 +152,9 @@ static int take(const struct options_spec *spec, const struct options_row *row, 
     case OPTIONS_TEXT:
         memcpy(member, &(const char *){ optarg }, sizeof(const char *));
         return 0;
+    case OPTIONS_TEXTS:
+        strv_add((struct strv *)(void *)member, optarg);
+        return 0;
     case OPTIONS_SETTING:
         flags_add(o, row->key, row->argument ? optarg : row->value, row);
         return 0;

@@ -9,6 +9,7 @@
 enum options_type {
     OPTIONS_SWITCH,  /* no argument; bool at offset becomes true */
     OPTIONS_TEXT,    /* const char * at offset, borrowed from argv; the last one given wins */
+    OPTIONS_TEXTS,   /* likewise, all that are given: struct strv at offset */
     OPTIONS_SETTING, /* sets the key of the same row: to the argument, or without one to value */
     OPTIONS_LIST,    /* adds its argument to the key of the same row, a list; may be repeated */
     OPTIONS_PAIR,    /* an argument KEY=VALUE sets that key; may be repeated */
@@ -19,7 +20,7 @@ struct options_row {
     char letter;      /* the short one, 0 for none */
     enum options_type type;
     const char *argument; /* how --help names the argument; NULL: the flag has none */
-    size_t offset;        /* OPTIONS_SWITCH, OPTIONS_TEXT */
+    size_t offset;        /* OPTIONS_SWITCH, OPTIONS_TEXT, OPTIONS_TEXTS */
     const char *key;      /* OPTIONS_SETTING, OPTIONS_LIST: the settings key */
     const char *value;    /* OPTIONS_SETTING without an argument: what the key becomes */
     const char *help;     /* one line, no full stop */

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "main/clientenv.h"
-#include "net/http.h"
 #include "util/buf.h"
 #include "util/err.h"
 #include "util/json.h"
@@ -15,7 +14,8 @@
 #define PREFIX "/api/public/v1"
 
 enum {
-    TIMEOUT_MS = 30 * 1000,
+    TIMEOUT_MS = 30 * 1000, /* of a request, or of silence while a file is on its way */
+    FILE_TIMEOUT_MS = 6 * 60 * 60 * 1000,
     RESPONSE_MAX_BYTES = 64 * 1024 * 1024, /* a long conversation with all its progress */
 };
 
@@ -24,6 +24,7 @@ struct publicapi {
     struct http_call *call; /* NULL: none in flight */
     char *base;             /* with PREFIX, without a final slash */
     char *authorization;    /* a header line; wiped */
+    bool has_sink;
     publicapi_fn fn;
     void *ctx;
 };
@@ -155,7 +156,9 @@ static void on_done(const struct http_response *response, void *ctx)
     api->call = NULL;
     if (response->outcome == HTTP_DONE) {
         r = json_parse(response->body, response->body_len, &body, &why); /* < 0: no JSON */
-        answer.verdict = classify(response->status, json_is_object(body));
+        answer.verdict = api->has_sink && response->status == 200
+                             ? PUBLICAPI_OK
+                             : classify(response->status, json_is_object(body));
         answer.body = body;
     }
     describe(&answer, api, response, body, text);
@@ -164,25 +167,63 @@ static void on_done(const struct http_response *response, void *ctx)
     api->fn(&answer, api->ctx);
 }
 
-void publicapi_call(struct publicapi *api, const char *method, const char *path, const char *body,
-                    publicapi_fn fn, void *ctx)
+/* The URL and the headers are filled in here. */
+static void start(struct publicapi *api, const char *path, struct http_request *request,
+                  publicapi_fn fn, void *ctx)
 {
     AUTO_FREE char *url = mem_printf("%s%s", api->base, path);
     const char *const headers[] = { api->authorization, "Accept: application/json",
-                                    body ? "Content-Type: application/json" : NULL, NULL };
-    const struct http_request request = {
+                                    request->body ? "Content-Type: application/json" : NULL, NULL };
+
+    request->url = url;
+    request->headers = headers;
+    api->has_sink = request->sink != NULL;
+    api->fn = fn;
+    api->ctx = ctx;
+    api->call = http_start(api->http, request, on_done, api);
+}
+
+void publicapi_call(struct publicapi *api, const char *method, const char *path, const char *body,
+                    publicapi_fn fn, void *ctx)
+{
+    struct http_request request = {
         .method = method,
-        .url = url,
-        .headers = headers,
         .body = body,
         .body_len = body ? strlen(body) : 0,
         .timeout_ms = TIMEOUT_MS,
         .max_response_bytes = RESPONSE_MAX_BYTES,
     };
 
-    api->fn = fn;
-    api->ctx = ctx;
-    api->call = http_start(api->http, &request, on_done, api);
+    start(api, path, &request, fn, ctx);
+}
+
+void publicapi_upload(struct publicapi *api, const char *path, const struct http_form *form,
+                      publicapi_fn fn, void *ctx)
+{
+    struct http_request request = {
+        .method = "POST",
+        .form = form,
+        .timeout_ms = FILE_TIMEOUT_MS,
+        .stall_ms = TIMEOUT_MS,
+        .max_response_bytes = RESPONSE_MAX_BYTES,
+    };
+
+    start(api, path, &request, fn, ctx);
+}
+
+void publicapi_download(struct publicapi *api, const char *path, http_sink_fn sink, void *sink_ctx,
+                        publicapi_fn fn, void *ctx)
+{
+    struct http_request request = {
+        .method = "GET",
+        .timeout_ms = FILE_TIMEOUT_MS,
+        .stall_ms = TIMEOUT_MS,
+        .max_response_bytes = SIZE_MAX / 4, /* as much as there is room for on the disk */
+        .sink = sink,
+        .sink_ctx = sink_ctx,
+    };
+
+    start(api, path, &request, fn, ctx);
 }
 
 char *publicapi_curl(const struct publicapi *api, const char *method, const char *path)

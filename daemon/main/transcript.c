@@ -9,6 +9,8 @@
 
 #define ERROR_PREFIX "nairid encountered error: "
 
+enum { FILES_MAX = 1000, FILE_ID_MAX = 64 };
+
 enum role { ROLE_OTHER, ROLE_USER, ROLE_ANSWER, ROLE_ERROR, ROLE_PROGRESS };
 
 static enum role role_of(const struct json *row)
@@ -103,6 +105,22 @@ static struct place find_place(const struct json *rows, const char *message_id)
     return p;
 }
 
+/* An id becomes a part of a path, and of a file's name. */
+static void add_files(struct strv *files, const struct json *row)
+{
+    const struct json *ids = json_get(row, "attachment_ids");
+
+    for (const struct json *id = json_is_array(ids) ? json_first(ids) : NULL; id;
+         id = json_next(id)) {
+        const char *s = json_str(id);
+        size_t len = s ? strlen(s) : 0;
+
+        if (len > 0 && len <= FILE_ID_MAX && files->len < FILES_MAX &&
+            strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-") == len)
+            strv_add(files, s);
+    }
+}
+
 void transcript_read(const struct json *list, const char *message_id,
                      struct transcript *ret_transcript)
 {
@@ -128,6 +146,7 @@ void transcript_read(const struct json *list, const char *message_id,
         if (!about && ends > place.skip + 1 && !place.is_last)
             break;
         add_part(role == ROLE_ANSWER ? &t.answer : &t.error, "\n", content);
+        add_files(&t.files, row);
     }
     *ret_transcript = t;
 }
@@ -137,6 +156,7 @@ void transcript_done(struct transcript *t)
     buf_done(&t->answer);
     buf_done(&t->error);
     buf_done(&t->doing);
+    strv_done(&t->files);
 }
 
 const char *transcript_last_question(const struct json *list)

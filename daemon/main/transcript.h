@@ -3,6 +3,7 @@
  * Source: Nairi public API, sections "Conversations", "Message object" and "Progress". */
 #pragma once
 #include "util/buf.h"
+#include "util/strv.h"
 #include <stdbool.h>
 
 struct json;
@@ -20,6 +21,7 @@ struct transcript {
     enum transcript_status status;
     struct buf answer; /* assistant messages that answer it */
     struct buf error;  /* or the system message that says why there is none */
+    struct strv files; /* ids of what came with the answer: letters, digits, '_' and '-' */
     struct buf doing;  /* the last progress about it, in a few words */
 };
 

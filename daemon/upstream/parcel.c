@@ -25,7 +25,7 @@ enum state {
     AT_END
 };
 /* What the string being read is. */
-enum role { ROLE_KEY, ROLE_ID, ROLE_DATA, ROLE_OTHER };
+enum role { ROLE_KEY, ROLE_ID, ROLE_NAME, ROLE_DATA, ROLE_OTHER };
 
 static const char malformed[] = "the answer is not JSON";
 
@@ -97,8 +97,11 @@ static int end_string(struct parcel *p, struct err *err)
         p->state = BEFORE_COLON;
         break;
     case ROLE_ID:
-        memcpy(p->id, p->word_len < sizeof p->word ? p->word : "?",
-               p->word_len < sizeof p->word ? p->word_len + 1 : 2);
+        memcpy(p->id, p->word_len < sizeof p->id ? p->word : "?",
+               p->word_len < sizeof p->id ? p->word_len + 1 : 2);
+        break;
+    case ROLE_NAME:
+        memcpy(p->name, word_of(p), strlen(word_of(p)) + 1); /* as large */
         break;
     case ROLE_DATA:
         if (!base64_is_whole(&p->base64))
@@ -221,6 +224,8 @@ static int begin_value_string(struct parcel *p, struct err *err)
         role = ROLE_DATA;
     } else if (p->depth == 1 && str_eq(word_of(p), "id")) {
         role = ROLE_ID;
+    } else if (p->depth == 1 && str_eq(word_of(p), "filename")) {
+        role = ROLE_NAME;
     }
     begin_string(p, role);
     return 0;

@@ -1,7 +1,8 @@
 /* parcel.h - the answer to the download of an attachment, read as it comes: {"id","data"} with the
  * file as base64 in data. Nothing of the file is kept: it goes on decoded. Pure.
- * Source: Nairi agents API, endpoint 4. Untrusted: members in any order, unknown ones, escapes and
- * white space are read as RFC 8259 has them. An empty file is none. */
+ * Source: Nairi agents API, endpoint 4; the public API's answer has a "filename", too. Untrusted:
+ * members in any order, unknown ones, escapes and white space are read as RFC 8259 has them. An
+ * empty file is none. */
 #pragma once
 #include "util/base64.h"
 #include <stdbool.h>
@@ -10,7 +11,7 @@
 
 struct err;
 
-enum { PARCEL_ID_MAX = 128 };
+enum { PARCEL_ID_MAX = 128, PARCEL_NAME_MAX = 255 };
 
 /* Some bytes of the file. A negative errno ends it. */
 typedef int (*parcel_fn)(const void *bytes, size_t len, void *ctx);
@@ -25,9 +26,10 @@ struct parcel {
     unsigned depth;
     bool has_data;
     struct base64 base64;
-    char word[PARCEL_ID_MAX + 1]; /* a key, an id, a number, a literal; what is longer is none */
+    char word[PARCEL_NAME_MAX + 1]; /* a key, an id, a number, ...; what is longer is none */
     size_t word_len;
-    char id[PARCEL_ID_MAX + 1]; /* what the answer is said to be; "" where it isn't */
+    char id[PARCEL_ID_MAX + 1];     /* what the answer is said to be; "" where it isn't */
+    char name[PARCEL_NAME_MAX + 1]; /* what the file is said to be called; "" where it isn't */
     unsigned hex_digits;
     uint32_t hex;
 };

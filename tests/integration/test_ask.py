@@ -33,8 +33,9 @@ class Server:
                 length = int(self.headers.get("Content-Length") or 0)
                 body = self.rfile.read(length)
                 path = self.path.removeprefix("/api/public/v1")
-                server.requests.append((self.command, path, json.loads(body) if body else None,
-                                        dict(self.headers)))
+                if self.headers.get("Content-Type", "").startswith("application/json"):
+                    body = json.loads(body)
+                server.requests.append((self.command, path, body or None, dict(self.headers)))
                 answers = server.script.get((self.command, path), [(404, {"error": "not found"})])
                 status, content, *more = answers.pop(0) if len(answers) > 1 else answers[0]
                 raw = content if isinstance(content, str) else json.dumps(content)
@@ -125,6 +126,80 @@ def test_ask_mode_is_passed_on(serve, tmp_path):
     server = serve(answered("ok"))
     assert nairid("ask", "--mode", "ask", "q", env=server.env(tmp_path)).returncode == 0
     assert server.asked(*START)[0][2]["ask_mode"] is True
+
+
+UPLOAD = ("POST", "/attachments")
+
+
+def test_sends_files_along_and_names_them_in_the_request(serve, tmp_path):
+    server = serve({**answered("ok"), UPLOAD: [(503, {"error": "busy"}, {"Retry-After": "1"}),
+                                               (201, {"attachment_id": "att_1"}),
+                                               (201, {"attachment_id": "att_2"})]})
+    for name in ("one.txt", "two.bin"):
+        (tmp_path / name).write_bytes(b"contents of " + name.encode())
+    done = nairid("ask", "--attach", str(tmp_path / "one.txt"), "--attach", "two.bin", "q",
+                  env=server.env(tmp_path), cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "ok\n", "")
+    assert server.asked(*START)[0][2]["attachment_ids"] == ["att_1", "att_2"]
+    again, one, two = server.asked(*UPLOAD)
+    assert again[2] != b"" and b'name="file"; filename="one.txt"' in one[2]
+    assert b"contents of one.txt" in one[2] and b"contents of two.bin" in two[2]
+    assert one[3]["Authorization"] == f"Bearer {KEY}"
+
+
+@pytest.mark.parametrize("answer, code, says", [
+    ((413, {"error": "too large"}), 1, "doesn't take '/etc/passwd': too large (HTTP 413)"),
+    ((404, {"error": "not found"}), 1, "doesn't take '/etc/passwd': not found"),
+    ((401, {"error": "no"}), 77, "refused the key"),
+    ((201, {"ok": True}), 69, "names no attachment"),
+])
+def test_without_its_files_a_question_is_not_asked(serve, tmp_path, answer, code, says):
+    server = serve({**answered("ok"), UPLOAD: [answer]})
+    done = nairid("ask", "--attach", "/etc/passwd", "q", env=server.env(tmp_path))
+    assert done.returncode == code and says in done.stderr
+    assert not server.asked(*START)
+
+
+def with_files(*ids):
+    return {**answered("ok"), LIST: [(200, {"messages": [
+        user("completed"), {**row("assistant", "ok"), "attachment_ids": list(ids)}]})]}
+
+
+def test_says_what_came_with_the_answer(serve, tmp_path):
+    server = serve(with_files("att_1", "att_2", "../x"))
+    done = nairid("ask", "q", env=server.env(tmp_path))
+    assert (done.returncode, done.stdout) == (0, "ok\n")
+    assert "came att_1, att_2. To save them:" in done.stderr
+    assert f"ask --job {JOB} --save DIR" in done.stderr
+
+
+def test_saves_what_came_with_the_answer_under_safe_names(serve, tmp_path):
+    script = with_files("att_1", "att_2", "att_3")
+    script[("GET", "/attachments/att_1")] = [(200, {"id": "att_1", "data": "b25l",
+                                                    "filename": "../../there.txt"})]
+    script[("GET", "/attachments/att_2")] = [(200, {"filename": "there.txt", "data": "dHdv"})]
+    script[("GET", "/attachments/att_3")] = [(502, "<html>"), (200, {"data": "dGhyZWU="})]
+    server = serve(script)
+    (tmp_path / "files").mkdir()
+    done = nairid("ask", "--save", "files", "--job", JOB, env=server.env(tmp_path), cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "ok\n")
+    found = {p.name: p.read_bytes() for p in (tmp_path / "files").iterdir()}
+    assert found == {"there.txt": b"one", "att_2-there.txt": b"two", "att_3.txt": b"three"}
+    for name in found:
+        assert f"saved 'files/{name}'" in done.stderr
+
+
+@pytest.mark.parametrize("answer, says", [
+    ((404, {"error": "attachment not found"}), "attachment not found"),
+    ((200, {"data": "no base64"}), "no base64"),
+    ((200, {"data": ""}), "att_1 can't be saved: it is empty"),
+])
+def test_a_file_that_cannot_be_saved_gives_1_and_leaves_nothing(serve, tmp_path, answer, says):
+    server = serve({**with_files("att_1"), ("GET", "/attachments/att_1"): [answer]})
+    (tmp_path / "files").mkdir()
+    done = nairid("ask", "--save", str(tmp_path / "files"), "q", env=server.env(tmp_path))
+    assert done.returncode == 1 and says in done.stderr
+    assert not list((tmp_path / "files").iterdir())
 
 
 def test_continues_a_conversation(serve, tmp_path):
@@ -219,7 +294,10 @@ def test_an_unreachable_server_gives_69(serve, tmp_path):
 
 
 @pytest.mark.parametrize("args, says", [
-    (["--attach", "f", "q"], "attachments are not available in this version"),
+    (["--attach", "/nonexistent/f", "q"], "the file '/nonexistent/f' can't be sent along: No such file"),
+    (["--attach", "/dev/null", "q"], "'/dev/null' can't be sent along: it is no regular file"),
+    (["--attach", "/etc/hostname", "--job", JOB, ""], "'--attach' goes along with a prompt"),
+    (["--save", "/nonexistent", "q"], "files can't be saved in '/nonexistent': No such file"),
     (["--mode", "fast", "q"], "want ask or execute"),
     (["--mode", "ask", "--job", JOB, "q"], "keeps its mode"),
     (["--job", "a/b", "q"], "no conversation's id"),

@@ -202,6 +202,18 @@ def test_files_count_as_the_jobs_disk_space(make, peer):
     assert "sandbox.limits.disk" in error_of(peer, full)
 
 
+def test_a_person_sends_a_file_and_gets_one_back(make_daemon, tmp_path):
+    """ask, hub, daemon, task, and the way back."""
+    daemon = make_daemon()
+    folder = daemon.account.mkdir("files", 0o755)
+    daemon.account.write(os.path.join(folder, "words.txt"), "some words\n")
+    daemon.env = {"NAIRI_API_URL": daemon.hub.url, "NAIRI_PUBLIC_API_KEY": daemon.hub.org_key,
+                  "NAIRI_AGENT_ID": daemon.hub.slug}
+    done = daemon.run("ask", "--attach", os.path.join(folder, "words.txt"),
+                      "cat /attachments/*/*; exit")
+    assert (done.returncode, done.stdout) == (0, "some words\n"), done.stderr
+
+
 def memory_kib(daemon, what="VmRSS"):
     with open(f"/proc/{daemon.pid}/status", encoding="ascii") as file:
         return next(int(line.split()[1]) for line in file if line.startswith(what + ":"))
