@@ -135,12 +135,11 @@ class Browser:
         return result["result"].get("value")
 
     def wait(self, condition, timeout_s=30):
-        """Waits until the expression is true; returns its value."""
+        """Waits until the expression is true."""
         deadline = time.monotonic() + timeout_s
         while True:
-            value = self.run(f"(() => {{ try {{ return {condition} }} catch {{ return null }} }})()")
-            if value:
-                return value
+            if self.run(f"(() => {{ try {{ return !!({condition}) }} catch {{ return false }} }})()"):
+                return
             assert time.monotonic() < deadline, (
                 f"waited {timeout_s} s for {condition}; the page says: "
                 f"{self.run('document.body.innerText')!r}, the console {self.console}")

@@ -22,12 +22,12 @@ class Agent:
         self.hub = hub
         self.count = 0
 
-    def say(self, kind, job, message, **payload):
+    def say(self, kind, job, of, **payload):
         self.count += 1
         answer = self.hub.agents(
             "POST", "/messages",
             {"id": f"msg_01J{self.count:023d}", "type": kind,
-             "payload": {"job_id": job, "processed_message_id": message, **payload}},
+             "payload": {"job_id": job, "processed_message_id": of, **payload}},
             instance="browser-test")
         assert answer.status == 200, answer
 

@@ -1,7 +1,7 @@
 // render.mjs - items to elements. Texts become text nodes and nothing else: no markup of an agent's
 // or a person's ever reaches the parser.
 
-import { ago, describe, duration, errorText, splitFences, splitInline, usageLine }
+import { ago, describe, duration, errorText, readStep, splitFences, splitInline, usageLine }
     from './timeline.mjs';
 
 const OUTPUT_MAX = 4000; // characters of a tool's output that are shown
@@ -169,9 +169,9 @@ export function showTimeline(list, items, onDownload) {
 }
 
 function doing(work) {
-    const now = work.progress && describe({ type: '', tool: '', input: '', delta: '', summary: '',
-                                            ...work.progress });
-    return el('a', { href: `#${work.job_id}`, class: 'doing' }, now || 'working');
+    const step = readStep(work.progress);
+    return el('a', { href: `#${work.job_id}`, class: 'doing' },
+              (step && describe(step)) || 'working');
 }
 
 export function showAgents(list, agents) {
@@ -194,7 +194,8 @@ export function showConversations(list, conversations, names, selected) {
         el('a', { href: `#${c.id}`, 'aria-current': c.id === selected ? 'page' : null,
                   'data-status': c.status },
            el('span', { class: 'what' }, c.title || c.id),
-           el('span', { class: 'note' }, [names.get(c.agent_id), c.status,
+           el('span', { class: 'note' }, [names.get(c.agent_id),
+                                           c.status === 'active' ? '' : c.status,
                                            ago(c.updated_at, Date.now())]
                .filter(Boolean).join(' · '))))));
     if (conversations.length === 0)

@@ -7,18 +7,11 @@ function text(value) {
     return typeof value === 'string' ? value : '';
 }
 
-// A progress message's content is a JSON text; null if it isn't one.
-export function parseProgress(message) {
-    let payload;
-    try {
-        payload = JSON.parse(message.content);
-    } catch {
-        return null;
-    }
+// The payload of an agent_progress_v1 as a step; null if it isn't an object.
+export function readStep(payload) {
     if (payload === null || typeof payload !== 'object' || Array.isArray(payload))
         return null;
     return {
-        id: message.id,
         type: text(payload.progress_type),
         tool: text(payload.tool_name),
         input: text(payload.tool_input),
@@ -28,8 +21,18 @@ export function parseProgress(message) {
         output: text(payload.tool_output),
         summary: text(payload.summary),
         delta: text(payload.text_delta),
-        at: message.updated_at || message.created_at,
     };
+}
+
+// A progress message's content is such a payload as a JSON text; null if it isn't one.
+export function parseProgress(message) {
+    let step;
+    try {
+        step = readStep(JSON.parse(message.content));
+    } catch {
+        return null;
+    }
+    return step && { ...step, id: message.id };
 }
 
 // What happened last of one tool call wins; what it doesn't say stays.
