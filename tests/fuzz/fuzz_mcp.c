@@ -1,0 +1,59 @@
+/* Two MCP configs of the control plane, a zero byte between them: each counts whole or not at all,
+ * and what is printed is read again with as many servers. */
+#include "support/replay.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "settings/allow.h"
+#include "support/input.h"
+#include "task/mcp.h"
+#include "util/err.h"
+
+static void count(const char *value, void *ctx)
+{
+    size_t *bytes = ctx;
+
+    *bytes += strlen(value);
+}
+
+static void add(struct mcp *m, const char *text)
+{
+    size_t before = mcp_len(m);
+    struct err err = { 0 };
+    int r = mcp_add(m, text, strlen(text), &err);
+
+    FUZZ_CHECK(r == 0 ? mcp_len(m) > before : mcp_len(m) == before && err.text[0]);
+    FUZZ_CHECK(mcp_len(m) <= MCP_SERVERS_MAX);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct input in = { data, size };
+    char *one = input_until(&in, '\0'), *two = input_rest(&in), *text;
+    struct mcp *m = mcp_new(), *again = mcp_new();
+    struct strv places = { 0 };
+    size_t bytes = 0;
+
+    add(m, one);
+    add(m, two);
+    mcp_places(m, &places);
+    for (size_t i = 0; i < places.len; i++) {
+        struct allow a;
+
+        FUZZ_CHECK(allow_parse(places.items[i], &a, NULL) == 0 && a.grants == 0);
+    }
+    mcp_each_secret(m, count, &bytes);
+    text = mcp_print(m);
+    if (mcp_len(m) > 0 && strlen(text) <= MCP_FILE_MAX) {
+        (void)mcp_add(again, text, strlen(text), NULL); /* a name may have grown too long */
+        FUZZ_CHECK(mcp_len(again) == 0 || mcp_len(again) == mcp_len(m));
+    }
+    free(text);
+    strv_done(&places);
+    mcp_free(m);
+    mcp_free(again);
+    free(one);
+    free(two);
+    return 0;
+}
