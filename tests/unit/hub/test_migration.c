@@ -94,12 +94,13 @@ static void a_damaged_schema_is_an_error_and_no_crash(void **state)
 
 /* A conversation with progress, an answer and two waiting prompts, three keys of which one is
  * revoked. */
-static void load_version_1(struct db *db)
+static void load_version(struct db *db, int version)
 {
+    AUTO_FREE char *path =
+        mem_printf("%s/tests/fixtures/hub/version-%d.sql", NAIRID_SOURCE, version);
     CLEANUP(buf_done) struct buf sql = { 0 };
 
-    assert_int_equal(
-        fd_read_file(NAIRID_SOURCE "/tests/fixtures/hub/version-1.sql", 1 << 20, &sql, NULL), 0);
+    assert_int_equal(fd_read_file(path, 1 << 20, &sql, NULL), 0);
     assert_int_equal(db_script(db, buf_str(&sql)), 0);
 }
 
@@ -117,7 +118,7 @@ static void a_database_of_version_1_keeps_what_it_has(void **state)
     struct db *db = open_at(dir);
 
     (void)state;
-    load_version_1(db);
+    load_version(db, 1);
     assert_int_equal(migration_run(db, "x", NULL), 0);
     assert_int_equal(number(db, "PRAGMA user_version"), MIGRATION_VERSION);
     assert_int_equal(number(db, "PRAGMA application_id"), 1852339554);
@@ -148,14 +149,13 @@ static char *schema_text(struct db *db)
     return buf_steal(&b);
 }
 
-static void an_old_database_ends_with_the_tables_of_a_new_one(void **state)
+static void ends_with_the_tables_of_a_new_one(int version)
 {
     char *old_dir = tempdir_new(), *new_dir = tempdir_new();
     struct db *old = open_at(old_dir), *new = open_at(new_dir);
     AUTO_FREE char *old_text = NULL, *new_text = NULL;
 
-    (void)state;
-    load_version_1(old);
+    load_version(old, version);
     assert_int_equal(migration_run(old, "x", NULL), 0);
     assert_int_equal(migration_run(new, "x", NULL), 0);
     old_text = schema_text(old);
@@ -167,6 +167,34 @@ static void an_old_database_ends_with_the_tables_of_a_new_one(void **state)
     tempdir_free(new_dir);
 }
 
+static void an_old_database_ends_with_the_tables_of_a_new_one(void **state)
+{
+    (void)state;
+    for (int version = 1; version < MIGRATION_VERSION; version++)
+        ends_with_the_tables_of_a_new_one(version);
+}
+
+/* The same, and a file that came with the first prompt. */
+static void a_database_of_version_2_keeps_what_it_has(void **state)
+{
+    char *dir = tempdir_new();
+    struct db *db = open_at(dir);
+
+    (void)state;
+    load_version(db, 2);
+    assert_int_equal(number(db, "PRAGMA user_version"), 2);
+    assert_int_equal(migration_run(db, "x", NULL), 0);
+    assert_int_equal(number(db, "PRAGMA user_version"), MIGRATION_VERSION);
+    assert_int_equal(number(db, "SELECT count(*) FROM messages"), 5);
+    assert_int_equal(number(db, "SELECT count(*) FROM attachments WHERE size = 12"), 1);
+    assert_int_equal(number(db, "SELECT count(*) FROM message_attachments"), 1);
+    assert_int_equal(number(db, "SELECT count(*) FROM agents WHERE deleted_ms IS NULL"), 1);
+    assert_int_equal(number(db, "SELECT deploy_wanted FROM agents"), 0);
+    assert_int_equal(db_get(db, &(int64_t){ 0 }, "PRAGMA foreign_key_check", ""), 0);
+    db_close(db);
+    tempdir_free(dir);
+}
+
 static void a_step_that_fails_leaves_the_old_version_whole(void **state)
 {
     char *dir = tempdir_new();
@@ -174,7 +202,7 @@ static void a_step_that_fails_leaves_the_old_version_whole(void **state)
     struct err err;
 
     (void)state;
-    load_version_1(db);
+    load_version(db, 1);
     assert_int_equal(db_script(db, "CREATE TABLE attachments (x)"), 0); /* in its way */
     assert_true(migration_run(db, "name.db", &err) < 0);
     assert_non_null(strstr(err.text, "name.db"));
@@ -194,6 +222,7 @@ int main(void)
         cmocka_unit_test(another_programs_tables_are_refused),
         cmocka_unit_test(a_damaged_schema_is_an_error_and_no_crash),
         cmocka_unit_test(a_database_of_version_1_keeps_what_it_has),
+        cmocka_unit_test(a_database_of_version_2_keeps_what_it_has),
         cmocka_unit_test(an_old_database_ends_with_the_tables_of_a_new_one),
         cmocka_unit_test(a_step_that_fails_leaves_the_old_version_whole),
     };
