@@ -24,8 +24,10 @@ SWITCHES = ("--headless=new", "--no-sandbox", "--remote-debugging-pipe", "--no-f
 
 
 def program():
-    """The path of Chromium, None where there is none."""
-    return shutil.which("chromium") or shutil.which("chromium-browser")
+    """The path of Chromium."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser")
+    assert found, "Chromium is missing: packaging/deps full"
+    return found
 
 
 class Browser:

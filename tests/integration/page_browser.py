@@ -7,9 +7,7 @@ import os
 
 import pytest
 
-from browserkit import Browser, program
-
-pytestmark = pytest.mark.skipif(program() is None, reason="needs Chromium")
+from browserkit import Browser
 
 HOSTILE = ("<img src=x onerror=window.pwned=1><script>window.pwned=1</script> "
            "[x](javascript:window.pwned=1) <https://a.example/|site>\n```html\n<b>code</b>\n```")

@@ -113,7 +113,8 @@ function activity(item) {
     const last = steps[steps.length - 1];
     const head = item.running
         ? ['Working: ', el('span', { class: 'now' }, describe(last))]
-        : [`Worked ${duration(item.from, item.to)}, ${calls} tool ${calls === 1 ? 'call' : 'calls'}`];
+        : [`Worked ${duration(item.from, item.to)}` +
+           (calls > 0 ? `, ${calls} tool ${calls === 1 ? 'call' : 'calls'}` : '')];
     return el('li', { class: 'activity', 'data-running': item.running },
               el('details', { 'data-key': item.id, open: item.running },
                  el('summary', null, ...head), el('ol', null, ...steps.map(step))));
