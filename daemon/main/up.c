@@ -425,6 +425,8 @@ static int start(struct up *up, struct err *err)
     for (char **variable = environ; *variable; variable++)
         if (is_inherited(*variable))
             strv_add(&up->env, *variable);
+    /* no path: what another daemon's .env says, and what it left, is its own */
+    env_add(&up->env, "NAIRI_CONFIG_DIR", "none");
     r = programs_find(&up->programs, err);
     if (r < 0)
         return r;

@@ -12,7 +12,8 @@ struct err;
 struct secret;
 
 /* NAIRI_CONFIG_DIR, EKSEC_CONFIG_DIR, or $HOME/.config/eksecd; "~/" at the beginning is $HOME. NULL
- * where there is none: the directory needn't be there. To be freed. */
+ * where there is none, as where the variable names no absolute path: the directory needn't be
+ * there. To be freed. */
 char *envfile_dir(const char *const *env);
 /* "DIR/.env" into *ret_dotenv, with a fault for it if others may read it. 0 with an empty one where
  * it isn't there; -ELOOP, -EPERM, -EINVAL or what the system said, with a sentence. */

@@ -338,6 +338,17 @@ def test_server_and_key_of_settings_and_environment_do_not_count(make_up, tmp_pa
     assert up.end() == 0
 
 
+def test_what_another_daemon_left_is_not_taken(make_up, tmp_path):
+    old = tmp_path / ".config/eksecd"
+    old.mkdir(parents=True)
+    (old / ".env").write_text("NAIRID_SERVER_URL=http://127.0.0.1:1\nGREETING=hello\n")
+    (old / "state.json").write_text('{"agent_id": "ccaid_01JQ8ZK5T8R0B7T5N3X9W2V4M6"}')
+    up = make_up().ready()
+    assert up.ask("echo ok$GREETING").stdout == "ok\n"
+    assert up.end() == 0
+    assert sorted(path.name for path in old.iterdir()) == [".env", "state.json"]
+
+
 def test_the_agent_of_the_settings_is_the_one_that_is_made(make_up):
     up = make_up(config="agent: {id: team/one}\n" + CONFIG).ready()
     assert up.client()["NAIRI_AGENT_ID"] == "team/one"
