@@ -470,6 +470,18 @@ static bool is_meant(pid_t pid, void *ctx)
     return false;
 }
 
+/* As where none can be settled: without it limits are what is measured, and the daemon says so. */
+static struct cgroup *hold_cgroup(struct cgroup *cgroup, struct spawner_exit *ready)
+{
+    struct err err;
+
+    if (!cgroup || cgroup_hold(cgroup, &err) == 0)
+        return cgroup;
+    cgroup_leave(cgroup);
+    (void)snprintf(ready->error, sizeof ready->error, "%s", err.text);
+    return NULL;
+}
+
 _Noreturn void process_run(const struct process_means *means, int sock, int kept_fd)
 {
     const struct plan_ground *ground = apply_ground(means->apply);
@@ -479,7 +491,6 @@ _Noreturn void process_run(const struct process_means *means, int sock, int kept
     int r;
 
     p.means = (struct ward_means){ .apply = means->apply,
-                                   .cgroup = means->cgroup,
                                    .egress = means->egress,
                                    .pool = &p.pool,
                                    .forget = forget_plans,
@@ -497,9 +508,9 @@ _Noreturn void process_run(const struct process_means *means, int sock, int kept
         (void)prctl(PR_SET_CHILD_SUBREAPER, 1ul); /* then what tasks leave comes to us */
     else if (reroot_is_needed())
         (void)reroot(); /* where it fails, the first task says what is refused */
-    if (settle(&p.sock, kept_fd, &err) < 0 ||
-        (means->cgroup && cgroup_hold(means->cgroup, &err) < 0) ||
-        confine_spawner(ground, means->is_watching, &err) < 0) {
+    r = settle(&p.sock, kept_fd, &err);
+    p.means.cgroup = r == 0 ? hold_cgroup(means->cgroup, &ready.exit) : NULL;
+    if (r < 0 || confine_spawner(ground, means->is_watching, &err) < 0) {
         ready.exit.failure = err.code;
         (void)snprintf(ready.exit.error, sizeof ready.exit.error, "%s", err.text);
     }
@@ -510,7 +521,7 @@ _Noreturn void process_run(const struct process_means *means, int sock, int kept
         _exit(1);
     while (p.sock >= 0 || p.wards || !pool_is_empty(&p.pool))
         turn(&p);
-    if (means->cgroup)
-        cgroup_leave(means->cgroup);
+    if (p.means.cgroup)
+        cgroup_leave(p.means.cgroup);
     _exit(0);
 }

@@ -78,6 +78,8 @@ static int await_ready(struct spawner *s, struct err *err)
     if (news.exit.failure < 0)
         return err_set(err, news.exit.failure, "the spawner can't be confined: %s",
                        news.exit.error);
+    if (news.exit.error[0])
+        (void)snprintf(s->unlimited, sizeof s->unlimited, "%s", news.exit.error);
     return fd_set_nonblock(s->sock);
 }
 

@@ -29,7 +29,13 @@
 #include "util/str.h"
 #include "util/strv.h"
 
-enum { ROUNDS = 301, ROUNDS_MAX = 100000, WARM_UP = 5, TASK_UID = 0x6ffe0000, REST_MS = 200 };
+enum {
+    ROUNDS = 301,
+    ROUNDS_MAX = 100000,
+    WARM_UP = 5,
+    TASK_UID = PLAN_LONE_UID_MIN,
+    REST_MS = 200
+};
 enum way { WAY_PLAIN, WAY_COLD, WAY_WARM, WAY_BUBBLEWRAP, WAY_COUNT };
 
 static const char *const names[] = {
