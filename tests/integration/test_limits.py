@@ -3,6 +3,7 @@
 Each bomb is bounded by itself, too, so that a limit that fails costs a test and not the machine.
 """
 
+import contextlib
 import os
 import time
 
@@ -252,7 +253,11 @@ def test_tasks_are_the_kernels_first_choice_when_memory_is_short(make_daemon, ac
     job, message = daemon.hub.start(meeting.hold("a"))
     meeting.wait("a")
     spawner = daemon.status()["spawner_pid"]
-    assert {badness(process.pid) for process in descendants(spawner)} == {1000}
+    found = set()
+    for process in descendants(spawner):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a sleep that is over
+            found.add(badness(process.pid))
+    assert found == {1000}
     assert badness(daemon.pid) < 1000 and badness(spawner) < 1000
     meeting.release("a")
     daemon.reply(job, message)
