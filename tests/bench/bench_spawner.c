@@ -34,7 +34,8 @@ enum {
     ROUNDS_MAX = 100000,
     WARM_UP = 5,
     TASK_UID = PLAN_LONE_UID_MIN,
-    REST_MS = 200
+    REST_MS = 200,
+    MADE_BEFORE = 2,
 };
 enum way { WAY_PLAIN, WAY_COLD, WAY_WARM, WAY_BUBBLEWRAP, WAY_COUNT };
 
@@ -291,7 +292,7 @@ static long pss_kib(long pid)
 }
 
 /* The spawner and all below it, but for the program itself. */
-static long resident_kib(const struct bench *b, const char *program)
+static long resident_kib(const struct spawner *spawner, const char *program)
 {
     DIR *dir = opendir("/proc");
     const struct dirent *entry;
@@ -306,7 +307,7 @@ static long resident_kib(const struct bench *b, const char *program)
         if (fd < 0 || read(fd, name, sizeof name - 1) <= 0)
             continue;
         name[strcspn(name, "\n")] = '\0';
-        if (!str_eq(name, program) && is_beneath(pid, spawner_pid(b->spawner)))
+        if (!str_eq(name, program) && is_beneath(pid, spawner_pid(spawner)))
             kib += pss_kib(pid);
     }
     if (dir)
@@ -317,19 +318,34 @@ static long resident_kib(const struct bench *b, const char *program)
 static void measure_resident(struct bench *b, const struct profile *profile)
 {
     struct plan *usual = b->plan;
-    long before = resident_kib(b, "sleep");
+    long before = resident_kib(b->spawner, "sleep");
 
     b->plan = make_plan(b, profile, "/bin/sleep", "1000");
     run_in_sandbox(b, b->spawner);
     if (before > 0)
         printf("%-44s %8ld KiB\n", "resident (PSS), added by a running task",
-               resident_kib(b, "sleep") - before);
+               resident_kib(b->spawner, "sleep") - before);
     else
         printf("%-44s %12s\n", "resident (PSS), added by a running task", "only root sees it");
     spawner_kill(b->spawner, b->task, 0);
     loop_run(b->loop);
     plan_free(b->plan);
     b->plan = usual;
+}
+
+/* Those that wait end with the order to keep none. */
+static void measure_waiting(struct bench *b)
+{
+    long with = resident_kib(b->warm, "");
+
+    spawner_warm(b->warm, 0);
+    loop_timer_arm(b->rest, REST_MS);
+    loop_run(b->loop);
+    if (with > 0)
+        printf("%-44s %8ld KiB\n", "resident (PSS), of one made before",
+               (with - resident_kib(b->warm, "")) / MADE_BEFORE);
+    else
+        printf("%-44s %12s\n", "resident (PSS), of one made before", "only root sees it");
 }
 
 /* ---- the whole ---- */
@@ -412,7 +428,7 @@ int main(int argc, char **argv)
         spawner_fork(NULL, -1, NULL, &b.warm, &err) < 0 ||
         spawner_attach(b.warm, b.loop, &ops, &b, &err) < 0)
         give_up("begin", err.text);
-    spawner_warm(b.warm, 2);
+    spawner_warm(b.warm, MADE_BEFORE);
     b.rest = loop_timer_new(b.loop, on_rest, b.loop);
     b.plan = make_plan(&b, profile, "/bin/true", NULL);
     prepare_bubblewrap(&b);
@@ -420,6 +436,7 @@ int main(int argc, char **argv)
            rounds);
     measure(&b, rounds);
     measure_resident(&b, profile);
+    measure_waiting(&b);
     spawner_free(b.spawner, 5000);
     spawner_free(b.warm, 5000);
     loop_timer_free(b.rest);
