@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "sandbox/birth.h"
+#include "sandbox/cgroup.h"
 #include "sandbox/filter.h"
 #include "sandbox/handover.h"
 #include "sandbox/landlock.h"
@@ -134,17 +135,23 @@ static int by_number(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+static void keep(struct birth *b, int fd)
+{
+    if (fd >= 0)
+        b->keep[b->keep_count++] = fd;
+}
+
 static void list_keep(struct birth *b)
 {
-    b->keep = mem_calloc(b->plan->step_count + 5, sizeof b->keep[0]);
-    for (int i = 0; i < 3; i++)
-        b->keep[b->keep_count++] = b->stdio[i];
-    b->keep[b->keep_count++] = b->control;
-    if (b->watch >= 0)
-        b->keep[b->keep_count++] = b->watch;
+    b->keep = mem_calloc(b->plan->step_count + 5 + CGROUP_TASKS, sizeof b->keep[0]);
+    for (int i = 0; b->stdio && i < 3; i++)
+        keep(b, b->stdio[i]);
+    keep(b, b->control);
+    keep(b, b->watch);
+    for (size_t i = 0; b->doors && i < CGROUP_TASKS; i++)
+        keep(b, b->doors->tasks[i]);
     for (size_t i = 0; i < b->plan->step_count; i++)
-        if (b->trees[i] >= 0)
-            b->keep[b->keep_count++] = b->trees[i];
+        keep(b, b->trees[i]);
     qsort(b->keep, b->keep_count, sizeof b->keep[0], by_number);
 }
 
@@ -172,10 +179,9 @@ static int adopt(struct birth *b, const void *ctx)
 }
 
 /* adopter: NULL where the plan is the task's own. */
-static int clone_task(struct birth *b, int cgroup, const struct apply *adopter, pid_t *ret_pid,
-                      int *ret_pidfd)
+static int clone_task(struct birth *b, const struct apply *adopter, pid_t *ret_pid, int *ret_pidfd)
 {
-    int pidfd = -1;
+    int pidfd = -1, cgroup = b->doors ? b->doors->clone : -1;
     struct clone_args args = {
         .flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP |
                  CLONE_PIDFD,
@@ -215,10 +221,10 @@ static int join_cgroup(int cgroup, pid_t pid)
 }
 
 /* Without namespaces. It does nothing before our word, so it makes nothing outside its cgroup. */
-static int fork_task(const struct birth *b, int cgroup, pid_t *ret_pid, int *ret_pidfd)
+static int fork_task(const struct birth *b, pid_t *ret_pid, int *ret_pidfd)
 {
+    int r = 0, cgroup = b->doors ? b->doors->clone : -1;
     pid_t pid = _Fork();
-    int r = 0;
 
     if (pid < 0)
         return -errno;
@@ -285,6 +291,7 @@ int apply_start(const struct apply *a, const struct plan *plan, const int stdio[
                        .plan = plan,
                        .filter = filter_of(a, plan),
                        .stdio = stdio,
+                       .doors = cgroup.doors,
                        .limited = cgroup.limited };
     AUTO_CLOSE int ours = -1, theirs = -1;
     int pair[2], pidfd = -1, r;
@@ -303,19 +310,20 @@ int apply_start(const struct apply *a, const struct plan *plan, const int stdio[
     if (r == 0)
         r = prepare(&b, ret_report);
     if (r == 0)
-        r = plan->ground.rung == PLAN_RUNG_BARE ? fork_task(&b, cgroup.fd, &pid, &pidfd)
-                                                : clone_task(&b, cgroup.fd, NULL, &pid, &pidfd);
+        r = plan->ground.rung == PLAN_RUNG_BARE ? fork_task(&b, &pid, &pidfd)
+                                                : clone_task(&b, NULL, &pid, &pidfd);
     if (r < 0)
         return ret_report->error = r;
     *ret_task = (struct apply_task){ .pid = pid, .pidfd = pidfd, .control = TAKE_FD(ours) };
     return 0;
 }
 
-int apply_prepare(const struct apply *a, const struct plan *shared, struct apply_task *ret_task)
+int apply_prepare(const struct apply *a, const struct plan *shared,
+                  const struct cgroup_doors *doors, struct apply_task *ret_task)
 {
     CLEANUP(birth_done)
     struct birth b = {
-        .landlock_abi = a->landlock_abi, .watch = -1, .plan = shared, .opens = true
+        .landlock_abi = a->landlock_abi, .watch = -1, .plan = shared, .doors = doors, .opens = true
     };
     AUTO_CLOSE int ours = -1, theirs = -1;
     int pair[2], pidfd = -1, r;
@@ -328,14 +336,13 @@ int apply_prepare(const struct apply *a, const struct plan *shared, struct apply
     ours = pair[0];
     theirs = pair[1];
     b.control = theirs;
-    b.keep = mem_calloc(1, sizeof b.keep[0]);
-    b.keep[b.keep_count++] = theirs;
     b.trees = mem_calloc(shared->step_count + 1, sizeof b.trees[0]);
     for (size_t i = 0; i < shared->step_count; i++)
         b.trees[i] = -1;
+    list_keep(&b);
     r = fd_set_nonblock(ours);
     if (r == 0)
-        r = clone_task(&b, -1, a, &pid, &pidfd);
+        r = clone_task(&b, a, &pid, &pidfd);
     if (r < 0)
         return r;
     *ret_task = (struct apply_task){ .pid = pid, .pidfd = pidfd, .control = TAKE_FD(ours) };
@@ -350,12 +357,11 @@ static void close_all(int *fds, size_t count)
 }
 
 int apply_hand_over(const struct apply_task *task, const struct plan *shared,
-                    const struct plan *plan, int plan_fd, const int stdio[3],
-                    struct apply_cgroup cgroup)
+                    const struct plan *plan, int plan_fd, const int stdio[3], bool limited)
 {
     AUTO_FREE int *trees = mem_calloc(plan->step_count + 1, sizeof trees[0]);
     struct handover h = { .stdio = { stdio[0], stdio[1], stdio[2] },
-                          .limited = cgroup.limited,
+                          .limited = limited,
                           .opens = !plan->as_root,
                           .trees = trees };
     size_t index = 0;
@@ -363,9 +369,7 @@ int apply_hand_over(const struct apply_task *task, const struct plan *shared,
 
     for (size_t i = 0; i < plan->step_count; i++)
         trees[i] = -1;
-    if (cgroup.fd >= 0)
-        r = join_cgroup(cgroup.fd, task->pid);
-    if (r == 0 && !h.opens)
+    if (!h.opens)
         r = tree_open(plan, shared->step_count, trees, &index);
     if (r == 0)
         r = handover_send(task->control, plan_fd, &h, plan->step_count);

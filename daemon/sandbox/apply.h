@@ -23,6 +23,7 @@
 #include <sys/types.h>
 
 struct apply;
+struct cgroup_doors;
 struct err;
 struct filter;
 struct plan;
@@ -43,6 +44,7 @@ enum apply_word { APPLY_GO = 'g', APPLY_TERM = 't' };
 
 enum apply_stage {
     APPLY_CLONE,
+    APPLY_CGROUP,  /* index: which of the v1 hierarchies */
     APPLY_SOURCES, /* index: the plan's step */
     APPLY_IDS,
     APPLY_TREE, /* index: the plan's step, or as tree_build() says */
@@ -92,9 +94,8 @@ const struct filter *apply_egress_filter(const struct apply *a);
 
 /* What there is of cgroups for a task. */
 struct apply_cgroup {
-    int fd;       /* a directory's, to start it in; -1: none */
-    bool limited; /* in this or in another that the caller moves it to: else its process 1 measures
-                   */
+    const struct cgroup_doors *doors; /* to the one in which it begins; NULL: none */
+    bool limited;                     /* else its process 1 measures */
 };
 
 /* Starts a task with stdio as its descriptors 0 to 2, which stay the caller's. On failure
@@ -104,13 +105,13 @@ int apply_start(const struct apply *a, const struct plan *plan, const int stdio[
                 struct apply_report *ret_report);
 /* Makes a process that waits for a task whose plan shared fits (sandbox/plan_shared.h). It knows
  * nothing of any task: the caller must hold no task's plan meanwhile. Not where apply_watch() is.
- */
-int apply_prepare(const struct apply *a, const struct plan *shared, struct apply_task *ret_task);
-/* Gives one that is waiting its task. plan_fd: the plan's encoded bytes; stdio: as above. On
- * failure it is of no use any more, and has run nothing. */
+ * doors: as of struct apply_cgroup. */
+int apply_prepare(const struct apply *a, const struct plan *shared,
+                  const struct cgroup_doors *doors, struct apply_task *ret_task);
+/* Gives one that is waiting its task. plan_fd: the plan's encoded bytes; stdio: as above; limited:
+ * as of struct apply_cgroup. On failure it is of no use any more, and has run nothing. */
 int apply_hand_over(const struct apply_task *task, const struct plan *shared,
-                    const struct plan *plan, int plan_fd, const int stdio[3],
-                    struct apply_cgroup cgroup);
+                    const struct plan *plan, int plan_fd, const int stdio[3], bool limited);
 /* After APPLY_READY: maps its one id where the plan has a user namespace, and makes it the kernel's
  * first choice when memory is short (choom(1)). */
 int apply_map_ids(const struct plan *plan, pid_t pid, struct err *err);

@@ -9,6 +9,7 @@
 
 static const char *const stage_texts[] = {
     [APPLY_CLONE] = "make a process in new namespaces",
+    [APPLY_CGROUP] = "enter the task's cgroup",
     [APPLY_SOURCES] = "open",
     [APPLY_IDS] = "become the task's user",
     [APPLY_TREE] = "mount",

@@ -15,6 +15,7 @@
 
 #include "sandbox/apply.h"
 #include "sandbox/caps.h"
+#include "sandbox/cgroup.h"
 #include "sandbox/filter.h"
 #include "sandbox/gateway.h"
 #include "sandbox/init.h"
@@ -274,9 +275,22 @@ _Noreturn static void finish(const struct birth *b)
     init_run(plan, b->stdio, b->control, b->limited);
 }
 
+/* cgroups(7): "0" is the writer; that moves this thread, which is the only one. */
+static void enter_cgroup(const struct birth *b)
+{
+    for (size_t i = 0; b->doors && i < CGROUP_TASKS; i++) {
+        if (b->doors->tasks[i] < 0)
+            continue;
+        if (write(b->doors->tasks[i], "0", 1) != 1)
+            init_fail(b->control, APPLY_CGROUP, i, -errno);
+        (void)close(b->doors->tasks[i]); /* it was only a way in */
+    }
+}
+
 static void begin(const struct birth *b)
 {
     close_rest(b);
+    enter_cgroup(b);
     (void)prctl(PR_SET_NAME, "nairid-init");
     (void)signal(SIGCHLD, SIG_DFL); /* ignored, children would vanish unreaped */
 }

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct cgroup_doors;
 struct filter;
 struct plan;
 
@@ -15,8 +16,9 @@ struct birth {
     int landlock_abi;
     int watch; /* a socket for the filter's listener; -1: nobody watches */
     const int *stdio;
-    int places[3]; /* for them, where they come later */
-    int control;   /* its end */
+    int places[3];                    /* for them, where they come later */
+    int control;                      /* its end */
+    const struct cgroup_doors *doors; /* NULL: it stays in its parent's cgroup */
     bool limited;
     bool opens; /* the host's paths, itself */
     int *trees; /* of tree_open(), one a step */

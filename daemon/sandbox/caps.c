@@ -17,9 +17,13 @@ int caps_keep(uint64_t mask)
     if (syscall(SYS_capget, &header, data) < 0 ||
         prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0ul, 0ul, 0ul) < 0)
         return -errno;
-    for (unsigned long cap = 0; cap < CAP_COUNT_MAX; cap++)
-        if (prctl(PR_CAPBSET_DROP, cap) < 0 && errno != EINVAL && errno != EPERM)
-            return -errno; /* EINVAL: past the last one; EPERM: not ours to drop, nor to gain */
+    for (unsigned long cap = 0; cap < CAP_COUNT_MAX; cap++) {
+        if (prctl(PR_CAPBSET_DROP, cap) == 0 || errno == EPERM)
+            continue; /* EPERM: not ours to drop, nor to gain */
+        if (errno != EINVAL)
+            return -errno;
+        break; /* past the last one */
+    }
     for (int i = 0; i < _LINUX_CAPABILITY_U32S_3; i++) {
         data[i].permitted &= (uint32_t)(mask >> (32 * i));
         data[i].effective = data[i].permitted;

@@ -258,38 +258,52 @@ static int set_limits(const struct cgroup *c, const char *path, const struct pla
     return r;
 }
 
-static int make_v2(const struct cgroup *c, uint64_t task, const struct plan *plan, int *ret_fd,
+static int make_v2(const struct cgroup *c, uint64_t task, struct cgroup_doors *ret_doors,
                    struct err *err)
 {
     AUTO_FREE char *path = path_of(c, task);
-    int fd, r = 0;
+    int fd, r;
 
     if (mkdir(path, 0755) < 0 && errno != EEXIST)
         return err_set(err, -errno, "make the task's cgroup '%s': %s", path, strerror(errno));
-    r = set_limits(c, path, plan);
-    fd = r < 0 ? r : open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (r == 0 && fd < 0)
+    fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) {
         r = -errno;
-    if (r < 0) {
         (void)cgroup_remove(c, task); /* the first failure is the one to report */
-        return err_set(err, r, "set the limits of the task's cgroup '%s': %s", path, strerror(-r));
+        return err_set(err, r, "open the task's cgroup '%s': %s", path, strerror(-r));
     }
-    *ret_fd = fd;
+    *ret_doors = CGROUP_NO_DOORS;
+    ret_doors->clone = fd;
     return 0;
 }
 
-int cgroup_make(const struct cgroup *c, uint64_t task, const struct plan *plan, int *ret_fd,
+int cgroup_make(const struct cgroup *c, uint64_t task, struct cgroup_doors *ret_doors,
                 struct err *err)
 {
-    if (!c->legacy)
-        return make_v2(c, task, plan, ret_fd, err);
-    *ret_fd = -1;
-    return legacy_make(c->legacy, task, plan, err);
+    return c->legacy ? legacy_make(c->legacy, task, ret_doors, err)
+                     : make_v2(c, task, ret_doors, err);
 }
 
-int cgroup_enter(const struct cgroup *c, uint64_t task, pid_t pid, struct err *err)
+int cgroup_limit(const struct cgroup *c, uint64_t task, const struct plan *plan, struct err *err)
 {
-    return c->legacy ? legacy_enter(c->legacy, task, pid, err) : 0;
+    AUTO_FREE char *path = c->legacy ? NULL : path_of(c, task);
+    int r;
+
+    if (c->legacy)
+        return legacy_limit(c->legacy, task, plan, err);
+    r = set_limits(c, path, plan);
+    return r < 0
+               ? err_set(err, r, "set the limits of the task's cgroup '%s': %s", path, strerror(-r))
+               : 0;
+}
+
+void cgroup_doors_done(struct cgroup_doors *d)
+{
+    if (d->clone >= 0)
+        (void)close(d->clone); /* only a way in, as the others */
+    for (size_t i = 0; i < CGROUP_TASKS; i++)
+        if (d->tasks[i] >= 0)
+            (void)close(d->tasks[i]);
 }
 
 static void read_v2(const struct cgroup *c, uint64_t task, struct cgroup_usage *usage)

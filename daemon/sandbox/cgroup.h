@@ -36,11 +36,22 @@ void cgroup_leave(struct cgroup *c);
 void cgroup_free(struct cgroup *c);
 DEFINE_CLEANUP(struct cgroup *, cgroup_free);
 
-/* Makes a task's cgroup with the plan's limits. *ret_fd: a descriptor for clone3(2); -1 where the
- * new process has to be moved by cgroup_enter(), before it does anything of weight. */
-int cgroup_make(const struct cgroup *c, uint64_t task, const struct plan *plan, int *ret_fd,
+/* The ways for a new process into a cgroup; -1 where there is none. To move another process takes
+ * the kernel a grace period of RCU, milliseconds in which nobody may fork; neither of these does.
+ */
+enum { CGROUP_TASKS = 4 };
+struct cgroup_doors {
+    int clone;               /* v2: its directory, for clone3(2) */
+    int tasks[CGROUP_TASKS]; /* v1: files to which it writes "0" before it does anything of weight
+                              */
+};
+#define CGROUP_NO_DOORS ((struct cgroup_doors){ -1, { -1, -1, -1, -1 } })
+void cgroup_doors_done(struct cgroup_doors *d); /* closes them */
+
+/* Makes a task's cgroup, without limits, which come from the task's plan, later. */
+int cgroup_make(const struct cgroup *c, uint64_t task, struct cgroup_doors *ret_doors,
                 struct err *err);
-int cgroup_enter(const struct cgroup *c, uint64_t task, pid_t pid, struct err *err);
+int cgroup_limit(const struct cgroup *c, uint64_t task, const struct plan *plan, struct err *err);
 void cgroup_read(const struct cgroup *c, uint64_t task, struct cgroup_usage *ret_usage);
 /* Kills what is still in it and removes it. -EBUSY while something isn't reaped yet. */
 int cgroup_remove(const struct cgroup *c, uint64_t task);

@@ -47,6 +47,7 @@ static const struct {
     [CPUACCT] = { "cpuacct", true },
 };
 static_assert(ARRAY_SIZE(hierarchies) == HIERARCHY_COUNT, "every hierarchy has its controller");
+static_assert((int)HIERARCHY_COUNT == (int)CGROUP_TASKS, "and its door");
 
 struct legacy {
     char *own[HIERARCHY_COUNT];  /* where we are; NULL: not there */
@@ -360,34 +361,41 @@ static int set_limits(enum hierarchy h, const char *path, const struct plan *pla
     return r;
 }
 
-int legacy_make(const struct legacy *l, uint64_t task, const struct plan *plan, struct err *err)
+int legacy_make(const struct legacy *l, uint64_t task, struct cgroup_doors *ret_doors,
+                struct err *err)
 {
+    CLEANUP(cgroup_doors_done) struct cgroup_doors doors = CGROUP_NO_DOORS;
+
     for (enum hierarchy h = 0; h < HIERARCHY_COUNT; h++) {
         AUTO_FREE char *path = l->ours[h] ? path_of(l, h, task) : NULL;
+        AUTO_FREE char *tasks = path ? mem_printf("%s/tasks", path) : NULL;
         int r = 0;
 
         if (path && mkdir(path, 0755) < 0 && errno != EEXIST)
             r = -errno;
-        if (r == 0 && path)
-            r = set_limits(h, path, plan);
+        if (r == 0 && path) {
+            doors.tasks[h] = open(tasks, O_WRONLY | O_CLOEXEC);
+            r = doors.tasks[h] < 0 ? -errno : 0;
+        }
         if (r == 0)
             continue;
         (void)legacy_remove(l, task); /* the first failure is the one to report */
-        return err_set(err, r, "set the limits of the task's cgroup '%s': %s", path, strerror(-r));
+        return err_set(err, r, "make the task's cgroup '%s': %s", path, strerror(-r));
     }
+    *ret_doors = doors;
+    doors = CGROUP_NO_DOORS;
     return 0;
 }
 
-int legacy_enter(const struct legacy *l, uint64_t task, pid_t pid, struct err *err)
+int legacy_limit(const struct legacy *l, uint64_t task, const struct plan *plan, struct err *err)
 {
-    AUTO_FREE char *number = mem_printf("%d", (int)pid);
-
     for (enum hierarchy h = 0; h < HIERARCHY_COUNT; h++) {
         AUTO_FREE char *path = l->ours[h] ? path_of(l, h, task) : NULL;
-        int r = path ? cgroupfile_write(path, "cgroup.procs", number) : 0;
+        int r = path ? set_limits(h, path, plan) : 0;
 
         if (r < 0)
-            return err_set(err, r, "move the task into its cgroup '%s': %s", path, strerror(-r));
+            return err_set(err, r, "set the limits of the task's cgroup '%s': %s", path,
+                           strerror(-r));
     }
     return 0;
 }

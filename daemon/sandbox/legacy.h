@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+struct cgroup_doors;
 struct cgroup_usage;
 struct err;
 struct legacy;
@@ -27,10 +28,11 @@ void legacy_leave(struct legacy *l);
 void legacy_free(struct legacy *l);
 DEFINE_CLEANUP(struct legacy *, legacy_free);
 
-/* A task's folders with the plan's limits. */
-int legacy_make(const struct legacy *l, uint64_t task, const struct plan *plan, struct err *err);
-/* Moves a process into them. */
-int legacy_enter(const struct legacy *l, uint64_t task, pid_t pid, struct err *err);
+/* A task's folders, and the ways into them; see sandbox/cgroup.h. */
+int legacy_make(const struct legacy *l, uint64_t task, struct cgroup_doors *ret_doors,
+                struct err *err);
+/* The plan's limits for them. */
+int legacy_limit(const struct legacy *l, uint64_t task, const struct plan *plan, struct err *err);
 /* Fills in what it knows. */
 void legacy_read(const struct legacy *l, uint64_t task, struct cgroup_usage *usage);
 /* Kills what is still in them and removes them. -EBUSY while something isn't reaped yet. */

@@ -154,6 +154,7 @@ static enum rung_wall wall_of(const struct plan *plan, const struct apply_report
         return RUNG_LANDLOCK;
     case APPLY_FILTER:
         return RUNG_FILTER;
+    case APPLY_CGROUP: /* there is none in a trial */
     case APPLY_INIT:
     case APPLY_SCRATCH:
     case APPLY_STDIO:
@@ -237,7 +238,7 @@ static bool try_sandbox(struct rung *r, const struct apply *apply, const struct 
     struct err err;
     bool all_up = false;
 
-    if (apply_start(apply, plan, stdio, (struct apply_cgroup){ .fd = -1 }, &task, &report) < 0)
+    if (apply_start(apply, plan, stdio, (struct apply_cgroup){ 0 }, &task, &report) < 0)
         return judge(r, plan, &report);
     await_report(task.control, &report);
     if (report.kind == APPLY_READY && apply_map_ids(plan, task.pid, &err) < 0) {

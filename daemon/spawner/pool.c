@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "sandbox/cgroup.h"
 #include "sandbox/plan.h"
 #include "sandbox/plan_shared.h"
 #include "sandbox/tree.h"
@@ -23,9 +24,12 @@ enum {
     PAUSE_MS = 10000, /* when one has died or can't be made */
 };
 
-void pool_init(struct pool *p, const struct apply *apply)
+/* Of their cgroups; the other numbers are tasks'. */
+static const uint64_t group_bit = UINT64_C(1) << 62;
+
+void pool_init(struct pool *p, const struct apply *apply, const struct cgroup *cgroup)
 {
-    *p = (struct pool){ .apply = apply, .mounts = -1 };
+    *p = (struct pool){ .apply = apply, .cgroup = cgroup, .mounts = -1 };
     for (size_t i = 0; i < POOL_MAX; i++)
         p->items[i].at = (struct apply_task){ .pid = 0, .pidfd = -1, .control = -1 };
 }
@@ -76,6 +80,8 @@ void pool_reap(struct pool *p, struct pool_item *item)
     (void)close(item->at.pidfd); /* of nobody now */
     if (!item->killed)
         pause_making(p);
+    if (p->cgroup)
+        (void)cgroup_remove(p->cgroup, item->group); /* the next start removes what stays */
     *item = (struct pool_item){ .at = { .pid = 0, .pidfd = -1, .control = -1 } };
 }
 
@@ -159,6 +165,23 @@ void pool_rest(struct pool *p)
         p->due_ms = at_ms;
 }
 
+static int make(struct pool *p, struct pool_item *item)
+{
+    CLEANUP(cgroup_doors_done) struct cgroup_doors doors = CGROUP_NO_DOORS;
+    uint64_t group = group_bit | ++p->group_count;
+    int r = p->cgroup ? cgroup_make(p->cgroup, group, &doors, NULL) : 0;
+
+    if (r < 0)
+        return r;
+    r = apply_prepare(p->apply, p->shared, &doors, &item->at);
+    if (r < 0 && p->cgroup)
+        (void)cgroup_remove(p->cgroup, group); /* the first failure is the one to report */
+    if (r < 0)
+        item->at = (struct apply_task){ .pid = 0, .pidfd = -1, .control = -1 };
+    item->group = group;
+    return r;
+}
+
 void pool_walk(struct pool *p, uint64_t now_ms)
 {
     struct pool_item *item;
@@ -171,8 +194,7 @@ void pool_walk(struct pool *p, uint64_t now_ms)
         return;
     if (!p->marks)
         look_at_host(p);
-    if (apply_prepare(p->apply, p->shared, &item->at) < 0) {
-        item->at = (struct apply_task){ .pid = 0, .pidfd = -1, .control = -1 };
+    if (make(p, item) < 0) {
         pause_making(p);
         return;
     }
@@ -220,7 +242,8 @@ void pool_renew(struct pool *p)
     pool_rest(p);
 }
 
-bool pool_take(struct pool *p, const struct plan *plan, struct apply_task *ret_task)
+bool pool_take(struct pool *p, const struct plan *plan, struct apply_task *ret_task,
+               uint64_t *ret_group)
 {
     if (!p->marks || !plan_shared_fits(p->shared, plan))
         return false;
@@ -234,13 +257,14 @@ bool pool_take(struct pool *p, const struct plan *plan, struct apply_task *ret_t
         if (!item->waits)
             continue;
         *ret_task = item->at;
+        *ret_group = item->group;
         *item = (struct pool_item){ .at = { .pid = 0, .pidfd = -1, .control = -1 } };
         return true;
     }
     return false;
 }
 
-void pool_give_up(struct pool *p, struct apply_task *task)
+void pool_give_up(struct pool *p, struct apply_task *task, uint64_t group)
 {
     for (size_t i = 0; i < POOL_MAX; i++) {
         struct pool_item *item = &p->items[i];
@@ -248,6 +272,7 @@ void pool_give_up(struct pool *p, struct apply_task *task)
         if (item->at.pid != 0)
             continue;
         item->at = *task; /* its place is free since it was taken */
+        item->group = group;
         end(item);
         pause_making(p);
         return;

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct cgroup;
 struct plan;
 struct tree_mark;
 
@@ -15,21 +16,24 @@ enum { POOL_MAX = 64, POOL_NEVER = 0 };
 
 struct pool_item {
     struct apply_task at; /* pid 0: none */
+    uint64_t group;       /* the number of its cgroup, where there are any */
     bool waits;           /* ready for a task */
     bool killed;
 };
 
 struct pool {
     const struct apply *apply;
-    struct plan *shared;     /* what they are made of; NULL: no task's plan was seen yet */
-    struct tree_mark *marks; /* of the host's paths in it */
-    int mounts;              /* tells of changed mounts, proc_pid_mountinfo(5); -1: nothing does */
+    const struct cgroup *cgroup; /* in which each has one of its own; NULL: none */
+    uint64_t group_count;        /* made so far */
+    struct plan *shared;         /* what they are made of; NULL: no task's plan was seen yet */
+    struct tree_mark *marks;     /* of the host's paths in it */
+    int mounts; /* tells of changed mounts, proc_pid_mountinfo(5); -1: nothing does */
     uint32_t wanted;
     struct pool_item items[POOL_MAX];
     uint64_t due_ms; /* when to make the next one, or POOL_NEVER */
 };
 
-void pool_init(struct pool *p, const struct apply *apply);
+void pool_init(struct pool *p, const struct apply *apply, const struct cgroup *cgroup);
 /* How many to keep ready. Those that there are end, whatever the number is. */
 void pool_want(struct pool *p, uint32_t count);
 /* A task of that plan begins or has begun: the next ones are to be like it. */
@@ -38,12 +42,13 @@ void pool_learn(struct pool *p, const struct plan *plan);
 void pool_rest(struct pool *p);
 /* Makes one, if it is time. */
 void pool_walk(struct pool *p, uint64_t now_ms);
-/* One for that plan, which is the caller's from now on; false: there is none. */
-bool pool_take(struct pool *p, const struct plan *plan, struct apply_task *ret_task);
+/* One for that plan, which is the caller's from now on, with its cgroup; false: there is none. */
+bool pool_take(struct pool *p, const struct plan *plan, struct apply_task *ret_task,
+               uint64_t *ret_group);
 /* What the last one taken was made of; borrowed until the next pool_learn(). */
 const struct plan *pool_shared(const struct pool *p);
 /* Gives back one that was taken and is of no use; it is ended. */
-void pool_give_up(struct pool *p, struct apply_task *task);
+void pool_give_up(struct pool *p, struct apply_task *task, uint64_t group);
 /* SIGKILL for all that wait. */
 void pool_drop(struct pool *p);
 /* The host's mounts have changed: new ones are made, which see that. */

@@ -486,6 +486,7 @@ _Noreturn void process_run(const struct process_means *means, int sock, int kept
 {
     const struct plan_ground *ground = apply_ground(means->apply);
     struct process p = { .sock = sock };
+    struct cgroup *cgroup;
     struct ipc_news ready;
     struct err err = { 0 };
     int r;
@@ -496,7 +497,6 @@ _Noreturn void process_run(const struct process_means *means, int sock, int kept
                                    .forget = forget_plans,
                                    .is_meant = is_meant,
                                    .ctx = &p };
-    pool_init(&p.pool, means->apply);
     memset(&ready, 0, sizeof ready);
     ready.type = IPC_READY;
     title_set("nairid: spawner");
@@ -509,7 +509,8 @@ _Noreturn void process_run(const struct process_means *means, int sock, int kept
     else if (reroot_is_needed())
         (void)reroot(); /* where it fails, the first task says what is refused */
     r = settle(&p.sock, kept_fd, &err);
-    p.means.cgroup = r == 0 ? hold_cgroup(means->cgroup, &ready.exit) : NULL;
+    p.means.cgroup = cgroup = r == 0 ? hold_cgroup(means->cgroup, &ready.exit) : NULL;
+    pool_init(&p.pool, means->apply, cgroup);
     if (r < 0 || confine_spawner(ground, means->is_watching, &err) < 0) {
         ready.exit.failure = err.code;
         (void)snprintf(ready.exit.error, sizeof ready.exit.error, "%s", err.text);
@@ -521,7 +522,7 @@ _Noreturn void process_run(const struct process_means *means, int sock, int kept
         _exit(1);
     while (p.sock >= 0 || p.wards || !pool_is_empty(&p.pool))
         turn(&p);
-    if (p.means.cgroup)
-        cgroup_leave(p.means.cgroup);
+    if (cgroup)
+        cgroup_leave(cgroup);
     _exit(0);
 }

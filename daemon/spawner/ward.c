@@ -127,10 +127,8 @@ static int say(struct ward *w, char word)
 
 static int let_go(struct ward *w, struct err *err)
 {
-    int r = w->cgroup && !w->exit.warm ? cgroup_enter(w->cgroup, w->task, w->at.pid, err) : 0;
+    int r = apply_map_ids(w->plan, w->at.pid, err);
 
-    if (r == 0)
-        r = apply_map_ids(w->plan, w->at.pid, err);
     if (r < 0)
         return r;
     r = say(w, APPLY_GO);
@@ -311,11 +309,11 @@ static void leave_cgroup(struct ward *w)
 
     if (!w->cgroup)
         return;
-    cgroup_read(w->cgroup, w->task, &usage);
+    cgroup_read(w->cgroup, w->group, &usage);
     w->exit.oom = usage.oom;
     if (usage.peak_bytes > 0)
         w->exit.peak_rss_bytes = usage.peak_bytes;
-    (void)cgroup_remove(w->cgroup, w->task); /* the next start removes what stays */
+    (void)cgroup_remove(w->cgroup, w->group); /* the next start removes what stays */
     w->cgroup = NULL;
 }
 
@@ -347,46 +345,63 @@ static int keep_again(struct ward *w, const int fds[4])
     return 0;
 }
 
-/* One that was made before, if there is one that fits. cgroup: as for apply_start(). */
-static bool adopt(struct ward *w, const int fds[4], struct apply_cgroup cgroup)
+/* One that was made before, if there is one that fits. */
+static bool adopt(struct ward *w, const int fds[4])
 {
+    const struct cgroup *cgroup = w->means->cgroup;
     struct pool *pool = w->means->pool;
     struct apply_task found;
+    uint64_t group;
     int r;
 
-    if (!pool || !pool_take(pool, w->plan, &found))
+    if (!pool || !pool_take(pool, w->plan, &found, &group))
         return false;
     r = keep_again(w, fds);
+    if (r == 0 && cgroup)
+        r = cgroup_limit(cgroup, group, w->plan, NULL);
     if (r == 0)
-        r = w->cgroup && cgroup.fd < 0 ? cgroup_enter(w->cgroup, w->task, found.pid, NULL) : 0;
-    if (r == 0)
-        r = apply_hand_over(&found, pool_shared(pool), w->plan, fds[0], fds + 1, cgroup);
+        r = apply_hand_over(&found, pool_shared(pool), w->plan, fds[0], fds + 1, cgroup != NULL);
     if (r < 0) { /* a new one says what is wrong, if that stays so */
         close_again(w);
-        pool_give_up(pool, &found);
+        pool_give_up(pool, &found, group);
         return false;
     }
     w->at = found;
+    w->cgroup = cgroup;
+    w->group = group;
     w->exit.warm = true;
     return true;
 }
 
+/* Its cgroup, with its limits; nothing where there are none. */
+static int make_cgroup(struct ward *w, struct cgroup_doors *ret_doors, struct err *err)
+{
+    int r = w->means->cgroup ? cgroup_make(w->means->cgroup, w->task, ret_doors, err) : 0;
+
+    if (r < 0)
+        return r;
+    w->cgroup = w->means->cgroup;
+    w->group = w->task;
+    r = w->cgroup ? cgroup_limit(w->cgroup, w->group, w->plan, err) : 0;
+    if (r < 0)
+        leave_cgroup(w);
+    return r;
+}
+
 static int place(struct ward *w, const int fds[4], bool may_adopt, struct err *err)
 {
-    struct apply_cgroup cgroup = { .fd = -1 };
-    AUTO_CLOSE int fd = -1;
+    CLEANUP(cgroup_doors_done) struct cgroup_doors doors = CGROUP_NO_DOORS;
     struct apply_report report;
+    int r;
 
-    if (w->means->cgroup) {
-        int r = cgroup_make(w->means->cgroup, w->task, w->plan, &fd, err);
-
-        if (r < 0)
-            return r;
-        w->cgroup = w->means->cgroup;
-    }
-    cgroup = (struct apply_cgroup){ .fd = fd, .limited = w->cgroup != NULL };
-    if ((may_adopt && adopt(w, fds, cgroup)) ||
-        apply_start(w->means->apply, w->plan, fds + 1, cgroup, &w->at, &report) == 0)
+    if (may_adopt && adopt(w, fds))
+        return 0;
+    r = make_cgroup(w, &doors, err);
+    if (r < 0)
+        return r;
+    if (apply_start(w->means->apply, w->plan, fds + 1,
+                    (struct apply_cgroup){ .doors = &doors, .limited = w->cgroup != NULL }, &w->at,
+                    &report) == 0)
         return 0;
     w->at.pid = 0;
     leave_cgroup(w);

@@ -34,6 +34,7 @@ struct ward {
     struct plan *plan; /* owned; NULL before there is one, and once it runs */
     const struct ward_means *means;
     const struct cgroup *cgroup;   /* in which it has one of its own; NULL: none */
+    uint64_t group;                /* that one's number */
     int keys;                      /* of its brokers, for the escort; -1: none, or given away */
     struct escort *escort;         /* NULL: none, or not yet */
     struct gateway_word *refusals; /* GATEWAY_REFUSALS_MAX, where there are any */

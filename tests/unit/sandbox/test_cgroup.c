@@ -222,7 +222,7 @@ static void a_task_gets_the_plans_limits(void **state)
     struct fixture *f = *state;
     CLEANUP_PTR(cgroup_free) struct cgroup *c = must_find(f, "/unit");
     const struct plan plan = { .memory_bytes = 64 << 20, .pids = 20, .cpu_percent = 150 };
-    AUTO_CLOSE int fd = -1;
+    CLEANUP(cgroup_doors_done) struct cgroup_doors doors = CGROUP_NO_DOORS;
     struct err err = { 0 };
 
     make_dir(f, "unit/nairid.task-3");
@@ -230,8 +230,10 @@ static void a_task_gets_the_plans_limits(void **state)
     put(f, "unit/nairid.task-3/memory.oom.group", "");
     put(f, "unit/nairid.task-3/pids.max", "");
     put(f, "unit/nairid.task-3/cpu.max", "");
-    if (cgroup_make(c, 3, &plan, &fd, &err) < 0 || fd < 0)
+    if (cgroup_make(c, 3, &doors, &err) < 0 || doors.clone < 0)
         fail_msg("%s", err.text);
+    expect(f, "unit/nairid.task-3/memory.max", ""); /* which come later */
+    assert_int_equal(cgroup_limit(c, 3, &plan, &err), 0);
     expect(f, "unit/nairid.task-3/memory.max", "67108864");
     expect(f, "unit/nairid.task-3/memory.oom.group", "1");
     expect(f, "unit/nairid.task-3/pids.max", "21"); /* process 1 is ours */
@@ -244,10 +246,11 @@ static void what_is_not_limited_is_not_written(void **state)
     CLEANUP_PTR(cgroup_free) struct cgroup *c = must_find(f, "/unit");
     const struct plan plan = { 0 };
     struct err err = { 0 };
-    AUTO_CLOSE int fd = -1;
+    CLEANUP(cgroup_doors_done) struct cgroup_doors doors = CGROUP_NO_DOORS;
 
-    assert_int_equal(cgroup_make(c, 4, &plan, &fd, &err), 0);
-    assert_true(fd >= 0);
+    assert_int_equal(cgroup_make(c, 4, &doors, &err), 0);
+    assert_true(doors.clone >= 0);
+    assert_int_equal(cgroup_limit(c, 4, &plan, &err), 0);
     expect(f, "unit/nairid.task-4/memory.max", "(missing)");
     assert_int_equal(cgroup_remove(c, 4), 0);
 }
@@ -257,11 +260,13 @@ static void a_limit_that_is_refused_fails_the_task(void **state)
     struct fixture *f = *state;
     CLEANUP_PTR(cgroup_free) struct cgroup *c = must_find(f, "/unit");
     const struct plan plan = { .memory_bytes = 1 << 20 };
+    CLEANUP(cgroup_doors_done) struct cgroup_doors doors = CGROUP_NO_DOORS;
     struct err err = { 0 };
-    int fd = -1;
 
-    assert_int_equal(cgroup_make(c, 5, &plan, &fd, &err), -ENOENT); /* no memory.max there */
+    assert_int_equal(cgroup_make(c, 5, &doors, &err), 0);
+    assert_int_equal(cgroup_limit(c, 5, &plan, &err), -ENOENT); /* no memory.max there */
     assert_non_null(strstr(err.text, "nairid.task-5"));
+    assert_int_equal(cgroup_remove(c, 5), 0);
     make_dir(f, "unit/nairid.task-5"); /* nothing of it was left */
 }
 

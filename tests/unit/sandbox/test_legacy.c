@@ -259,15 +259,16 @@ static void a_task_gets_the_plans_limits(void **state)
         { "pids/b", "pids.max" },
         { "cpu", "cpu.cfs_period_us" },
         { "cpu", "cpu.cfs_quota_us" },
-        { "memory/a", "cgroup.procs" },
-        { "pids/b", "cgroup.procs" },
-        { "cpu", "cgroup.procs" },
+        { "memory/a", "tasks" },
+        { "pids/b", "tasks" },
+        { "cpu", "tasks" },
     };
-    static const char *const wanted[] = { "67108864", "67108864", "21",   "100000",
-                                          "150000",   "1234",     "1234", "1234" };
+    static const char *const wanted[] = { "67108864", "67108864", "21", "100000",
+                                          "150000",   "0",        "0",  "0" };
     struct fixture *f = *state;
     CLEANUP_PTR(legacy_free) struct legacy *l = must_settle(f);
     const struct plan plan = { .memory_bytes = 64 << 20, .pids = 20, .cpu_percent = 150 };
+    CLEANUP(cgroup_doors_done) struct cgroup_doors doors = CGROUP_NO_DOORS;
     AUTO_FREE char *name = NULL;
     struct err err = { 0 };
 
@@ -280,8 +281,12 @@ static void a_task_gets_the_plans_limits(void **state)
             make_dir(f, dir);
         put(f, file, "");
     }
-    if (legacy_make(l, 3, &plan, &err) < 0 || legacy_enter(l, 3, 1234, &err) < 0)
+    if (legacy_make(l, 3, &doors, &err) < 0 || legacy_limit(l, 3, &plan, &err) < 0)
         fail_msg("%s", err.text);
+    assert_int_equal(doors.clone, -1);
+    for (size_t i = 0; i < CGROUP_TASKS; i++) /* as a process goes in */
+        if (doors.tasks[i] >= 0)
+            assert_int_equal(write(doors.tasks[i], "0", 1), 1);
     for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
         AUTO_FREE char *file = mem_printf("%s/%s/task-3/%s", files[i][0], name, files[i][1]);
 
@@ -294,23 +299,27 @@ static void a_limit_that_is_refused_fails_the_task_and_leaves_nothing(void **sta
     struct fixture *f = *state;
     CLEANUP_PTR(legacy_free) struct legacy *l = must_settle(f);
     const struct plan plan = { .memory_bytes = 1 << 20 };
+    CLEANUP(cgroup_doors_done) struct cgroup_doors doors = CGROUP_NO_DOORS;
+    AUTO_FREE char *name = NULL;
     struct err err = { 0 };
 
-    assert_int_equal(legacy_make(l, 5, &plan, &err), -ENOENT); /* no limit_in_bytes there */
+    assert_int_equal(legacy_limit(l, 5, &plan, &err), -ENOENT); /* no limit_in_bytes there */
+    assert_non_null(strstr(err.text, "task-5"));
+    assert_int_equal(count_folders(f, "memory/a", &name), 1);
+    assert_int_equal(legacy_make(l, 5, &doors, &err), -ENOENT); /* no tasks there */
     assert_non_null(strstr(err.text, "task-5"));
     legacy_leave(l);
     assert_int_equal(count_folders(f, "memory/a", NULL), 0);
 }
 
-static void without_limits_a_task_is_made_entered_and_removed(void **state)
+static void without_limits_nothing_is_written_and_what_isnt_there_is_removed(void **state)
 {
     struct fixture *f = *state;
     CLEANUP_PTR(legacy_free) struct legacy *l = must_settle(f);
     const struct plan plan = { 0 };
     struct err err = { 0 };
 
-    assert_int_equal(legacy_make(l, 6, &plan, &err), 0);
-    assert_int_equal(legacy_enter(l, 6, 1, &err), -ENOENT); /* no cgroup.procs there */
+    assert_int_equal(legacy_limit(l, 6, &plan, &err), 0);
     assert_int_equal(legacy_remove(l, 6), 0);
     legacy_leave(l);
     assert_int_equal(count_folders(f, "memory/a", NULL), 0);
@@ -359,7 +368,7 @@ int main(void)
         TEST(a_second_holder_keeps_it_when_the_first_is_gone),
         TEST(a_task_gets_the_plans_limits),
         TEST(a_limit_that_is_refused_fails_the_task_and_leaves_nothing),
-        TEST(without_limits_a_task_is_made_entered_and_removed),
+        TEST(without_limits_nothing_is_written_and_what_isnt_there_is_removed),
         TEST(what_a_task_used_is_read),
     };
 
