@@ -2,10 +2,10 @@
  * The archive is hostile and what reads it a large library, so but in tests it only ever runs in a
  * sandbox without any file: in place of the program of a plan_unpack_make(), within FILTER_SURVEY.
  * Nothing is written anywhere but as a crate (task/crate.h), which the daemon reads as hostile
- * again. Only zip is known, and only regular files are taken: an archive with a link, a device, an
- * encrypted file, a name that leaves its folder or is there twice is refused as a whole.
- * A single folder that all else lies in is left off; __MACOSX and .DS_Store are skipped. Source:
- * Nairi, provisioned artifacts. */
+ * again. Only zip with deflate is known, and only regular files are taken: an archive with a link,
+ * a device, an encrypted file, a name that leaves its folder or is there twice is refused as a
+ * whole. A single folder that all else lies in is left off; __MACOSX and .DS_Store are skipped.
+ * Source: Nairi, provisioned artifacts. */
 #pragma once
 #include <stddef.h>
 

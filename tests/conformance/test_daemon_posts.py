@@ -7,7 +7,7 @@ import casefile
 from player import DaemonStage as make_stage
 
 KINDS = ("daemon/reply", "daemon/ack", "daemon/processing", "daemon/progress", "daemon/download",
-         "daemon/upload")
+         "daemon/upload", "daemon/provision")
 
 
 @pytest.mark.parametrize("case", casefile.find(*KINDS), ids=str)
