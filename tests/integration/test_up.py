@@ -359,8 +359,9 @@ def test_a_database_that_was_removed_gets_new_keys(make_up):
     up = make_up().ready()
     assert up.end() == 0
     for name in os.listdir(up.state):
+        path = os.path.join(up.state, name)
         if name.startswith("hub.db"):
-            os.unlink(os.path.join(up.state, name))
+            shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
     again = make_up(state=up.state).ready()
     assert again.ask("echo ok").stdout == "ok\n"
 
