@@ -53,7 +53,7 @@ static int check_owner(const char *path, struct err *err)
 
     if (lstat(path, &st) < 0)
         return err_set(err, -errno, "stat '%s': %s", path, strerror(errno));
-    if ((st.st_uid != geteuid() && st.st_uid != 0) || st.st_mode & (S_IWGRP | S_IWOTH))
+    if ((st.st_uid != geteuid() && st.st_uid != 0) || st.st_mode & S_IWOTH)
         return err_set(err, -EPERM,
                        "it is user %u's with mode %04o, so that another one may have written it; "
                        "chown and chmod 600 it",

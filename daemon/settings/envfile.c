@@ -45,13 +45,17 @@ static int check_file(const char *path, int fd, struct strv *faults, struct err 
     if (st.st_uid != geteuid() && st.st_uid != 0)
         return err_set(err, -EPERM, "'%s' belongs to user %u and sets what user %u runs; chown it",
                        path, (unsigned)st.st_uid, (unsigned)geteuid());
-    if (st.st_mode & (S_IWGRP | S_IWOTH))
+    if (st.st_mode & S_IWOTH)
         return err_set(err, -EPERM,
-                       "'%s' may be written by others, and it sets what runs; chmod 600 it", path);
+                       "'%s' may be written by anybody on this machine, and it sets what runs; "
+                       "chmod 600 it",
+                       path);
     if (st.st_size > DOTENV_SIZE_MAX)
         return err_set(err, -EMSGSIZE, "'%s' is larger than %d KiB", path, DOTENV_SIZE_MAX / 1024);
-    if (st.st_mode & (S_IRGRP | S_IROTH)) {
-        warning = mem_printf("%s: others may read the secrets in it; chmod 600 it", path);
+    if (st.st_mode & (S_IRGRP | S_IWGRP | S_IROTH)) {
+        warning = mem_printf("%s: others may %s; chmod 600 it", path,
+                             st.st_mode & S_IWGRP ? "change it, which sets what runs"
+                                                  : "read the secrets in it");
         strv_add(faults, warning);
     }
     return 0;

@@ -2,7 +2,7 @@
  * It lies over the process environment, as it does there: what sets the daemon sets this one, the
  * agent key in it counts before the environment's, and the rest is for the runner's environment.
  * It holds secrets: what is read is wiped, and a symbolic link, a file that isn't a regular one,
- * another user's, or one that others may write is refused. */
+ * another user's, or one that anybody may write is refused. */
 #pragma once
 #include "settings/dotenv.h"
 #include "settings/settings.h"

@@ -138,7 +138,11 @@ static void others_must_not_have_written_it(void **state)
     assert_int_equal(envfile_read(p->path, &d, &err), 0);
     assert_int_equal(d.faults.len, 1);
     assert_non_null(strstr(d.faults.items[0], "chmod 600 it"));
-    assert_int_equal(chmod(p->path, 0620), 0);
+    assert_int_equal(chmod(p->path, 0660), 0);
+    dotenv_done(&d);
+    assert_int_equal(envfile_read(p->path, &d, &err), 0);
+    assert_non_null(strstr(d.faults.items[0], "others may change it"));
+    assert_int_equal(chmod(p->path, 0602), 0);
     dotenv_done(&d);
     assert_int_equal(envfile_read(p->path, &d, &err), -EPERM);
     assert_int_equal(chmod(p->path, 0600), 0);
