@@ -320,7 +320,10 @@ int agent_delete(struct call *c, struct model *m)
     rc = end_conversations(m, seq);
     for (size_t i = 0; rc >= 0 && i < ARRAY_SIZE(steps); i++)
         rc = db_run(m->db, steps[i], strstr(steps[i], "?2") ? "ii" : "i", seq, m->wall_ms);
-    return rc < 0 ? (int)rc : call_done(c);
+    if (rc < 0)
+        return (int)rc;
+    call_wake_agent(c, seq, NULL); /* its long polls learn it at once */
+    return call_done(c);
 }
 
 int agent_deploy(struct call *c, struct model *m)

@@ -2,6 +2,7 @@
 the daemons of an agent."""
 
 import base64
+import concurrent.futures
 import json
 import os
 import sqlite3
@@ -10,7 +11,7 @@ import subprocess
 
 import pytest
 
-from hubkit import program
+from hubkit import program, wait_until
 
 ULID = "01KEQ6963XS96YDP3NF9NKB7QJ"
 MCP = json.dumps({"mcpServers": {"tools": {"command": "mcp-tools", "env": {"TOKEN": "tok-5551"}}}})
@@ -422,6 +423,15 @@ def test_a_deleted_agent_is_gone_with_its_keys_and_configuration(hub):
     refused(hub, "POST", f"/conversations/{job}/continue", {"prompt": "x"}, 404, "deleted")
     hub.agent_key = hub.key_create("--agent", hub.slug)
     assert env(hub) == {} and hub.poll() == []
+
+
+def test_a_deleted_agents_long_poll_ends_at_once(hub):
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        poll = pool.submit(hub.agents, "GET", "/jobs", instance="one", wait_s=60)
+        wait_until(lambda: hub.api("GET", f"/agents/{hub.slug}").json["instances_online"] == 1)
+        assert hub.api("DELETE", f"/agents/{hub.slug}").status == 204
+        answer = poll.result(45)
+        assert answer.status == 401, answer
 
 
 def test_a_deployment_is_noted_until_a_daemon_has_fetched_its_configuration(hub):
