@@ -63,10 +63,8 @@ static void wipe(char *text)
     free(text);
 }
 
-int envvar_deliver(struct call *c, struct model *m, int64_t agent, struct json *list)
+int envvar_deliver_rows(struct call *c, const struct model *m, struct query *q, struct json *list)
 {
-    struct query *q = db_query(
-        m->db, "SELECT id, key, sealed FROM env_vars WHERE agent = ?1 ORDER BY seq", "i", agent);
     int rc;
 
     while ((rc = query_next(q)) > 0) {
@@ -83,6 +81,14 @@ int envvar_deliver(struct call *c, struct model *m, int64_t agent, struct json *
     }
     query_end(q);
     return rc < 0 ? rc : rc == 0;
+}
+
+int envvar_deliver(struct call *c, struct model *m, int64_t agent, struct json *list)
+{
+    struct query *q = db_query(
+        m->db, "SELECT id, key, sealed FROM env_vars WHERE agent = ?1 ORDER BY seq", "i", agent);
+
+    return envvar_deliver_rows(c, m, q, list);
 }
 
 /* NULL, and c is refused. */

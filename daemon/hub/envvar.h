@@ -8,6 +8,7 @@
 struct call;
 struct json;
 struct model;
+struct query;
 
 enum {
     ENVVAR_KEY_MAX = 256,
@@ -22,7 +23,10 @@ int envvar_check_key(struct call *c, const char *member, const char *key);
 /* Opens a sealed value: 1 and a text to be wiped and freed, or 0 and c is refused with 500. */
 int envvar_unseal(struct call *c, const struct model *m, const char *id, const void *sealed,
                   size_t len, char **ret_text);
-/* Appends {"key", "value"} of each to list. 1, 0 if c was refused, or a negative errno. */
+/* Appends {"key", "value"} of each row to list and ends q; its columns: id, key, sealed value. 1, 0
+ * if c was refused, or a negative errno. */
+int envvar_deliver_rows(struct call *c, const struct model *m, struct query *q, struct json *list);
+/* The same for all of the agent. 1, 0 if c was refused, or a negative errno. */
 int envvar_deliver(struct call *c, struct model *m, int64_t agent, struct json *list);
 
 /* Handlers. */

@@ -1,6 +1,5 @@
 #include "hub/resource.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -8,6 +7,7 @@
 #include "hub/call.h"
 #include "hub/db.h"
 #include "hub/form.h"
+#include "hub/rows.h"
 #include "hub/storage.h"
 #include "util/clock.h"
 #include "util/json.h"
@@ -59,18 +59,13 @@ static struct json *show(struct query *q)
 
 int resource_list(struct call *c, struct model *m)
 {
-    CLEANUP_PTR(json_free) struct json *list = json_array();
-    struct query *q;
     int64_t agent;
     int rc = agent_find_target(c, m, &agent);
 
     if (rc <= 0)
         return rc;
-    q = db_query(m->db, COLUMNS "WHERE r.agent = ?1 ORDER BY r.seq", "i", agent);
-    while ((rc = query_next(q)) > 0)
-        json_push(list, show(q));
-    query_end(q);
-    return rc < 0 ? rc : call_reply(c, 200, TAKE_PTR(list));
+    return rows_reply_all(
+        c, db_query(m->db, COLUMNS "WHERE r.agent = ?1 ORDER BY r.seq", "i", agent), show);
 }
 
 /* 1: it exists; 0: c is refused; or a negative errno. */
@@ -107,14 +102,8 @@ static int reply_with(struct call *c, struct model *m, unsigned status, int64_t 
     struct query *q =
         db_query(m->db, COLUMNS "WHERE r.agent = ?1 AND r.entity_type = ?2 AND r.entity_id = ?3",
                  "itt", agent, type, id);
-    int rc = query_next(q);
 
-    if (rc > 0)
-        rc = call_reply(c, status, show(q));
-    else if (rc == 0)
-        rc = -EIO; /* it was there a moment ago, in this transaction */
-    query_end(q);
-    return rc;
+    return rows_reply_one(c, status, q, show, "resource", id);
 }
 
 static int insert(struct call *c, struct model *m, int64_t agent, const char *type, const char *id)

@@ -1,17 +1,15 @@
 #include "hub/vault.h"
 
-#include <errno.h>
-#include <string.h>
 
 #include "hub/call.h"
 #include "hub/db.h"
 #include "hub/envvar.h"
 #include "hub/form.h"
 #include "hub/resource.h"
+#include "hub/rows.h"
 #include "hub/storage.h"
 #include "util/clock.h"
 #include "util/json.h"
-#include "util/secret.h"
 
 #define COLUMNS "SELECT id, name, description, created_ms, updated_ms FROM vaults "
 
@@ -26,23 +24,8 @@ int vault_deliver(struct call *c, struct model *m, int64_t agent, struct json *l
                  " (SELECT 1 FROM env_vars e WHERE e.agent = ?1 AND e.key = s.env_key)"
                  " GROUP BY s.env_key ORDER BY s.env_key",
                  "i", agent);
-    int rc;
 
-    while ((rc = query_next(q)) > 0) {
-        struct json *pair;
-        char *value = NULL;
-
-        if (!envvar_unseal(c, m, query_text(q, 0), query_blob(q, 2), query_bytes(q, 2), &value))
-            break;
-        pair = json_object();
-        json_add_str(pair, "key", query_text(q, 1));
-        json_add_str(pair, "value", value);
-        json_push(list, pair);
-        secret_wipe(value, strlen(value));
-        free(value);
-    }
-    query_end(q);
-    return rc < 0 ? rc : rc == 0;
+    return envvar_deliver_rows(c, m, q, list);
 }
 
 static struct json *show(struct query *q)
@@ -60,27 +43,13 @@ static struct json *show(struct query *q)
 
 static int reply_with(struct call *c, struct model *m, unsigned status, const char *id)
 {
-    struct query *q = db_query(m->db, COLUMNS "WHERE id = ?1", "t", id);
-    int rc = query_next(q);
-
-    if (rc > 0)
-        rc = call_reply(c, status, show(q));
-    else if (rc == 0)
-        rc = call_refuse(c, 404, "vault not found: %s", id);
-    query_end(q);
-    return rc;
+    return rows_reply_one(c, status, db_query(m->db, COLUMNS "WHERE id = ?1", "t", id), show,
+                          "vault", id);
 }
 
 int vault_list(struct call *c, struct model *m)
 {
-    CLEANUP_PTR(json_free) struct json *list = json_array();
-    struct query *q = db_query(m->db, COLUMNS "ORDER BY seq", "");
-    int rc;
-
-    while ((rc = query_next(q)) > 0)
-        json_push(list, show(q));
-    query_end(q);
-    return rc < 0 ? rc : call_reply(c, 200, TAKE_PTR(list));
+    return rows_reply_all(c, db_query(m->db, COLUMNS "ORDER BY seq", ""), show);
 }
 
 int vault_get(struct call *c, struct model *m)

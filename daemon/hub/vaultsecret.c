@@ -8,6 +8,7 @@
 #include "hub/db.h"
 #include "hub/envvar.h"
 #include "hub/form.h"
+#include "hub/rows.h"
 #include "hub/storage.h"
 #include "hub/vault.h"
 #include "util/buf.h"
@@ -39,15 +40,8 @@ static struct json *show(struct query *q)
 
 static int reply_with(struct call *c, struct model *m, unsigned status, const char *id)
 {
-    struct query *q = db_query(m->db, COLUMNS "WHERE s.id = ?1", "t", id);
-    int rc = query_next(q);
-
-    if (rc > 0)
-        rc = call_reply(c, status, show(q));
-    else if (rc == 0)
-        rc = -EIO; /* it was there a moment ago, in this transaction */
-    query_end(q);
-    return rc;
+    return rows_reply_one(c, status, db_query(m->db, COLUMNS "WHERE s.id = ?1", "t", id), show,
+                          "secret", id);
 }
 
 /* 1, or 0 and c is refused, or a negative errno. */
@@ -72,18 +66,13 @@ static int find_item(struct call *c, struct model *m, int64_t *ret_vault)
 
 int vaultsecret_list(struct call *c, struct model *m)
 {
-    CLEANUP_PTR(json_free) struct json *list = json_array();
-    struct query *q;
     int64_t vault;
     int rc = find_vault(c, m, &vault);
 
     if (rc <= 0)
         return rc;
-    q = db_query(m->db, COLUMNS "WHERE s.vault = ?1 ORDER BY s.seq", "i", vault);
-    while ((rc = query_next(q)) > 0)
-        json_push(list, show(q));
-    query_end(q);
-    return rc < 0 ? rc : call_reply(c, 200, TAKE_PTR(list));
+    return rows_reply_all(
+        c, db_query(m->db, COLUMNS "WHERE s.vault = ?1 ORDER BY s.seq", "i", vault), show);
 }
 
 /* ---- what is asked for ---- */
