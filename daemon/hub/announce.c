@@ -4,9 +4,12 @@
 
 #include "util/buf.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
 #include "util/engineio.h"
 #include "util/json.h"
+#include "util/random.h"
 #include "util/socketio.h"
+#include "util/ulid.h"
 
 static struct json *job_member(const struct json *job)
 {
@@ -40,10 +43,25 @@ static void announce_message(struct buf *body, const struct json *job, const str
     append_event(body, "cc_message", text);
 }
 
+static void announce_check(struct buf *body)
+{
+    CLEANUP_PTR(json_free) struct json *envelope = json_object();
+    AUTO_FREE char *text = NULL;
+    uint8_t entropy[10];
+    char id[ULID_ID_MAX];
+
+    random_bytes(entropy, sizeof entropy);
+    json_add_str(envelope, "id", ulid_make(id, "msg", clock_wall_ms(), entropy));
+    json_add_str(envelope, "type", "check_idle_jobs_v1");
+    json_add(envelope, "payload", json_object());
+    text = json_print(envelope);
+    append_event(body, "cc_message", text);
+}
+
 void announce_listing(struct buf *body, const char *reply)
 {
     CLEANUP_PTR(json_free) struct json *root = NULL;
-    bool poll = false;
+    bool poll = false, check = false;
 
     if (json_parse(reply, strlen(reply), &root, NULL) < 0)
         return; /* it is our own */
@@ -55,6 +73,9 @@ void announce_listing(struct buf *body, const char *reply)
         for (const struct json *m = json_first(messages); m; m = json_next(m))
             announce_message(body, j, m);
     }
+    (void)json_get_bool(root, "check_idle_jobs", &check);
+    if (check)
+        announce_check(body);
     if (poll)
         append_event(body, "nairi_poll", NULL);
 }

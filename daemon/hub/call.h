@@ -80,6 +80,7 @@ struct call {
     bool park;        /* nothing to say yet: wait for a wake */
     int64_t *granted; /* messages that this answer hands to the instance */
     size_t granted_count;
+    bool check_idle;       /* this answer asks the instance for idle jobs; outlives a reset */
     bool cancels;          /* this answer tells the instance of requests to stop */
     struct call_file file; /* goes out with the reply */
 

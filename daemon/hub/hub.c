@@ -57,6 +57,7 @@ const struct hub_settings hub_settings_default = {
     .chores = { .queue_timeout_ms = UINT64_C(24) * 3600 * 1000,
                 .attachment_unused_ms =
                     UINT64_C(7) * 24 * 3600 * 1000 }, /* as long as a daemon keeps trying */
+    .check_idle_ms = 60 * 1000,
 };
 
 /* ---- answers ---- */
@@ -148,7 +149,7 @@ static void send_answer(struct hub *h, struct call *c)
 
 static void answer_nothing(struct hub *h, struct call *c)
 {
-    c->reply = inbox_nothing();
+    c->reply = inbox_nothing(c);
     c->status = 200;
     send_answer(h, c);
 }
@@ -658,6 +659,8 @@ int hub_new(struct loop *loop, struct db *db, const struct cipher *cipher, const
     rc = depot_new(loop, base, dir, &h->depot, err);
     if (rc >= 0)
         rc = storage_new(loop, TAKE_PTR(base), cipher, h, &h->storage, err);
+    if (rc >= 0)
+        storage_set_check_idle(h->storage, (uint32_t)settings->check_idle_ms);
     if (rc >= 0)
         rc = server_new(loop, TAKE_FD(fd), &settings->limits, &ops, h, &h->server, err);
     if (rc < 0)

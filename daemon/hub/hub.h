@@ -17,6 +17,7 @@ struct hub_settings {
     struct server_limits limits;
     uint64_t attachment_max; /* bytes of an attachment */
     struct chore_settings chores;
+    uint64_t check_idle_ms; /* between questions for idle jobs to one instance; 0: never */
 };
 extern const struct hub_settings hub_settings_default;
 

@@ -312,22 +312,29 @@ int inbox_poll(struct call *c, struct model *m)
 
     l.jobs = json_array();
     json_add(root, "jobs", l.jobs);
+    c->check_idle =
+        c->check_idle || lease_take_check(m->leases, c->agent.seq, c->instance,
+                                          m->now_ms + (c->liaison ? 0 : c->wait_s * UINT64_C(1000)),
+                                          m->check_idle_ms);
     rc = collect(&l);
     if (rc < 0)
         return rc;
-    if (json_len(l.jobs) == 0 && c->wait_s > 0) {
+    /* by the realtime channel the question goes at once: it costs no request */
+    if (json_len(l.jobs) == 0 && c->wait_s > 0 && !(c->check_idle && c->liaison)) {
         c->park = true;
         c->status = 200;
         return 0;
     }
     if (l.more)
         json_add_bool(root, "more", true);
+    if (c->check_idle)
+        json_add_bool(root, "check_idle_jobs", true);
     return call_reply(c, 200, TAKE_PTR(root));
 }
 
-char *inbox_nothing(void)
+char *inbox_nothing(const struct call *c)
 {
-    return mem_strdup("{\"jobs\":[]}");
+    return mem_strdup(c->check_idle ? "{\"jobs\":[],\"check_idle_jobs\":true}" : "{\"jobs\":[]}");
 }
 
 int inbox_has_room(struct model *m, int64_t agent, const char *instance)

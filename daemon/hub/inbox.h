@@ -5,8 +5,9 @@
  * same jobs; it is parked (c->park) while there is nothing. What is answered is never handed to
  * another instance. One instance holds at most INBOX_MESSAGES_MAX unacked messages of together
  * INBOX_BYTES_MAX (one message alone may be longer); when more wait, the answer says "more": true.
- * Source: Nairi agents API, endpoint 6; RFC 7240 for Prefer; fence, cancel_requested, more are
- * ours.
+ * Now and then an answer asks for idle jobs: "check_idle_jobs": true, which is check_idle_jobs_v1.
+ * Source: Nairi agents API, endpoint 6; RFC 7240 for Prefer; fence, cancel_requested, more,
+ * check_idle_jobs are ours.
  */
 #pragma once
 #include <stdint.h>
@@ -24,7 +25,7 @@ enum {
 /* Handler. */
 int inbox_poll(struct call *c, struct model *m);
 /* The answer of a long poll whose time is over. To be freed. */
-char *inbox_nothing(void);
+char *inbox_nothing(const struct call *c);
 /* After an ack by this instance: whether a poll of it may find more now. 1, 0, or a negative errno.
  */
 int inbox_has_room(struct model *m, int64_t agent, const char *instance);

@@ -12,6 +12,7 @@ struct lease {
     int64_t agent;
     char *instance;
     uint64_t end_ms;
+    uint64_t checked_ms; /* when it was asked for idle jobs */
     UT_hash_handle hh;
     char key[]; /* "AGENT/INSTANCE" */
 };
@@ -84,12 +85,24 @@ int lease_renew(struct lease_table *t, int64_t agent, const char *instance, uint
         l = mem_alloc(sizeof *l + len + 1);
         l->agent = agent;
         l->instance = mem_strdup(instance);
+        l->checked_ms = now_ms;
         memcpy(l->key, key, len + 1);
         HASH_ADD(hh, t->leases, key, len, l);
     }
     if (end_ms > l->end_ms) /* a short call during a long poll must not cut that one's lease */
         l->end_ms = end_ms;
     return 0;
+}
+
+bool lease_take_check(struct lease_table *t, int64_t agent, const char *instance, uint64_t until_ms,
+                      uint32_t interval_ms)
+{
+    struct lease *l = find(t, agent, instance);
+
+    if (!l || interval_ms == 0 || until_ms - l->checked_ms < interval_ms)
+        return false;
+    l->checked_ms = until_ms;
+    return true;
 }
 
 bool lease_is_live(const struct lease_table *t, int64_t agent, const char *instance,

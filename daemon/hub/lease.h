@@ -29,6 +29,10 @@ DEFINE_CLEANUP(struct lease_table *, lease_table_free);
 /* A call of this instance, which waits at most wait_ms. -ENOSPC if the table is full. */
 int lease_renew(struct lease_table *t, int64_t agent, const char *instance, uint64_t now_ms,
                 uint32_t wait_ms);
+/* Whether the instance is to be asked for idle jobs in an answer that goes out by until_ms, as the
+ * last time was interval_ms before that: once each time. Not at once after its first call. */
+bool lease_take_check(struct lease_table *t, int64_t agent, const char *instance, uint64_t until_ms,
+                      uint32_t interval_ms);
 bool lease_is_live(const struct lease_table *t, int64_t agent, const char *instance,
                    uint64_t now_ms);
 size_t lease_count(const struct lease_table *t); /* instances, those whose lease has ended too */

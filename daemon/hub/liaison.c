@@ -419,6 +419,28 @@ static void make_sid(char sid[SID_BYTES + 1])
     sid[SID_BYTES] = '\0';
 }
 
+/* Sessions that haven't joined are anybody's: they don't keep agents out. Who shows no key goes
+ * first, then the oldest; not those whose key is being looked at, which takes no time. */
+static bool make_place(struct liaison_list *list)
+{
+    struct liaison *victim = NULL;
+    size_t strangers = 0;
+
+    for (struct liaison *s = list->head; s; s = s->next) { /* the newest first */
+        if (s->closed || s->joined)
+            continue;
+        strangers++;
+        if (!s->poll && (!victim || !s->key || victim->key))
+            victim = s;
+    }
+    if (strangers < LIAISON_STRANGERS_MAX && list->open < LIAISON_MAX)
+        return true;
+    if (!victim)
+        return false;
+    close_session(victim, ENGINEIO_CLOSE);
+    return true;
+}
+
 static void open_session(struct liaison_list *list, struct server_request *r)
 {
     static const struct server_header later[] = { { "Retry-After", "10" }, { NULL, NULL } };
@@ -429,7 +451,7 @@ static void open_session(struct liaison_list *list, struct server_request *r)
     struct liaison *s;
     AUTO_FREE char *text = NULL;
 
-    if (list->stopping || list->open >= LIAISON_MAX) {
+    if (list->stopping || !make_place(list)) {
         server_reply(r, 503, call_error_text("no more realtime sessions: poll instead"), later);
         return;
     }

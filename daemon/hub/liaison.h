@@ -19,10 +19,11 @@ struct server_request;
 
 enum {
     LIAISON_MAX = 1000,          /* sessions at a time; more are answered 503 */
+    LIAISON_STRANGERS_MAX = 100, /* of those, that haven't joined: the next takes one's place */
     LIAISON_PING_MS = 25 * 1000, /* pingInterval */
     LIAISON_PONG_MS = 20 * 1000, /* pingTimeout */
     LIAISON_JOIN_MS = 45 * 1000, /* for a new session to join */
-    LIAISON_WAIT_S = 50,         /* of its long polls at the inbox */
+    LIAISON_WAIT_S = 30,         /* of its long polls at the inbox */
     LIAISON_BODY_MAX = 1000000,  /* maxPayload */
     LIAISON_CALLS_MAX = 64,      /* of one session that the storage has, at a time */
     LIAISON_PATH_COUNT = 2

@@ -37,8 +37,9 @@ enum flag {
     FLAG_KEEP_UPLOADS = 256,
     FLAG_QUEUE_TIMEOUT = 512,
     FLAG_OVERLAP = 1024,
+    FLAG_CHECK_IDLE = 2048,
     FLAG_SERVE = FLAG_LISTEN | FLAG_PATIENCE | FLAG_SECRETS_KEY | FLAG_ATTACHMENT_MAX |
-                 FLAG_KEEP_UPLOADS | FLAG_QUEUE_TIMEOUT,
+                 FLAG_KEEP_UPLOADS | FLAG_QUEUE_TIMEOUT | FLAG_CHECK_IDLE,
 };
 
 static const struct option options[] = {
@@ -50,6 +51,7 @@ static const struct option options[] = {
     { "overlap", required_argument, NULL, FLAG_OVERLAP },
     { "db", required_argument, NULL, FLAG_DB },
     { "secrets-key", required_argument, NULL, FLAG_SECRETS_KEY },
+    { "check-idle", required_argument, NULL, FLAG_CHECK_IDLE },
     { "org", required_argument, NULL, FLAG_ORG },
     { "agent", required_argument, NULL, FLAG_AGENT },
     { "help", no_argument, NULL, FLAG_HELP },
@@ -59,7 +61,7 @@ static const struct option options[] = {
 static const char usage[] =
     "usage: nairi-hub serve [--listen ADDR] [--patience SECONDS]\n"
     "                       [--queue-timeout SPAN] [--attachment-max SIZE]\n"
-    "                       [--keep-uploads SPAN]\n"
+    "                       [--keep-uploads SPAN] [--check-idle SPAN]\n"
     "                       [--db FILE] [--secrets-key FILE]\n"
     "       nairi-hub key create --org NAME | --agent SLUG [--db FILE]\n"
     "       nairi-hub key list [--db FILE]\n"
@@ -89,6 +91,8 @@ static const char usage[] =
     "  --secrets-key FILE\n"
     "                 the key that opens the secrets in the database, made where it is\n"
     "                 missing (the database's name and '.key')\n"
+    "  --check-idle SPAN\n"
+    "                 how often agents are asked which jobs are over (60s; 0: never)\n"
     "  --org NAME     a key for the public API, and what it is called in the list\n"
     "  --agent SLUG   a key for daemons of this agent, which is made if it is new\n"
     "  --overlap SPAN how long the old key still works after 'key rotate' (24h)\n"
@@ -220,6 +224,8 @@ static const char **find_text(struct flags *f, enum flag flag)
         return &f->serve.queue_timeout;
     case FLAG_OVERLAP:
         return &f->overlap;
+    case FLAG_CHECK_IDLE:
+        return &f->serve.check_idle;
     case FLAG_SECRETS_KEY:
         return &f->serve.secrets_key;
     case FLAG_DB:

@@ -22,7 +22,8 @@
 
 enum {
     FILES_BESIDES = 64, /* descriptors that aren't connections */
-    PATIENCE_MAX_S = 3600
+    PATIENCE_MAX_S = 3600,
+    CHECK_IDLE_MAX_MS = 3600 * 1000
 };
 
 #define ATTACHMENT_MAX_MAX (UINT64_C(4) << 30)
@@ -143,6 +144,9 @@ static int parse_options(const struct serve_options *o, struct address *ret_addr
     if (rc >= 0)
         rc = parse_number("queue-timeout", o->queue_timeout, TABLE_MS, 0, SPAN_MAX_MS,
                           &s.chores.queue_timeout_ms, err);
+    if (rc >= 0)
+        rc = parse_number("check-idle", o->check_idle, TABLE_MS, 0, CHECK_IDLE_MAX_MS,
+                          &s.check_idle_ms, err);
     *ret_settings = s;
     return rc;
 }

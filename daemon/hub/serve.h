@@ -12,8 +12,10 @@ struct serve_options {
     const char *attachment_max; /* size of an attachment, up to 4G; 50M */
     const char *keep_uploads;   /* how long an upload stays that no message refers to; 7d */
     const char *queue_timeout;  /* how long a message waits for an agent; 24h, 0: for ever */
-    const char *secrets_key;    /* the file of cipher.h; the database's path and ".key" */
-    const char *path;           /* of the database; must be given */
+    const char
+        *check_idle; /* between questions for idle jobs to one instance, up to 1h; 60s, 0: never */
+    const char *secrets_key; /* the file of cipher.h; the database's path and ".key" */
+    const char *path;        /* of the database; must be given */
 };
 
 /* Prints "ready http://HOST:PORT" on stdout once it can serve. Returns 0 after TERM or INT, or a

@@ -156,6 +156,11 @@ int storage_new(struct loop *loop, struct db *db, const struct cipher *cipher, v
     return 0;
 }
 
+void storage_set_check_idle(struct storage *s, uint32_t ms)
+{
+    s->model.check_idle_ms = ms;
+}
+
 void storage_give(struct storage *s, struct storage_op *op)
 {
     worker_give(s->worker, op);

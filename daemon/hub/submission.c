@@ -29,8 +29,8 @@ struct submission {
 /* Return 1 if something was stored, 0 if not, or a negative errno. */
 typedef int (*store_fn)(struct call *c, struct model *m, struct submission *s);
 
-static int store_row(struct model *m, struct submission *s, const char *role, const char *content,
-                     const char *extra)
+static int store_about(struct model *m, struct submission *s, const char *role, const char *content,
+                       const char *extra, const char *subject)
 {
     struct message_new what = { .job = &s->job,
                                 .role = role,
@@ -39,11 +39,18 @@ static int store_row(struct model *m, struct submission *s, const char *role, co
                                 .reply_to = s->has_message ? s->message.seq : 0,
                                 .envelope = s->id,
                                 .extra = extra,
-                                .attachments = &s->attachments };
+                                .attachments = &s->attachments,
+                                .subject = subject };
     char id[ULID_ID_MAX];
     int rc = message_insert(m, &what, id);
 
     return rc < 0 ? rc : 1;
+}
+
+static int store_row(struct model *m, struct submission *s, const char *role, const char *content,
+                     const char *extra)
+{
+    return store_about(m, s, role, content, extra, NULL);
 }
 
 /* The reply that ends a message. */
@@ -92,10 +99,40 @@ static int store_processing(struct call *c, struct model *m, struct submission *
 
 static int store_complete(struct call *c, struct model *m, struct submission *s)
 {
-    int rc = job_move(m, &s->job, STANDING_EV_COMPLETE);
+    struct message open;
+    int rc = message_next_open(m->db, s->job.seq, 0, &open);
 
     (void)c;
+    if (rc != 0) /* somebody has written to it meanwhile */
+        return rc < 0 ? rc : 0;
+    rc = job_move(m, &s->job, STANDING_EV_COMPLETE);
     return rc < 0 ? rc : store_row(m, s, "system", s->text, NULL);
+}
+
+/* What of the turn it is about, so that what is said of that later takes its place; NULL: it stands
+ * alone. */
+static char *subject_of(const struct json *payload)
+{
+    const char *tool = json_get_str(payload, "tool_use_id");
+    const char *type = json_get_str(payload, "progress_type");
+
+    if (str_is_empty(tool) || strlen(tool) > SUBMISSION_ID_MAX || !type ||
+        strlen(type) > SUBMISSION_ID_MAX)
+        return NULL;
+    return mem_printf("%s/%s", type, tool);
+}
+
+/* 1 if what it says of its subject is older than what is there: a tool that ended runs no more. */
+static int is_late(struct model *m, const struct submission *s, const char *subject)
+{
+    int64_t seq;
+
+    if (!subject || !str_eq(json_get_str(s->payload, "tool_status"), "running"))
+        return 0;
+    return db_get(m->db, &seq,
+                  "SELECT seq FROM messages WHERE reply_to = ?1 AND subject = ?2"
+                  " AND extra ->> 'tool_status' IN ('completed', 'error')",
+                  "it", s->message.seq, subject);
 }
 
 static char *pick_progress(const struct json *payload)
@@ -114,14 +151,18 @@ static int store_progress(struct call *c, struct model *m, struct submission *s)
 {
     AUTO_FREE char *content = json_print(s->payload);
     AUTO_FREE char *extra = pick_progress(s->payload);
+    AUTO_FREE char *subject = subject_of(s->payload);
     int64_t rc;
 
     (void)c;
     if (status_is_final(s->message.status) || strlen(content) > SUBMISSION_PROGRESS_BYTES_MAX)
         return 0;
+    rc = is_late(m, s, subject);
+    if (rc != 0)
+        return rc < 0 ? (int)rc : 0;
     rc = message_move(m, &s->message, STATUS_EV_HAND);
     if (rc >= 0)
-        rc = store_row(m, s, "progress", content, extra);
+        rc = store_about(m, s, "progress", content, extra, subject);
     if (rc >= 0)
         rc = db_run(m->db,
                     "DELETE FROM messages WHERE seq = (SELECT seq FROM messages"
@@ -263,8 +304,8 @@ int submission_post(struct call *c, struct model *m)
     if (!type_name || !json_is_object(s.payload))
         return call_refuse(c, 400, "type must be a string and payload an object");
     type = find_type(type_name);
-    if (!type)
-        return call_refuse(c, 400, "unknown message type: %s", type_name);
+    if (!type) /* of a newer daemon: to refuse it would make that one try again */
+        return reply_stored(c, NULL, false);
     if (type->text) {
         s.text = json_get_str(s.payload, type->text);
         if (!s.text)

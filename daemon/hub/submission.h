@@ -1,8 +1,10 @@
 /* submission.h - what agents send: POST /api/agents/messages and the ack.
  * Idempotent: an envelope whose id is stored already, a second terminal reply to one message, and
- * progress of a message that is answered are 200 and not stored. A terminal reply is an assistant
- * message, or a system message that begins with MESSAGE_ERROR_PREFIX.
- * Source: Nairi agents API, endpoints 7 and 8, and messages, "Agent to server". */
+ * progress of a message that is answered are 200 and not stored; so is what has a type that isn't
+ * known here, and the end of a job that somebody has written to meanwhile. What progress says of
+ * one tool (tool_use_id) takes the place of what the same kind said of it before. A terminal reply
+ * is an assistant message, or a system message that begins with MESSAGE_ERROR_PREFIX. Source: Nairi
+ * agents API, endpoints 7 and 8, and messages, "Agent to server". */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>

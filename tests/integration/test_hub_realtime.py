@@ -207,6 +207,20 @@ def test_who_never_reads_does_not_fill_the_memory(hub):
     assert len(session.get().raw) < 1100000
 
 
+@pytest.mark.parametrize("key", ["", "nairid_of_nobody"])
+def test_strangers_keep_no_agent_out(hub, key):
+    strangers = [Session(hub, instance=f"ccaid_{i}", key=key) for i in range(150)]
+    for session in strangers[-90:]:
+        session.post(b"40")
+    session = Session(hub)
+    session.join()
+    assert strangers[0].get().json["code"] == 1  # its place was needed
+    for i in range(150):
+        Session(hub, instance=f"ccaid_more_{i}", key=key)
+    hub.start("hello")
+    assert len(session.messages()) == 1  # who has joined stays
+
+
 # the real client
 
 

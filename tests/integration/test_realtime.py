@@ -174,16 +174,49 @@ def test_events_that_mean_nothing_here_change_nothing(make_daemon, make_plane):
     assert plane.seen()["acks"] == [message]
 
 
+def said_goodbye(plane):
+    # by which of its two packets the server goes is its own matter; a cut is a "transport error"
+    events = plane.seen()["events"]
+    return (["disconnect", "client namespace disconnect"] in events or
+            ["disconnect", "transport close"] in events)
+
+
+def test_it_says_goodbye_when_it_ends_with_nothing_to_do(make_daemon, make_plane):
+    plane = make_plane()
+    daemon = join(make_daemon, plane)
+    assert daemon.end() == 0
+    wait_until(lambda: said_goodbye(plane), 5, lambda: f"the goodbye: {plane.seen()}")
+
+
+def test_a_server_that_takes_no_goodbye_is_left_soon(make_daemon, make_plane):
+    plane = make_plane(slow=20000)
+    daemon = make_daemon(hub=plane, **SERVER)
+    daemon.program.send(signal.SIGTERM)
+    assert daemon.program.wait(15) == 0
+
+
+def test_that_it_works_is_said_by_the_channel_and_keeps_no_answer_waiting(make_daemon, make_plane):
+    plane = make_plane()
+    daemon = join(make_daemon, plane)
+    plane.order("hold", type="processing_message_v1")  # by HTTP it would wait for ever
+    message = plane.write("echo done")
+    plane.wait_acked(message)
+    assert plane.replies(message) == ["done"]
+    wait_until(lambda: [e[1]["type"] for e in plane.seen()["events"] if e[0] == "cc_message"] ==
+               ["processing_message_v1"], 10, lambda: f"the notice: {plane.seen()}")
+    (notice,) = [e[1] for e in plane.seen()["events"] if e[0] == "cc_message"]
+    assert notice["id"].startswith("msg_")
+    assert notice["payload"] == {"job_id": "job_1", "processed_message_id": message}
+    assert daemon.log.count("realtime_up") == 1
+
+
 def test_it_says_goodbye_when_it_drains(make_daemon, make_plane, meeting):
     plane = make_plane()
     daemon = join(make_daemon, plane, **meeting.settings())
     message = plane.write(meeting.hold("a"))
     meeting.wait("a")
     daemon.program.send(signal.SIGTERM)
-    # by which of its two packets the server goes is its own matter; a cut is a "transport error"
-    wait_until(lambda: ["disconnect", "client namespace disconnect"] in plane.seen()["events"] or
-               ["disconnect", "transport close"] in plane.seen()["events"], 10,
-               lambda: f"the goodbye: {plane.seen()}")
+    wait_until(lambda: said_goodbye(plane), 10, lambda: f"the goodbye: {plane.seen()}")
     meeting.release("a")
     plane.wait_acked(message)
     assert daemon.program.wait() == 0

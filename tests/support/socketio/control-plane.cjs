@@ -42,6 +42,14 @@ const orders = {
   emit(order) {
     io.emit(...order.arguments);
   },
+  // {type}: an envelope of that type is never answered
+  hold(order) {
+    held = order.type;
+  },
+  // {path, times}: so many requests there are answered with 500
+  fail(order) {
+    failing = order;
+  },
   disconnect() {
     io.disconnectSockets(true);
   },
@@ -51,6 +59,9 @@ const orders = {
   },
 };
 
+let held = "";
+let failing = { path: "", times: 0 };
+
 function answer(res, status, body) {
   res.writeHead(status, { "Content-Type": "application/json" });
   res.end(JSON.stringify(body));
@@ -58,12 +69,16 @@ function answer(res, status, body) {
 
 function handle(req, res, body) {
   const ack = /^\/api\/agents\/messages\/([^/]+)\/ack$/.exec(req.url);
-  if (req.url === "/api/agents/jobs") {
+  if (req.url === failing.path && failing.times > 0) {
+    failing.times--;
+    answer(res, 500, { error: "the server fails" });
+  } else if (req.url === "/api/agents/jobs") {
     seen.polls++;
     answer(res, 200, listing());
   } else if (req.url === "/api/agents/messages") {
-    seen.replies.push(JSON.parse(body));
-    answer(res, 200, {});
+    const envelope = JSON.parse(body);
+    seen.replies.push(envelope);
+    if (envelope.type !== held) answer(res, 200, {});
   } else if (ack) {
     seen.acks.push(ack[1]);
     for (const m of messages) m.acked = m.acked || m.id === ack[1];

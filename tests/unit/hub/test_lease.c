@@ -147,6 +147,22 @@ static void the_longest_name_is_kept_whole(void **state)
     lease_table_free(t);
 }
 
+static void an_instance_is_asked_for_idle_jobs_once_each_interval(void **state)
+{
+    struct lease_table *t = settled_table();
+
+    (void)state;
+    assert_false(lease_take_check(t, 1, "a", T0 + 600000, 60000)); /* it never called */
+    assert_int_equal(lease_renew(t, 1, "a", T0, 0), 0);
+    assert_false(lease_take_check(t, 1, "a", T0 + 59999, 60000));
+    assert_false(lease_take_check(t, 1, "a", T0 + 60000, 0)); /* never */
+    assert_true(lease_take_check(t, 1, "a", T0 + 60000, 60000));
+    assert_false(lease_take_check(t, 1, "a", T0 + 60000, 60000));
+    assert_int_equal(lease_renew(t, 1, "a", T0 + 70000, 0), 0); /* a call doesn't put it off */
+    assert_true(lease_take_check(t, 1, "a", T0 + 120000, 60000));
+    lease_table_free(t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -158,6 +174,7 @@ int main(void)
         cmocka_unit_test(a_call_between_the_end_and_the_forgetting_revives),
         cmocka_unit_test(the_table_is_bounded_but_renews_who_is_in_it),
         cmocka_unit_test(the_longest_name_is_kept_whole),
+        cmocka_unit_test(an_instance_is_asked_for_idle_jobs_once_each_interval),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
