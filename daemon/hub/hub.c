@@ -457,18 +457,19 @@ static void on_begins(struct server_request *r, void *ctx)
 {
     struct hub *h = ctx;
     struct route_match match = { 0 };
-    struct call *c;
+    struct call *c = NULL;
 
     if (route_find(server_request_method(r), server_request_path(r), &match) != ROUTE_FOUND)
         return;
-    c = route_is_upload(match.route) ? make_call(r, &match) : NULL;
+    if (route_is_upload(match.route) &&
+        server_request_stream(r, upload_max(h, match.route) + DEPOSIT_FORM_MAX))
+        c = make_call(r, &match);
     free(match.target);
     free(match.item);
     if (!c)
         return;
     c->hub = h;
     server_request_set_data(r, c);
-    server_request_stream(r, upload_max(h, c->route) + DEPOSIT_FORM_MAX);
     server_request_hold(r);
     c->op.run = run_admission;
     c->op.done = on_admission_done;

@@ -57,6 +57,7 @@ struct server_request {
     size_t kept;       /* counted in the server's body_bytes */
     bool streamed;
     bool beginning;  /* held since its headers came */
+    bool hopeless;   /* nothing of its body is to be awaited */
     uint64_t stride; /* bytes of the body or of the answer since the deadline was set */
     struct server_source source;
     bool crowded_out;
@@ -344,6 +345,33 @@ static void stride(struct server_request *r, size_t len)
         set_deadline(r->server, r->connection, r->server->limits.answer_ms);
 }
 
+/* Whether an answer that is there before the body goes out now: to a client that waits for a word
+ * before it sends, and where the body's end can't be awaited. Others first get rid of their body,
+ * as what is sent to a connection that is closed takes the answer with it. */
+static bool answers_early(struct server_request *r)
+{
+    return r->response && (r->hopeless || server_request_header(r, MHD_HTTP_HEADER_EXPECT));
+}
+
+static enum MHD_Result begin(struct server *s, struct server_request *r)
+{
+    const char *ambiguity = find_ambiguity(r);
+
+    if (ambiguity) {
+        r->hopeless = true;
+        reply_ambiguous(r, ambiguity);
+        return queue(r);
+    }
+    if (s->ops.begins)
+        s->ops.begins(r, s->ctx);
+    r->beginning = r->connection->held == r;
+    if (!r->response && announces_too_much(r)) {
+        r->hopeless = true;
+        reply_too_large(r);
+    }
+    return answers_early(r) && !r->beginning ? queue(r) : MHD_YES;
+}
+
 /* Called when the headers are here, for each part of the body, at the end, and after a resume. */
 static enum MHD_Result on_access(void *ctx, struct MHD_Connection *mhd, const char *path,
                                  const char *method, const char *version, const char *bytes,
@@ -351,24 +379,15 @@ static enum MHD_Result on_access(void *ctx, struct MHD_Connection *mhd, const ch
 {
     struct server *s = ctx;
     struct server_request *r = *request;
-    const char *ambiguity;
 
     (void)version;
     if (!r) {
         *request = r = request_new(s, mhd, path, method);
-        ambiguity = find_ambiguity(r);
-        if (ambiguity)
-            reply_ambiguous(r, ambiguity);
-        else if (s->ops.begins)
-            s->ops.begins(r, s->ctx);
-        if (!r->response && announces_too_much(r))
-            reply_too_large(r);
-        r->beginning = r->connection->held == r;
-        return r->response && !r->beginning ? queue(r) : MHD_YES;
+        return begin(s, r);
     }
     if (r->beginning) { /* libmicrohttpd asks again */
         r->beginning = false;
-        return r->response ? queue(r) : MHD_YES;
+        return answers_early(r) ? queue(r) : MHD_YES;
     }
     if (*len > 0) {
         collect(r, bytes, *len);
@@ -492,10 +511,11 @@ static void resume(struct server_request *r)
     loop_fd_feed(r->server->watcher, LOOP_READ);
 }
 
-void server_request_stream(struct server_request *r, uint64_t max)
+bool server_request_stream(struct server_request *r, uint64_t max)
 {
     r->streamed = true;
     r->body_max = max;
+    return !announces_too_much(r);
 }
 
 void server_request_hold(struct server_request *r)

@@ -92,8 +92,9 @@ void server_request_set_data(struct server_request *r, void *data);
 void server_request_watch(struct server_request *r);
 bool server_request_is_gone(const struct server_request *r);
 
-/* From `begins`: the body goes to `part`; one of more than max bytes is answered 413. */
-void server_request_stream(struct server_request *r, uint64_t max);
+/* From `begins`: the body goes to `part`; one of more than max bytes is answered 413. False: it is
+ * announced to be so long that nothing of it will be read; leave the request alone. */
+bool server_request_stream(struct server_request *r, uint64_t max);
 /* From `begins`, `part` or a source's read: nothing more of it is asked for or handed up until
  * server_request_go(). */
 void server_request_hold(struct server_request *r);
