@@ -36,6 +36,7 @@
 #include "task/planted.h"
 #include "upstream/envelope.h"
 #include "upstream/listing.h"
+#include "upstream/parcel.h"
 #include "upstream/verdict.h"
 #include "util/buf.h"
 #include "util/cleanup.h"
@@ -204,6 +205,17 @@ WRAP(int, listing_parse, const char *body, size_t len, struct listing *ret_listi
 {
     recording_put("listing", 0, body, len);
     return __real_listing_parse(body, len, ret_listing, err);
+}
+
+/* Small ones come in one piece. */
+WRAP(int, parcel_feed, struct parcel *p, const char *s, size_t len, struct err *err)
+{
+    CLEANUP(buf_done) struct buf note = { 0 };
+
+    recording_number(&note, len / 2, 1);
+    buf_append(&note, s, len);
+    recording_put("parcel", 0, note.data, note.len);
+    return __real_parcel_feed(p, s, len, err);
 }
 
 WRAP(void, verdict_judge, const struct verdict_facts *facts, struct verdict *ret_verdict)
