@@ -132,11 +132,15 @@ void uploads_discard(struct uploads *u, uint64_t seq)
 {
     struct daemon *d = u->daemon;
     struct bundle *b = find(u, seq);
+    int r;
 
     if (!b)
         return; /* the job's next attempt finds what there is */
-    if (outgoing_discard(d->settings.workspace_root, b->job_id, seq) > 0)
+    r = outgoing_discard(d->settings.workspace_root, b->job_id, seq);
+    if (r > 0)
         loop_timer_arm(d->sweep, SWEEP_SOON_MS);
+    else if (r < 0) /* the job's next attempt removes them, or the sweep with the job */
+        log_warning("sent_files_stay", "job", b->job_id, "error", strerror(-r));
     bundle_free(u, b);
 }
 

@@ -19,7 +19,7 @@ from processes import Process, descendants
 
 STEP_S = 90  # nothing may take longer, on a busy machine either
 MINE = {"journal.db", "journal.db-wal", "journal.db-shm", "nairid.lock", "reserve"}
-UNSURVEYED = re.compile(r"\n\n\[nairid (could not look|looked) for files")  # a whole answer
+UNSURVEYED = re.compile(r"\n\n\[nairid (could not look|looked|could not send)")  # a whole answer
 KEPT = ("workspace", "home", "attachments", ".used", ".known")  # of a job
 EXITS = {0, 69, 70, 73, 74, 75}  # not 77 and 78: no key, no setting is wrong
 
@@ -52,6 +52,7 @@ class Life(Scenario):
         self.has_failed = has_failed  # whether the call that was to fail has
         self.peer = Server()
         self.daemon = Daemon(account, self.peer, name, drain_timeout="10s")
+        self.with_file = None  # the message whose task leaves one
         self.owed = {}  # message -> the text of its answer; None: it is stopped
         self.codes = []  # with which it ended
         self.log = ""
@@ -181,6 +182,14 @@ class Life(Scenario):
     def left(self):
         return set(os.listdir(self.daemon.state)) - MINE - {"jobs"}
 
+    def check_file(self, message, payload):
+        """It came with the answer, or the answer says that it didn't."""
+        files = [self.peer.uploads[i] for i in payload.get("attachment_ids", [])]
+        if message == self.with_file and "[nairid could not send" not in payload["message"]:
+            assert files == [("name", b"file\n")], (files, payload)
+        else:
+            assert not files, (files, payload)
+
     def check(self):
         """The invariants; returns the texts of the errors that messages ended in."""
         errors = []
@@ -196,6 +205,7 @@ class Life(Scenario):
                 errors.append(said)
             else:
                 assert UNSURVEYED.split(said)[0] == text, (said, text)
+                self.check_file(message, replies[0]["payload"])
             assert message in self.peer.acked, f"no ack of {message}"
         if self.left():  # where the removal failed, or it had no time for it
             self.daemon.start()
@@ -205,7 +215,8 @@ class Life(Scenario):
         jobs = os.path.join(self.daemon.state, "jobs")
         for name in files_below(jobs):
             parts = name.split("/")
-            assert len(parts) < 2 or parts[1] in KEPT, f"left: {name}"
+            assert len(parts) < 2 or parts[1] in KEPT or \
+                (parts[1].startswith(".out.") and "sent_files_stay" in self.log), f"left: {name}"
         return errors
 
 
@@ -219,7 +230,9 @@ class Day(Life):
     def live(self):
         self.answered(self.first)
         self.control(verb="status")
-        message, _ = self.give("echo two; echo words >&2", "two", self.job)
+        message, _ = self.give("echo two; echo words >&2; echo file > $NAIRID_OUTBOX/name", "two",
+                               self.job)
+        self.with_file = message
         self.answered(message)
         self.daemon.program.send(signal.SIGHUP)
         self.until(lambda: "reload" in self.daemon.log or self.has_failed(), "the reload")

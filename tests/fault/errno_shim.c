@@ -462,6 +462,7 @@ WRAP(ssize_t, -1, pread64, fd, 0, (int fd, void *to, size_t len, off64_t at), (f
 WRAP(ssize_t, -1, __pread_chk, fd, 0, (int fd, void *to, size_t len, off_t at, size_t room), (fd, to, len, at, room))
 WRAP(ssize_t, -1, __pread64_chk, fd, 0, (int fd, void *to, size_t len, off64_t at, size_t room), (fd, to, len, at, room))
 WRAP(ssize_t, -1, readv, fd, 0, (int fd, const struct iovec *v, int n), (fd, v, n))
+WRAP(ssize_t, -1, preadv2, fd, 0, (int fd, const struct iovec *v, int n, off_t at, int flags), (fd, v, n, at, flags))
 WRAP(ssize_t, -1, write, fd, 0, (int fd, const void *from, size_t len), (fd, from, len))
 WRAP(ssize_t, -1, pwrite, fd, 0, (int fd, const void *from, size_t len, off_t at), (fd, from, len, at))
 WRAP(ssize_t, -1, pwrite64, fd, 0, (int fd, const void *from, size_t len, off64_t at), (fd, from, len, at))

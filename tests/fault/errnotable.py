@@ -7,7 +7,7 @@ elsewhere. None here: no such failure is possible, so there is nothing to inject
 
 import fnmatch
 import subprocess
-from errno import (EAGAIN, EIO, EMFILE, EINTR, ENOBUFS, ENOLCK, ENOMEM, ENOSPC)
+from errno import (EAGAIN, EIO, EMFILE, EINTR, ENOBUFS, ENOLCK, ENOMEM, ENOSPC, EOPNOTSUPP)
 
 from errnokit import CREATES, EAI_AGAIN, EAI_MEMORY, NONBLOCK, PIPE, REGULAR, SOCKET
 
@@ -106,6 +106,8 @@ def errnos_of(site):
     name = site.name
     if name in ("read", "pread", "readv", "recv", "recvfrom", "recvmsg"):
         return of_read(site.kinds)
+    if name == "preadv2":  # RWF_NOWAIT
+        return [EIO, EAGAIN, EOPNOTSUPP]
     if name in ("write", "pwrite", "writev", "send", "sendto", "sendmsg"):
         return of_write(site.kinds)
     if name in ("open", "openat"):
