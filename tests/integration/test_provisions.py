@@ -88,8 +88,7 @@ def ready(daemon):
 # variables and the token
 
 
-def test_a_value_with_quotes_spaces_and_commands_arrives_as_it_is(make, provider):
-    """Weakness 28 of the daemon that we replace."""
+def test_w28_a_value_with_quotes_spaces_and_commands_arrives_as_it_is(make, provider):
     provider.variables(TRICKY=VALUE)
     daemon = make()
     text = provider.answer('test "$TRICKY" = "$(printf %s "$TRICKY")" && printf %s "$TRICKY" | '
@@ -182,8 +181,7 @@ def test_a_server_that_provides_nothing_is_no_trouble(make, provider):
     assert "provisions_failed" not in daemon.log and "warning artifact" not in daemon.log
 
 
-def test_an_outage_at_the_start_is_waited_for_and_ends_nothing(make, provider):
-    """Weakness 36 of the daemon that we replace."""
+def test_w36_an_outage_at_the_start_is_waited_for_and_ends_nothing(make, provider):
     provider.provide("env", 500)
     provider.provide("artifacts", 502)
     daemon = make()
@@ -264,8 +262,7 @@ def test_links_that_a_task_plants_lead_nowhere(make, provider, me):
     assert os.listdir(target) == []
 
 
-def test_a_bad_archive_is_named_and_the_rest_is_applied(make, provider, me):
-    """Weakness 35: nothing leaves its folder."""
+def test_w35_a_bad_archive_is_named_and_the_rest_is_applied(make, provider, me):
     bad = {
         "dots": archive(("SKILL.md", ""), ("../../escaped", "x")),
         "absolute": archive(("/tmp/escaped", "x")),
@@ -291,8 +288,7 @@ def test_a_bad_archive_is_named_and_the_rest_is_applied(make, provider, me):
     assert "AddressSanitizer" not in daemon.log
 
 
-def test_a_location_decides_nothing_but_the_name(make, provider, me):
-    """Weakness 35: the server names any path."""
+def test_w35_a_location_decides_nothing_but_the_name(make, provider, me):
     target = me.mkdir("target")
     provider.artifact("rule", "Far", f"{target}/far.md", b"far\n")
     provider.artifact("rule", "Up", "../../../../up.md", b"up\n")
@@ -301,8 +297,7 @@ def test_a_location_decides_nothing_but_the_name(make, provider, me):
     assert os.listdir(target) == []
 
 
-def test_a_failed_download_keeps_the_old_set(make, provider):
-    """Weakness 35: emptied before anything was there to fill it."""
+def test_w35_a_failed_download_keeps_the_old_set(make, provider):
     attachment = provider.artifact("rule", "Rule", "rules/rule.md", b"old\n")
     daemon = make()
     assert provider.answer("cat ~/.claude/rules/rule.md") == "old\n"
