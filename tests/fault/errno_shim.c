@@ -470,6 +470,7 @@ WRAP(ssize_t, -1, writev, fd, 0, (int fd, const struct iovec *v, int n), (fd, v,
 WRAP(ssize_t, -1, sendfile, to, 0, (int to, int fd, off_t *at, size_t n), (to, fd, at, n))
 WRAP(ssize_t, -1, sendfile64, to, 0, (int to, int fd, off64_t *at, size_t n), (to, fd, at, n))
 WRAP(int, -1, fsync, fd, 0, (int fd), (fd))
+WRAP(int, -1, syncfs, fd, 0, (int fd), (fd))
 WRAP(int, -1, fdatasync, fd, 0, (int fd), (fd))
 WRAP(int, -1, ftruncate, fd, 0, (int fd, off_t len), (fd, len))
 WRAP(int, -1, ftruncate64, fd, 0, (int fd, off64_t len), (fd, len))

@@ -32,7 +32,7 @@ ALWAYS = {
     "inotify_add_watch": [ENOMEM, ENOSPC],
     "pipe pipe2 dup dup2 dup3": [EMFILE],
     # what hangs on a descriptor
-    "fsync fdatasync": [EIO, ENOSPC],
+    "fsync fdatasync syncfs": [EIO, ENOSPC],
     "ftruncate": [EIO],
     "fallocate posix_fallocate": [ENOSPC, EIO],
     "getifaddrs getgrgid": [EMFILE, ENOMEM],
