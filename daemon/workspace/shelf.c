@@ -149,19 +149,26 @@ static bool is_there(const struct shelf *s, const char *set)
     return faccessat(s->fd, manifest, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
+/* -ENOENT where it isn't there. */
+static int open_folder(struct shelf *s, struct err *err)
+{
+    s->fd = open(s->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (s->fd < 0 || fchmod(s->fd, geteuid() == 0 ? 0711 : 0700) < 0)
+        return err_set(err, -errno, "open '%s': %s: move it away", s->path, strerror(errno));
+    return 0;
+}
+
 int shelf_new(const char *state_dir, struct shelf **ret_shelf, struct err *err)
 {
     CLEANUP_PTR(shelf_free) struct shelf *s = mem_new(struct shelf);
-    const mode_t mode = geteuid() == 0 ? 0711 : 0700;
     char name[NAME_BYTES];
+    int r;
 
     s->path = mem_printf("%s/" FOLDER, state_dir);
     s->fd = s->staged_fd = -1;
-    if (mkdir(s->path, mode) < 0 && errno != EEXIST)
-        return err_set(err, -errno, "make '%s': %s", s->path, strerror(errno));
-    s->fd = open(s->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (s->fd < 0 || fchmod(s->fd, mode) < 0)
-        return err_set(err, -errno, "open '%s': %s: move it away", s->path, strerror(errno));
+    r = open_folder(s, err);
+    if (r < 0 && r != -ENOENT)
+        return r;
     read_current(s->path, name);
     if (name[0] && is_there(s, name))
         s->current = set_new(s, name);
@@ -217,8 +224,15 @@ void shelf_give_up(struct shelf *s)
 int shelf_begin(struct shelf *s, struct err *err)
 {
     uint64_t high = random_u64(), low = random_u64();
+    int r = 0;
 
     shelf_give_up(s);
+    if (s->fd < 0 && mkdir(s->path, 0700) < 0 && errno != EEXIST)
+        return err_set(err, -errno, "make '%s': %s", s->path, strerror(errno));
+    if (s->fd < 0)
+        r = open_folder(s, err);
+    if (r < 0)
+        return r;
     (void)snprintf(s->staged, sizeof s->staged, PREFIX "%016llx%016llx", (unsigned long long)high,
                    (unsigned long long)low);
     if (mkdirat(s->fd, s->staged, 0755) < 0)
@@ -336,7 +350,7 @@ void shelf_switch(struct shelf *s)
 
 int shelf_sweep(struct shelf *s, size_t entries)
 {
-    int fd = openat(s->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
+    int fd = s->fd < 0 ? -1 : openat(s->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
     CLEANUP_PTR(beneath_close) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
     const struct dirent *entry;
 

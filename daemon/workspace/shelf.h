@@ -17,7 +17,7 @@ struct shelf_set;
 
 enum shelf_part { SHELF_RULES, SHELF_SKILLS, SHELF_MCP, SHELF_PART_COUNT };
 
-/* Makes the directory where it is missing, and finds the set in force. Leftovers are removed by
+/* Finds the set in force; the directory is made with the first one. Leftovers are removed by
  * shelf_sweep(). */
 int shelf_new(const char *state_dir, struct shelf **ret_shelf, struct err *err);
 void shelf_free(struct shelf *s);
