@@ -39,7 +39,7 @@ static const struct options_row status_rows[] = {
     { .name = "json", .type = OPTIONS_SWITCH, .offset = offsetof(struct ctl_args, json),
       .help = "as one JSON object" },
     { .name = "watch", .type = OPTIONS_SWITCH, .offset = offsetof(struct ctl_args, watch),
-      .help = "every second, until interrupted or the daemon ends" },
+      .help = "as it goes on, until interrupted or the daemon ends" },
     STATE_ROW,
 };
 static const struct options_row other_rows[] = { STATE_ROW };
@@ -172,6 +172,22 @@ static int complain(const char *verb, int r, const struct err *err, int when_ref
 
 /* ---- status ---- */
 
+/* What stands on the terminal. */
+struct frame {
+    size_t rows, columns;
+};
+
+static void draw(struct frame *frame, const struct json *answer)
+{
+    CLEANUP(buf_done) struct buf text = { 0 }, out = { 0 };
+    size_t rows = terminal_rows(STDOUT_FILENO), columns = terminal_columns(STDOUT_FILENO);
+
+    overview_print(&text, answer, clock_mono_ms(), columns);
+    terminal_frame(&out, buf_str(&text), rows, rows != frame->rows || columns != frame->columns);
+    *frame = (struct frame){ .rows = rows, .columns = columns };
+    fputs(buf_str(&out), stdout);
+}
+
 static void print_status(const struct json *answer, const struct ctl_args *args)
 {
     CLEANUP(buf_done) struct buf text = { 0 };
@@ -182,17 +198,37 @@ static void print_status(const struct json *answer, const struct ctl_args *args)
         puts(line);
         return;
     }
-    if (args->watch && terminal_can_redraw(STDOUT_FILENO))
-        fputs("\033[H\033[2J", stdout);
     overview_print(&text, answer, clock_mono_ms(),
                    isatty(STDOUT_FILENO) ? terminal_columns(STDOUT_FILENO) : PIPE_COLUMNS);
     fputs(buf_str(&text), stdout);
+}
+
+static void print_changes(const struct json *before, const struct json *answer)
+{
+    CLEANUP(buf_done) struct buf text = { 0 };
+
+    overview_changes(&text, before, answer);
+    fputs(buf_str(&text), stdout);
+}
+
+/* On a terminal the state as it is; else a line for each change. */
+static void watch_status(struct frame *frame, const struct json *before, const struct json *answer,
+                         const struct ctl_args *args)
+{
+    if (args->json)
+        print_status(answer, args);
+    else if (terminal_can_redraw(STDOUT_FILENO))
+        draw(frame, answer);
+    else
+        print_changes(before, answer);
 }
 
 static int show_status(const struct ctl_args *args)
 {
     const struct timespec pause = { .tv_sec = WATCH_S };
     CLEANUP_PTR(json_free) struct json *request = json_object();
+    CLEANUP_PTR(json_free) struct json *before = NULL;
+    struct frame frame = { 0 };
 
     json_add_str(request, "verb", "status");
     for (;;) {
@@ -202,11 +238,15 @@ static int show_status(const struct ctl_args *args)
 
         if (r < 0)
             return complain("status", r, &err, EX_TEMPFAIL);
-        print_status(answer, args);
-        if (!args->watch || fflush(stdout) != 0) /* main() tells of a failure */
+        if (!args->watch) {
+            print_status(answer, args);
             return EX_OK;
-        if (!args->json && !terminal_can_redraw(STDOUT_FILENO))
-            putchar('\n');
+        }
+        watch_status(&frame, before, answer, args);
+        if (fflush(stdout) != 0) /* main() tells of a failure */
+            return EX_OK;
+        json_free(before);
+        before = TAKE_PTR(answer);
         (void)nanosleep(&pause, NULL); /* a shorter pause does no harm */
     }
 }

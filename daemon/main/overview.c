@@ -151,6 +151,69 @@ static void add_job(struct buf *b, const struct json *job, uint64_t now_mono_ms,
     buf_append_char(b, '\n');
 }
 
+/* ---- what changed ---- */
+
+static void describe_job(struct buf *line, const struct json *job)
+{
+    bool quarantined = false;
+
+    add_text(line, job, "id");
+    buf_append_char(line, ' ');
+    add_text(line, job, "state");
+    if (number(job, "attempt") > 1)
+        buf_printf(line, ", attempt %llu", (unsigned long long)number(job, "attempt"));
+    (void)json_get_bool(job, "quarantined", &quarantined); /* false then */
+    if (quarantined)
+        buf_append_str(line, ", quarantined");
+    if (has(job, "progress")) {
+        buf_append_str(line, ": ");
+        add_text(line, job, "progress");
+    }
+    buf_append_char(line, '\n');
+}
+
+static const struct json *find_message(const struct json *status, const char *message)
+{
+    const struct json *jobs = json_get(status, "jobs");
+
+    for (const struct json *job = json_first(jobs); job; job = json_next(job))
+        if (message && str_eq(json_get_str(job, "message"), message))
+            return job;
+    return NULL;
+}
+
+static void change_job(struct buf *b, const struct json *before, const struct json *job)
+{
+    CLEANUP(buf_done) struct buf line = { 0 }, old = { 0 };
+
+    describe_job(&line, job);
+    if (before)
+        describe_job(&old, before);
+    if (!str_eq(buf_str(&line), buf_str(&old)))
+        buf_append_str(b, buf_str(&line));
+}
+
+void overview_changes(struct buf *b, const struct json *before, const struct json *status)
+{
+    const struct json *jobs = json_get(status, "jobs"), *gone = json_get(before, "jobs");
+    const char *state = json_get_str(json_get(status, "connection"), "state");
+    const char *message;
+
+    if (state && !str_eq(state, json_get_str(json_get(before, "connection"), "state"))) {
+        terminal_fit(b, state, FIELD_MAX);
+        buf_append_char(b, '\n');
+    }
+    for (const struct json *job = json_first(jobs); job; job = json_next(job))
+        change_job(b, find_message(before, json_get_str(job, "message")), job);
+    for (const struct json *job = json_first(gone); job; job = json_next(job)) {
+        message = json_get_str(job, "message");
+        if (message && !find_message(status, message)) {
+            add_text(b, job, "id");
+            buf_append_str(b, " done\n");
+        }
+    }
+}
+
 void overview_print(struct buf *b, const struct json *status, uint64_t now_mono_ms, size_t columns)
 {
     const struct json *jobs = json_get(status, "jobs");

@@ -11,7 +11,7 @@
 #include "util/str.h"
 #include "util/utf8.h"
 
-enum { COLUMNS_UNKNOWN = 80 };
+enum { COLUMNS_UNKNOWN = 80, ROWS_UNKNOWN = 24 };
 
 /* Unicode 15: Cc beyond ASCII, and the explicit directional marks (UAX 9 table 1). */
 static const struct {
@@ -103,6 +103,28 @@ size_t terminal_columns(int fd)
     if (ioctl(fd, TIOCGWINSZ, &size) < 0 || size.ws_col == 0)
         return COLUMNS_UNKNOWN;
     return size.ws_col;
+}
+
+size_t terminal_rows(int fd)
+{
+    struct winsize size;
+
+    if (ioctl(fd, TIOCGWINSZ, &size) < 0 || size.ws_row == 0)
+        return ROWS_UNKNOWN;
+    return size.ws_row;
+}
+
+void terminal_frame(struct buf *b, const char *text, size_t rows, bool clear)
+{
+    buf_append_str(b, clear ? "\033[H\033[2J" : "\033[H");
+    for (size_t row = 1; row < rows && *text; row++) { /* the cursor stays below them */
+        size_t len = strcspn(text, "\n");
+
+        buf_append(b, text, len);
+        buf_append_str(b, "\033[K\n");
+        text += len + (text[len] == '\n');
+    }
+    buf_append_str(b, "\033[J");
 }
 
 bool terminal_can_redraw(int fd)

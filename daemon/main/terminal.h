@@ -15,5 +15,10 @@ void terminal_clean(struct buf *b, const char *s, size_t len);
 void terminal_fit(struct buf *b, const char *s, size_t columns);
 /* Columns of the terminal that fd is, 80 where it doesn't say. */
 size_t terminal_columns(int fd);
+/* Appends what shows text on the whole of a terminal of so many rows: each line over the one that
+ * stands there, so that nothing flickers; lines past the last row are left out. clear: what stands
+ * there is of another size. */
+void terminal_frame(struct buf *b, const char *text, size_t rows, bool clear);
+size_t terminal_rows(int fd); /* as above; 24 */
 /* Whether fd is a terminal on which a line can be redrawn. */
 bool terminal_can_redraw(int fd);

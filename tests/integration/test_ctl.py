@@ -1,16 +1,19 @@
 """status, drain, cancel and logs: what a person asks the running daemon, over its admin socket."""
 
 import contextlib
+import fcntl
 import json
 import os
 import select
 import signal
 import socket
+import struct
 import subprocess
+import termios
 
 import pytest
 
-from clikit import environment, nairid
+from clikit import Terminal, environment, nairid
 from daemonkit import ERROR, Meeting
 from hubkit import wait_until
 from slowdisk import SYNC, SlowDisk
@@ -178,6 +181,49 @@ def test_watch_goes_on_until_the_daemon_ends(me, make_daemon):
         _, errors = watch.communicate(timeout=30)
         assert watch.returncode == 69
         assert "no nairid runs" in errors
+
+
+def test_watch_redraws_a_terminal_without_flicker_and_follows_its_size(me, make_daemon):
+    meeting = Meeting(me.shared())
+    daemon = make_daemon(**meeting.settings())
+    terminal = Terminal("status", "--watch", "--state", daemon.state,
+                        env=me.environ(TERM="xterm"), columns=60)
+    terminal.expect("0 of 4 running")
+    job, message = daemon.hub.start(meeting.hold("a"))
+    terminal.expect(job)
+    assert terminal.seen.count(b"\033[2J") == 1, "the screen is cleared once"
+    fcntl.ioctl(terminal.master, termios.TIOCSWINSZ, struct.pack("HHHH", 10, 30, 0, 0))
+    wait_until(lambda: terminal._read(0.1) and terminal.seen.count(b"\033[2J") == 2, 20,
+               lambda: f"the new size: {terminal.seen!r}")
+    last = terminal.seen.split(b"\033[2J")[-1]
+    assert all(len(line) <= 30 for line in last.decode().replace("\033[K", "").splitlines()
+               if line.startswith("job_"))
+    terminal.interrupt()
+    assert terminal.end() == -signal.SIGINT
+    meeting.release("a")
+    daemon.reply(job, message)
+
+
+def test_watch_writes_a_line_for_each_change_to_what_is_no_terminal(me, make_daemon):
+    meeting = Meeting(me.shared())
+    daemon = make_daemon(**meeting.settings())
+    with subprocess.Popen([*me.wrap, me.program("nairid"), "status", "--watch", "--state",
+                           daemon.state], env=me.environ(), stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True) as watch:
+        assert watch.stdout.readline() == "connected\n"
+        job, message = daemon.hub.start(meeting.hold("a"))
+        line = watch.stdout.readline()
+        while line == f"{job} received\n":  # it may be seen before it starts
+            line = watch.stdout.readline()
+        assert line == f"{job} running\n"
+        meeting.release("a")
+        daemon.reply(job, message)
+        while line != f"{job} done\n":
+            assert line.startswith(job), line
+            line = watch.stdout.readline()
+        daemon.end()
+        watch.communicate(timeout=30)
+        assert watch.returncode == 69
 
 
 def test_root_may_ask_a_users_daemon_and_no_other_user_may(make_daemon, account, env):

@@ -100,6 +100,42 @@ static void what_is_missing_or_of_another_type_harms_nothing(void **state)
     }
 }
 
+static void changes(struct buf *b, const char *before, const char *now)
+{
+    CLEANUP_PTR(json_free) struct json *old = NULL;
+    CLEANUP_PTR(json_free) struct json *fresh = NULL;
+
+    buf_clear(b);
+    if (before)
+        assert_int_equal(json_parse(before, strlen(before), &old, NULL), 0);
+    assert_int_equal(json_parse(now, strlen(now), &fresh, NULL), 0);
+    overview_changes(b, old, fresh);
+}
+
+static void what_changed_is_a_line_each_and_time_is_no_change(void **state)
+{
+    static const char first[] = "{\"uptime_ms\":1,\"connection\":{\"state\":\"connected\"},"
+                                "\"jobs\":[{\"id\":\"job_A\",\"message\":\"m1\","
+                                "\"state\":\"running\",\"started_ms\":5}]}";
+    static const char later[] = "{\"uptime_ms\":9,\"connection\":{\"state\":\"connected\"},"
+                                "\"jobs\":[{\"id\":\"job_A\",\"message\":\"m1\","
+                                "\"state\":\"running\",\"started_ms\":5,"
+                                "\"progress\":\"Bash:\\u001b[2J make\"},"
+                                "{\"id\":\"job_B\",\"message\":\"m2\","
+                                "\"state\":\"received\"}]}";
+    CLEANUP(buf_done) struct buf b = { 0 };
+
+    (void)state;
+    changes(&b, NULL, first);
+    assert_string_equal(buf_str(&b), "connected\njob_A running\n");
+    changes(&b, first, first);
+    assert_string_equal(buf_str(&b), "");
+    changes(&b, first, later);
+    assert_string_equal(buf_str(&b), "job_A running: Bash: make\njob_B received\n");
+    changes(&b, later, "{\"connection\":{\"state\":\"disconnected\"},\"jobs\":[]}");
+    assert_string_equal(buf_str(&b), "disconnected\njob_A done\njob_B done\n");
+}
+
 static int use_utf8(void **state)
 {
     (void)state;
@@ -113,6 +149,7 @@ int main(void)
         cmocka_unit_test(a_daemon_in_trouble_is_told_too),
         cmocka_unit_test(words_of_a_task_reach_the_terminal_plain_and_cut),
         cmocka_unit_test(what_is_missing_or_of_another_type_harms_nothing),
+        cmocka_unit_test(what_changed_is_a_line_each_and_time_is_no_change),
     };
 
     return cmocka_run_group_tests(tests, use_utf8, NULL);

@@ -64,11 +64,27 @@ static void a_line_is_one_line_and_fits(void **state)
     }
 }
 
+static void a_frame_is_drawn_over_the_one_before_and_never_past_the_screen(void **state)
+{
+    CLEANUP(buf_done) struct buf b = { 0 };
+
+    (void)state;
+    terminal_frame(&b, "a\nb\nc\n", 24, false);
+    assert_string_equal(buf_str(&b), "\033[Ha\033[K\nb\033[K\nc\033[K\n\033[J");
+    buf_clear(&b);
+    terminal_frame(&b, "a\nb\nc\n", 3, true);
+    assert_string_equal(buf_str(&b), "\033[H\033[2Ja\033[K\nb\033[K\n\033[J");
+    buf_clear(&b);
+    terminal_frame(&b, "", 1, false);
+    assert_string_equal(buf_str(&b), "\033[H\033[J");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_a_terminal_would_obey_is_dropped),
         cmocka_unit_test(a_line_is_one_line_and_fits),
+        cmocka_unit_test(a_frame_is_drawn_over_the_one_before_and_never_past_the_screen),
     };
 
     setlocale(LC_CTYPE, "C.UTF-8");
