@@ -159,6 +159,55 @@ static void a_download_is_final_where_it_is_the_servers_word(void **state)
     }
 }
 
+static void an_upload_is_judged_by_what_another_try_could_change(void **state)
+{
+    static const struct {
+        int status;
+        const char *body;
+        bool has_id;
+        enum upstream_verdict verdict;
+    } cases[] = {
+        { 201, "{\"attachment_id\":\"att_1\"}", true, UPSTREAM_OK },
+        { 200, "{\"attachment_id\":\"att_1\"}", true, UPSTREAM_OK },
+        { 201, "{}", false, UPSTREAM_FAILED },
+        { 201, HTML, false, UPSTREAM_DOWN },
+        { 400, JSON, false, UPSTREAM_REFUSED },
+        { 400, HTML, false, UPSTREAM_FAILED },
+        { 401, JSON, false, UPSTREAM_KEY_REFUSED },
+        { 404, JSON, false, UPSTREAM_REFUSED },
+        { 404, HTML, false, UPSTREAM_FAILED },
+        { 409, JSON, false, UPSTREAM_CONFLICT },
+        { 413, JSON, false, UPSTREAM_TOO_LARGE },
+        { 413, HTML, false, UPSTREAM_TOO_LARGE },
+        { 422, JSON, false, UPSTREAM_REFUSED },
+        { 429, JSON, false, UPSTREAM_BUSY },
+        { 500, "", false, UPSTREAM_FAILED },
+        { 502, HTML, false, UPSTREAM_DOWN },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+        assert_int_equal(judge(&(struct verdict_facts){ .request = VERDICT_UPLOAD,
+                                                        .status = cases[i].status,
+                                                        .body = cases[i].body,
+                                                        .has_id = cases[i].has_id })
+                             .verdict,
+                         cases[i].verdict);
+    for (int reached = 0; reached < 2; reached++) { /* what broke off may be its own fault */
+        const struct verdict_facts f = { .request = VERDICT_UPLOAD,
+                                         .outcome = HTTP_TIMEOUT,
+                                         .reached = reached,
+                                         .http_error = "it broke off" };
+
+        assert_int_equal(judge(&f).verdict, reached ? UPSTREAM_FAILED : UPSTREAM_DOWN);
+    }
+    assert_int_equal(judge(&(struct verdict_facts){ .request = VERDICT_UPLOAD,
+                                                    .outcome = HTTP_STOPPED,
+                                                    .http_error = "x" })
+                         .verdict,
+                     UPSTREAM_REFUSED);
+}
+
 static void a_log_in_page_with_status_200_delivers_nothing(void **state)
 {
     (void)state;
@@ -245,6 +294,7 @@ int main(void)
         cmocka_unit_test(every_status_has_its_verdict),
         cmocka_unit_test(every_outcome_but_an_answer_is_down_and_keeps_its_sentence),
         cmocka_unit_test(a_download_is_final_where_it_is_the_servers_word),
+        cmocka_unit_test(an_upload_is_judged_by_what_another_try_could_change),
         cmocka_unit_test(a_log_in_page_with_status_200_delivers_nothing),
         cmocka_unit_test(the_servers_words_are_told_but_cleaned_and_cut),
         cmocka_unit_test(a_server_that_echoes_the_key_is_not_quoted),
