@@ -180,7 +180,7 @@ class Life(Scenario):
     # judgement
 
     def left(self):
-        return set(os.listdir(self.daemon.state)) - MINE - {"jobs"}
+        return set(os.listdir(self.daemon.state)) - MINE - {"artifacts", "jobs"}
 
     def check_file(self, message, payload):
         """It came with the answer, or the answer says that it didn't."""
