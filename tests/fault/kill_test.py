@@ -209,7 +209,7 @@ class Run:
         return sum(len(messages) for messages in jobs.values())
 
     def check_leavings(self):
-        left = set(os.listdir(self.daemon.state)) - MINE - {"jobs"}
+        left = set(os.listdir(self.daemon.state)) - MINE - {"artifacts", "jobs"}
         assert not left, left
         jobs = {message.job for message in self.messages}
         for name in files_below(os.path.join(self.daemon.state, "jobs")):
