@@ -100,14 +100,15 @@ int skillzip_read_page(const char *page, size_t len, struct skillzip *ret_skill,
     struct skillzip s = { 0 };
     const char *matter = NULL;
     size_t matter_len = 0;
+    struct err words = { 0 };
     int rc;
 
     if (!find_matter(page, len, &matter, &matter_len))
         return err_set(err, -EBADMSG,
                        PAGE " must begin with front matter: a line '---', name and description, "
                             "another line '---'");
-    if (document_parse(PAGE, matter, matter_len, &root, err) < 0)
-        return -EBADMSG;
+    if (document_parse(PAGE, matter, matter_len, &root, &words) < 0)
+        return err_set(err, -EBADMSG, "%s", words.text);
     name = root && root->type == DOCUMENT_MAP ? member(root, "name") : NULL;
     description = root && root->type == DOCUMENT_MAP ? member(root, "description") : NULL;
     if (!name || !description)
