@@ -472,7 +472,6 @@ WRAP(ssize_t, -1, sendfile64, to, 0, (int to, int fd, off64_t *at, size_t n), (t
 WRAP(int, -1, fsync, fd, 0, (int fd), (fd))
 WRAP(int, -1, syncfs, fd, 0, (int fd), (fd))
 WRAP(int, -1, fdatasync, fd, 0, (int fd), (fd))
-WRAP(int, -1, syncfs, fd, 0, (int fd), (fd))
 WRAP(int, -1, ftruncate, fd, 0, (int fd, off_t len), (fd, len))
 WRAP(int, -1, ftruncate64, fd, 0, (int fd, off64_t len), (fd, len))
 WRAP(int, -1, fallocate, fd, 0, (int fd, int mode, off_t at, off_t len), (fd, mode, at, len))
