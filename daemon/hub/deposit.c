@@ -358,7 +358,6 @@ void deposit_free(struct deposit *d)
 
 char *deposit_clean_name(const char *name)
 {
-    CLEANUP(buf_done) struct buf clean = { 0 };
     char line[DEPOSIT_NAME_MAX + 1];
     const char *s = name;
 
