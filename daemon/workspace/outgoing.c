@@ -54,15 +54,13 @@ static int open_up(int dir_fd, const char *name)
 static int put_away(const char *root, int dir_fd, const char *name)
 {
     AUTO_CLOSE int fd = -1;
-    int r;
 
     if (unlinkat(dir_fd, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
         return 0;
     if (errno == ENOTDIR)
         return unlinkat(dir_fd, name, 0) < 0 ? -errno : 0;
     fd = open_up(dir_fd, name);
-    r = fd < 0 ? fd : workspace_discard(root, dir_fd, name);
-    return r < 0 ? r : 1;
+    return fd < 0 ? fd : workspace_discard(root, dir_fd, name);
 }
 
 /* ---- before an attempt ---- */

@@ -30,7 +30,7 @@
 #define FRESH_NAME  ".known.new"
 #define GONE_PREFIX ".gone."
 
-enum { JOB_ID_MAX = 64, GONE_MAX = 40 };
+enum { JOB_ID_MAX = 64, GONE_MAX = 40, DISCARD_ENTRIES = 300 };
 
 static bool is_job_id(const char *s)
 {
@@ -368,9 +368,13 @@ static int set_aside(int dir_fd, const char *name, int root_fd, char gone[GONE_M
 int workspace_discard(const char *root, int dir_fd, const char *name)
 {
     AUTO_CLOSE int root_fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    size_t budget = DISCARD_ENTRIES;
     char gone[GONE_MAX];
+    int r = root_fd < 0 ? -errno : set_aside(dir_fd, name, root_fd, gone);
 
-    return root_fd < 0 ? -errno : set_aside(dir_fd, name, root_fd, gone);
+    if (r < 0)
+        return r;
+    return treewipe(root_fd, gone, &budget, NULL) == 0 ? 0 : 1; /* the sweep says what is wrong */
 }
 
 static int remove_job(struct sweep *s, const char *job_id)

@@ -32,7 +32,8 @@ int workspace_job(const char *root, const char *job_id, struct err *err);
 /* The directory fd, which may have been opened with O_PATH, becomes uid's, with mode 0700. path:
  * its name, for messages. */
 int workspace_give(int fd, uid_t uid, const char *path, struct err *err);
-/* Renames the directory name of dir_fd, in one step, to what workspace_sweep() removes. */
+/* Removes the directory name of dir_fd with all that is in it. At once nothing is called so any
+ * more; 1: there was much in it, and the rest is workspace_sweep()'s. */
 int workspace_discard(const char *root, int dir_fd, const char *name);
 /* Whether path, which has no links in it, is in a job's directory, of whichever root. */
 bool workspace_is_jobs(const char *path);
