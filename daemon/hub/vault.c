@@ -1,6 +1,5 @@
 #include "hub/vault.h"
 
-
 #include "hub/call.h"
 #include "hub/db.h"
 #include "hub/envvar.h"
