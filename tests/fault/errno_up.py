@@ -21,7 +21,7 @@ STEP_S = 90
 SETTINGS = {"runner": {"name": "command", "argv": ["sh"]}, "drain_timeout": "5s",
             "sandbox": {"network": {"mode": "none"}}}
 MINE = {"client.env", "agent.key", "hub.db", "hub.db-wal", "hub.db-shm", "hub.db.lock", "hub.db.key",
-        "daemon", "nairid.lock", "notify.sock"}  # which the next start removes, if need be
+        "hub.db-attachments", "daemon", "nairid.lock", "notify.sock"}  # which the next start removes, if need be
 
 
 class Ended(Exception):
