@@ -426,6 +426,23 @@ def test_the_daemon_runs_tasks(place, make_hub):
 
 
 @on(rung_named("bare") + rung_named("no-user-namespace"))
+def test_what_came_with_a_message_is_read_and_not_changed(place, peer):
+    accept = place.rung.accepted(place.account.is_root)
+    script = "read -r S; F=$(sed -n 's/^- //p'); eval \"$S\""
+    daemon = daemonkit.Daemon(place.account, peer, sandbox={"accept": accept},
+                              runner={"argv": ["sh", "-c", script]})
+    daemon.wrap = [place.lessen, *place.rung.flags]
+    if place.account.is_root and place.rung.is_bare:
+        os.chmod(daemon.folder, 0o711)
+    daemon.boot()
+    message = peer.give("cat $F; (echo x >>$F) 2>/dev/null && echo written; rm -f $F 2>/dev/null "
+                        "&& echo removed; touch $(dirname $F)/x 2>/dev/null && echo made; exit 0",
+                        payload={"attachments": [peer.attach(b"words\n")]})
+    assert peer.wait_reply(message)["payload"]["message"] == "words"
+    assert daemon.end() == 0
+
+
+@on(rung_named("bare") + rung_named("no-user-namespace"))
 def test_a_command_by_hand_and_a_jobs_tasks_keep_apart(place, make_hub):
     account, rung = place.account, place.rung
     hub = make_hub()
