@@ -204,7 +204,7 @@ static void what_was_only_counted_is_named_later(void **state)
 {
     struct buf b = { 0 }, known = { 0 };
     struct leftovers before = { 0 }, now;
-    char path[32], quoted[40];
+    char path[32], quoted[80];
 
     (void)state;
     leftover_begin(&b);
