@@ -29,9 +29,9 @@
 enum {
     RETRY_MS = 1000,
     RETRY_CAP_MS = 5 * 60 * 1000,
-    WAIT_MS = 30 * 1000,        /* of tasks, at most */
-    REFRESH_MIN_MS = 10 * 1000, /* between two tokens, however short they live */
-    INSIST_AFTER = 3,           /* failures, where there are no artifacts yet */
+    WAIT_MS = 30 * 1000,       /* of tasks, at most */
+    REFRESH_MIN_MS = 5 * 1000, /* between two tokens, however short they live */
+    INSIST_AFTER = 3,          /* failures, where there are no artifacts yet */
 };
 
 enum kind { TOKEN, ENV, ARTIFACTS, KIND_COUNT };

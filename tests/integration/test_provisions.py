@@ -66,7 +66,7 @@ def provider():
 
 
 @pytest.fixture
-def make(me, make_daemon, provider):
+def make(provider, me, make_daemon):
     """A factory of daemons with a shell as their runner claude."""
 
     def make(start=True, **settings):
@@ -132,7 +132,7 @@ def test_a_reserved_or_wrong_name_is_refused_by_name_and_the_rest_counts(make, p
 def test_a_managed_key_gets_a_token_and_it_is_renewed_before_it_ends(make, provider):
     provider.agent_key = provider.valid_key = MANAGED
     now = __import__("time").time()
-    stamp = __import__("datetime").datetime.fromtimestamp(now + 20).astimezone().isoformat()
+    stamp = __import__("datetime").datetime.fromtimestamp(now + 7).astimezone().isoformat()
     provider.provide("token", {"token": "first-token", "env_key": "SOME_TOKEN",
                                "expires_at": stamp})
     daemon = make()
@@ -153,7 +153,7 @@ def test_a_self_hosted_key_asks_for_no_token(make, provider):
     assert provider.asked("token") == 0 and provider.asked("env") == 1
 
 
-def test_a_models_key_goes_to_the_broker_and_not_to_the_task(me, make_daemon, provider):
+def test_a_models_key_goes_to_the_broker_and_not_to_the_task(provider, me, make_daemon):
     provider.variables(ANTHROPIC_API_KEY="sk-of-the-control-plane")
     program = me.write(os.path.join(me.shared(), "claude"), PROGRAM, 0o755)
     make_daemon(hub=provider, runner={"name": "claude", "argv": [], "program": program},
