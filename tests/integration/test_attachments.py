@@ -132,7 +132,7 @@ def test_an_end_of_the_daemon_waits_for_no_download(make, peer, signo):
     daemon = make(drain_timeout="1s")
     message = give(peer, "cat /attachments/*/*; exit", lambda sock: held.wait(60))
     wait_downloads(peer, 1)
-    daemon.end(signo, timeout_s=15)
+    daemon.end(signo, timeout_s=40)
     held.set()
     peer.files[max(peer.files)] = b"later\n"
     daemon.boot()
