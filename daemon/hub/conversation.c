@@ -182,6 +182,8 @@ int conversation_stop(struct call *c, struct model *m)
         rc = db_run(m->db, "UPDATE jobs SET cancel_seq = ?2, cancel_told = 0 WHERE seq = ?1", "ii",
                     j.seq, last);
         call_wake_agent(c, j.agent, j.holder);
+    } else if (rc >= 0 && last == 0) { /* who had them died, and no sweep has seen it so far */
+        rc = job_settle_cancel(m, &j);
     }
     if (rc < 0)
         return (int)rc;

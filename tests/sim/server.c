@@ -144,24 +144,6 @@ static uint32_t give_up_unheld(struct sim *sim, uint32_t job, uint32_t end)
     return last;
 }
 
-void server_stop_job(struct sim *sim, uint32_t job)
-{
-    struct server_job *j = &sim->server.jobs[job];
-    uint32_t end;
-
-    if (!sim->schedule.leases) /* the hosted service knows no such request */
-        return;
-    trace(sim, NULL, "user", "stops %s", j->id);
-    sim->tally.stops++;
-    end = give_up_unheld(sim, job, sim->schedule.messages);
-    if (end <= j->cancel_end)
-        return;
-    j->cancel_end = end;
-    j->cancel_told = false;
-    network_wake(sim, j->holder);
-    feed_tell(sim, MESSAGES);
-}
-
 static bool settle_cancel(struct sim *sim, uint32_t job)
 {
     struct server *s = &sim->server;
@@ -175,6 +157,26 @@ static bool settle_cancel(struct sim *sim, uint32_t job)
     j->cancel_end = 0;
     j->cancel_told = false;
     return true;
+}
+
+void server_stop_job(struct sim *sim, uint32_t job)
+{
+    struct server_job *j = &sim->server.jobs[job];
+    uint32_t end;
+
+    if (!sim->schedule.leases) /* the hosted service knows no such request */
+        return;
+    trace(sim, NULL, "user", "stops %s", j->id);
+    sim->tally.stops++;
+    end = give_up_unheld(sim, job, sim->schedule.messages);
+    if (end == 0)
+        (void)settle_cancel(sim, job); /* all are answered: nothing waits for it */
+    if (end <= j->cancel_end)
+        return;
+    j->cancel_end = end;
+    j->cancel_told = false;
+    network_wake(sim, j->holder);
+    feed_tell(sim, MESSAGES);
 }
 
 /* ---- what becomes of leases ---- */

@@ -227,6 +227,25 @@ static void stopping_twice_is_one_stop(void **state)
     call_free(c);
 }
 
+/* It comes back before any sweep has seen that it was gone: later messages are its again. */
+static void a_second_stop_that_answers_everything_ends_the_first(void **state)
+{
+    struct hubmodel *f = *state;
+    char job[ULID_ID_MAX], message[ULID_ID_MAX], later[ULID_ID_MAX], list[ULID_ID_MAX + 1];
+    AUTO_FREE char *got = NULL;
+
+    hubmodel_start(f, "work", job, message);
+    poll(f, "a");
+    assert_int_equal(stop(f, job), 202);
+    hubmodel_pass_ms(f, LEASE_MS);
+    assert_int_equal(stop(f, job), 202);
+    has_status(f, message, "failed");
+    hubmodel_continue(f, job, "after the stop", later);
+    got = hubmodel_poll(f, "a", 0, NULL);
+    snprintf(list, sizeof list, "%s ", later);
+    assert_string_equal(got, list);
+}
+
 static void a_holder_that_dies_without_work_leaves_nothing_behind(void **state)
 {
     struct hubmodel *f = *state;
@@ -259,6 +278,7 @@ int main(void)
         MODEL_TEST(a_stop_survives_a_restart_of_the_hub),
         MODEL_TEST(a_stop_that_did_not_arrive_is_told_again),
         MODEL_TEST(stopping_twice_is_one_stop),
+        MODEL_TEST(a_second_stop_that_answers_everything_ends_the_first),
         MODEL_TEST(a_holder_that_dies_without_work_leaves_nothing_behind),
     };
 
