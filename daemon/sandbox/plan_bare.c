@@ -82,7 +82,8 @@ static void move_paths(const struct place *places, size_t count, struct strv *wo
 {
     for (size_t i = 0; i < words->len; i++) {
         char *word = words->items[i];
-        const char *equals = are_pairs ? strchr(word, '=') : NULL;
+        /* an option may have its value joined */
+        const char *equals = are_pairs || str_starts_with(word, "--") ? strchr(word, '=') : NULL;
         const char *path = equals ? equals + 1 : word;
 
         for (size_t k = 0; k < count; k++) {

@@ -128,10 +128,42 @@ static void an_order_to_run_as_an_account_is_damaged(void **state)
     assert_int_equal(plan_decode(bytes.data, bytes.len, &decoded, NULL), -EINVAL);
 }
 
+static void what_the_control_plane_provides_is_linked_into_the_home(void **state)
+{
+    const struct plan_shown shown[] = { { "/srv/set/rules", PLAN_HOME "/.claude/rules" },
+                                        { NULL, PLAN_HOME "/.claude/skills" },
+                                        { "/srv/set/mcp.json", "/nairid/mcp.json" } };
+    CLEANUP(strv_done) struct strv argv = { 0 };
+    const struct plan_policy policy = { .profile = profiles_get("agent"),
+                                        .ground = { .rung = PLAN_RUNG_BARE },
+                                        .workspace = "/srv/jobs/j/workspace",
+                                        .home = "/srv/jobs/j/home",
+                                        .shown = shown,
+                                        .shown_count = 3,
+                                        .argv = &argv,
+                                        .uid = 1000 };
+    CLEANUP_PTR(plan_free) struct plan *p = NULL, *decoded = NULL;
+    CLEANUP(buf_done) struct buf bytes = { 0 };
+
+    (void)state;
+    strv_add(&argv, "/usr/bin/claude");
+    strv_add(&argv, "--mcp-config=/nairid/mcp.json");
+    assert_int_equal(plan_make(&policy, &p, NULL), 0);
+    assert_string_equal(p->argv.items[1], "--mcp-config=/srv/set/mcp.json");
+    assert_int_equal(p->links.len, 4);
+    assert_string_equal(p->links.items[0], "/srv/jobs/j/home/.claude/rules");
+    assert_string_equal(p->links.items[1], "/srv/set/rules");
+    assert_string_equal(p->links.items[3], ""); /* what was there goes */
+    plan_encode(p, &bytes);
+    assert_int_equal(plan_decode(bytes.data, bytes.len, &decoded, NULL), 0);
+    assert_int_equal(decoded->links.len, 4);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_would_be_mounted_becomes_rules_on_the_hosts_paths),
+        cmocka_unit_test(what_the_control_plane_provides_is_linked_into_the_home),
         cmocka_unit_test(what_that_rung_cannot_do_is_refused),
         cmocka_unit_test(as_root_it_takes_a_user_of_its_own),
         cmocka_unit_test(an_order_to_run_as_an_account_is_damaged),

@@ -82,10 +82,34 @@ static void what_was_made_unwritable_is_removed_and_no_link_followed(void **stat
     tempdir_free(dir);
 }
 
+static void a_link_takes_the_place_of_what_is_there(void **state)
+{
+    char *dir = tempdir_new();
+    AUTO_FREE char *path = mem_printf("%s/.claude/rules", dir);
+    AUTO_FREE char *own = mem_printf("%s.own", path);
+    char to[64] = { 0 };
+    struct stat st;
+
+    (void)state;
+    assert_int_equal(scratch_link(path, "/nowhere/one"), 0);
+    assert_int_equal(scratch_link(path, "/nowhere/two"), 0);
+    assert_int_equal(readlink(path, to, sizeof to - 1), 12);
+    assert_string_equal(to, "/nowhere/two");
+    assert_int_equal(scratch_link(path, ""), 0);
+    assert_int_equal(lstat(path, &st), -1);
+    assert_int_equal(mkdir(path, 0700), 0);
+    assert_int_equal(scratch_link(path, ""), 0); /* the task's own stays */
+    assert_int_equal(scratch_link(path, "/nowhere/one"), 0);
+    assert_int_equal(lstat(own, &st), 0);
+    assert_true(S_ISDIR(st.st_mode));
+    tempdir_free(dir);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_made_unwritable_is_removed_and_no_link_followed),
+        cmocka_unit_test(a_link_takes_the_place_of_what_is_there),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
