@@ -20,7 +20,7 @@ from processes import descendants  # noqa: E402
 
 MINE = {"journal.db", "journal.db-wal", "journal.db-shm", "nairid.lock", "reserve", "control.sock",
         "jobs"}
-KEPT = {"workspace", "home", ".used", ".known"}  # of a job
+KEPT = {"workspace", "home", "home/outbox", ".used", ".known"}  # of a job
 STALL_S = 120  # without a new reply: something is stuck
 WARM_UP = 3
 SOCKETS_MORE = 8  # kept connections to the hub

@@ -29,7 +29,7 @@ TICK_S = 0.02
 OUTLIVE_S = 30  # a kill, by what should go with it: 2 s on a machine that isn't busy
 MINE = {"journal.db", "journal.db-wal", "journal.db-shm", "nairid.lock", "reserve"}
 # .known.new: a daemon was killed while it wrote it; the job's next reply writes it anew
-OF_A_JOB = {"workspace", "home", ".used", ".known", ".known.new"}
+OF_A_JOB = {"workspace", "home", "home/outbox", ".used", ".known", ".known.new"}
 
 
 class Message:
