@@ -443,6 +443,24 @@ def test_what_came_with_a_message_is_read_and_not_changed(place, peer):
 
 
 @on(rung_named("bare") + rung_named("no-user-namespace"))
+def test_files_of_the_outbox_go_with_the_answer(place, peer):
+    accept = place.rung.accepted(place.account.is_root)
+    daemon = daemonkit.Daemon(place.account, peer, sandbox={"accept": accept})
+    daemon.wrap = [place.lessen, *place.rung.flags]
+    if place.account.is_root and place.rung.is_bare:
+        os.chmod(daemon.folder, 0o711)
+    daemon.boot()
+    message = peer.give("cd $NAIRID_OUTBOX && echo words >note; ln -s /etc/passwd link; ls")
+    reply = peer.wait_reply(message)["payload"]
+    assert [peer.uploads[i] for i in reply["attachment_ids"]] == [("note", b"words\n")]
+    assert "- `link`: a link" in reply["message"]
+    assert peer.wait_reply(peer.give("ls -A $NAIRID_OUTBOX; echo none", peer.job_of[message]))[
+        "payload"]["message"] == "none"
+    assert daemon.end() == 0
+
+
+
+@on(rung_named("bare") + rung_named("no-user-namespace"))
 def test_a_command_by_hand_and_a_jobs_tasks_keep_apart(place, make_hub):
     account, rung = place.account, place.rung
     hub = make_hub()
