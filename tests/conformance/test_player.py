@@ -5,6 +5,8 @@ import copy
 import pytest
 
 import casefile
+import test_daemon_links
+import test_daemon_posts
 
 from casefile import Case, CaseError
 from hubplayer import HubStage
@@ -169,9 +171,8 @@ def test_a_case_file_of_the_wrong_form_is_refused(tmp_path, text):
 def test_every_kind_has_its_cases():
     daemon, hub = casefile.find("daemon"), casefile.find("hub")
     assert len(daemon) >= 150 and len(hub) >= 60
-    played = casefile.find("daemon/poll", "daemon/listing", "daemon/reply", "daemon/ack",
-                           "daemon/processing", "daemon/progress", "daemon/link", "daemon/key",
-                           "daemon/tls", "daemon/proxy")
+    played = casefile.find("daemon/poll", "daemon/listing", *test_daemon_links.KINDS,
+                           *test_daemon_posts.KINDS)
     assert {case.name for case in played} == {case.name for case in daemon}
     titles = [case.title for case in daemon + hub]
     assert len(set(titles)) == len(titles)
