@@ -6,7 +6,9 @@
  *
  * A message's life: CORE_EV_MESSAGE -> INSERT; a slot is free -> UPDATE (running), SPAWN;
  * CORE_EV_ENDED -> UPDATE (finished, with the reply), SEND reply; CORE_EV_SENT -> UPDATE
- * (delivered), SEND ack; CORE_EV_SENT -> UPDATE (acked). One post is in flight per job.
+ * (delivered), SEND ack; CORE_EV_SENT -> UPDATE (acked). One post is in flight per job. One that
+ * only says that and how an attempt runs doesn't keep its reply waiting: unless it is answered soon
+ * it is given up, SEND_CANCEL; CORE_EV_SENT -> SEND reply.
  *
  * What an attempt in mode execute left in the job's directories is looked at before its reply is
  * sent (options.survey): CORE_EV_ENDED -> UPDATE (finished, unsurveyed, with the reply), SURVEY;
@@ -170,6 +172,8 @@ enum core_command_type {
     CORE_CMD_POLL_CANCEL, /* without a CORE_EV_POLLED */
     CORE_CMD_CHANNEL,     /* open: whether the realtime channel is to be there from now on */
     CORE_CMD_SEND,        /* seq, post */
+    CORE_CMD_SEND_CANCEL, /* seq: the processing or progress post about it, if it isn't over: then
+                             its CORE_EV_SENT follows at once, as of one that was dropped */
     CORE_CMD_COMPLETE,    /* seq: a number for core_leaving(); job_complete_v1 */
     CORE_CMD_ANSWER,      /* asker: the word is taken, and will be heeded after a crash as well */
     CORE_CMD_READY,       /* the first poll succeeded */

@@ -66,6 +66,7 @@ static void post(struct core *core, struct job *job, struct entry *e, enum core_
     job->posting = what;
     job->posting_entry = e;
     job->posting_fence = job->fence;
+    job->posting_ms = core->now.mono_ms;
     core->posts++;
     core->uploads += what == CORE_POST_UPLOAD;
     /* behind the others, so that each gets its turn however much the tasks have to say */
@@ -93,11 +94,42 @@ static bool may_post(const struct core *core, enum core_post what)
     return what != CORE_POST_NONE && (what != CORE_POST_UPLOAD || core->uploads < UPLOADS_MAX);
 }
 
+/* When the post in flight has kept what is durable waiting for long enough; never, if there is
+ * nothing, or the post is itself of that kind. */
+static uint64_t cut_deadline(const struct job *job)
+{
+    struct entry *e = NULL;
+    uint64_t from;
+    enum core_post what;
+
+    if (job->cut || (job->posting != CORE_POST_PROCESSING && job->posting != CORE_POST_PROGRESS))
+        return UINT64_MAX;
+    what = next_post(job, &e, &from);
+    return what == CORE_POST_UPLOAD || what == CORE_POST_REPLY || what == CORE_POST_ACK
+               ? job->posting_ms + REMARK_MS
+               : UINT64_MAX;
+}
+
+/* It may reach the server all the same, even after the reply: that is heeded there. */
+static void cut_remarks(struct core *core)
+{
+    struct job *job;
+
+    TAILQ_FOREACH (job, &core->outgoing, in_outgoing) {
+        if (core->now.mono_ms < cut_deadline(job))
+            continue;
+        job->cut = true;
+        core_emit(core, CORE_CMD_SEND_CANCEL)->seq = job->posting_entry->task->seq;
+    }
+}
+
 void outbox_pump(struct core *core)
 {
     struct job *job, *next;
     uint64_t now = core->now.mono_ms, from;
 
+    if (core->posts > 0)
+        cut_remarks(core);
     if (now < outbox_held_until(core))
         return;
     for (job = TAILQ_FIRST(&core->outgoing); job && core->posts < POSTS_MAX; job = next) {
@@ -120,12 +152,16 @@ void outbox_pump(struct core *core)
 uint64_t outbox_deadline(const struct core *core)
 {
     const struct job *job;
-    uint64_t held = outbox_held_until(core), best = UINT64_MAX, from;
+    uint64_t held = outbox_held_until(core), best = UINT64_MAX, cut, from;
 
+    TAILQ_FOREACH (job, &core->outgoing, in_outgoing) {
+        cut = core->posts > 0 ? cut_deadline(job) : UINT64_MAX;
+        best = cut < best ? cut : best;
+    }
     if (TAILQ_EMPTY(&core->outgoing) || core->posts >= POSTS_MAX)
-        return UINT64_MAX;
+        return best;
     if (held > core->now.mono_ms)
-        return held;
+        return held < best ? held : best;
     TAILQ_FOREACH (job, &core->outgoing, in_outgoing) {
         struct entry *e = NULL;
 
@@ -354,6 +390,11 @@ void outbox_sent(struct core *core, struct entry *e, const struct core_event *ev
     job->posting_entry = NULL;
     core->posts--;
     core->uploads -= what == CORE_POST_UPLOAD;
+    if (job->cut) { /* its place is the reply's */
+        TAILQ_REMOVE(&core->outgoing, job, in_outgoing);
+        TAILQ_INSERT_HEAD(&core->outgoing, job, in_outgoing);
+    }
+    job->cut = false;
     outbox_judge(core, ev);
     if (ev->answer == CORE_ANSWER_OK) {
         job->backoff.failures = 0;

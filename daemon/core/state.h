@@ -23,6 +23,7 @@ enum {
     PARKED_MS = 60 * 1000,      /* after a key refusal on a post */
     RESYNC_MS = 10 * 60 * 1000, /* between plain polls, whatever happens */
     PROGRESS_MS = 1000,         /* between progress messages of one job */
+    REMARK_MS = 1000,           /* for such a post, once its job has a reply to send */
     HEARTBEAT_MS = 30 * 1000,   /* keeps the leases while draining, when nothing polls */
     FLUSH_MS = 10 * 1000,       /* for the outbox, once nothing runs and we want to go */
     PURGE_MS = 60 * 60 * 1000,
@@ -81,6 +82,8 @@ struct job {
     struct entry *posting_entry; /* whose post is in flight */
     enum core_post posting;
     uint64_t posting_fence;
+    uint64_t posting_ms; /* since when */
+    bool cut;            /* that post is to be given up, for a reply's sake */
     struct backoff backoff;
     uint64_t retry_ms; /* no reply or ack before that */
     bool outgoing;     /* on the list of jobs that may have something to post */

@@ -25,6 +25,7 @@ struct post {
     struct posts *owner;
     uint64_t seq; /* of the message; of a COMPLETE the number of the job */
     enum core_post what;
+    struct upstream_call *call; /* NULL: it can't be cancelled */
     struct post *next, **place;
 };
 
@@ -284,8 +285,8 @@ void posts_complete(struct posts *p, uint64_t number)
     AUTO_FREE char *body = job_id ? envelope_complete(job_id, used_ms, ENVELOPE_INACTIVE) : NULL;
 
     if (body)
-        upstream_submit(d->upstream, body, fence, on_completed,
-                        post_new(p, number, CORE_POST_COMPLETE));
+        (void)upstream_submit(d->upstream, body, fence, on_completed,
+                              post_new(p, number, CORE_POST_COMPLETE));
     else
         wire_run(d, &dropped); /* there is a message again */
 }
@@ -305,6 +306,7 @@ void posts_send(struct posts *p, uint64_t seq, enum core_post what)
     const struct task *t = core_task(d->core, seq);
     uint64_t fence = core_fence(d->core, seq);
     AUTO_FREE char *body = NULL;
+    struct post *post;
 
     if (what == CORE_POST_UPLOAD) {
         uploads_send(d->uploads, seq, fence);
@@ -313,10 +315,31 @@ void posts_send(struct posts *p, uint64_t seq, enum core_post what)
     body = t && what != CORE_POST_ACK ? envelope_for(p, t, what, fence) : NULL;
     if (body) /* once more where it leaves: the journal may hold what an older mask let through */
         body = mask_text(d->mask, body);
-    if (t && what == CORE_POST_ACK)
+    if (t && what == CORE_POST_ACK) {
         upstream_ack(d->upstream, t->ack_id, fence, on_sent, post_new(p, seq, what));
-    else if (body && !said_at_once(d, what, body))
-        upstream_submit(d->upstream, body, fence, on_sent, post_new(p, seq, what));
-    else
+    } else if (body && !said_at_once(d, what, body)) {
+        post = post_new(p, seq, what);
+        post->call = upstream_submit(d->upstream, body, fence, on_sent, post);
+    } else {
         wire_run(d, &dropped); /* or what it was about ended between the decision and now */
+    }
+}
+
+void posts_send_cancel(struct posts *p, uint64_t seq)
+{
+    const struct core_event dropped = { .type = CORE_EV_SENT,
+                                        .seq = seq,
+                                        .answer = CORE_ANSWER_DROPPED };
+    struct post *post = p->in_flight;
+
+    while (post && (post->seq != seq ||
+                    (post->what != CORE_POST_PROCESSING && post->what != CORE_POST_PROGRESS)))
+        post = post->next;
+    if (!post) /* it was answered meanwhile */
+        return;
+    log_warning("post_given_up", "post", post_names[post->what], "text",
+                "the server does not answer it, and the reply is not to wait for that");
+    upstream_cancel(post->call);
+    post_free(post);
+    wire_run(p->daemon, &dropped);
 }

@@ -16,6 +16,8 @@ void posts_poll(struct posts *p, uint64_t seq, uint32_t wait_ms);
 enum core_answer posts_answer(const struct upstream_answer *a);
 /* seq: the message that the post is about. */
 void posts_send(struct posts *p, uint64_t seq, enum core_post what);
+/* CORE_CMD_SEND_CANCEL */
+void posts_send_cancel(struct posts *p, uint64_t seq);
 /* number: see core_leaving(). */
 void posts_complete(struct posts *p, uint64_t number);
 /* What of the server's can't be used, for the log: each text once. */

@@ -123,6 +123,7 @@ static void store_command(struct daemon *d, const struct core_command *command)
     case CORE_CMD_POLL_CANCEL:
     case CORE_CMD_CHANNEL:
     case CORE_CMD_SEND:
+    case CORE_CMD_SEND_CANCEL:
     case CORE_CMD_ANSWER:
     case CORE_CMD_READY:
     case CORE_CMD_NOTE:
@@ -187,6 +188,9 @@ static void act(struct daemon *d, const struct core_command *command)
         break;
     case CORE_CMD_SEND:
         posts_send(d->posts, command->seq, command->post);
+        break;
+    case CORE_CMD_SEND_CANCEL:
+        posts_send_cancel(d->posts, command->seq);
         break;
     case CORE_CMD_ANSWER:
         control_answer(d->control, command->asker);

@@ -273,25 +273,25 @@ void upstream_poll_cancel(struct upstream *u)
     call_free(u->poll);
 }
 
-void upstream_submit(struct upstream *u, const char *body, uint64_t fence, upstream_done_fn fn,
-                     void *ctx)
+struct upstream_call *upstream_submit(struct upstream *u, const char *body, uint64_t fence,
+                                      upstream_done_fn fn, void *ctx)
 {
     CLEANUP(headers_done) struct headers h = { 0 };
     AUTO_FREE char *url = mem_printf("%s/api/agents/messages", u->base);
 
     add_common_headers(u, &h, fence);
     add_header(&h, "Content-Type: application/json");
-    (void)call_start(u, VERDICT_SUBMIT,
-                     &(struct http_request){
-                         .method = "POST",
-                         .url = url,
-                         .headers = (const char *const *)h.lines,
-                         .body = body,
-                         .body_len = strlen(body),
-                         .timeout_ms = u->timeout_ms,
-                         .max_response_bytes = ANSWER_MAX_BYTES,
-                     },
-                     fn, ctx);
+    return call_start(u, VERDICT_SUBMIT,
+                      &(struct http_request){
+                          .method = "POST",
+                          .url = url,
+                          .headers = (const char *const *)h.lines,
+                          .body = body,
+                          .body_len = strlen(body),
+                          .timeout_ms = u->timeout_ms,
+                          .max_response_bytes = ANSWER_MAX_BYTES,
+                      },
+                      fn, ctx);
 }
 
 /* RFC 3986 s2.3: what needs no escape in a path. */

@@ -59,13 +59,15 @@ struct upstream_options {
 int upstream_new(struct http *http, const struct upstream_options *options,
                  struct upstream **ret_upstream, struct err *err);
 void upstream_set_key(struct upstream *u, struct secret *key);
+struct upstream_call;
 /* One poll at a time: a second one while one is in flight is a bug of ours (assert). wait_ms 0: a
  * plain poll without Prefer, which lists everything we hold. */
 void upstream_poll(struct upstream *u, uint32_t wait_ms, upstream_done_fn fn, void *ctx);
 void upstream_poll_cancel(struct upstream *u);
-/* body: an envelope as JSON text, copied. fence 0: header not sent. */
-void upstream_submit(struct upstream *u, const char *body, uint64_t fence, upstream_done_fn fn,
-                     void *ctx);
+/* body: an envelope as JSON text, copied. fence 0: header not sent. Ends by fn, once; until then
+ * the call may be cancelled. */
+struct upstream_call *upstream_submit(struct upstream *u, const char *body, uint64_t fence,
+                                      upstream_done_fn fn, void *ctx);
 void upstream_ack(struct upstream *u, const char *ack_id, uint64_t fence, upstream_done_fn fn,
                   void *ctx);
 /* A document of the agents API that is asked for: endpoints 1 to 3. */
@@ -92,8 +94,6 @@ struct upstream_sink {
     int (*take)(const void *bytes, size_t len, void *ctx);
     void *ctx;
 };
-struct upstream_call;
-
 /* An attachment: id is printable ASCII. At most max_bytes of it; where it is larger, or not there,
  * or empty, or no base64, the answer is UPSTREAM_REFUSED (or TOO_LARGE) for good. timeout_ms: of
  * the whole; a server that is silent for the request's timeout is given up earlier. Ends by fn,

@@ -3,6 +3,7 @@ test shows already. Each begins with the number that the protocol's description 
 
 import os
 import signal
+import threading
 
 import pytest
 
@@ -77,6 +78,27 @@ def test_w11_no_message_of_a_long_row_is_dropped(make_daemon):
         daemon.hub.wait_status(message, timeout_s=60)
     replies = [m["content"].split() for m in daemon.hub.messages(job) if m["role"] == "assistant"]
     assert replies == [[str(i) for i in range(n + 1)] for n in range(12)]
+
+
+@pytest.mark.parametrize("kind", ["processing", "progress"])
+def test_w17_a_reply_waits_for_no_post_that_hangs(peer, make_daemon, meeting, monkeypatch, kind):
+    submit = peer._submit
+    hung = threading.Event()
+
+    def hang(connection):
+        hung.set()
+        connection.recv(1)  # until the daemon gives it up
+
+    monkeypatch.setattr(peer, "_submit", lambda request: hang if request.endpoint == kind
+                        else submit(request))
+    daemon = make_daemon(peer, **meeting.settings())
+    message = peer.give("echo begun; " + meeting.hold("a"))
+    meeting.wait("a")
+    assert hung.wait(30)
+    meeting.release("a")
+    # long before server.request_timeout, which is a minute
+    assert peer.wait_reply(message, 20)["payload"]["message"] == "begun\ndone"
+    assert f"post_given_up post={kind}" in daemon.log
 
 
 def test_w18_what_waited_is_fetched_at_once(make_daemon):

@@ -84,6 +84,18 @@ void calls_send(struct sim *sim, struct side *side, uint64_t seq, enum core_post
     send(sim, side, t, what, false);
 }
 
+void calls_send_cancel(struct sim *sim, struct side *side, uint64_t seq)
+{
+    const struct core_event dropped = { .type = CORE_EV_SENT,
+                                        .seq = seq,
+                                        .answer = CORE_ANSWER_DROPPED };
+
+    if (!network_drop_remark(sim, side, seq))
+        return;
+    sim->tally.given_up++;
+    side_give(sim, side, &dropped);
+}
+
 void calls_complete(struct sim *sim, struct side *side, uint64_t number)
 {
     const struct core_event dropped = { .type = CORE_EV_COMPLETED,

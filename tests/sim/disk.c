@@ -50,6 +50,7 @@ void disk_gather(struct side *side, const struct core_command *c)
     case CORE_CMD_POLL_CANCEL:
     case CORE_CMD_CHANNEL:
     case CORE_CMD_SEND:
+    case CORE_CMD_SEND_CANCEL:
     case CORE_CMD_ANSWER:
     case CORE_CMD_READY:
     case CORE_CMD_NOTE:

@@ -199,7 +199,8 @@ static void print_tally(const struct order *o, const struct tally *t, uint64_t c
            (unsigned long long)t->kills, (unsigned long long)t->stuck,
            (unsigned long long)t->purged, (unsigned long long)t->feeds,
            (unsigned long long)t->pushes);
-    printf("%llu jobs reported complete\n", (unsigned long long)t->completes);
+    printf("%llu jobs reported complete, %llu posts given up for a reply\n",
+           (unsigned long long)t->completes, (unsigned long long)t->given_up);
     printf("%llu surveys, %llu of them after a restart; %llu files for people, %llu uploads\n",
            (unsigned long long)t->surveys, (unsigned long long)t->late_surveys,
            (unsigned long long)t->files, (unsigned long long)t->uploads);

@@ -257,6 +257,22 @@ void network_drop_poll(struct sim *sim, const struct side *side)
             drop(sim, n->requests[i]);
 }
 
+bool network_drop_remark(struct sim *sim, const struct side *side, uint64_t seq)
+{
+    struct network *n = &sim->network;
+
+    for (size_t i = n->oldest; i < n->len; i++) {
+        struct request *r = n->requests[i];
+
+        if (!r->awaited || r->side != side->number || r->seq != seq ||
+            (r->post != CORE_POST_PROCESSING && r->post != CORE_POST_PROGRESS))
+            continue;
+        drop(sim, r);
+        return true;
+    }
+    return false;
+}
+
 void network_drop_all(struct sim *sim, const struct side *side)
 {
     struct network *n = &sim->network;

@@ -75,6 +75,9 @@ void network_unpark(struct sim *sim, uint32_t index);
 void network_wake(struct sim *sim, uint32_t side);
 /* The daemon no longer listens: to its poll, or to anything. */
 void network_drop_poll(struct sim *sim, const struct side *side);
+/* The same for its processing or progress post about that message, which may get there all the
+ * same; false: it has been answered. */
+bool network_drop_remark(struct sim *sim, const struct side *side, uint64_t seq);
 void network_drop_all(struct sim *sim, const struct side *side);
 /* The server is gone for a while: whoever waits hears of it. */
 void network_reset(struct sim *sim);

@@ -167,6 +167,9 @@ static void act(struct sim *sim, struct side *side, const struct core_command *c
     case CORE_CMD_SEND:
         calls_send(sim, side, c->seq, c->post);
         break;
+    case CORE_CMD_SEND_CANCEL:
+        calls_send_cancel(sim, side, c->seq);
+        break;
     case CORE_CMD_COMPLETE:
         calls_complete(sim, side, c->seq);
         break;

@@ -4,7 +4,7 @@
 
 struct tally {
     uint64_t events, commands, commits, starts, crashes, full_disks, exits;
-    uint64_t requests, requests_lost, requests_repeated, answers_lost, refusals;
+    uint64_t requests, requests_lost, requests_repeated, answers_lost, refusals, given_up;
     uint64_t children, bad_children, kills, stuck;
     uint64_t takeovers, stops, words, mishaps, purged;
     uint64_t surveys, late_surveys;

@@ -62,6 +62,7 @@ static const char *const command_names[] = {
     [CORE_CMD_POLL_CANCEL] = "poll cancel",
     [CORE_CMD_CHANNEL] = "channel",
     [CORE_CMD_SEND] = "send",
+    [CORE_CMD_SEND_CANCEL] = "send cancel",
     [CORE_CMD_ANSWER] = "answer",
     [CORE_CMD_READY] = "ready",
     [CORE_CMD_NOTE] = "note",
