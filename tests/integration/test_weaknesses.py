@@ -9,6 +9,7 @@ import pytest
 
 from daemonkit import ERROR, Meeting, files_below
 from hubkit import wait_until
+from peer import answer
 from processes import descendants
 
 
@@ -23,6 +24,28 @@ def kill(daemon):
     daemon.program.send(signal.SIGKILL)
     daemon.program.wait(5)
     wait_until(lambda: not descendants(but=[hub]), 5, "everything to end")
+
+
+def test_w2_a_message_is_acknowledged_only_once_its_reply_was_accepted(peer, make_daemon, meeting,
+                                                                        monkeypatch):
+    submit = peer._submit
+    refused = []
+
+    def refuse_once(request):
+        if request.endpoint == "reply" and not refused:
+            refused.append(request)
+            return answer(500, {"error": "once"})
+        return submit(request)
+
+    monkeypatch.setattr(peer, "_submit", refuse_once)
+    make_daemon(peer, **meeting.settings())
+    message = peer.give(meeting.hold("a"))
+    meeting.wait("a")
+    meeting.release("a")
+    assert peer.wait_reply(message)["payload"]["message"] == "done"
+    with peer.lock:
+        assert [request.endpoint for request in peer.requests
+                if request.endpoint in ("reply", "ack")] == ["reply", "reply", "ack"]
 
 
 def test_w4_what_a_crash_cut_short_runs_again_in_its_own_mode(make_daemon, meeting):
