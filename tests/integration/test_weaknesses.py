@@ -131,6 +131,25 @@ def test_w18_what_waited_is_fetched_at_once(make_daemon):
     assert daemon.reply(job, message, timeout_s=25)["content"] == "on"
 
 
+def test_w19_a_follow_up_whose_start_waits_runs_after_it_in_its_mode(peer, make_daemon, meeting):
+    daemon = make_daemon(peer, max_concurrency=1, **meeting.settings())
+    other = peer.give(meeting.hold("other"))
+    meeting.wait("other")
+    script = "echo x 2>&- >file && echo wrote || echo read-only"
+    start = peer.give(script, fields={"mode": "ask"})
+    job = peer.job_of[start]
+    daemon.wait_durable(lambda status: status["queue"]["waiting"] == 1, "the start to wait")
+    again = peer.give(script, job)
+    daemon.wait_durable(lambda status: len(status["jobs"]) == 3, "the follow-up to be there")
+    meeting.release("other")
+    for message, text in ((other, "done"), (start, "read-only"), (again, "read-only")):
+        assert peer.wait_reply(message)["payload"]["message"] == text
+    with peer.lock:
+        order = [request.message for request in peer.requests
+                 if request.endpoint == "reply" and request.message != other]
+    assert order == [start, again]
+
+
 def test_w26_and_w29_no_prompt_and_no_output_is_kept_in_logs(make_daemon):
     daemon = make_daemon(log={"level": "debug"})
     job, message = daemon.hub.start("echo pearl | tr pr PR; echo coral >&2; : amber")
