@@ -526,9 +526,13 @@ int provisions_start(struct provisions *p, struct err *err)
         return r;
     look_at_shelf(p);
     loop_timer_arm(p->bound, most_ms < WAIT_MS ? most_ms : WAIT_MS);
+    return 0;
+}
+
+void provisions_ask(struct provisions *p)
+{
     for (size_t i = 0; i < KIND_COUNT; i++)
         ask(&p->sources[i]);
-    return 0;
 }
 
 void provisions_stop(struct provisions *p)

@@ -1,9 +1,10 @@
 /* provisions.h - what the control plane provides for tasks: a model's token, variables, artifacts.
- * Asked for at the start and on HUP, the token also before it ends; a failure is tried again with
- * growing pauses and stops nothing. Tasks wait for the first answers, but no longer than a request
- * may take (server.request_timeout, 30 s at most), and then begin with what is there. What comes
- * later counts for later attempts. Values are secrets: masked, and in this process and the tasks'
- * environment only. Source: Nairi agents API, endpoints 1 to 4, and "Keys". */
+ * Asked for once the server has answered a poll, and on HUP, the token also before it ends; a
+ * failure is tried again with growing pauses and stops nothing. Tasks wait for the first answers
+ * from the start on, but no longer than a request may take (server.request_timeout, 30 s at most),
+ * and then begin with what is there. What comes later counts for later attempts. Values are
+ * secrets: masked, and in this process and the tasks' environment only.
+ * Source: Nairi agents API, endpoints 1 to 4, and "Keys". */
 #pragma once
 #include "sandbox/plan.h"
 #include "spawner/spawner.h"
@@ -22,8 +23,11 @@ int provisions_new(struct daemon *d, struct provisions **ret_provisions, struct 
 void provisions_free(struct provisions *p);
 /* Asks for nothing more, before those whom it asks are freed. p: may be NULL. */
 void provisions_stop(struct provisions *p);
-int provisions_start(struct provisions *p, struct err *err); /* asks; makes a thread */
-void provisions_ask_again(struct provisions *p);             /* after HUP */
+int provisions_start(struct provisions *p, struct err *err); /* makes a thread */
+/* Asks for the first time: the server has answered a poll. Where it can't be reached, the polls
+ * alone say so. */
+void provisions_ask(struct provisions *p);
+void provisions_ask_again(struct provisions *p); /* after HUP */
 
 /* Whether the task has to wait: its order (attempts_spawn()) then comes later. */
 bool provisions_hold(struct provisions *p, uint64_t seq);

@@ -201,6 +201,7 @@ static void act(struct daemon *d, const struct core_command *command)
     case CORE_CMD_READY:
         log_notice("ready", "url", d->settings.server_url, "agent", d->settings.agent_id);
         notify_ready(d->settings.server_url);
+        provisions_ask(d->provisions);
         break;
     case CORE_CMD_NOTE:
         log_note(d, command);
