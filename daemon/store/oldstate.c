@@ -12,6 +12,7 @@
 #include "util/json.h"
 #include "util/mem.h"
 #include "util/str.h"
+#include "util/strv.h"
 
 enum { NODES_MAX = 400000, ID_MAX_BYTES = 128, TEXT_MAX_BYTES = 1024 * 1024 };
 
@@ -22,6 +23,7 @@ struct reader {
     uint64_t seq;
     struct task **items; /* what is to be answered, before it has its order */
     size_t len;
+    struct strv lost; /* ids of what waited and can't be taken over */
     struct oldstate *s;
 };
 
@@ -95,6 +97,8 @@ static void add_message(struct reader *r, const char *id, const char *job_id, co
 
     if (!is_id(id) || !is_id(job_id) || str_is_empty(message) || r->len == OLDSTATE_MESSAGES_MAX ||
         is_waiting(r, id)) {
+        if (is_id(id) && !is_waiting(r, id))
+            strv_add(&r->lost, id);
         r->s->skipped++;
         return;
     }
@@ -178,6 +182,18 @@ static void keep_messages(struct reader *r)
     }
 }
 
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Were it remembered as answered, it would be dropped without a word when it comes again. */
+static bool is_lost(const struct reader *r, const char *id)
+{
+    return r->lost.len > 0 &&
+           bsearch(&id, r->lost.items, r->lost.len, sizeof r->lost.items[0], by_text);
+}
+
 static void keep_seen(struct reader *r, const char *id, int64_t since_ms)
 {
     struct task *t;
@@ -186,7 +202,7 @@ static void keep_seen(struct reader *r, const char *id, int64_t since_ms)
         r->s->skipped++;
         return;
     }
-    if (is_waiting(r, id))
+    if (is_waiting(r, id) || is_lost(r, id))
         return;
     t = task_new();
     t->id = mem_strdup(id);
@@ -241,6 +257,8 @@ static void read_all(struct reader *r, const struct json *root, const char *runn
     read_queued(r, json_get(root, "queued_messages"));
     sort_from(r, cut_short);
     keep_messages(r);
+    if (r->lost.len > 0)
+        qsort(r->lost.items, r->lost.len, sizeof r->lost.items[0], by_text);
     read_seen(r, json_get(root, "seen_messages"));
     read_sessions(r, runner);
 }
@@ -265,6 +283,7 @@ int oldstate_read(const char *text, size_t len, const char *runner, int64_t now_
     for (size_t i = 0; i < r.len; i++)
         task_free(r.items[i]);
     free(r.items);
+    strv_done(&r.lost);
     return 0;
 }
 

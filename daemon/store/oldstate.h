@@ -6,7 +6,8 @@
  *   mode ask, as nobody knows any more whether it may change anything. The file holds the text
  *   only: attachments, thread and sender are gone. What is older than a day isn't run; its reply
  *   says so.
- * - What was seen and is neither of that is remembered as answered.
+ * - What was seen and is neither of that is remembered as answered, but for what waited and can't
+ *   be taken over: the server may send it again.
  * Source: Nairi agents API, sections "State file", "Crash recovery". */
 #pragma once
 #include "util/ulid.h"

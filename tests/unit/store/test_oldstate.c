@@ -197,6 +197,20 @@ static void what_cannot_be_used_is_left_out(void **state)
     free(own);
 }
 
+static void what_waited_and_is_left_out_is_not_taken_for_answered(void **state)
+{
+    struct seen *f = *state;
+
+    take(f, "{\"jobs\":{\"job_a\":{\"status\":\"in_progress\",\"processed_message_id\":\"m1\"}},"
+            "\"queued_messages\":{\"m0\":{\"processed_message_id\":\"m0\",\"job_id\":\"j\"},"
+            "\"m2\":{\"processed_message_id\":\"m2\",\"job_id\":\"j\",\"message\":\"x\"}},"
+            "\"seen_messages\":{\"m0\":\"\",\"m1\":\"\",\"m2\":\"\",\"m3\":\"\"}}");
+    assert_int_equal(f->old.skipped, 2);
+    assert_int_equal(f->task_count, 1);
+    assert_int_equal(f->stones.len, 1);
+    assert_true(has_stone(f, "m3"));
+}
+
 static void too_many_are_left_out(void **state)
 {
     struct seen *f = *state;
@@ -234,8 +248,11 @@ static void what_is_no_state_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(all_that_counts_is_taken_over),   TEST(it_is_taken_over_once),
-        TEST(what_cannot_be_used_is_left_out), TEST(too_many_are_left_out),
+        TEST(all_that_counts_is_taken_over),
+        TEST(it_is_taken_over_once),
+        TEST(what_cannot_be_used_is_left_out),
+        TEST(what_waited_and_is_left_out_is_not_taken_for_answered),
+        TEST(too_many_are_left_out),
         TEST(what_is_no_state_is_refused),
     };
 
