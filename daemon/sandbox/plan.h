@@ -212,8 +212,8 @@ struct plan {
     char *directory;   /* where the program begins */
     char *scratch;     /* BARE: see sandbox/scratch.h; else "" */
     char *brief;       /* BARE: the text for it; else "" */
-    struct strv links; /* BARE: pairs of a path in the job's home and what a link there leads to, ""
-                          for no link (sandbox/scratch.h) */
+    struct strv links; /* BARE: pairs of a path in home or scratch and what a link there leads to,
+                          "" for no link (sandbox/scratch.h) */
     struct plan_step *steps;
     size_t step_count;
     struct plan_rule *rules;

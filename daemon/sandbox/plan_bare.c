@@ -118,8 +118,13 @@ static void move_program(struct plan *p, const struct plan_policy *policy)
         if (at) { /* in the home there is a link for it */
             strv_add(&p->links, at);
             strv_add(&p->links, shown.outside ? shown.outside : "");
-        } else if (shown.outside) {
-            move_paths(&shown, 1, &p->argv, false);
+        } else if (shown.outside) { /* arguments are for all to read, and where it is isn't */
+            AUTO_FREE char *link = mem_printf("%s%s", p->scratch, strrchr(shown.inside, '/'));
+            const struct place linked = { shown.inside, link };
+
+            strv_add(&p->links, link);
+            strv_add(&p->links, shown.outside);
+            move_paths(&linked, 1, &p->argv, false);
         }
     }
 

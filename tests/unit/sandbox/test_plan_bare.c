@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "sandbox/plan.h"
+#include "sandbox/plan_bare.h"
 #include "support/profiles.h"
 #include "util/buf.h"
 #include "util/cleanup.h"
@@ -149,14 +150,18 @@ static void what_the_control_plane_provides_is_linked_into_the_home(void **state
     strv_add(&argv, "/usr/bin/claude");
     strv_add(&argv, "--mcp-config=/nairid/mcp.json");
     assert_int_equal(plan_make(&policy, &p, NULL), 0);
-    assert_string_equal(p->argv.items[1], "--mcp-config=/srv/set/mcp.json");
-    assert_int_equal(p->links.len, 4);
+    /* all on the machine may read arguments, and nobody else what is in a task's own directory */
+    assert_string_equal(p->argv.items[1],
+                        "--mcp-config=/srv/jobs/j/home/" PLAN_BARE_SCRATCH "/mcp.json");
+    assert_int_equal(p->links.len, 6);
     assert_string_equal(p->links.items[0], "/srv/jobs/j/home/.claude/rules");
     assert_string_equal(p->links.items[1], "/srv/set/rules");
     assert_string_equal(p->links.items[3], ""); /* what was there goes */
+    assert_string_equal(p->links.items[4], "/srv/jobs/j/home/" PLAN_BARE_SCRATCH "/mcp.json");
+    assert_string_equal(p->links.items[5], "/srv/set/mcp.json");
     plan_encode(p, &bytes);
     assert_int_equal(plan_decode(bytes.data, bytes.len, &decoded, NULL), 0);
-    assert_int_equal(decoded->links.len, 4);
+    assert_int_equal(decoded->links.len, 6);
 }
 
 int main(void)
