@@ -111,11 +111,13 @@ def test_in_ask_mode_no_tool_can_write_the_workspace(account, make_claude):
     job, message = daemon.hub.start(
         'CALL Write {"file_path":"/workspace/by-tool","content":"x"}\n'
         "TOOL: echo x > /workspace/by-shell\n"
+        "TOOL: python3 -c 'open(\"/workspace/by-program\", \"w\")'\n"
         "TOOL: echo scratch > /tmp/scratch && cat /tmp/scratch", ask_mode=True)
     content = daemon.reply(job, message)["content"]
-    assert "No such tool available: Write" in content
-    assert "/workspace/by-shell: Read-only file system" in content
-    assert content.endswith("---\nscratch")
+    assert "File is in a directory that is denied by your permission settings" in content
+    assert "/workspace/by-shell has been denied" in content
+    assert "Read-only file system: '/workspace/by-program'" in content
+    assert "\n---\nscratch\n\n[Claude Code was not allowed to do all that it wanted (Bash" in content
     assert os.listdir(os.path.join(daemon.state, "jobs", job, "workspace")) == []
 
 
