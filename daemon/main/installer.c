@@ -392,8 +392,16 @@ static const char *failure_of(const struct installer *i, const struct spawner_ex
                : "it could not be unpacked";
 }
 
+/* Of the machine, which another attempt may find in a better state; no archive causes them. */
+static bool is_the_machines(int code)
+{
+    return code == -ENOSPC || code == -EDQUOT || code == -EIO || code == -EMFILE ||
+           code == -ENFILE || code == -ENOMEM || code == -EROFS;
+}
+
 void installer_exited(struct installer *i, const struct spawner_exit *e)
 {
+    bool is_bad = !is_the_machines(i->failure.code);
     AUTO_FREE char *why = NULL;
 
     if (!i->skill)
@@ -410,8 +418,10 @@ void installer_exited(struct installer *i, const struct spawner_exit *e)
         i->summary.skills++;
     free(i->skill);
     i->skill = NULL;
-    if (why)
+    if (why && is_bad)
         leave_out(i, why);
+    else if (why)
+        fail(i, why, 0);
     else
         next(i);
 }

@@ -292,6 +292,10 @@ static void on_installed(const struct installer_result *result, void *ctx)
         return;
     }
     look_at_shelf(p);
+    if (!p->is_shown) {
+        fail(s, "what was put on the disk can't be read again", 0);
+        return;
+    }
     log_info("artifacts", "rules", LOG_N(p->summary.rules), "skills", LOG_N(p->summary.skills),
              "mcp_servers", LOG_N(p->summary.mcp_servers), "left_out",
              LOG_N(p->summary.problems.len));

@@ -153,8 +153,14 @@ static bool is_there(const struct shelf *s, const char *set)
 static int open_folder(struct shelf *s, struct err *err)
 {
     s->fd = open(s->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (s->fd < 0 || fchmod(s->fd, geteuid() == 0 ? 0711 : 0700) < 0)
-        return err_set(err, -errno, "open '%s': %s: move it away", s->path, strerror(errno));
+    if (s->fd < 0 || fchmod(s->fd, geteuid() == 0 ? 0711 : 0700) < 0) {
+        int r = err_set(err, -errno, "open '%s': %s: move it away", s->path, strerror(errno));
+
+        if (s->fd >= 0)
+            (void)close(s->fd); /* a directory; the next attempt sets its mode, too */
+        s->fd = -1;
+        return r;
+    }
     return 0;
 }
 
