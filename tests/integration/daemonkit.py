@@ -7,6 +7,7 @@
 Programs run as the account of the test: root, or an ordinary user (see accounts()).
 """
 
+import fcntl
 import json
 import os
 import shutil
@@ -217,10 +218,22 @@ class Daemon:
         return self
 
     def boot(self):
-        """Starts it and waits until it has the server's word."""
+        """Starts it, once nothing of an earlier life holds its state, and waits until it has the
+        server's word."""
+        wait_until(self._is_free, 20, lambda: f"the lock of {self.state}")
         self.start()
         wait_until(self._is_ready, 30, lambda: f"the daemon to connect:\n{self.log}")
         return self
+
+    def _is_free(self):
+        try:
+            with open(os.path.join(self.state, "nairid.lock"), "rb") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            pass
+        except BlockingIOError:
+            return False
+        return True
 
     def _is_ready(self):
         assert self.program.is_running(), f"exit {self.program.wait()}:\n{self.log}"
