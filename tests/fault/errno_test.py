@@ -49,6 +49,7 @@ LISTER = -1        # of the players, who lists the call sites
 END_S = 60         # for what a scenario started to end, on a busy machine too
 SAY_S = 60         # between words about how far it is
 OFTEN = 8          # calls of a site: then one in the middle fails, too
+MISSED_MAX = 5     # places of a small sample that a run may not come to
 ABORTS = "out of memory, aborting"  # mem.c: by design, as a restart recovers
 MEMORY = {"malloc", "calloc", "realloc", "strdup", "vasprintf"}
 WORDS = {  # what a line that names the cause may say, besides strerror(3)
@@ -303,7 +304,9 @@ def main():
     print(f"report: errno injection, {args.kind}: {count} call sites, {len(results)} runs, "
           f"{len(missed)} not met, {ended} ended the program, {len(faults)} faults; "
           f"{time.monotonic() - began:.0f} s")
-    return 1 if faults or len(results) < len(runs) or len(missed) * 50 > len(runs) else 0
+    # what a timer calls may not come about in a run that is faster than the one that was listed
+    too_many = len(missed) > max(MISSED_MAX, len(runs) // 50)
+    return 1 if faults or len(results) < len(runs) or too_many else 0
 
 
 if __name__ == "__main__":
