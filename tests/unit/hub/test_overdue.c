@@ -65,7 +65,7 @@ static void what_was_failed_is_not_handed_out_and_takes_no_answer(void **state)
 {
     struct hubmodel *f = *state;
     char job[ULID_ID_MAX], message[ULID_ID_MAX], next[ULID_ID_MAX];
-    AUTO_FREE char *listed = NULL, *expected = NULL;
+    AUTO_FREE char *listed = NULL;
 
     hubmodel_start(f, "hello", job, message);
     hubmodel_pass_ms(f, TIMEOUT_MS);
