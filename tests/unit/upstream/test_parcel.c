@@ -49,8 +49,9 @@ static void a_file_is_found_wherever_it_stands(void **state)
         "{\"data\":\"Zm9vYmFy\",\"id\":\"att_1\"}",
         " {\r\n\t\"id\" : \"att_1\" , \"data\" : \"Zm9vYmFy\" } \n",
         "{\"i\\u0064\":\"att\\u005f1\",\"d\\u0061ta\":\"Zm\\u0039vYmFy\"}",
-        "{\"a\":{\"data\":\"x\",\"id\":[\"y\",{\"data\":1}]},\"id\":\"att_1\",\"n\":-1.5e3,"
-        "\"data\":\"Zm9vYmFy\",\"t\":true,\"e\":[],\"o\":{},\"z\":null,\"s\":\"\\\"\\\\\\u20ac\"}",
+        ("{\"a\":{\"data\":\"x\",\"id\":[\"y\",{\"data\":1}]},\"id\":\"att_1\",\"n\":-1.5e3,"
+         "\"data\":\"Zm9vYmFy\",\"t\":true,\"e\":[],\"o\":{},\"z\":null,\"s\":"
+         "\"\\\"\\\\\\u20ac\"}"),
     };
     struct got got = { 0 };
 
