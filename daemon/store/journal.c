@@ -13,6 +13,7 @@
 #include "store/instance.h"
 #include "store/record.h"
 #include "store/schema.h"
+#include "store/writer.h"
 #include "util/cleanup.h"
 #include "util/err.h"
 #include "util/mem.h"
@@ -23,84 +24,15 @@
 
 enum { BUSY_TIMEOUT_MS = 2000, WAL_KEEP_BYTES = 8 * 1024 * 1024 };
 
-enum statement {
-    STATEMENT_BEGIN,
-    STATEMENT_COMMIT,
-    STATEMENT_ROLLBACK,
-    STATEMENT_INSERT,
-    STATEMENT_REPLACE, /* makes way for an INSERT: the core has forgotten a tombstone before us */
-    STATEMENT_UPDATE,
-    STATEMENT_ACK,
-    STATEMENT_DELETE,
-    STATEMENT_PURGE,
-    STATEMENT_SESSION,
-    STATEMENT_FORGET_SESSION,
-    STATEMENT_JOB,
-    STATEMENT_FORGET_JOB,
-    STATEMENT_META,
-    STATEMENT_COUNT
-};
-
 struct journal {
     sqlite3 *db;
-    sqlite3_stmt *statements[STATEMENT_COUNT];
+    struct writer *writer;
     char *path;
     char instance_id[ULID_ID_MAX];
     uint64_t max_seq;
     int wal_pages;    /* in the WAL after the last commit */
     int wal_next_try; /* a checkpoint that failed is tried again when the WAL has this many */
 };
-
-/* clang-format off */
-static const char *const statement_sql[] = {
-    [STATEMENT_BEGIN]    = "BEGIN IMMEDIATE",
-    [STATEMENT_COMMIT]   = "COMMIT",
-    [STATEMENT_ROLLBACK] = "ROLLBACK",
-    [STATEMENT_INSERT]   = "INSERT INTO messages (seq, id, ack_id, job_id, kind, mode, state, prompt,"
-                           " system_prompt, payload, fence, attempt, received_ms, updated_ms,"
-                           " reply_kind, reply, shortened, cancelled, anew, unsurveyed, unsent,"
-                           " attachment_ids, unsent_note, input_tokens, output_tokens,"
-                           " cache_read_tokens, cache_write_tokens, cost_nano_usd, model) VALUES (:seq, :id, :ack_id,"
-                           " :job_id, :kind, :mode, :state, :prompt, :system_prompt, :payload,"
-                           " :fence, :attempt, :received_ms, :updated_ms, :reply_kind, :reply,"
-                           " :shortened, :cancelled, :anew, :unsurveyed, :unsent,"
-                           " :attachment_ids, :unsent_note, :input_tokens, :output_tokens,"
-                           " :cache_read_tokens, :cache_write_tokens, :cost_nano_usd, :model)",
-    [STATEMENT_REPLACE]  = "DELETE FROM messages WHERE id = :id AND state = 'acked'",
-    [STATEMENT_UPDATE]   = "UPDATE messages SET state = :state, fence = :fence, attempt = :attempt,"
-                           " updated_ms = :updated_ms, reply_kind = :reply_kind, reply = :reply,"
-                           " shortened = :shortened, cancelled = :cancelled, anew = :anew,"
-                           " unsurveyed = :unsurveyed, unsent = :unsent,"
-                           " attachment_ids = :attachment_ids, unsent_note = :unsent_note,"
-                           " input_tokens = :input_tokens, output_tokens = :output_tokens,"
-                           " cache_read_tokens = :cache_read_tokens,"
-                           " cache_write_tokens = :cache_write_tokens,"
-                           " cost_nano_usd = :cost_nano_usd, model = :model WHERE id = :id",
-    [STATEMENT_ACK]      = "UPDATE messages SET state = :state, fence = :fence, attempt = :attempt,"
-                           " updated_ms = :updated_ms, reply_kind = :reply_kind, prompt = NULL,"
-                           " system_prompt = NULL, payload = NULL,"
-                           " reply = iif(state = 'refused', reply, NULL),"
-                           " shortened = :shortened, cancelled = :cancelled, anew = :anew,"
-                           " unsurveyed = :unsurveyed, unsent = :unsent,"
-                           " attachment_ids = NULL, unsent_note = NULL,"
-                           " input_tokens = :input_tokens, output_tokens = :output_tokens,"
-                           " cache_read_tokens = :cache_read_tokens,"
-                           " cache_write_tokens = :cache_write_tokens,"
-                           " cost_nano_usd = :cost_nano_usd, model = :model WHERE id = :id",
-    [STATEMENT_DELETE]   = "DELETE FROM messages WHERE id = :id",
-    [STATEMENT_PURGE]    = "DELETE FROM messages WHERE seq IN (SELECT seq FROM messages"
-                           " WHERE state = 'acked' AND updated_ms < :before_ms"
-                           " ORDER BY updated_ms LIMIT :most)",
-    [STATEMENT_SESSION]  = ("INSERT OR REPLACE INTO sessions (job_id, runner, session,"
-                           " updated_ms) VALUES (?1, ?2, ?3, ?4)"),
-    [STATEMENT_FORGET_SESSION] = "DELETE FROM sessions WHERE job_id = ?1",
-    [STATEMENT_JOB]      = ("INSERT OR REPLACE INTO jobs (job_id, fence, used_ms, leaving)"
-                           " VALUES (?1, ?2, ?3, ?4)"),
-    [STATEMENT_FORGET_JOB] = "DELETE FROM jobs WHERE job_id = ?1",
-    [STATEMENT_META]     = "INSERT OR REPLACE INTO meta (name, value) VALUES (?1, ?2)",
-};
-/* clang-format on */
-static_assert(ARRAY_SIZE(statement_sql) == STATEMENT_COUNT, "every statement has its text");
 
 /* ---- opening ---- */
 
@@ -208,15 +140,6 @@ static int use_wal(struct journal *j, struct err *err)
 }
 static_assert(WAL_KEEP_BYTES == 8388608, "as in the PRAGMA above");
 
-static int prepare_statements(struct journal *j, struct err *err)
-{
-    for (size_t i = 0; i < STATEMENT_COUNT; i++)
-        if (sqlite3_prepare_v3(j->db, statement_sql[i], -1, SQLITE_PREPARE_PERSISTENT,
-                               &j->statements[i], NULL) != SQLITE_OK)
-            return schema_fail_prepare(j->db, j->path, err);
-    return 0;
-}
-
 static int read_max_seq(struct journal *j, struct err *err)
 {
     long long n;
@@ -248,7 +171,7 @@ static int settle_wal(struct journal *j, struct err *err)
 
 static int read_contents(struct journal *j, struct err *err)
 {
-    int r = prepare_statements(j, err);
+    int r = writer_new(j->db, j->path, &j->writer, err);
 
     if (r == 0)
         r = instance_read(j->db, j->path, j->instance_id, err);
@@ -271,7 +194,7 @@ static int open_checked(struct journal *j, int dir_fd, struct err *err)
         r = use_wal(j, err);
     if (r == 0)
         r = schema_migrate(j->db, j->path, err);
-    if (r == 0 && !j->statements[0])
+    if (r == 0 && !j->writer)
         r = read_contents(j, err);
     if (r == 0 && !j->instance_id[0])
         r = instance_make(j->db, j->path, j->instance_id, err);
@@ -300,8 +223,7 @@ void journal_close(struct journal *j, bool tidy)
 {
     if (!j)
         return;
-    for (size_t i = 0; i < STATEMENT_COUNT; i++)
-        (void)sqlite3_finalize(j->statements[i]); /* repeats a failure that was reported */
+    writer_free(j->writer);
     if (tidy)
         (void)sqlite3_db_config(j->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
     (void)sqlite3_close(j->db); /* fails only where statements are left, and none is */
@@ -441,136 +363,10 @@ int journal_load_jobs(struct journal *j, store_job_fn job, void *ctx, struct err
 
 /* ---- writing ---- */
 
-/* Runs one statement to its end. A reset repeats the step's failure, so it isn't looked at. */
-static int run(struct journal *j, enum statement which, struct err *err)
-{
-    sqlite3_stmt *stmt = j->statements[which];
-    int r = 0;
-
-    if (sqlite3_step(stmt) != SQLITE_DONE)
-        r = schema_fail(j->db, j->path, "store", err);
-    (void)sqlite3_reset(stmt);
-    (void)sqlite3_clear_bindings(stmt); /* always SQLITE_OK */
-    return r;
-}
-
-static int apply_purge(struct journal *j, int64_t before_ms, struct err *err)
-{
-    sqlite3_stmt *stmt = j->statements[STATEMENT_PURGE];
-
-    if (sqlite3_bind_int64(stmt, 1, before_ms) != SQLITE_OK ||
-        sqlite3_bind_int(stmt, 2, JOURNAL_PURGE_MAX) != SQLITE_OK)
-        return schema_fail(j->db, j->path, "store", err);
-    return run(j, STATEMENT_PURGE, err);
-}
-
-static int apply_session(struct journal *j, const struct batch_op *op, struct err *err)
-{
-    enum statement which = op->type == BATCH_SESSION ? STATEMENT_SESSION : STATEMENT_FORGET_SESSION;
-    sqlite3_stmt *stmt = j->statements[which];
-    bool bound = sqlite3_bind_text(stmt, 1, op->job_id, -1, SQLITE_STATIC) == SQLITE_OK;
-
-    if (op->type == BATCH_SESSION)
-        bound = bound && sqlite3_bind_text(stmt, 2, op->runner, -1, SQLITE_STATIC) == SQLITE_OK &&
-                sqlite3_bind_text(stmt, 3, op->session, -1, SQLITE_STATIC) == SQLITE_OK &&
-                sqlite3_bind_int64(stmt, 4, op->wall_ms) == SQLITE_OK;
-    return bound ? run(j, which, err) : schema_fail(j->db, j->path, "store", err);
-}
-
-static int apply_job(struct journal *j, const struct batch_op *op, struct err *err)
-{
-    enum statement which = op->type == BATCH_JOB ? STATEMENT_JOB : STATEMENT_FORGET_JOB;
-    sqlite3_stmt *stmt = j->statements[which];
-    bool bound = sqlite3_bind_text(stmt, 1, op->job_id, -1, SQLITE_STATIC) == SQLITE_OK;
-
-    if (op->type == BATCH_JOB)
-        bound = bound && sqlite3_bind_int64(stmt, 2, (int64_t)op->fence) == SQLITE_OK &&
-                sqlite3_bind_int64(stmt, 3, op->wall_ms) == SQLITE_OK &&
-                sqlite3_bind_int(stmt, 4, op->leaving) == SQLITE_OK;
-    return bound ? run(j, which, err) : schema_fail(j->db, j->path, "store", err);
-}
-
-static int apply_meta(struct journal *j, const struct batch_op *op, struct err *err)
-{
-    sqlite3_stmt *stmt = j->statements[STATEMENT_META];
-
-    if (sqlite3_bind_text(stmt, 1, op->job_id, -1, SQLITE_STATIC) != SQLITE_OK ||
-        sqlite3_bind_text(stmt, 2, op->session, -1, SQLITE_STATIC) != SQLITE_OK)
-        return schema_fail(j->db, j->path, "store", err);
-    return run(j, STATEMENT_META, err);
-}
-
-static int apply_task(struct journal *j, enum statement which, const struct task *t,
-                      struct err *err)
-{
-    if (record_bind(j->statements[which], t) != SQLITE_OK)
-        return schema_fail(j->db, j->path, "store", err);
-    return run(j, which, err);
-}
-
-/* A state that has no row to go to would be lost without a word. */
-static int apply_update(struct journal *j, const struct task *t, struct err *err)
-{
-    int r = apply_task(j, t->state == TASK_ACKED ? STATEMENT_ACK : STATEMENT_UPDATE, t, err);
-
-    if (r == 0 && sqlite3_changes(j->db) != 1)
-        return err_set(err, -EPROTO, "store: '%s' has no message %s to update", j->path, t->id);
-    return r;
-}
-
-static int apply(struct journal *j, const struct batch_op *op, struct err *err)
-{
-    int r;
-
-    switch (op->type) {
-    case BATCH_INSERT:
-        r = apply_task(j, STATEMENT_REPLACE, op->task, err);
-        return r < 0 ? r : apply_task(j, STATEMENT_INSERT, op->task, err);
-    case BATCH_UPDATE:
-        return apply_update(j, op->task, err);
-    case BATCH_DELETE:
-        return apply_task(j, STATEMENT_DELETE, op->task, err);
-    case BATCH_PURGE:
-        return apply_purge(j, op->wall_ms, err);
-    case BATCH_JOB:
-    case BATCH_FORGET_JOB:
-        return apply_job(j, op, err);
-    case BATCH_META:
-        return apply_meta(j, op, err);
-    case BATCH_SESSION:
-    case BATCH_FORGET_SESSION:
-        break;
-    }
-    return apply_session(j, op, err);
-}
-
-static int apply_all(struct journal *j, struct store_batch *const *batches, size_t count,
-                     struct err *err)
-{
-    for (size_t i = 0; i < count; i++)
-        for (size_t k = 0; k < batches[i]->len; k++) {
-            int r = apply(j, &batches[i]->ops[k], err);
-
-            if (r < 0)
-                return r;
-        }
-    return 0;
-}
-
 int journal_commit(struct journal *j, struct store_batch *const *batches, size_t count,
                    struct err *err)
 {
-    int r = run(j, STATEMENT_BEGIN, err);
-
-    if (r < 0)
-        return r;
-    r = apply_all(j, batches, count, err);
-    if (r == 0)
-        r = run(j, STATEMENT_COMMIT, err);
-    /* Some failures have rolled back by themselves; ours to undo is what is still open. */
-    if (r < 0 && !sqlite3_get_autocommit(j->db))
-        (void)run(j, STATEMENT_ROLLBACK, NULL); /* the first failure is the one to report */
-    return r;
+    return writer_commit(j->writer, batches, count, err);
 }
 
 int journal_checkpoint(struct journal *j, struct err *err)
