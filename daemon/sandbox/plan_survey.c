@@ -3,12 +3,13 @@
 #include <errno.h>
 
 #include "sandbox/plan.h"
+#include "sandbox/plan_ours.h"
 #include "util/err.h"
 #include "util/mem.h"
 #include "util/strv.h"
 
 /* Of what the survey's own bounds come to. */
-enum { MEMORY_BYTES = 128 << 20, FILES = 32, PIDS = 4, CPU_PERCENT = 100 };
+enum { MEMORY_BYTES = 128 << 20, FILES = 32 };
 
 static void add_step(struct plan *p, enum plan_step_type type, const char *target, const char *text)
 {
@@ -40,42 +41,25 @@ static void add_places(struct plan *p, const char *workspace, const char *home)
         add_step(p, PLAN_STEP_BIND, PLAN_WORKSPACE, workspace);
         add_rule(p, "/", PLAN_MAY_LIST);
     }
-    strv_add(&p->programs, "survey"); /* for messages: there is none */
-    strv_add(&p->argv, "survey");
     for (size_t i = 0; i < ARRAY_SIZE(seen); i++) {
         add_rule(p, seen[i], PLAN_MAY_LIST | PLAN_MAY_READ);
         strv_add(&p->argv, seen[i]);
     }
     p->directory = mem_strdup(seen[0]);
-    p->scratch = mem_strdup("");
-    p->brief = mem_strdup("");
 }
 
 int plan_survey_make(const struct plan_ground *ground, const char *workspace, const char *home,
                      uid_t uid, uid_t task_uid, struct plan **ret_plan, struct err *err)
 {
-    CLEANUP_PTR(plan_free) struct plan *p = mem_new(struct plan);
+    CLEANUP_PTR(plan_free) struct plan *p = NULL;
 
     if (!plan_path_is_plain(workspace) || !plan_path_is_plain(home))
         return err_set(err, -EINVAL, "'%s' and '%s' can't be looked through: want absolute paths",
                        workspace, home);
     if (task_uid == 0 || task_uid == (uid_t)-1)
         return err_set(err, -EINVAL, "the job's directories must belong to a user of its own");
-    p->ground = *ground;
-    p->ground.host_proc = ground->rung == PLAN_RUNG_BARE; /* elsewhere it has none at all */
-    p->network = PLAN_NETWORK_NONE;
+    p = plan_ours_new(ground, "survey", uid, task_uid, MEMORY_BYTES, FILES);
     p->survey = true;
-    p->as_root = uid == 0;
-    p->outer_uid = p->as_root ? task_uid : uid;
-#ifndef NAIRID_SANITIZED /* a sanitizer's shadow is more than this */
-    p->memory_bytes = MEMORY_BYTES;
-#endif
-    p->disk_bytes = 1; /* it writes to a pipe only */
-    p->pids = PIDS;
-    p->files = FILES;
-    p->cpu_percent = CPU_PERCENT;
-    p->proxy = mem_strdup("");
-    p->ca_file = mem_strdup("");
     add_places(p, workspace, home);
     *ret_plan = TAKE_PTR(p);
     return 0;
