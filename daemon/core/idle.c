@@ -259,22 +259,11 @@ void idle_completed(struct core *core, const struct core_event *ev)
     k->posting = false;
     core->posts--;
     outbox_judge(core, ev);
-    switch (ev->answer) {
-    case CORE_ANSWER_OK:
-    case CORE_ANSWER_REFUSED: /* it is unknown there, or over */
-    case CORE_ANSWER_TOO_LARGE:
-    case CORE_ANSWER_CONFLICT: /* another daemon's now */
+    if (outbox_is_final(ev->answer)) { /* told; or the job is unknown there, over, or another's */
         if (k->leaving)
             forget(core, k);
-        break;
-    case CORE_ANSWER_FAILED:
+    } else if (ev->answer == CORE_ANSWER_FAILED) {
         k->retry_ms = core->now.mono_ms + backoff_next(&k->backoff, core->now.entropy, 0);
-        break;
-    case CORE_ANSWER_KEY_REFUSED:
-    case CORE_ANSWER_BUSY:
-    case CORE_ANSWER_DOWN:
-    case CORE_ANSWER_DROPPED:
-        break;
     }
 }
 

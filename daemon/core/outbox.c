@@ -325,23 +325,32 @@ static void upload_sent(struct core *core, struct entry *e, const struct core_ev
     }
 }
 
+/* For an acknowledgement: the server no longer knows the message, or the job has moved on. Either
+ * way there is nothing more to tell. */
 static void ack_sent(struct core *core, struct entry *e, enum core_answer answer)
+{
+    if (outbox_is_final(answer))
+        acknowledged(core, e);
+    else
+        retry_later(core, e->job, answer);
+}
+
+bool outbox_is_final(enum core_answer answer)
 {
     switch (answer) {
     case CORE_ANSWER_OK:
-    case CORE_ANSWER_REFUSED: /* the server no longer knows the message: there is nothing to tell */
+    case CORE_ANSWER_REFUSED:
     case CORE_ANSWER_TOO_LARGE:
-    case CORE_ANSWER_CONFLICT: /* our reply was taken; the job moved on */
-        acknowledged(core, e);
-        break;
+    case CORE_ANSWER_CONFLICT:
+        return true;
     case CORE_ANSWER_KEY_REFUSED:
     case CORE_ANSWER_FAILED:
     case CORE_ANSWER_BUSY:
     case CORE_ANSWER_DOWN:
     case CORE_ANSWER_DROPPED:
-        retry_later(core, e->job, answer);
         break;
     }
+    return false;
 }
 
 void outbox_judge(struct core *core, const struct core_event *ev)

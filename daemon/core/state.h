@@ -254,6 +254,8 @@ void outbox_sent(struct core *core, struct entry *e, const struct core_event *ev
 uint64_t outbox_deadline(const struct core *core);
 size_t outbox_size(const struct core *core);         /* replies and acks that wait */
 uint64_t outbox_held_until(const struct core *core); /* no post starts before */
+/* The server took it, or never will: the same post needn't be made again. */
+bool outbox_is_final(enum core_answer answer);
 /* What an answer to a post says of the server, and of the key. */
 void outbox_judge(struct core *core, const struct core_event *ev);
 
