@@ -229,13 +229,21 @@ static bool is_final(const struct file *f, const struct landing_end *end)
            (end->verdict == UPSTREAM_KEY_REFUSED && f->key_refusals >= KEY_REFUSALS_MAX);
 }
 
+/* How long a server may go on failing so. Nairi's agents API says "not here" in JSON, which is
+ * final; whatever else says so may be a proxy whose server is just being started again. */
+static uint64_t patience_ms(const struct daemon *d, const struct landing_end *end)
+{
+    bool missing = end->status == 404 || end->status == 410;
+
+    return (missing ? 1 : PATIENCE_FACTOR) * (uint64_t)d->settings.server_request_timeout_ms;
+}
+
 static void on_ended(const struct landing_end *end, void *ctx)
 {
     struct file *f = ctx;
     struct delivery *d = f->delivery;
     const struct daemon *daemon = d->owner->daemon;
     uint64_t now_ms = loop_now_ms(daemon->loop);
-    uint64_t patience_ms = PATIENCE_FACTOR * (uint64_t)daemon->settings.server_request_timeout_ms;
     uint32_t wait_ms = backoff_next(&f->backoff, random_u32(), end->retry_after_ms);
 
     f->landing = NULL;
@@ -254,7 +262,7 @@ static void on_ended(const struct landing_end *end, void *ctx)
     f->bytes = 0;
     if (f->failed_ms == 0)
         f->failed_ms = now_ms;
-    if (is_final(f, end) || now_ms + wait_ms > f->failed_ms + patience_ms) {
+    if (is_final(f, end) || now_ms + wait_ms > f->failed_ms + patience_ms(daemon, end)) {
         fail(f, end);
         return;
     }

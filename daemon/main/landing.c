@@ -200,6 +200,7 @@ static void on_answer(const struct upstream_answer *a, void *ctx)
     l->whole = a->verdict == UPSTREAM_OK;
     if (!l->whole)
         report(l, &(struct landing_end){ .verdict = a->verdict,
+                                         .status = a->status,
                                          .retry_after_ms = a->retry_after_ms,
                                          .text = a->text });
     else if (!l->writing)

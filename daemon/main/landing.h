@@ -16,6 +16,7 @@ struct loop;
 struct landing_end {
     enum upstream_verdict verdict; /* OK: it is there, under name. Else nothing of it is */
     int fault;                     /* errno of this machine's disk, negative; 0: it wasn't that */
+    int status;                    /* of HTTP; 0: there was no answer */
     uint32_t retry_after_ms;
     const char *text; /* what was wrong */
     const char *name;

@@ -6,6 +6,7 @@ import os
 import signal
 import stat
 import threading
+import time
 
 import pytest
 
@@ -176,6 +177,16 @@ def test_a_server_that_goes_on_failing_is_given_up(make, peer):
         b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n")))
     assert "could not be fetched" in text and "send the message again later" in text
     assert len(downloads(peer)) >= 2
+
+
+def test_a_page_that_says_404_is_believed_after_a_while(make, peer):
+    """A proxy says so while its server starts again; that takes no five times request_timeout."""
+    make(server={"request_timeout": "4s"})
+    began = time.monotonic()
+    text = error_of(peer, give(peer, "exit", lambda sock: sock.sendall(
+        b"HTTP/1.1 404 Not Found\r\nContent-Type: text/html\r\nContent-Length: 5\r\n\r\n<p>no")))
+    assert "status 404" in text and "send the message again later" in text
+    assert time.monotonic() - began < 15 and len(downloads(peer)) >= 2
 
 
 def test_files_of_earlier_messages_come_only_where_they_are_shown(make, peer):
