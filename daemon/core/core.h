@@ -95,7 +95,8 @@ enum core_event_type {
     CORE_EV_POLLED, /* the poll seq is over, after what it listed: answer, retry_after_ms, waited */
     CORE_EV_SENT,   /* a post is over: seq, answer, retry_after_ms; an upload's also attachment_id
                        (NULL: there is none), note (a line on what can't be sent, if this is to be
-                       the last word on it; NULL: none), more: files are left after this one */
+                       the last word on it; NULL: none), more: files are left after this one, and
+                       passed: so many before it have no way, which note says */
     CORE_EV_STARTED,  /* the attempt's program runs: seq */
     CORE_EV_OUTPUT,   /* it printed something: seq */
     CORE_EV_PROGRESS, /* it said what it does: seq, progress */
@@ -138,6 +139,7 @@ struct core_event {
     bool up;
     bool whole; /* the message says all that a poll would */
     bool more;
+    uint32_t passed;
     const char *attachment_id;
     const struct progress *progress;
     const char *session;

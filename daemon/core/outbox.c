@@ -285,7 +285,7 @@ static void file_settled(struct core *core, struct entry *e, const struct core_e
                          ? mem_strdup(note)
                          : mem_printf("%s\n%s", note ? note : "", ev->note);
     e->upload_tries = 0;
-    t->unsent++;
+    t->unsent += ev->passed + 1;
     if (!ev->more) {
         AUTO_FREE char *words =
             t->unsent_note ? mem_printf("nairid could not send:%s", t->unsent_note) : NULL;

@@ -43,7 +43,7 @@ struct upload {
     uint64_t seq;
     char *name; /* fit to be shown */
     uint64_t bytes;
-    bool more;
+    struct outgoing_turn turn; /* its file may be gone, with the bundle */
     struct source *source;
     struct upstream_call *call;
     struct upload *next, **place;
@@ -171,31 +171,45 @@ static void add_line(struct buf *words, const char *shown, const char *why)
     buf_printf(words, "%s- `%s`: %s", words->len > 0 ? "\n" : "", shown, why);
 }
 
-/* What never had a way, told with the last of what has. */
-static void add_refused(const struct uploads *u, const struct bundle *b, struct buf *words)
+/* Whether what has no way is told now: with the file before which its turn came, or with the last
+ * one. done: so many were dealt with before. */
+static bool is_told(const struct outgoing_file *file, const struct outgoing_turn *turn,
+                    uint32_t done)
+{
+    if (!file->why_not)
+        return false;
+    if (file->number == OUTGOING_NO_NUMBER)
+        return !turn->more;
+    return file->number >= done && (!turn->more || file->number < turn->number);
+}
+
+static void add_refused(const struct uploads *u, const struct bundle *b,
+                        const struct outgoing_turn *turn, uint32_t done, struct buf *words)
 {
     size_t count = 0;
 
     for (size_t i = 0; i < b->list.len; i++) {
         AUTO_FREE char *shown = NULL;
 
-        if (!b->list.files[i].why_not || count++ >= NAMED_MAX)
+        if (!is_told(&b->list.files[i], turn, done) || count++ >= NAMED_MAX)
             continue;
         shown = shown_name(u, b->list.files[i].name);
         add_line(words, shown, b->list.files[i].why_not);
     }
     if (count > NAMED_MAX)
         buf_printf(words, "\n- %zu more of the kind", count - NAMED_MAX);
-    if (b->list.cut)
+    if (b->list.cut && !turn->more)
         buf_printf(words, "%s- what else there is: the outbox holds more than %d entries",
                    words->len > 0 ? "\n" : "", OUTGOING_LOOK_MAX);
 }
 
-/* id, why: NULL for none. */
+/* answer, why: NULL for none. */
 static void tell(struct uploads *u, uint64_t seq, const struct upstream_answer *answer,
-                 const char *shown, const char *why, bool more)
+                 const char *shown, const char *why, const struct outgoing_turn *turn)
 {
     const struct bundle *b = find(u, seq);
+    const struct task *t = core_task(u->daemon->core, seq);
+    uint32_t done = t && t->unsent > 0 ? t->unsent - 1 : 0;
     CLEANUP(buf_done) struct buf words = { 0 };
     AUTO_FREE char *note = NULL;
     struct core_event ev = { .type = CORE_EV_SENT,
@@ -203,12 +217,13 @@ static void tell(struct uploads *u, uint64_t seq, const struct upstream_answer *
                              .answer = answer ? posts_answer(answer) : CORE_ANSWER_OK,
                              .retry_after_ms = answer ? answer->retry_after_ms : 0,
                              .attachment_id = answer ? answer->attachment_id : NULL,
-                             .more = more };
+                             .passed = turn->more ? turn->number - done : 0,
+                             .more = turn->more };
 
     if (why)
         add_line(&words, shown, why);
-    if (b && !more)
-        add_refused(u, b, &words);
+    if (b)
+        add_refused(u, b, turn, done, &words);
     if (words.len > 0)
         ev.note = note = mask_text(u->daemon->mask, buf_steal(&words));
     wire_run(u->daemon, &ev);
@@ -239,14 +254,15 @@ static void on_uploaded(const struct upstream_answer *answer, void *ctx)
                     LOG_N_IF(answer->status != 0, answer->status), "text", answer->text);
     source_free(upload->source);
     upload->source = NULL;
-    tell(u, upload->seq, answer, upload->name, ok ? NULL : answer->text, upload->more);
+    tell(u, upload->seq, answer, upload->name, ok ? NULL : answer->text, &upload->turn);
     upload_free(upload);
 }
 
-static void start(struct uploads *u, const struct bundle *b, const struct outgoing_file *file,
-                  bool more, uint64_t fence)
+static void start(struct uploads *u, const struct bundle *b, const struct outgoing_turn *turn,
+                  uint64_t fence)
 {
     struct daemon *d = u->daemon;
+    const struct outgoing_file *file = turn->file;
     struct err err = { 0 };
     int fd = outgoing_open(d->settings.workspace_root, b->job_id, b->seq, file, &err);
     AUTO_FREE char *shown = shown_name(u, file->name), *name = sent_name(shown);
@@ -256,7 +272,7 @@ static void start(struct uploads *u, const struct bundle *b, const struct outgoi
     struct upload *upload;
 
     if (fd < 0) {
-        tell(u, b->seq, NULL, shown, err.text, more);
+        tell(u, b->seq, NULL, shown, err.text, turn);
         return;
     }
     upload = mem_new(struct upload);
@@ -264,7 +280,7 @@ static void start(struct uploads *u, const struct bundle *b, const struct outgoi
     upload->seq = b->seq;
     upload->name = TAKE_PTR(shown);
     upload->bytes = file->bytes;
-    upload->more = more;
+    upload->turn = *turn;
     upload->source = source_new(u->sources, fd, file->bytes, on_ready, upload);
     upload->next = u->in_flight;
     upload->place = &u->in_flight;
@@ -275,23 +291,6 @@ static void start(struct uploads *u, const struct bundle *b, const struct outgoi
     upload->call = upstream_upload(d->upstream, &form, fence, on_uploaded, upload);
 }
 
-static const struct outgoing_file *file_at(const struct bundle *b, uint32_t number, bool *ret_more)
-{
-    const struct outgoing_file *found = NULL;
-    uint32_t count = 0;
-
-    *ret_more = false;
-    for (size_t i = 0; i < b->list.len; i++) {
-        if (b->list.files[i].why_not)
-            continue;
-        if (count == number)
-            found = &b->list.files[i];
-        *ret_more = count > number;
-        count++;
-    }
-    return found;
-}
-
 void uploads_send(struct uploads *u, uint64_t seq, uint64_t fence)
 {
     struct daemon *d = u->daemon;
@@ -300,9 +299,8 @@ void uploads_send(struct uploads *u, uint64_t seq, uint64_t fence)
                                         .seq = seq,
                                         .answer = CORE_ANSWER_DROPPED };
     struct bundle *b = find(u, seq);
-    const struct outgoing_file *file;
+    struct outgoing_turn turn = { 0 };
     struct err err = { 0 };
-    bool more = false;
 
     if (!t || !b || t->state != TASK_FINISHED || t->unsent == 0) {
         wire_run(d, &dropped); /* what it was about ended between the decision and now */
@@ -315,9 +313,10 @@ void uploads_send(struct uploads *u, uint64_t seq, uint64_t fence)
         b->fault = mem_strdup("nairid could not read what is in it");
     }
     b->read = true;
-    file = b->fault ? NULL : file_at(b, t->unsent - 1, &more);
-    if (file)
-        start(u, b, file, more, fence);
+    if (!b->fault)
+        turn = outgoing_next(&b->list, t->unsent - 1);
+    if (turn.file)
+        start(u, b, &turn, fence);
     else
-        tell(u, seq, NULL, OUTGOING_PLACE, b->fault, false);
+        tell(u, seq, NULL, OUTGOING_PLACE, b->fault, &turn);
 }

@@ -216,10 +216,12 @@ static void look(int dir_fd, struct outgoing_file *file, uint64_t max_bytes)
     struct stat st;
 
     if (fstatat(dir_fd, file->name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+        file->number = OUTGOING_NO_NUMBER;
         file->why_not = "it can't be looked at";
         return;
     }
     file->bytes = S_ISREG(st.st_mode) && st.st_size > 0 ? (uint64_t)st.st_size : 0;
+    file->number = why_not(&st, UINT64_MAX) ? OUTGOING_NO_NUMBER : 0;
     file->why_not = why_not(&st, max_bytes);
 }
 
@@ -236,6 +238,16 @@ static void read_names(DIR *dir, struct outgoing_list *l)
             return;
         l->files[l->len++].name = mem_strdup(entry->d_name);
     }
+}
+
+/* Of what max_bytes has no say in: a file keeps its number when the setting changes. */
+static void number_files(struct outgoing_list *l)
+{
+    uint32_t next = 0;
+
+    for (size_t i = 0; i < l->len; i++)
+        if (l->files[i].number != OUTGOING_NO_NUMBER)
+            l->files[i].number = next++;
 }
 
 /* The first ones go. */
@@ -280,9 +292,28 @@ int outgoing_read(const char *root, const char *job_id, uint64_t seq, uint64_t m
         look(fd, &l.files[i], max_bytes);
     if (l.len > 0)
         qsort(l.files, l.len, sizeof l.files[0], by_name);
+    number_files(&l);
     keep_bounds(&l, max_bytes);
     *ret = l;
     return 0;
+}
+
+struct outgoing_turn outgoing_next(const struct outgoing_list *l, uint32_t done)
+{
+    struct outgoing_turn turn = { .number = OUTGOING_NO_NUMBER };
+
+    for (size_t i = 0; i < l->len; i++) {
+        const struct outgoing_file *file = &l->files[i];
+
+        if (file->why_not || file->number < done)
+            continue;
+        turn.more = turn.file != NULL;
+        if (turn.more)
+            break;
+        turn.file = file;
+        turn.number = file->number;
+    }
+    return turn;
 }
 
 void outgoing_list_done(struct outgoing_list *l)

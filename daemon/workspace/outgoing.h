@@ -20,10 +20,13 @@ enum {
     OUTGOING_TOTAL_FACTOR = 4, /* so many times the largest file may they be together */
     OUTGOING_LOOK_MAX = 200    /* entries that are looked at */
 };
+#define OUTGOING_NO_NUMBER UINT32_MAX
 
 struct outgoing_file {
     char *name; /* as the directory has it: any bytes */
     uint64_t bytes;
+    uint32_t number;     /* from 0 on among those that might be sent, the same for any max_bytes;
+                            OUTGOING_NO_NUMBER for what never can be */
     const char *why_not; /* it can't be sent, in words; static, NULL: it can */
 };
 
@@ -31,6 +34,12 @@ struct outgoing_list {
     struct outgoing_file *files; /* by name */
     size_t len;
     bool cut; /* there are more than are looked at */
+};
+
+struct outgoing_turn {
+    const struct outgoing_file *file; /* of the list; NULL: none is left that can be sent */
+    uint32_t number;                  /* the file's; OUTGOING_NO_NUMBER where there is none */
+    bool more;                        /* another that can be sent comes later */
 };
 
 /* Before an attempt: an empty directory, uid's. What was set aside for a reply stays if keep() says
@@ -43,10 +52,12 @@ bool outgoing_is_there(const char *root, const char *job_id);
  * the task has put something else there. */
 int outgoing_gather(const char *root, const char *job_id, uint64_t seq, struct err *err);
 /* What was set aside, in the order of the names, the first OUTGOING_FILES_MAX that can be sent, and
- * why the others can't. max_bytes: of one file. It is the same each time. */
+ * why the others can't. max_bytes: of one file; with the same it is the same each time. */
 int outgoing_read(const char *root, const char *job_id, uint64_t seq, uint64_t max_bytes,
                   struct outgoing_list *ret, struct err *err);
 void outgoing_list_done(struct outgoing_list *l);
+/* Whose turn it is once the files with numbers below done are dealt with. */
+struct outgoing_turn outgoing_next(const struct outgoing_list *l, uint32_t done);
 /* One of those that can, for reading. A descriptor, or a negative errno. */
 int outgoing_open(const char *root, const char *job_id, uint64_t seq,
                   const struct outgoing_file *file, struct err *err);

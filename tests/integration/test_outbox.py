@@ -112,6 +112,22 @@ def test_uploads_go_on_where_the_journal_is(make, peer, signo):
     assert sum(name == "a" for name, _ in peer.uploads.values()) == 1
 
 
+def test_a_bound_that_is_lowered_between_two_files_names_what_it_bars(make, peer):
+    daemon = make()
+    gate = Gate(peer, free=1)
+    message = peer.give(f"{OUTBOX}; head -c 3000 /dev/zero > a; head -c 3000 /dev/zero > b; "
+                        "echo 3 > c; echo done")
+    wait_until(lambda: len(requests(peer)) == 2, 30, "the second upload")  # so a is on the disk
+    daemon.program.send(signal.SIGKILL)
+    daemon.program.wait()
+    gate.open()
+    daemon.configure(attachments={"max": "1K"})
+    daemon.boot()
+    assert files_of(peer, message) == [("a", b"\0" * 3000), ("c", b"3\n")]
+    text = text_of(peer, message)
+    assert "- `b`: it is larger than attachments.max" in text and "`a`" not in text
+
+
 def test_what_an_interrupted_attempt_left_is_not_the_next_ones(make, peer, me):
     meeting = Meeting(me.shared())
     daemon = make(**meeting.settings())

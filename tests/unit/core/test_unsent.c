@@ -101,6 +101,34 @@ static void what_can_not_be_sent_is_named_in_the_answer(void **state)
     expect_post(w, CORE_POST_REPLY);
 }
 
+static void files_that_have_no_way_any_more_are_passed_over_and_named(void **state)
+{
+    struct world *w = *state;
+
+    begin_and_end(w);
+    handle(w, (struct core_event){ .type = CORE_EV_SENT,
+                                   .seq = 1,
+                                   .answer = CORE_ANSWER_FAILED,
+                                   .note = "- a: too large",
+                                   .passed = 2,
+                                   .more = true });
+    assert_int_equal(core_task(w->core, 1)->unsent, 1); /* nothing is settled by a failure */
+    later(w, 5 * 60 * 1000);
+    expect_post(w, CORE_POST_UPLOAD);
+    handle(w, (struct core_event){ .type = CORE_EV_SENT,
+                                   .seq = 1,
+                                   .answer = CORE_ANSWER_OK,
+                                   .attachment_id = "att_3",
+                                   .note = "- a: too large\n- b: too large",
+                                   .passed = 2,
+                                   .more = true });
+    assert_int_equal(find(w, CORE_CMD_UPDATE)->task->unsent, 4);
+    sent(w, CORE_ANSWER_OK, "att_4", NULL, false);
+    assert_string_equal(core_task(w->core, 1)->reply,
+                        "the answer\n\n[nairid could not send:\n- a: too large\n- b: too large]");
+    expect_post(w, CORE_POST_REPLY);
+}
+
 static void a_server_that_fails_is_tried_again_and_not_for_ever(void **state)
 {
     struct world *w = *state;
@@ -281,6 +309,7 @@ int main(void)
         TEST(files_are_sent_one_by_one_and_then_the_answer_with_their_ids),
         TEST(they_are_set_aside_before_the_jobs_next_attempt),
         TEST(what_can_not_be_sent_is_named_in_the_answer),
+        TEST(files_that_have_no_way_any_more_are_passed_over_and_named),
         TEST(a_server_that_fails_is_tried_again_and_not_for_ever),
         TEST(a_server_that_is_not_there_costs_no_try),
         TEST(a_conflict_without_a_lease_is_a_refusal_like_any_other),

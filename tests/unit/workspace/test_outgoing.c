@@ -256,6 +256,66 @@ static void count_and_sum_are_bounded_by_name(void **state)
     outgoing_list_done(&l);
 }
 
+static void files_keep_their_numbers_when_the_bound_changes(void **state)
+{
+    static const uint64_t bounds[] = { MAX_BYTES, 10 };
+    AUTO_FREE char *large = mem_printf("%*s", MAX_BYTES, "");
+    AUTO_FREE char *dir = NULL;
+    struct fixture *f = *state;
+
+    dir = in_box(f, "b");
+    put(f, "a", "x");
+    assert_int_equal(mkdir(dir, 0700), 0);
+    put(f, "c", large);
+    put(f, "d", "x");
+    put(f, "e", large);
+    assert_int_equal(outgoing_gather(f->root, "j", 1, &f->err), 0);
+    for (size_t i = 0; i < ARRAY_SIZE(bounds); i++) {
+        struct outgoing_list l;
+
+        assert_int_equal(outgoing_read(f->root, "j", 1, bounds[i], &l, &f->err), 0);
+        assert_int_equal(l.files[0].number, 0);
+        assert_int_equal(l.files[1].number, OUTGOING_NO_NUMBER);
+        assert_int_equal(l.files[2].number, 1);
+        assert_int_equal(l.files[3].number, 2);
+        assert_int_equal(l.files[4].number, 3);
+        outgoing_list_done(&l);
+    }
+}
+
+static void expect_turn(const struct outgoing_list *l, uint32_t done, const char *name, bool more)
+{
+    const struct outgoing_turn turn = outgoing_next(l, done);
+
+    if (name)
+        assert_string_equal(turn.file->name, name);
+    else
+        assert_null(turn.file);
+    assert_int_equal(turn.number, name ? turn.file->number : OUTGOING_NO_NUMBER);
+    assert_true(turn.more == more);
+}
+
+static void the_next_file_is_one_that_can_be_sent(void **state)
+{
+    char names[][2] = { "a", "b", "c", "d", "e" };
+    struct outgoing_file files[] = {
+        { .name = names[0], .number = 0 },
+        { .name = names[1], .number = OUTGOING_NO_NUMBER, .why_not = "a link" },
+        { .name = names[2], .number = 1, .why_not = "too large" },
+        { .name = names[3], .number = 2 },
+        { .name = names[4], .number = 3, .why_not = "too large" },
+    };
+    const struct outgoing_list l = { .files = files, .len = ARRAY_SIZE(files) }, none = { 0 };
+
+    (void)state;
+    expect_turn(&l, 0, "a", true);
+    expect_turn(&l, 1, "d", false);
+    expect_turn(&l, 2, "d", false);
+    expect_turn(&l, 3, NULL, false);
+    expect_turn(&l, 4, NULL, false);
+    expect_turn(&none, 0, NULL, false);
+}
+
 /* As a task could have exchanged it, if one could still run. */
 static void a_file_that_is_another_by_now_is_not_opened(void **state)
 {
@@ -298,6 +358,8 @@ int main(void)
         TEST(what_was_set_aside_stays_the_same_until_it_is_not_needed),
         TEST(only_ordinary_files_with_something_in_them_can_go),
         TEST(count_and_sum_are_bounded_by_name),
+        TEST(files_keep_their_numbers_when_the_bound_changes),
+        TEST(the_next_file_is_one_that_can_be_sent),
         TEST(a_file_that_is_another_by_now_is_not_opened),
     };
 
