@@ -98,3 +98,46 @@ char *census_overlap(const char *etc)
     }
     return NULL;
 }
+
+/* Who has the uid; NULL: nobody, or not to be seen. */
+static char *name_of(const char *path, uid_t uid)
+{
+    static const size_t columns[2] = { 2, 0 };
+    CLEANUP(buf_done) struct buf b = { 0 };
+    struct entry found;
+    char *rest, *line;
+
+    if (fd_read_file(path, FILE_BYTES_MAX, &b, NULL) < 0)
+        return NULL;
+    (void)buf_str(&b); /* ends it */
+    rest = b.data;
+    while ((line = strsep(&rest, "\n")))
+        if (read_entry(line, columns, &found) && found.first == uid)
+            return mem_strdup(found.name);
+    return NULL;
+}
+
+uint64_t census_spare(const char *etc, uid_t uid)
+{
+    static const size_t columns[2] = { 1, 2 };
+    AUTO_FREE char *subuid = mem_printf("%s/subuid", etc);
+    AUTO_FREE char *passwd = mem_printf("%s/passwd", etc);
+    AUTO_FREE char *number = mem_printf("%u", (unsigned)uid);
+    AUTO_FREE char *name = name_of(passwd, uid);
+    CLEANUP(buf_done) struct buf b = { 0 };
+    uint64_t count = 0;
+    char *rest, *line;
+
+    if (fd_read_file(subuid, FILE_BYTES_MAX, &b, NULL) < 0)
+        return 0;
+    (void)buf_str(&b); /* ends it */
+    rest = b.data;
+    while ((line = strsep(&rest, "\n"))) {
+        struct entry found;
+
+        if (read_entry(line, columns, &found) &&
+            (str_eq(found.name, number) || (name && str_eq(found.name, name))))
+            count += found.count;
+    }
+    return count;
+}

@@ -3,6 +3,8 @@
  * be killed with it. Sources: passwd(5), subuid(5). Accounts that come from elsewhere, such as a
  * directory's, aren't seen. */
 #pragma once
+#include <stdint.h>
+#include <sys/types.h>
 
 struct err;
 
@@ -12,3 +14,5 @@ int census_check(const char *etc, struct err *err);
 /* A sentence where its subuid or subgid hands some of them out to a user's containers; NULL: they
  * don't, or aren't there. */
 char *census_overlap(const char *etc);
+/* How many ids its subuid gives that user, by number or by the name that its passwd has. */
+uint64_t census_spare(const char *etc, uid_t uid);

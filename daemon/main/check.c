@@ -30,6 +30,7 @@
 #include "util/secret.h"
 #include "util/str.h"
 #include "util/strv.h"
+#include "workspace/tenants.h"
 
 enum { SKEW_TOLERATED_MS = 30 * 1000 };
 
@@ -217,11 +218,45 @@ static const char *const standing[] = {
 };
 static_assert(ARRAY_SIZE(standing) == PLAN_RUNG_COUNT, "a sentence for each rung");
 
+/* Outside, the one id that a task's namespace maps is the daemon's own. newuidmap(1) maps others,
+ * but it takes a program that may gain rights, which the spawner can't start. */
+static void tell_own_uid(uid_t uid)
+{
+    uint64_t spare = census_spare("/etc", uid);
+    AUTO_FREE char *unused =
+        spare == 0 ? mem_strdup("")
+                   : mem_printf(" (the %llu that /etc/subuid gives to the daemon's aren't used)",
+                                (unsigned long long)spare);
+
+    tell(GRADE_OK, "uids",
+         "on this machine tasks are user %u, as the daemon is: to one that got past all walls the "
+         "files of that user and of other jobs would be open. A daemon that runs as root gives "
+         "each job a user id of its own%s",
+         (unsigned)uid, unused);
+}
+
+/* What kind of users tasks are on this machine, and who else may be one. */
+static void tell_uids(const struct settings *s)
+{
+    uid_t uid = geteuid();
+    AUTO_FREE char *overlap = uid == 0 ? census_overlap("/etc") : NULL;
+    CLEANUP_PTR(tenants_free) struct tenants *tenants = tenants_new();
+    struct err err = { 0 };
+
+    if (uid != 0)
+        tell_own_uid(uid);
+    if (overlap)
+        tell(GRADE_WARN, "uids", "%s", overlap);
+    if (uid == 0 && tenants_share(tenants, TENANTS_DIR, s->workspace_root, &err) < 0) {
+        (void)err_prefix(&err, TENANTS_UNSHARED);
+        tell(GRADE_WARN, "uids", "%s", err.text);
+    }
+}
+
 /* Each wall of the sandbox, tried by itself, so that what is missing has a name. */
 static int check_walls(const struct settings *s, struct plan_ground *ret_ground)
 {
     uid_t uid = geteuid();
-    AUTO_FREE char *overlap = uid == 0 ? census_overlap("/etc") : NULL;
     struct rung rung;
     struct err err = { 0 };
     int r = uid == 0 ? census_check("/etc", &err) : 0;
@@ -230,8 +265,7 @@ static int check_walls(const struct settings *s, struct plan_ground *ret_ground)
         tell(GRADE_FAIL, "uids", "%s", err.text);
         return exitcode_from_setting(r);
     }
-    if (overlap)
-        tell(GRADE_WARN, "uids", "%s", overlap);
+    tell_uids(s);
     rung_probe(uid, uid == 0 ? plan_lone_uid(getpid()) : uid, &rung);
     r = rung_check(&rung, &s->sandbox_accept, ret_ground, &err);
     for (enum rung_wall wall = 0; wall < RUNG_WALL_COUNT; wall++)

@@ -221,6 +221,20 @@ static void on_env_file(void *ctx)
     reload(ctx);
 }
 
+/* A machine may have another daemon that runs as root, which chooses from the same uids. */
+static int share_uids(struct daemon *d, struct err *err)
+{
+    const char *root = d->settings.workspace_root;
+    int r = geteuid() == 0 ? tenants_share(d->tenants, TENANTS_DIR, root, err) : 0;
+    int code = exitcode_from_errno(r);
+
+    if (code == EX_OK || code == EX_IOERR || code == EX_TEMPFAIL)
+        return code;
+    (void)err_prefix(err, TENANTS_UNSHARED);
+    log_warning("weak_wall", "wall", rung_wall_name(RUNG_IDS), "text", err->text);
+    return EX_OK;
+}
+
 static int open_edge(struct daemon *d, struct err *err)
 {
     uint32_t timeout_ms = d->settings.server_request_timeout_ms;
@@ -246,6 +260,9 @@ static int open_edge(struct daemon *d, struct err *err)
     d->uploads = uploads_new(d);
     d->tenants = tenants_new();
     d->posts = posts_new(d);
+    r = share_uids(d, err);
+    if (r != EX_OK)
+        return r;
     r = spawner_attach(d->spawner, d->loop, &attempts_ops, d->attempts, err);
     if (r < 0)
         return EX_TEMPFAIL;

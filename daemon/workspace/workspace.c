@@ -169,7 +169,7 @@ static int find_owner(int root_fd, const char *root, int job_fd, const char *job
     if (fd >= 0 && fstat(fd, &st) == 0 && st.st_uid >= PLAN_OWN_UID_MIN &&
         st.st_uid <= PLAN_OWN_UID_MAX) {
         *uid = st.st_uid;
-        return 0;
+        return tenants ? tenants_claim(tenants, st.st_uid, err) : 0;
     }
     return geteuid() == 0 && tenants ? tenants_pick(tenants, root_fd, root, job_id, uid, err) : 0;
 }

@@ -105,6 +105,20 @@ static void subordinate_ids_among_them_are_named(void **state)
     tempdir_free(dir);
 }
 
+static void a_users_subordinate_ids_are_counted(void **state)
+{
+    char *dir = tempdir_new();
+
+    (void)state;
+    assert_int_equal(census_spare(dir, 1000), 0);
+    write_file(dir, "subuid", "alice:100000:65536\n1000:200000:10\nbob:1:2\nalice:1\n\n1001:9:9\n");
+    assert_int_equal(census_spare(dir, 1000), 10); /* whose name nobody knows */
+    write_file(dir, "passwd", "root:x:0:0::/:/bin/sh\nalice:x:1000:1000::/:/bin/sh\n:\n");
+    assert_int_equal(census_spare(dir, 1000), 65546);
+    assert_int_equal(census_spare(dir, 0), 0);
+    tempdir_free(dir);
+}
+
 /* As systemd lists them, in UIDS-GIDS.md. */
 static void the_tasks_uids_are_nobody_elses_range(void **state)
 {
@@ -131,6 +145,7 @@ int main(void)
         cmocka_unit_test(an_account_among_the_tasks_uids_is_named),
         cmocka_unit_test(what_cant_be_read_is_an_error),
         cmocka_unit_test(subordinate_ids_among_them_are_named),
+        cmocka_unit_test(a_users_subordinate_ids_are_counted),
         cmocka_unit_test(the_tasks_uids_are_nobody_elses_range),
     };
 

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -160,6 +161,128 @@ static void a_directory_that_cant_be_read_gives_no_uid(void **state)
     assert_int_equal(pick(f, "job_A"), tenants_first_choice("job_A")); /* and the next time does */
 }
 
+/* ---- with another daemon beside it ---- */
+
+/* Another daemon's, on the same machine. */
+static struct tenants *share(const struct fixture *f, const char *root)
+{
+    AUTO_FREE char *meeting = mem_printf("%s/meeting", f->dir);
+    struct tenants *t = tenants_new();
+    struct err err = { 0 };
+
+    if (tenants_share(t, meeting, root, &err) < 0)
+        fail_msg("%s", err.text);
+    return t;
+}
+
+static uid_t pick_of(struct tenants *t, const char *root, const char *job)
+{
+    AUTO_CLOSE int fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    struct err err = { 0 };
+    uid_t uid = 0;
+
+    if (tenants_pick(t, fd, root, job, &uid, &err) < 0)
+        fail_msg("%s", err.text);
+    return uid;
+}
+
+static void two_daemons_give_no_uid_twice(void **state)
+{
+    struct fixture *f = *state;
+    struct tenants *one = share(f, f->dir), *two = share(f, f->dir);
+    uid_t uid = pick_of(one, f->dir, "job_A"), other = pick_of(two, f->dir, "job_A");
+
+    /* the same name and the same job lead to the same uid, if it isn't taken */
+    assert_int_not_equal(uid, other);
+    assert_in_range(uid, PLAN_JOB_UID_MIN, PLAN_OWN_UID_MAX);
+    assert_in_range(other, PLAN_JOB_UID_MIN, PLAN_OWN_UID_MAX);
+    for (int i = 0; i < 1000; i++) {
+        AUTO_FREE char *job = mem_printf("job_%d", i);
+
+        /* 65536 to a block */
+        assert_int_equal((pick_of(one, f->dir, job) - PLAN_JOB_UID_MIN) / 65536,
+                         (uid - PLAN_JOB_UID_MIN) / 65536);
+    }
+    tenants_free(one);
+    tenants_free(two);
+    one = share(f, f->dir); /* as nobody is there any more */
+    assert_int_equal(pick_of(one, f->dir, "job_A"), uid);
+    tenants_free(one);
+}
+
+static void a_uid_that_a_job_of_another_daemon_has_is_not_given(void **state)
+{
+    struct fixture *f = *state;
+    AUTO_FREE char *root = mem_printf("%s/other", f->dir);
+    struct tenants *one = share(f, root), *two = share(f, f->dir);
+    uid_t uid = pick_of(two, f->dir, "job_A");
+    uid_t other;
+
+    assert_int_equal(tenants_claim(two, uid, &f->err), 0);
+    assert_int_equal(tenants_claim(one, uid, &f->err), -EBUSY);
+    assert_non_null(strstr(f->err.text, "another nairid"));
+    tenants_free(two);
+    assert_int_equal(tenants_claim(one, uid, &f->err), 0); /* now that it has ended */
+    two = share(f, f->dir);
+    other = pick_of(two, f->dir, "job_A"); /* its block has one that is taken */
+    assert_int_not_equal((other - PLAN_JOB_UID_MIN) / 65536, (uid - PLAN_JOB_UID_MIN) / 65536);
+    tenants_free(one);
+    tenants_free(two);
+}
+
+static void what_jobs_have_is_held_from_the_start(void **state)
+{
+    struct fixture *f = *state;
+    struct tenants *one, *two;
+    uid_t uid, other;
+
+    need_root();
+    one = share(f, "elsewhere");
+    uid = pick_of(one, f->dir, "job_A");
+    tenants_free(one);
+    make_job(f, "job_old", "workspace", uid);
+    one = share(f, f->dir); /* has a block of its own, and that one uid */
+    two = share(f, "elsewhere");
+    other = pick_of(two, f->dir, "job_A");
+    assert_int_not_equal((other - PLAN_JOB_UID_MIN) / 65536, (uid - PLAN_JOB_UID_MIN) / 65536);
+    assert_int_equal(tenants_claim(two, uid, &f->err), -EBUSY);
+    tenants_free(one);
+    tenants_free(two);
+}
+
+static void a_full_block_is_followed_by_another_one(void **state)
+{
+    struct fixture *f = *state;
+    struct tenants *t = share(f, f->dir);
+    uid_t first = pick_of(t, f->dir, "job_A") & ~0xffffu;
+    size_t outside = 0;
+    struct err err = { 0 };
+
+    for (int i = 1; i < 65536 + 10; i++) {
+        char job[32];
+        uid_t uid = 0;
+
+        (void)snprintf(job, sizeof job, "job_%d", i);
+        assert_int_equal(tenants_pick(t, f->fd, f->dir, job, &uid, &err), 0);
+        outside += (uid & ~0xffffu) != first;
+    }
+    assert_int_equal(outside, 10);
+    tenants_free(t);
+}
+
+static void a_meeting_place_that_others_may_change_is_none(void **state)
+{
+    struct fixture *f = *state;
+    AUTO_FREE char *meeting = mem_printf("%s/meeting", f->dir);
+
+    assert_int_equal(mkdir(meeting, 0777), 0);
+    assert_int_equal(chmod(meeting, 0777), 0);
+    assert_int_equal(tenants_share(f->tenants, meeting, f->dir, &f->err), -EPERM);
+    assert_int_equal(pick(f, "job_A"), tenants_first_choice("job_A")); /* as if alone */
+    assert_int_equal(chmod(meeting, 0755), 0);
+    assert_int_equal(tenants_share(f->tenants, "/nonexistent/x", f->dir, &f->err), -ENOENT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -173,6 +296,13 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_job_that_is_gone_leaves_its_uid_to_others, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_directory_that_cant_be_read_gives_no_uid, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(two_daemons_give_no_uid_twice, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_uid_that_a_job_of_another_daemon_has_is_not_given, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(what_jobs_have_is_held_from_the_start, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_full_block_is_followed_by_another_one, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_meeting_place_that_others_may_change_is_none, set_up,
                                         tear_down),
     };
 
