@@ -14,14 +14,20 @@ endforeach()
 # The units in systemd/ name /usr/bin; installed ones name the prefix that they are installed to,
 # which may be given as late as `cmake --install --prefix`. systemd reads units and sysusers beneath
 # /usr and /usr/local alike, in lib on every machine.
-file(GLOB units CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/systemd/*.service")
+file(GLOB units CONFIGURE_DEPENDS RELATIVE "${PROJECT_SOURCE_DIR}/systemd"
+  "${PROJECT_SOURCE_DIR}/systemd/*.service" "${PROJECT_SOURCE_DIR}/systemd/user/*.service")
 foreach(unit IN LISTS units)
+  cmake_path(GET unit PARENT_PATH manager)
+  if(manager STREQUAL "")
+    set(manager system)
+  endif()
   cmake_path(GET unit FILENAME name)
   install(CODE "
-    file(READ [[${unit}]] text)
+    file(READ [[${PROJECT_SOURCE_DIR}/systemd/${unit}]] text)
     string(REPLACE \"=/usr/bin/\" \"=\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_BINDIR}/\" text \"\${text}\")
-    file(WRITE [[${PROJECT_BINARY_DIR}/systemd/${name}]] \"\${text}\")")
-  install(FILES "${PROJECT_BINARY_DIR}/systemd/${name}" DESTINATION lib/systemd/system)
+    file(WRITE [[${PROJECT_BINARY_DIR}/systemd/${manager}/${name}]] \"\${text}\")")
+  install(FILES "${PROJECT_BINARY_DIR}/systemd/${manager}/${name}"
+    DESTINATION lib/systemd/${manager})
 endforeach()
 file(GLOB sysusers CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/systemd/*.sysusers")
 foreach(file IN LISTS sysusers)

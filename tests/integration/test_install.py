@@ -54,9 +54,17 @@ def test_every_manual_page_is_there_and_man_reads_it(tree):
             assert f"\n{section}\n" in text, f"{page} has no {section}"
 
 
+def units(prefix):
+    """Where each is installed."""
+    return [prefix / "lib/systemd" / manager / os.path.basename(path)
+            for pattern, manager in (("systemd/*.service", "system"),
+                                     ("systemd/user/*.service", "user"))
+            for path in sources(pattern)]
+
+
 def test_the_units_name_the_installed_programs(tree):
-    for path in sources("systemd/*.service"):
-        text = (tree / "usr/lib/systemd/system" / os.path.basename(path)).read_text()
+    for path in units(tree / "usr"):
+        text = path.read_text()
         starts = [line for line in text.splitlines() if line.startswith("ExecStart=")]
         assert starts
         for line in starts:
@@ -80,6 +88,6 @@ def test_the_example_settings_are_documentation_and_not_in_etc(tree):
 
 def test_another_prefix_reaches_the_units(tmp_path):
     install(tmp_path, "/opt/nairid")
-    for path in sources("systemd/*.service"):
-        text = (tmp_path / "opt/nairid/lib/systemd/system" / os.path.basename(path)).read_text()
+    for path in units(tmp_path / "opt/nairid"):
+        text = path.read_text()
         assert "=/opt/nairid/bin/" in text and "=/usr/bin/" not in text
