@@ -130,6 +130,7 @@ struct reading {
     struct buf page;
     unsigned depth;    /* of the page that was found: 1 at the top, 2 in a folder, 0 none */
     uint64_t contents; /* bytes unpacked so far */
+    unsigned files;
     struct err *err;
 };
 
@@ -164,15 +165,32 @@ static const char *check_name(const char *name, unsigned *ret_depth)
         return "has no relative name";
     if (!utf8_is_valid(name, strlen(name)))
         return "has a name that isn't UTF-8";
+    for (const char *s = name; *s; s++)
+        if ((unsigned char)*s < ' ' || *s == 0x7f)
+            return "has control characters in its name";
     for (const char *part = name; *part; depth++) {
         size_t len = strcspn(part, "/");
 
         if (len == 2 && memcmp(part, "..", 2) == 0)
             return "leads out of its folder";
+        if (len == 0 || (len == 1 && part[0] == '.'))
+            return "has an empty part or a '.' in its name";
+        if (len > SKILLZIP_PART_MAX)
+            return "has too long a name";
         part += len + (part[len] == '/');
     }
     *ret_depth = depth;
-    return NULL;
+    return strlen(name) > SKILLZIP_PATH_MAX ? "has too long a name"
+           : depth > SKILLZIP_DEPTH_MAX     ? "lies too deep"
+                                            : NULL;
+}
+
+/* The methods that everybody's zip has. Others' decoders take memory as the archive tells them. */
+static bool is_usual(struct archive *a)
+{
+    const char *name = archive_format_name(a); /* "ZIP 2.0 (deflation)" */
+
+    return name && (strstr(name, "(uncompressed)") || strstr(name, "(deflation)"));
 }
 
 /* Reads the entry's data, into b where it is wanted. */
@@ -224,6 +242,11 @@ static int look_at(struct reading *r, struct archive_entry *entry)
         return refuse(r, name, why);
     if (archive_entry_is_encrypted(entry))
         return refuse(r, name, "is encrypted");
+    if (!is_usual(r->archive))
+        return refuse(r, name, "is compressed by another method than deflate");
+    if (!str_ends_with(name, "/") && !str_starts_with(name, "__MACOSX/") &&
+        ++r->files > SKILLZIP_FILES_MAX)
+        return err_set(r->err, -EBADMSG, "the archive has more than %d files", SKILLZIP_FILES_MAX);
     if (is_page(name, depth) && (r->depth == 0 || depth < r->depth)) {
         buf_clear(&r->page);
         r->depth = depth;
