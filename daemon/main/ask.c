@@ -19,7 +19,7 @@
 
 #define HOSTED_URL "https://api.nairi.ai"
 
-enum { PROMPT_MAX_BYTES = 4 * 1024 * 1024, CHUNK_BYTES = 64 * 1024 };
+enum { PROMPT_MAX_BYTES = 1 << 20 /* as nairi-hub's */, CHUNK_BYTES = 64 * 1024 };
 
 struct ask_args {
     const char *job, *mode, *save, *state;
