@@ -10,6 +10,7 @@
 #include "hub/job.h"
 #include "hub/message.h"
 #include "hub/presence.h"
+#include "hub/rows.h"
 #include "hub/storage.h"
 #include "util/clock.h"
 #include "util/json.h"
@@ -21,7 +22,8 @@ enum { SLUG_TRIES = 1000 };
 
 #define COLUMNS                                                                                    \
     "SELECT id, name, slug, instances_count, description, system_prompt, created_ms, updated_ms,"  \
-    " seq, deploy_wanted FROM agents "
+    " seq, deploy_wanted, (SELECT coalesce(sum(size), 0) FROM attachments t WHERE t.agent ="       \
+    " agents.seq) FROM agents "
 
 int agent_find(struct db *db, const char *id_or_slug, int64_t *ret_seq)
 {
@@ -98,11 +100,12 @@ int agent_make(struct db *db, const char *slug, int64_t wall_ms, int64_t *ret_se
     return insert(db, slug, &f, wall_ms, ret_seq);
 }
 
-/* Takes q's row apart into *ret_object, to be freed also on failure. */
-static int show(struct query *q, struct presence *presence, struct json **ret_object)
+/* ctx: a struct presence. */
+static int show(const struct rows *r, struct query *q, struct json **ret_object)
 {
     struct json *object = *ret_object = json_object();
     char text[32];
+    int rc;
 
     json_add_str(object, "id", query_text(q, 0));
     json_add_str(object, "name", query_text(q, query_is_null(q, 1) ? 2 : 1));
@@ -114,40 +117,32 @@ static int show(struct query *q, struct presence *presence, struct json **ret_ob
     json_add_str(object, "created_at", clock_rfc3339(text, query_i64(q, 6)));
     json_add_str(object, "updated_at", clock_rfc3339(text, query_i64(q, 7)));
     json_add_str(object, "deploy_status", query_i64(q, 9) ? "requested" : "current");
-    return presence_add(presence, query_i64(q, 8), object);
+    json_add_i64(object, "uploaded_bytes", query_i64(q, 10));
+    rc = presence_add(r->ctx, query_i64(q, 8), object);
+    return rc < 0 ? rc : 1;
 }
 
 static int reply_with(struct call *c, struct model *m, unsigned status, int64_t seq)
 {
     CLEANUP_PTR(presence_free) struct presence *presence = presence_new(m);
-    CLEANUP_PTR(json_free) struct json *object = NULL;
-    struct query *q = db_query(m->db, COLUMNS "WHERE seq = ?1", "i", seq);
-    int rc = query_next(q);
+    struct rows r = { .call = c, .model = m, .show = show, .ctx = presence };
 
-    if (rc == 0)
-        rc = -EIO; /* it was there a moment ago, in this transaction */
-    if (rc > 0)
-        rc = show(q, presence, &object);
-    query_end(q);
-    return rc < 0 ? rc : call_reply(c, status, TAKE_PTR(object));
+    return rows_reply_one(&r, status, db_query(m->db, COLUMNS "WHERE seq = ?1", "i", seq), "agent",
+                          NULL);
 }
 
 int agent_list(struct call *c, struct model *m)
 {
     CLEANUP_PTR(presence_free) struct presence *presence = presence_new(m);
-    CLEANUP_PTR(json_free) struct json *list = json_array();
-    struct query *q = db_query(m->db, COLUMNS "WHERE deleted_ms IS NULL ORDER BY seq", "");
-    struct json *object;
-    int rc;
+    struct rows r = { .call = c, .model = m, .show = show, .ctx = presence };
+    struct rows_page page;
 
-    while ((rc = query_next(q)) > 0) {
-        rc = show(q, presence, &object);
-        json_push(list, object);
-        if (rc < 0)
-            break;
-    }
-    query_end(q);
-    return rc < 0 ? rc : call_reply(c, 200, TAKE_PTR(list));
+    if (!rows_take_page(c, ROWS_MAX, &page))
+        return 0;
+    return rows_reply_page(
+        &r, &page,
+        db_query(m->db, COLUMNS "WHERE deleted_ms IS NULL ORDER BY seq LIMIT ?1 OFFSET ?2", "ii",
+                 page.limit + 1, page.offset));
 }
 
 int agent_find_target(struct call *c, struct model *m, int64_t *ret_seq)

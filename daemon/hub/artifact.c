@@ -6,12 +6,14 @@
 #include <string.h>
 
 #include "hub/agent.h"
+#include "hub/attachment.h"
 #include "hub/call.h"
 #include "hub/cipher.h"
 #include "hub/db.h"
 #include "hub/envvar.h"
 #include "hub/form.h"
 #include "hub/resource.h"
+#include "hub/rows.h"
 #include "hub/storage.h"
 #include "util/buf.h"
 #include "util/clock.h"
@@ -57,11 +59,10 @@ static int add_content(struct call *c, const struct model *m, struct query *q, s
     return 1;
 }
 
-/* NULL, and c is refused. */
-static struct json *show(struct call *c, const struct model *m, enum artifact_kind kind,
-                         struct query *q)
+static int show(const struct rows *r, struct query *q, struct json **ret_object)
 {
-    CLEANUP_PTR(json_free) struct json *object = json_object();
+    enum artifact_kind kind = *(const enum artifact_kind *)r->ctx;
+    struct json *object = *ret_object = json_object();
     char text[32];
 
     json_add_str(object, "id", query_text(q, 0));
@@ -69,47 +70,36 @@ static struct json *show(struct call *c, const struct model *m, enum artifact_ki
     json_add_str(object, "description", query_text(q, 2));
     if (kind == ARTIFACT_SKILL)
         json_add_i64(object, "size", query_i64(q, 6));
-    else if (!add_content(c, m, q, object))
-        return NULL;
+    else if (!add_content(r->call, r->model, q, object))
+        return 0;
     if (kind == ARTIFACT_MCP_CONFIG)
         json_add_bool(object, "is_sensitive", query_i64(q, 5) != 0);
     json_add_str(object, "created_at", clock_rfc3339(text, query_i64(q, 7)));
     json_add_str(object, "updated_at", clock_rfc3339(text, query_i64(q, 8)));
-    return TAKE_PTR(object);
+    return 1;
 }
 
 static int list_kind(struct call *c, struct model *m, enum artifact_kind kind)
 {
-    CLEANUP_PTR(json_free) struct json *list = json_array();
-    struct query *q =
-        db_query(m->db, COLUMNS "WHERE kind = ?1 ORDER BY seq", "t", kinds[kind].name);
-    struct json *object = NULL;
-    int rc;
+    struct rows r = { .call = c, .model = m, .show = show, .ctx = &kind };
+    struct rows_page page;
 
-    while ((rc = query_next(q)) > 0 && (object = show(c, m, kind, q)))
-        json_push(list, object);
-    query_end(q);
-    if (rc != 0) /* the database failed, or c is refused */
-        return rc < 0 ? rc : 0;
-    return call_reply(c, 200, TAKE_PTR(list));
+    if (!rows_take_page(c, ROWS_MAX, &page))
+        return 0;
+    return rows_reply_page(&r, &page,
+                           db_query(m->db,
+                                    COLUMNS "WHERE kind = ?1 ORDER BY seq LIMIT ?2 OFFSET ?3",
+                                    "tii", kinds[kind].name, page.limit + 1, page.offset));
 }
 
 static int reply_with(struct call *c, struct model *m, enum artifact_kind kind, unsigned status,
                       const char *id)
 {
+    struct rows r = { .call = c, .model = m, .show = show, .ctx = &kind };
     struct query *q =
         db_query(m->db, COLUMNS "WHERE id = ?1 AND kind = ?2", "tt", id, kinds[kind].name);
-    struct json *object = NULL;
-    int rc = query_next(q);
 
-    if (rc > 0)
-        object = show(c, m, kind, q);
-    query_end(q);
-    if (rc < 0)
-        return rc;
-    if (rc == 0)
-        return call_refuse(c, 404, "%s not found", kinds[kind].noun);
-    return object ? call_reply(c, status, object) : 0;
+    return rows_reply_one(&r, status, q, kinds[kind].noun, NULL);
 }
 
 /* ---- how they are made and changed ---- */
@@ -251,6 +241,8 @@ static int delete_kind(struct call *c, struct model *m, enum artifact_kind kind)
 
     if (rc > 0)
         rc = resource_check_unassigned(c, m, c->target, kinds[kind].noun);
+    if (rc > 0 && kind == ARTIFACT_SKILL)
+        rc = attachment_disown(c, m, c->target);
     if (rc > 0)
         rc = db_run(m->db, "DELETE FROM artifacts WHERE id = ?1", "t", c->target);
     return rc <= 0 ? (int)rc : call_done(c);

@@ -7,6 +7,7 @@
 #include "hub/call.h"
 #include "hub/db.h"
 #include "hub/deposit.h"
+#include "settings/values.h"
 #include "util/json.h"
 #include "util/str.h"
 
@@ -34,6 +35,25 @@ int attachment_insert(struct model *m, const struct deposit_file *file, int64_t 
     return rc < 0 ? (int)rc : 0;
 }
 
+int attachment_check_room(struct call *c, struct model *m, int64_t more)
+{
+    int64_t used = 0;
+    char most[VALUES_TEXT_MAX];
+    int rc;
+
+    if (c->agent.seq == 0)
+        return 1;
+    rc = db_get(m->db, &used, "SELECT coalesce(sum(size), 0) FROM attachments WHERE agent = ?1",
+                "i", c->agent.seq);
+    if (rc <= 0 || used + (more > 0 ? more : 1) <= m->agent_files_max)
+        return rc;
+    return call_refuse(
+        c, 413,
+        "the files that this agent has uploaded have together at most %s at this "
+        "hub (--agent-files): delete attachments of its conversations, or raise that",
+        values_size_text(most, (uint64_t)m->agent_files_max));
+}
+
 static int insert(struct call *c, struct model *m, int64_t agent)
 {
     const struct deposit_file *file = c->deposited;
@@ -41,7 +61,11 @@ static int insert(struct call *c, struct model *m, int64_t agent)
     int rc;
 
     assert(file);
-    rc = attachment_insert(m, file, agent);
+    rc = attachment_check_room(c, m, file->size);
+    if (rc > 0)
+        rc = attachment_insert(m, file, agent);
+    else
+        return rc;
     if (rc < 0)
         return rc;
     root = json_object();
@@ -111,6 +135,54 @@ int attachment_fetch(struct call *c, struct model *m)
                               "SELECT filename, size FROM attachments WHERE id = ?1" SEEN_BY_AGENT,
                               "ti", c->target, c->agent.seq),
                      false);
+}
+
+/* ---- the end of one ---- */
+
+static int refuse_skill(struct call *c)
+{
+    return call_refuse(c, 400, "%s is the file of a skill: delete the skill", c->target);
+}
+
+int attachment_delete(struct call *c, struct model *m)
+{
+    int64_t seq, skill, rc;
+
+    if (!target_is_valid(c))
+        return 0;
+    rc = db_get(m->db, &seq, "SELECT seq FROM attachments WHERE id = ?1", "t", c->target);
+    if (rc == 0)
+        return call_refuse(c, 404, "attachment not found: %s", c->target);
+    if (rc > 0)
+        rc = db_get(m->db, &skill, "SELECT seq FROM artifacts WHERE attachment = ?1", "t",
+                    c->target);
+    if (rc != 0)
+        return rc < 0 ? (int)rc : refuse_skill(c);
+    rc = db_run(m->db, "DELETE FROM message_attachments WHERE attachment = ?1", "i", seq);
+    if (rc >= 0)
+        rc = db_run(m->db, "DELETE FROM attachments WHERE seq = ?1", "i", seq);
+    if (rc < 0)
+        return (int)rc;
+    snprintf(c->orphan, sizeof c->orphan, "%s", c->target);
+    return call_done(c);
+}
+
+int attachment_disown(struct call *c, struct model *m, const char *skill)
+{
+    struct query *q = db_query(m->db,
+                               "DELETE FROM attachments WHERE id ="
+                               " (SELECT attachment FROM artifacts WHERE id = ?1) AND NOT EXISTS"
+                               " (SELECT 1 FROM message_attachments x"
+                               " WHERE x.attachment = attachments.seq) RETURNING id",
+                               "t", skill);
+    int rc = query_next(q);
+
+    if (rc > 0)
+        snprintf(c->orphan, sizeof c->orphan, "%s", query_text(q, 0));
+    while (rc > 0) /* a statement is over when it has said so */
+        rc = query_next(q);
+    query_end(q);
+    return rc < 0 ? rc : 1;
 }
 
 /* ---- what messages bring ---- */
@@ -242,15 +314,33 @@ static int read_unused(struct attachment_sweep *sweep, struct model *m)
 static int run_sweep(struct storage_op *op, struct model *m)
 {
     struct attachment_sweep *sweep = (struct attachment_sweep *)op;
-    int64_t rc = read_unused(sweep, m);
+    int64_t unset_ms, rc = 0;
+    int64_t step_ms = clockstep_find(sweep->clock, m->wall_ms, m->now_ms, &unset_ms);
 
+    if (step_ms > 0)
+        rc = db_run(m->db,
+                    "UPDATE attachments SET created_ms = created_ms + ?1 WHERE created_ms <= ?2",
+                    "ii", step_ms, unset_ms);
+    sweep->count = 0;
+    if (rc >= 0)
+        rc = read_unused(sweep, m);
     for (size_t i = 0; i < sweep->count && rc >= 0; i++)
         rc = db_run(m->db, "DELETE FROM attachments WHERE id = ?1", "t", sweep->ids[i]);
     return rc < 0 ? (int)rc : 0;
 }
 
-void attachment_sweep_init(struct attachment_sweep *sweep, uint64_t keep_ms)
+static void sweep_kept(struct storage_op *op, struct model *m)
 {
-    *sweep = (struct attachment_sweep){ .op = { .run = run_sweep, .durable = true },
-                                        .keep_ms = (int64_t)keep_ms };
+    const struct attachment_sweep *sweep = (struct attachment_sweep *)op;
+
+    clockstep_note(sweep->clock, m->wall_ms, m->now_ms);
+}
+
+void attachment_sweep_init(struct attachment_sweep *sweep, uint64_t keep_ms,
+                           struct clockstep *clock)
+{
+    *sweep =
+        (struct attachment_sweep){ .op = { .run = run_sweep, .kept = sweep_kept, .durable = true },
+                                   .keep_ms = (int64_t)keep_ms,
+                                   .clock = clock };
 }

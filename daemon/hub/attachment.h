@@ -5,6 +5,7 @@
  * An upload that nothing refers to is removed after a time; the others stay. Source: Nairi public
  * API, "Attachments"; agents API, endpoints 4 and 5. */
 #pragma once
+#include "hub/clockstep.h"
 #include "hub/storage.h"
 #include "util/ulid.h"
 #include <stdbool.h>
@@ -31,9 +32,18 @@ int attachment_submit(struct call *c, struct model *m);
  * base64, and added as the answer goes out: c->file says of which file. */
 int attachment_get(struct call *c, struct model *m);
 int attachment_fetch(struct call *c, struct model *m);
+/* DELETE /api/public/v1/attachments/{id} -> 204 (ours). Messages name it no longer. */
+int attachment_delete(struct call *c, struct model *m);
 
 /* The row of what was deposited; agent: who uploaded it, 0 for the organisation. */
 int attachment_insert(struct model *m, const struct deposit_file *file, int64_t agent);
+
+/* Whether the calling agent may upload more bytes beside what it has uploaded; anybody else may. 1,
+ * or 0 and c is refused with 413, or a negative errno. */
+int attachment_check_room(struct call *c, struct model *m, int64_t more);
+/* The attachment that is the file of this skill, unless a message has it too: its row goes now, the
+ * file (c->orphan) once that is on disk. 1 or a negative errno. */
+int attachment_disown(struct call *c, struct model *m, const char *skill);
 
 /* What a message brings with it. */
 struct attachment_list {
@@ -65,11 +75,14 @@ int attachment_is_orphan(struct db *db, const char *id);
 enum { ATTACHMENT_SWEEP_MAX = 100 };
 
 /* Forgets uploads that are older than keep_ms and that nothing refers to: at most
- * ATTACHMENT_SWEEP_MAX of them. Their files are to be removed after that. */
+ * ATTACHMENT_SWEEP_MAX of them. Their files are to be removed after that. What the machine's clock
+ * is set forward by makes none older (clockstep.h). */
 struct attachment_sweep {
-    struct storage_op op; /* must be first; run is set by attachment_sweep_init() */
+    struct storage_op op; /* must be first; run and kept are set by attachment_sweep_init() */
     int64_t keep_ms;
+    struct clockstep *clock; /* of the sweep before; noted once this one is kept */
     size_t count;
     char ids[ATTACHMENT_SWEEP_MAX][ULID_ID_MAX];
 };
-void attachment_sweep_init(struct attachment_sweep *sweep, uint64_t keep_ms);
+void attachment_sweep_init(struct attachment_sweep *sweep, uint64_t keep_ms,
+                           struct clockstep *clock);

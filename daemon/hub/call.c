@@ -40,6 +40,8 @@ void call_reset(struct call *c)
     c->granted_count = 0;
     c->cancels = false;
     c->file = (struct call_file){ 0 };
+    c->more = (struct call_more){ 0 };
+    c->orphan[0] = '\0';
 }
 
 void call_free(struct call *c)

@@ -43,6 +43,11 @@ struct call_file {
     int64_t size;
 };
 
+/* Where the list that is answered goes on; limit 0: nowhere. */
+struct call_more {
+    int64_t limit, offset;
+};
+
 struct call_wake {
     int64_t agent;  /* 0: nobody, -1: everybody */
     char *instance; /* NULL: every instance of the agent */
@@ -83,6 +88,8 @@ struct call {
     bool check_idle;       /* this answer asks the instance for idle jobs; outlives a reset */
     bool cancels;          /* this answer tells the instance of requests to stop */
     struct call_file file; /* goes out with the reply */
+    struct call_more more;
+    char orphan[ULID_ID_MAX]; /* an attachment whose row is gone: its file is to follow; "": none */
 
     /* the loop's */
     uint64_t deadline_ms; /* end of the long poll */

@@ -19,12 +19,14 @@ enum {
 /* The sweeps come first, so that an operation leads back to what it is in. */
 struct queue_chore {
     struct overdue_sweep sweep;
+    struct clockstep clock;
     struct chore_list *list;
     struct loop_timer *timer;
 };
 
 struct upload_chore {
     struct attachment_sweep sweep;
+    struct clockstep clock;
     struct chore_list *list;
     struct loop_timer *timer;
 };
@@ -80,7 +82,7 @@ static void on_queue_timer(struct loop_timer *timer, void *ctx)
     struct chore_list *list = ctx;
 
     (void)timer; /* armed again once it is done */
-    overdue_sweep_init(&list->queue.sweep, list->settings.queue_timeout_ms);
+    overdue_sweep_init(&list->queue.sweep, list->settings.queue_timeout_ms, &list->queue.clock);
     list->queue.sweep.op.done = on_queue_swept;
     storage_give(list->storage, &list->queue.sweep.op);
 }
@@ -105,7 +107,8 @@ static void on_upload_timer(struct loop_timer *timer, void *ctx)
     struct chore_list *list = ctx;
 
     (void)timer; /* as above */
-    attachment_sweep_init(&list->uploads.sweep, list->settings.attachment_unused_ms);
+    attachment_sweep_init(&list->uploads.sweep, list->settings.attachment_unused_ms,
+                          &list->uploads.clock);
     list->uploads.sweep.op.done = on_uploads_swept;
     storage_give(list->storage, &list->uploads.sweep.op);
 }

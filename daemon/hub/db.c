@@ -242,6 +242,19 @@ size_t query_bytes(struct query *q, int column)
     return (size_t)sqlite3_column_bytes(q->stmt, column);
 }
 
+size_t query_size(struct query *q)
+{
+    size_t size = 0;
+
+    for (int i = 0; i < sqlite3_data_count(q->stmt); i++) {
+        int type = sqlite3_column_type(q->stmt, i);
+
+        if (type == SQLITE_TEXT || type == SQLITE_BLOB)
+            size += query_bytes(q, i);
+    }
+    return size;
+}
+
 const void *query_blob(struct query *q, int column)
 {
     return sqlite3_column_blob(q->stmt, column);

@@ -33,6 +33,7 @@ void query_end(struct query *q);
 int64_t query_i64(struct query *q, int column);
 const char *query_text(struct query *q, int column);
 size_t query_bytes(struct query *q, int column); /* length of the text or blob */
+size_t query_size(struct query *q);              /* of all texts and blobs of the row */
 const void *query_blob(struct query *q, int column);
 bool query_is_null(struct query *q, int column);
 

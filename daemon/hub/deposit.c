@@ -10,6 +10,7 @@
 
 #include "hub/multipart.h"
 #include "hub/server.h"
+#include "settings/values.h"
 #include "util/buf.h"
 #include "util/err.h"
 #include "util/fd.h"
@@ -40,8 +41,9 @@ struct deposit {
     bool dropped; /* free it once op is back */
     /* the thread's while op is given */
     struct buf writing;
-    int fd;    /* -1: not made yet, or closed */
-    bool made; /* there is a file, of either name */
+    int fd;       /* -1: not made yet, or closed */
+    bool made;    /* there is a file, of either name */
+    bool floored; /* not written, as the disk is to have more room left */
 };
 
 static void settle(struct deposit *d);
@@ -56,8 +58,11 @@ static void part_name(const struct deposit *d, char name[ULID_ID_MAX + sizeof DE
 static int write_piece(struct deposit *d, int dir)
 {
     char name[ULID_ID_MAX + sizeof DEPOT_PART];
-    int rc;
+    int rc = depot_check_room(d->depot, d->writing.len);
 
+    d->floored = rc == -EDQUOT;
+    if (rc < 0)
+        return rc;
     part_name(d, name);
     if (d->fd < 0)
         d->fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -140,8 +145,16 @@ __attribute__((format(printf, 3, 4))) static void refuse(struct deposit *d, unsi
 
 static void refuse_disk(struct deposit *d, int rc)
 {
-    log_error("attachment_failed", "dir", depot_dir(d->depot), "error", strerror(-rc));
-    if (rc == -ENOSPC || rc == -EDQUOT)
+    char floor[VALUES_TEXT_MAX];
+
+    log_error("attachment_failed", "dir", depot_dir(d->depot), "error",
+              d->floored ? "little room is left on the disk" : strerror(-rc));
+    if (d->floored)
+        refuse(d, 507,
+               "the hub keeps %s of its disk free, and nothing of the file was kept: make room "
+               "where its attachments lie, and send it again",
+               values_size_text(floor, depot_keep_free(d->depot)));
+    else if (rc == -ENOSPC || rc == -EDQUOT)
         refuse(d, 507,
                "the disk of the hub is full, and nothing of the file was kept: make room "
                "where its attachments lie, and send it again");

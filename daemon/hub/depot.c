@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include "hub/attachment.h"
 #include "loop/worker.h"
@@ -20,6 +21,7 @@ enum { BATCH_MAX = 1 }; /* an operation's end is told as soon as it is there */
 struct depot {
     char *path;
     int dir;
+    uint64_t keep_free;
     struct worker *quick, *slow;
 };
 
@@ -174,6 +176,22 @@ void depot_remove(struct depot *d, const char *id)
     depot_give(d, &removal->op);
 }
 
+int depot_check_room(const struct depot *d, size_t len)
+{
+    struct statvfs st;
+
+    if (d->keep_free == 0)
+        return 0;
+    if (fstatvfs(d->dir, &st) < 0)
+        return -errno;
+    return (uint64_t)st.f_bavail * st.f_frsize >= d->keep_free + len ? 0 : -EDQUOT;
+}
+
+uint64_t depot_keep_free(const struct depot *d)
+{
+    return d->keep_free;
+}
+
 const char *depot_dir(const struct depot *d)
 {
     return d->path;
@@ -181,8 +199,8 @@ const char *depot_dir(const struct depot *d)
 
 /* ---- life ---- */
 
-int depot_new(struct loop *loop, struct db *db, const char *path, struct depot **ret_depot,
-              struct err *err)
+int depot_new(struct loop *loop, struct db *db, const char *path, uint64_t keep_free,
+              struct depot **ret_depot, struct err *err)
 {
     static const struct worker_ops ops = {
         .begin = on_begin, .run = on_run, .end = on_end, .done = on_done
@@ -192,6 +210,7 @@ int depot_new(struct loop *loop, struct db *db, const char *path, struct depot *
 
     d->path = mem_strdup(path);
     d->dir = -1;
+    d->keep_free = keep_free;
     rc = open_dir(path, &d->dir, err);
     if (rc >= 0)
         rc = remove_orphans(d, db, err);

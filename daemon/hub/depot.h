@@ -7,6 +7,8 @@
  * slow ones (fsync) on one of their own. */
 #pragma once
 #include "util/cleanup.h"
+#include <stddef.h>
+#include <stdint.h>
 
 struct db;
 struct depot;
@@ -27,13 +29,18 @@ struct depot_op {
 char *depot_path(const char *db_path);
 /* Makes the directory if it is missing (0700; others lose their rights to one that is there), and
  * removes the files in it that the database doesn't know. */
-int depot_new(struct loop *loop, struct db *db, const char *path, struct depot **ret_depot,
-              struct err *err);
+/* keep_free: bytes of the disk that depot_check_room() leaves to others. */
+int depot_new(struct loop *loop, struct db *db, const char *path, uint64_t keep_free,
+              struct depot **ret_depot, struct err *err);
 void depot_give(struct depot *d, struct depot_op *op);
 /* For what waits until bytes are on the disk. */
 void depot_give_slow(struct depot *d, struct depot_op *op);
 /* Removes the file of that attachment, whenever there is time. */
 void depot_remove(struct depot *d, const char *id);
+/* A thread of the depot: whether len more bytes leave keep_free of the disk. 0, -EDQUOT if not, or
+ * another negative errno. */
+int depot_check_room(const struct depot *d, size_t len);
+uint64_t depot_keep_free(const struct depot *d);
 const char *depot_dir(const struct depot *d); /* its path, for people */
 /* Finishes what was given, calling done. What is given after this is done at once. */
 void depot_close(struct depot *d);

@@ -8,6 +8,7 @@
 #include "hub/cipher.h"
 #include "hub/db.h"
 #include "hub/form.h"
+#include "hub/rows.h"
 #include "hub/storage.h"
 #include "util/buf.h"
 #include "util/clock.h"
@@ -91,15 +92,15 @@ int envvar_deliver(struct call *c, struct model *m, int64_t agent, struct json *
     return envvar_deliver_rows(c, m, q, list);
 }
 
-/* NULL, and c is refused. */
-static struct json *show(struct call *c, const struct model *m, struct query *q)
+static int show(const struct rows *r, struct query *q, struct json **ret_object)
 {
     struct json *object;
     char *value = NULL, text[32];
 
-    if (!envvar_unseal(c, m, query_text(q, 0), query_blob(q, 3), query_bytes(q, 3), &value))
-        return NULL;
-    object = json_object();
+    if (!envvar_unseal(r->call, r->model, query_text(q, 0), query_blob(q, 3), query_bytes(q, 3),
+                       &value))
+        return 0;
+    object = *ret_object = json_object();
     json_add_str(object, "id", query_text(q, 0));
     json_add_str(object, "container_id", query_text(q, 1));
     json_add_str(object, "key", query_text(q, 2));
@@ -107,42 +108,30 @@ static struct json *show(struct call *c, const struct model *m, struct query *q)
     json_add_str(object, "created_at", clock_rfc3339(text, query_i64(q, 4)));
     json_add_str(object, "updated_at", clock_rfc3339(text, query_i64(q, 5)));
     wipe(value);
-    return object;
+    return 1;
 }
 
 int envvar_list(struct call *c, struct model *m)
 {
-    CLEANUP_PTR(json_free) struct json *list = json_array();
-    struct json *object = NULL;
-    struct query *q;
+    struct rows r = { .call = c, .model = m, .show = show };
+    struct rows_page page;
     int64_t agent;
     int rc = agent_find_target(c, m, &agent);
 
-    if (rc <= 0)
-        return rc;
-    q = db_query(m->db, COLUMNS "WHERE e.agent = ?1 ORDER BY e.seq", "i", agent);
-    while ((rc = query_next(q)) > 0 && (object = show(c, m, q)))
-        json_push(list, object);
-    query_end(q);
-    if (rc != 0) /* the database failed, or c is refused */
+    if (rc <= 0 || !rows_take_page(c, ROWS_MAX, &page))
         return rc < 0 ? rc : 0;
-    return call_reply(c, 200, TAKE_PTR(list));
+    return rows_reply_page(&r, &page,
+                           db_query(m->db,
+                                    COLUMNS "WHERE e.agent = ?1 ORDER BY e.seq LIMIT ?2 OFFSET ?3",
+                                    "iii", agent, page.limit + 1, page.offset));
 }
 
 static int reply_with(struct call *c, struct model *m, unsigned status, const char *id)
 {
-    struct query *q = db_query(m->db, COLUMNS "WHERE e.id = ?1", "t", id);
-    struct json *object = NULL;
-    int rc = query_next(q);
+    struct rows r = { .call = c, .model = m, .show = show };
 
-    if (rc > 0)
-        object = show(c, m, q);
-    else if (rc == 0)
-        rc = -EIO; /* it was there a moment ago, in this transaction */
-    query_end(q);
-    if (rc < 0)
-        return rc;
-    return object ? call_reply(c, status, object) : 0;
+    return rows_reply_one(&r, status, db_query(m->db, COLUMNS "WHERE e.id = ?1", "t", id),
+                          "env var", id);
 }
 
 /* The others of the agent leave room for a value of that size. 1, or 0 and c is refused, or a

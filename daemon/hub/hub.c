@@ -1,6 +1,7 @@
 #include "hub/hub.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -54,6 +55,8 @@ const struct hub_settings hub_settings_default = {
                 .answer_ms = 120 * 1000,
                 .connections = SERVER_CONNECTIONS_MAX },
     .attachment_max = 50 << 20,
+    .agent_files_max = UINT64_C(10) << 30,
+    .keep_free = 256 << 20,
     .chores = { .queue_timeout_ms = UINT64_C(24) * 3600 * 1000,
                 .attachment_unused_ms =
                     UINT64_C(7) * 24 * 3600 * 1000 }, /* as long as a daemon keeps trying */
@@ -126,11 +129,12 @@ static void send_file(struct hub *h, struct call *c)
 /* Sends what the call came to; the call lives on until the request has ended. */
 static void send_answer(struct hub *h, struct call *c)
 {
-    char fence[24], wait[32];
+    char fence[24], wait[32], link[80];
     struct server_header headers[] = {
         { "X-Nairi-Fence", c->fence_out ? str_u64(fence, c->fence_out) : NULL },
         { "Preference-Applied", c->wait_s ? wait : NULL },
         { "WWW-Authenticate", c->status == 401 ? "Bearer" : NULL },
+        { "Link", c->more.limit ? link : NULL },
         { NULL, NULL },
     };
 
@@ -143,6 +147,8 @@ static void send_answer(struct hub *h, struct call *c)
         return;
     }
     snprintf(wait, sizeof wait, "wait=%u", c->wait_s);
+    snprintf(link, sizeof link, "<?limit=%" PRId64 "&offset=%" PRId64 ">; rel=\"next\"",
+             c->more.limit, c->more.offset);
     c->lost = hands_out(c) && server_request_is_gone(c->request);
     server_reply(c->request, c->status, TAKE_PTR(c->reply), headers);
 }
@@ -243,6 +249,8 @@ static void on_call_done(struct storage_op *op, int result, void *ctx)
     }
     if (c->deposit && c->status == 201)
         deposit_keep(c->deposit);
+    if (c->orphan[0] != '\0' && c->status < 300)
+        depot_remove(h->depot, c->orphan);
     waking = c->wake;
     c->wake = (struct call_wake){ 0 };
     if (c->park)
@@ -421,6 +429,8 @@ static int run_admission(struct storage_op *op, struct model *m)
 
     call_reset(c);
     rc = access_check(c, m, c->route->key);
+    if (rc > 0)
+        rc = attachment_check_room(c, m, 0);
     return rc < 0 ? rc : STORAGE_DISCARD;
 }
 
@@ -657,11 +667,12 @@ int hub_new(struct loop *loop, struct db *db, const struct cipher *cipher, const
     h->liaisons = liaison_list_new(loop, &liaison_ops, h);
     h->lease_timer = loop_timer_new(loop, on_lease_end, h);
     h->stop_timer = loop_timer_new(loop, on_stop_timer, h);
-    rc = depot_new(loop, base, dir, &h->depot, err);
+    rc = depot_new(loop, base, dir, settings->keep_free, &h->depot, err);
     if (rc >= 0)
         rc = storage_new(loop, TAKE_PTR(base), cipher, h, &h->storage, err);
     if (rc >= 0)
-        storage_set_check_idle(h->storage, (uint32_t)settings->check_idle_ms);
+        storage_set_terms(h->storage, (uint32_t)settings->check_idle_ms,
+                          (int64_t)settings->agent_files_max);
     if (rc >= 0)
         rc = server_new(loop, TAKE_FD(fd), &settings->limits, &ops, h, &h->server, err);
     if (rc < 0)

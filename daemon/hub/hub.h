@@ -15,7 +15,9 @@ struct loop;
 
 struct hub_settings {
     struct server_limits limits;
-    uint64_t attachment_max; /* bytes of an attachment */
+    uint64_t attachment_max;  /* bytes of an attachment */
+    uint64_t agent_files_max; /* of what one agent has uploaded, together; up to INT64_MAX */
+    uint64_t keep_free;       /* bytes of the disk that attachments leave alone */
     struct chore_settings chores;
     uint64_t check_idle_ms; /* between questions for idle jobs to one instance; 0: never */
 };

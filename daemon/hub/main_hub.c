@@ -38,14 +38,19 @@ enum flag {
     FLAG_QUEUE_TIMEOUT = 512,
     FLAG_OVERLAP = 1024,
     FLAG_CHECK_IDLE = 2048,
+    FLAG_AGENT_FILES = 4096,
+    FLAG_KEEP_FREE = 8192,
     FLAG_SERVE = FLAG_LISTEN | FLAG_PATIENCE | FLAG_SECRETS_KEY | FLAG_ATTACHMENT_MAX |
-                 FLAG_KEEP_UPLOADS | FLAG_QUEUE_TIMEOUT | FLAG_CHECK_IDLE,
+                 FLAG_KEEP_UPLOADS | FLAG_QUEUE_TIMEOUT | FLAG_CHECK_IDLE | FLAG_AGENT_FILES |
+                 FLAG_KEEP_FREE,
 };
 
 static const struct option options[] = {
     { "listen", required_argument, NULL, FLAG_LISTEN },
     { "patience", required_argument, NULL, FLAG_PATIENCE },
     { "attachment-max", required_argument, NULL, FLAG_ATTACHMENT_MAX },
+    { "agent-files", required_argument, NULL, FLAG_AGENT_FILES },
+    { "keep-free", required_argument, NULL, FLAG_KEEP_FREE },
     { "keep-uploads", required_argument, NULL, FLAG_KEEP_UPLOADS },
     { "queue-timeout", required_argument, NULL, FLAG_QUEUE_TIMEOUT },
     { "overlap", required_argument, NULL, FLAG_OVERLAP },
@@ -61,6 +66,7 @@ static const struct option options[] = {
 static const char usage[] =
     "usage: nairi-hub serve [--listen ADDR] [--patience SECONDS]\n"
     "                       [--queue-timeout SPAN] [--attachment-max SIZE]\n"
+    "                       [--agent-files SIZE] [--keep-free SIZE]\n"
     "                       [--keep-uploads SPAN] [--check-idle SPAN]\n"
     "                       [--db FILE] [--secrets-key FILE]\n"
     "       nairi-hub key create --org NAME | --agent SLUG [--db FILE]\n"
@@ -82,6 +88,10 @@ static const char usage[] =
     "                 0: for ever)\n"
     "  --attachment-max SIZE\n"
     "                 how long an attachment may be (50M)\n"
+    "  --agent-files SIZE\n"
+    "                 how long the files of an agent may be together (10G)\n"
+    "  --keep-free SIZE\n"
+    "                 how much of the disk attachments leave free (256M; 0: none)\n"
     "  --keep-uploads SPAN\n"
     "                 how long an upload is kept that no message refers to (7d)\n"
     "  --db FILE      the database ($STATE_DIRECTORY/hub.db,\n"
@@ -218,6 +228,10 @@ static const char **find_text(struct flags *f, enum flag flag)
         return &f->serve.patience;
     case FLAG_ATTACHMENT_MAX:
         return &f->serve.attachment_max;
+    case FLAG_AGENT_FILES:
+        return &f->serve.agent_files;
+    case FLAG_KEEP_FREE:
+        return &f->serve.keep_free;
     case FLAG_KEEP_UPLOADS:
         return &f->serve.keep_uploads;
     case FLAG_QUEUE_TIMEOUT:

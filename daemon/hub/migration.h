@@ -6,7 +6,7 @@
 struct db;
 struct err;
 
-enum { MIGRATION_VERSION = 3 };
+enum { MIGRATION_VERSION = 4 };
 
 /* Brings the database to MIGRATION_VERSION. -ENOTSUP for a newer one, -EBADMSG for a file that has
  * tables but isn't ours or is damaged. */

@@ -55,10 +55,30 @@ static int fail_one(struct model *m, const struct found *found, uint64_t timeout
     return rc < 0 ? rc : job_settle_cancel(m, &j);
 }
 
+/* What waits since before the clock was set has waited as long as before. */
+static int follow_clock(struct model *m, const struct clockstep *clock)
+{
+    int64_t unset_ms, rc = 0;
+    int64_t step_ms = clockstep_find(clock, m->wall_ms, m->now_ms, &unset_ms);
+
+    if (step_ms > 0)
+        rc = db_run(m->db,
+                    "UPDATE messages SET updated_ms = updated_ms + ?1"
+                    " WHERE status = 'queued' AND updated_ms <= ?2",
+                    "ii", step_ms, unset_ms);
+    else if (step_ms <
+             0) /* how long it has waited isn't known: it waits no longer than once more */
+        rc = db_run(m->db,
+                    "UPDATE messages SET updated_ms = ?1"
+                    " WHERE status = 'queued' AND updated_ms > ?1",
+                    "i", m->wall_ms);
+    return rc < 0 ? (int)rc : 1;
+}
+
 static int run_sweep(struct storage_op *op, struct model *m)
 {
     struct overdue_sweep *sweep = (struct overdue_sweep *)op;
-    int rc = 1;
+    int rc = follow_clock(m, sweep->clock);
 
     for (sweep->count = 0; rc > 0 && sweep->count<OVERDUE_SWEEP_MAX; sweep->count += rc> 0) {
         struct found found = { 0 };
@@ -71,10 +91,19 @@ static int run_sweep(struct storage_op *op, struct model *m)
     return rc < 0 ? rc : 0;
 }
 
-void overdue_sweep_init(struct overdue_sweep *sweep, uint64_t timeout_ms)
+static void sweep_kept(struct storage_op *op, struct model *m)
 {
-    *sweep = (struct overdue_sweep){ .op = { .run = run_sweep, .durable = true },
-                                     .timeout_ms = timeout_ms };
+    const struct overdue_sweep *sweep = (struct overdue_sweep *)op;
+
+    clockstep_note(sweep->clock, m->wall_ms, m->now_ms);
+}
+
+void overdue_sweep_init(struct overdue_sweep *sweep, uint64_t timeout_ms, struct clockstep *clock)
+{
+    *sweep =
+        (struct overdue_sweep){ .op = { .run = run_sweep, .kept = sweep_kept, .durable = true },
+                                .timeout_ms = timeout_ms,
+                                .clock = clock };
 }
 
 int overdue_requeue(struct model *m)

@@ -95,7 +95,7 @@ static struct json *show(struct query *q)
     return work;
 }
 
-int presence_add(struct presence *p, int64_t agent, struct json *object)
+int presence_add(const struct presence *p, int64_t agent, struct json *object)
 {
     size_t online = count_before(p, agent + 1) - count_before(p, agent);
     struct json *list = json_array();

@@ -17,4 +17,4 @@ struct presence *presence_new(struct model *m);
 void presence_free(struct presence *p);
 DEFINE_CLEANUP(struct presence *, presence_free);
 /* Adds both members to the object of this agent. 0 or a negative errno. */
-int presence_add(struct presence *p, int64_t agent, struct json *object);
+int presence_add(const struct presence *p, int64_t agent, struct json *object);

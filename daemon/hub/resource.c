@@ -44,28 +44,33 @@ int resource_check_unassigned(struct call *c, struct model *m, const char *id, c
     return rc;
 }
 
-static struct json *show(struct query *q)
+static int show(const struct rows *r, struct query *q, struct json **ret_object)
 {
-    struct json *object = json_object();
+    struct json *object = *ret_object = json_object();
     char text[32];
 
+    (void)r;
     json_add_str(object, "id", query_text(q, 0));
     json_add_str(object, "container_id", query_text(q, 1));
     json_add_str(object, "entity_type", query_text(q, 2));
     json_add_str(object, "entity_id", query_text(q, 3));
     json_add_str(object, "created_at", clock_rfc3339(text, query_i64(q, 4)));
-    return object;
+    return 1;
 }
 
 int resource_list(struct call *c, struct model *m)
 {
+    struct rows r = { .call = c, .model = m, .show = show };
+    struct rows_page page;
     int64_t agent;
     int rc = agent_find_target(c, m, &agent);
 
-    if (rc <= 0)
-        return rc;
-    return rows_reply_all(
-        c, db_query(m->db, COLUMNS "WHERE r.agent = ?1 ORDER BY r.seq", "i", agent), show);
+    if (rc <= 0 || !rows_take_page(c, ROWS_MAX, &page))
+        return rc < 0 ? rc : 0;
+    return rows_reply_page(&r, &page,
+                           db_query(m->db,
+                                    COLUMNS "WHERE r.agent = ?1 ORDER BY r.seq LIMIT ?2 OFFSET ?3",
+                                    "iii", agent, page.limit + 1, page.offset));
 }
 
 /* 1: it exists; 0: c is refused; or a negative errno. */
@@ -99,11 +104,12 @@ static int check_entity(struct call *c, struct model *m, const char *type, const
 static int reply_with(struct call *c, struct model *m, unsigned status, int64_t agent,
                       const char *type, const char *id)
 {
+    struct rows r = { .call = c, .model = m, .show = show };
     struct query *q =
         db_query(m->db, COLUMNS "WHERE r.agent = ?1 AND r.entity_type = ?2 AND r.entity_id = ?3",
                  "itt", agent, type, id);
 
-    return rows_reply_one(c, status, q, show, "resource", id);
+    return rows_reply_one(&r, status, q, "resource", id);
 }
 
 static int insert(struct call *c, struct model *m, int64_t agent, const char *type, const char *id)

@@ -7,6 +7,7 @@
 #include "hub/agent.h"
 #include "hub/call.h"
 #include "hub/db.h"
+#include "hub/rows.h"
 #include "hub/standing.h"
 #include "hub/storage.h"
 #include "util/buf.h"
@@ -23,7 +24,7 @@ struct question {
     struct buf statuses; /* ",active,error,"; empty: all */
     int64_t updated_after_ms;
     enum sort sort;
-    int64_t limit, offset;
+    struct rows_page page;
 };
 
 /* ?1 the agent (0: all), ?2 statuses, ?3 updated_after, ?4 limit, ?5 offset. Each text stands for
@@ -87,34 +88,17 @@ static int take_sort(struct call *c, struct question *ret_question)
                                 name);
 }
 
-static int take_number(struct call *c, enum call_argument argument, uint64_t min, uint64_t max,
-                       int64_t *n)
-{
-    const char *text = c->arguments[argument];
-    uint64_t value;
-
-    if (!text)
-        return 1;
-    if (str_to_u64(text, max, &value) < 0 || value < min)
-        return call_refuse(c, 400, "%s: want a whole number from %d to %d, not '%s'",
-                           call_argument_name(argument), (int)min, (int)max, text);
-    *n = (int64_t)value;
-    return 1;
-}
-
 static int take_question(struct call *c, struct question *ret_question)
 {
     const char *after = c->arguments[CALL_UPDATED_AFTER];
 
-    *ret_question = (struct question){ .updated_after_ms = INT64_MIN, .limit = ROSTER_LIMIT };
+    *ret_question = (struct question){ .updated_after_ms = INT64_MIN };
     if (after && clock_parse_rfc3339(after, &ret_question->updated_after_ms) < 0)
         return call_refuse(c, 400,
                            "updated_after: '%s' is no time of RFC 3339, such as "
                            "2026-01-02T03:04:05Z",
                            after);
-    return take_sort(c, ret_question) &&
-           take_number(c, CALL_LIMIT, 1, ROSTER_LIMIT_MAX, &ret_question->limit) &&
-           take_number(c, CALL_OFFSET, 0, ROSTER_OFFSET_MAX, &ret_question->offset) &&
+    return take_sort(c, ret_question) && rows_take_page(c, ROSTER_LIMIT, &ret_question->page) &&
            take_statuses(c, ret_question);
 }
 
@@ -141,13 +125,13 @@ static int reply_list(struct call *c, struct model *m, int64_t agent, const stru
 {
     CLEANUP_PTR(json_free) struct json *root = json_object();
     struct json *list = json_array();
-    struct query *q =
-        db_query(m->db, orders[what->sort].sql[agent != 0], "itiii", agent,
-                 buf_str(&what->statuses), what->updated_after_ms, what->limit + 1, what->offset);
+    struct query *q = db_query(m->db, orders[what->sort].sql[agent != 0], "itiii", agent,
+                               buf_str(&what->statuses), what->updated_after_ms,
+                               what->page.limit + 1, what->page.offset);
     int64_t count = 0;
     int rc;
 
-    while ((rc = query_next(q)) > 0 && count < what->limit) {
+    while ((rc = query_next(q)) > 0 && count < what->page.limit) {
         json_push(list, show(q));
         count++;
     }

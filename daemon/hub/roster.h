@@ -6,7 +6,7 @@
  * title the beginning of the first prompt, on one line; updated_at moves with each message but
  * progress, and with the status.
  * Query: status (names separated by commas), updated_after (RFC 3339; later than that), sort, limit
- * (1 to ROSTER_LIMIT_MAX; ROSTER_LIMIT), offset. What isn't valid is answered 400.
+ * (1 to ROWS_LIMIT_MAX; ROSTER_LIMIT), offset. What isn't valid is answered 400.
  * Source: Nairi public API, "Conversations". */
 #pragma once
 
@@ -15,8 +15,6 @@ struct model;
 
 enum {
     ROSTER_LIMIT = 50,
-    ROSTER_LIMIT_MAX = 100,
-    ROSTER_OFFSET_MAX = 1000000000,
     ROSTER_TITLE_MAX = 120, /* bytes */
 };
 

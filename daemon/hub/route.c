@@ -72,6 +72,7 @@ static const struct route routes[] = {
     { "DELETE", PUBLIC "/vaults/{id}/secrets/{id}",            KEY_ORG,   vaultsecret_delete },
     { "POST",   PUBLIC "/attachments",                         KEY_ORG,   attachment_create },
     { "GET",    PUBLIC "/attachments/{id}",                    KEY_ORG,   attachment_get },
+    { "DELETE", PUBLIC "/attachments/{id}",                    KEY_ORG,   attachment_delete },
     { "GET",    AGENTS "/jobs",                                KEY_AGENT, inbox_poll },
     { "POST",   AGENTS "/messages",                            KEY_AGENT, submission_post },
     { "POST",   AGENTS "/messages/{id}/ack",                   KEY_AGENT, submission_ack },

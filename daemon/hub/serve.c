@@ -27,6 +27,7 @@ enum {
 };
 
 #define ATTACHMENT_MAX_MAX (UINT64_C(4) << 30)
+#define DISK_MAX           (UINT64_C(1024) << 40)
 #define SPAN_MAX_MS        (UINT64_C(3650) * 24 * 3600 * 1000)
 
 /* A descriptor for each connection, as far as the hard limit goes; no core files, as those would
@@ -138,6 +139,11 @@ static int parse_options(const struct serve_options *o, struct address *ret_addr
     if (rc >= 0)
         rc = parse_number("attachment-max", o->attachment_max, TABLE_SIZE, 1, ATTACHMENT_MAX_MAX,
                           &s.attachment_max, err);
+    if (rc >= 0)
+        rc = parse_number("agent-files", o->agent_files, TABLE_SIZE, 1, DISK_MAX,
+                          &s.agent_files_max, err);
+    if (rc >= 0)
+        rc = parse_number("keep-free", o->keep_free, TABLE_SIZE, 0, DISK_MAX, &s.keep_free, err);
     if (rc >= 0)
         rc = parse_number("keep-uploads", o->keep_uploads, TABLE_MS, 1, SPAN_MAX_MS,
                           &s.chores.attachment_unused_ms, err);

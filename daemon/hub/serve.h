@@ -10,6 +10,8 @@ struct serve_options {
     const char *listen;         /* as address.h has it; SERVE_LISTEN_DEFAULT */
     const char *patience;       /* seconds for a request to arrive, 1 to 3600; 60 */
     const char *attachment_max; /* size of an attachment, up to 4G; 50M */
+    const char *agent_files;    /* of what one agent has uploaded, together, up to 1024T; 10G */
+    const char *keep_free;      /* size that attachments leave free on the disk; 256M, 0: none */
     const char *keep_uploads;   /* how long an upload stays that no message refers to; 7d */
     const char *queue_timeout;  /* how long a message waits for an agent; 24h, 0: for ever */
     const char

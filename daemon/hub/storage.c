@@ -156,9 +156,10 @@ int storage_new(struct loop *loop, struct db *db, const struct cipher *cipher, v
     return 0;
 }
 
-void storage_set_check_idle(struct storage *s, uint32_t ms)
+void storage_set_terms(struct storage *s, uint32_t check_idle_ms, int64_t agent_files_max)
 {
-    s->model.check_idle_ms = ms;
+    s->model.check_idle_ms = check_idle_ms;
+    s->model.agent_files_max = agent_files_max;
 }
 
 void storage_give(struct storage *s, struct storage_op *op)

@@ -24,6 +24,7 @@ struct model {
     struct db *db;
     struct lease_table *leases;
     uint32_t check_idle_ms;      /* between questions for idle jobs to one instance; 0: never */
+    int64_t agent_files_max;     /* bytes of what one agent has uploaded, together */
     const struct cipher *cipher; /* for what is sealed in the database */
     int64_t wall_ms;
     uint64_t now_ms;
@@ -49,7 +50,8 @@ struct storage_op {
  * where nothing is to be sealed. ctx: for done. */
 int storage_new(struct loop *loop, struct db *db, const struct cipher *cipher, void *ctx,
                 struct storage **ret_storage, struct err *err);
-void storage_set_check_idle(struct storage *s, uint32_t ms); /* before the first operation */
+/* The model's, before the first operation. */
+void storage_set_terms(struct storage *s, uint32_t check_idle_ms, int64_t agent_files_max);
 void storage_give(struct storage *s, struct storage_op *op);
 size_t storage_pending(const struct storage *s);
 void storage_free(struct storage *s); /* finishes what was given, calling done */

@@ -27,28 +27,38 @@ int vault_deliver(struct call *c, struct model *m, int64_t agent, struct json *l
     return envvar_deliver_rows(c, m, q, list);
 }
 
-static struct json *show(struct query *q)
+static int show(const struct rows *r, struct query *q, struct json **ret_object)
 {
-    struct json *object = json_object();
+    struct json *object = *ret_object = json_object();
     char text[32];
 
+    (void)r;
     json_add_str(object, "id", query_text(q, 0));
     json_add_str(object, "name", query_text(q, 1));
     json_add_str(object, "description", query_text(q, 2));
     json_add_str(object, "created_at", clock_rfc3339(text, query_i64(q, 3)));
     json_add_str(object, "updated_at", clock_rfc3339(text, query_i64(q, 4)));
-    return object;
+    return 1;
 }
 
 static int reply_with(struct call *c, struct model *m, unsigned status, const char *id)
 {
-    return rows_reply_one(c, status, db_query(m->db, COLUMNS "WHERE id = ?1", "t", id), show,
-                          "vault", id);
+    struct rows r = { .call = c, .model = m, .show = show };
+
+    return rows_reply_one(&r, status, db_query(m->db, COLUMNS "WHERE id = ?1", "t", id), "vault",
+                          id);
 }
 
 int vault_list(struct call *c, struct model *m)
 {
-    return rows_reply_all(c, db_query(m->db, COLUMNS "ORDER BY seq", ""), show);
+    struct rows r = { .call = c, .model = m, .show = show };
+    struct rows_page page;
+
+    if (!rows_take_page(c, ROWS_MAX, &page))
+        return 0;
+    return rows_reply_page(&r, &page,
+                           db_query(m->db, COLUMNS "ORDER BY seq LIMIT ?1 OFFSET ?2", "ii",
+                                    page.limit + 1, page.offset));
 }
 
 int vault_get(struct call *c, struct model *m)

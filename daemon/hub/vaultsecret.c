@@ -20,12 +20,13 @@
     "SELECT s.id, v.id, s.env_key, s.allowed_domains, s.created_ms, s.updated_ms"                  \
     " FROM vault_secrets s JOIN vaults v ON v.seq = s.vault "
 
-static struct json *show(struct query *q)
+static int show(const struct rows *r, struct query *q, struct json **ret_object)
 {
-    struct json *object = json_object(), *domains = NULL;
+    struct json *object = *ret_object = json_object(), *domains = NULL;
     const char *text = query_text(q, 3);
     char moment[32];
 
+    (void)r;
     if (json_parse(text, strlen(text), &domains, NULL) < 0) /* the database was changed by others */
         domains = json_array();
     json_add_str(object, "id", query_text(q, 0));
@@ -35,13 +36,15 @@ static struct json *show(struct query *q)
     json_add(object, "allowed_domains", domains);
     json_add_str(object, "created_at", clock_rfc3339(moment, query_i64(q, 4)));
     json_add_str(object, "updated_at", clock_rfc3339(moment, query_i64(q, 5)));
-    return object;
+    return 1;
 }
 
 static int reply_with(struct call *c, struct model *m, unsigned status, const char *id)
 {
-    return rows_reply_one(c, status, db_query(m->db, COLUMNS "WHERE s.id = ?1", "t", id), show,
-                          "secret", id);
+    struct rows r = { .call = c, .model = m, .show = show };
+
+    return rows_reply_one(&r, status, db_query(m->db, COLUMNS "WHERE s.id = ?1", "t", id), "secret",
+                          id);
 }
 
 /* 1, or 0 and c is refused, or a negative errno. */
@@ -66,13 +69,17 @@ static int find_item(struct call *c, struct model *m, int64_t *ret_vault)
 
 int vaultsecret_list(struct call *c, struct model *m)
 {
+    struct rows r = { .call = c, .model = m, .show = show };
+    struct rows_page page;
     int64_t vault;
     int rc = find_vault(c, m, &vault);
 
-    if (rc <= 0)
-        return rc;
-    return rows_reply_all(
-        c, db_query(m->db, COLUMNS "WHERE s.vault = ?1 ORDER BY s.seq", "i", vault), show);
+    if (rc <= 0 || !rows_take_page(c, ROWS_MAX, &page))
+        return rc < 0 ? rc : 0;
+    return rows_reply_page(&r, &page,
+                           db_query(m->db,
+                                    COLUMNS "WHERE s.vault = ?1 ORDER BY s.seq LIMIT ?2 OFFSET ?3",
+                                    "iii", vault, page.limit + 1, page.offset));
 }
 
 /* ---- what is asked for ---- */

@@ -58,6 +58,20 @@ class Answer:
         return f"<{self.status} {self.raw[:300]!r}>"
 
 
+def on_small_disk(folder, cls, size="8m", **kwargs):
+    """A running hub whose database and attachments lie on a disk of that size of their own."""
+    disk = folder / "disk"
+    disk.mkdir()
+    hub = cls(folder / "made", **kwargs)
+    hub.wrap = ["unshare", "-m", "bash", "-c",
+                f'mount -t tmpfs -o size={size} none "$0" && cp "$1"/* "$0"/ && shift && exec "$@"',
+                str(disk), hub.state]
+    hub.db = str(disk / "hub.db")
+    hub.boot()
+    hub.disk = f"/proc/{hub.proc.pid}/root{disk}"  # as others see it
+    return hub
+
+
 class Hub:
     """A hub program with its database, an organisation key, and one agent with its key."""
 

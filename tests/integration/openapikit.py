@@ -5,7 +5,7 @@ import re
 
 import jsonschema
 
-from hubkit import Hub
+from hubkit import Answer, Hub
 
 METHODS = ("get", "post", "put", "patch", "delete")
 
@@ -37,7 +37,7 @@ class Operation:
 
     @property
     def statuses(self):
-        return [status for status in self.node["responses"] if status != "5XX"]
+        return list(self.node["responses"])
 
     def fill(self, values):
         """The path with what stands for its parameters."""
@@ -48,9 +48,12 @@ class Operation:
         key = str(answer.status) if answer.status < 500 else "5XX"
         assert key in self.node["responses"], f"{self}: {answer} isn't in the document"
         response = self.document.resolve(self.node["responses"][key])
-        for name in response.get("headers", {}):
-            if key == "401":
-                assert answer.headers[name], f"{self}: no header {name} in {answer}"
+        for name, node in response.get("headers", {}).items():
+            text = answer.headers[name]
+            assert text or key != "401", f"{self}: no header {name} in {answer}"
+            if text:
+                self.document.validate(text, self.document.resolve(node)["schema"],
+                                       f"{self}: {name}")
         if "content" not in response:
             assert answer.raw == b"" and answer.headers["Content-Type"] is None, answer
             return
@@ -95,11 +98,21 @@ class DescribedHub(Hub):
 
     def request(self, method, path, *args, **kwargs):
         answer = super().request(method, path, *args, **kwargs)
+        self.look(method, path, answer)
+        return answer
+
+    def see(self, method, path, response):
+        """An answer that came in another way."""
+        answer = Answer(response, response.read())
+        self.look(method, path, answer)
+        return answer
+
+    def look(self, method, path, answer):
         operation = self.document and self.document.find(method, path)
         if operation:
             operation.check(answer)
-            self.document.seen.add((str(operation), str(answer.status)))
-        return answer
+            self.document.seen.add(
+                (str(operation), str(answer.status) if answer.status < 500 else "5XX"))
 
 
 def load(path):

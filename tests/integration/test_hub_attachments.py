@@ -10,7 +10,7 @@ import signal
 import pytest
 
 import skillkit
-from hubkit import Hub, wait_until
+from hubkit import Hub, on_small_disk, wait_until
 
 ULID = "01KEQ6963XS96YDP3NF9NKB7QJ"
 MIB = 1 << 20
@@ -263,6 +263,49 @@ def test_uploads_that_nobody_refers_to_go_after_a_time(make_hub):
     assert fetch(hub, used) == b"2"
 
 
+def test_the_files_of_an_agent_have_a_bound_together(make_hub):
+    hub = make_hub(extra=["--agent-files", "1M"])
+    first = upload(hub, b"x" * (MIB // 2), agent=True)
+    upload(hub, b"x" * (2 * MIB))  # the organisation's are its own
+    kept = files(hub)
+    answer = send(hub, b"x" * (MIB // 2 + 1), agent=True)
+    assert answer.status == 413 and "together at most 1M" in answer.json["error"], answer
+    wait_until(lambda: files(hub) == kept, what="the refused file to go")
+    upload(hub, b"x" * (MIB // 2), agent=True)
+    assert hub.api("GET", f"/agents/{hub.slug}").json["uploaded_bytes"] == MIB
+    with begun(hub, "/api/agents/attachments", hub.agent_key, b"x" * MIB, expect=True) as full:
+        assert full.getresponse().status == 413  # before any of it is on the disk
+    other = hub.key_create("--agent", "other")
+    upload(hub, b"x", agent=True, key=other)
+    assert hub.api("DELETE", f"/attachments/{first}").status == 204
+    upload(hub, b"x" * (MIB // 2), agent=True)
+
+
+def test_a_deleted_attachment_is_gone_from_the_disk_and_its_message(hub):
+    gone, kept = upload(hub, b"1"), upload(hub, b"2")
+    job, message = hub.start("look", attachment_ids=[gone, kept])
+    assert hub.api("DELETE", f"/attachments/{gone}").status == 204
+    wait_until(lambda: files(hub) == {kept}, what="the file to go")
+    assert hub.message(message)["attachment_ids"] == [kept]
+    assert hub.api("DELETE", f"/attachments/{gone}").status == 404
+    assert hub.api("DELETE", "/attachments/x").status == 400
+    assert hub.agents("DELETE", f"/attachments/{kept}").status == 405
+    [listed] = hub.poll(instance="one")
+    assert listed["messages"][0]["payload"]["attachments"] == [{"attachment_id": kept}]
+
+
+def test_attachments_leave_room_on_the_disk_for_messages(make_hub):
+    hub = make_hub(extra=["--keep-free", "1024T"])
+    for agent in (False, True):
+        answer = send(hub, b"x" * (2 * MIB), agent=agent)
+        assert answer.status == 507 and "keeps 1024T of its disk free" in answer.json["error"]
+    assert not files(hub)
+    hub.start("there is room for this")
+    hub.extra = ["--keep-free", "0"]
+    hub.restart()
+    upload(hub, b"x")
+
+
 def memory_kb(hub, what):
     with open(f"/proc/{hub.proc.pid}/status", encoding="ascii") as file:
         return next(int(line.split()[1]) for line in file if line.startswith(what))
@@ -311,19 +354,12 @@ def test_200_megabytes_each_way_need_no_memory(make_hub):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 def test_a_full_disk_is_507_and_gives_its_room_back(tmp_path):
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    hub = Hub(tmp_path / "made")
-    hub.wrap = ["unshare", "-m", "bash", "-c",
-                'mount -t tmpfs -o size=8m none "$0" && cp "$1"/* "$0"/ && shift && exec "$@"',
-                str(disk), hub.state]
-    hub.db = str(disk / "hub.db")
-    hub.boot()
+    hub = on_small_disk(tmp_path, Hub, extra=["--keep-free", "0"])
     kept = upload(hub, b"x" * MIB)
     for _ in range(3):
         answer = send(hub, b"x" * (10 * MIB))
         assert answer.status == 507 and "make room" in answer.json["error"], answer
-        assert os.listdir(f"/proc/{hub.proc.pid}/root{hub.db}-attachments") == [kept]
+        assert os.listdir(f"{hub.disk}/hub.db-attachments") == [kept]
         _, message = hub.start("there is room for this", attachment_ids=[kept])
         assert hub.message(message)["status"] == "queued"
     assert fetch(hub, upload(hub, b"y" * MIB)) == b"y" * MIB

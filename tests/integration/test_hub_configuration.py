@@ -5,12 +5,14 @@ import base64
 import concurrent.futures
 import json
 import os
+import re
 import sqlite3
 import stat
 import subprocess
 
 import pytest
 
+import skillkit
 from hubkit import program, wait_until
 
 ULID = "01KEQ6963XS96YDP3NF9NKB7QJ"
@@ -324,6 +326,81 @@ def test_domains_are_names(shared_hub, domains):
     vault = made(shared_hub, "/vaults", name="keys")
     refused(shared_hub, "POST", f"/vaults/{vault['id']}/secrets",
             {"env_key": "A", "value": "1", "allowed_domains": domains}, 400, "allowed_domains")
+
+
+# ---- pages ----
+
+
+def pages(hub, path, limit):
+    """All rows of a list, page by page; each page but the last has `limit` of them."""
+    rows, query = [], f"?limit={limit}"
+    while query:
+        answer = hub.api("GET", path + query)
+        assert answer.status == 200, answer
+        rows += answer.json
+        link = answer.headers["Link"]
+        assert len(answer.json) == limit or not link, answer
+        query = re.fullmatch(r'<(.+)>; rel="next"', link)[1] if link else None
+    return rows
+
+
+@pytest.fixture(scope="module")
+def filled(shared_hub):
+    """The paths of lists with at least five rows each."""
+    hub = shared_hub
+    vault = made(hub, "/vaults", name="paged")["id"]
+    for i in range(5):
+        made(hub, "/agents", name=f"Paged {i}")
+        rule = made(hub, "/artifacts/rules", title=f"r{i}", content="c")
+        made(hub, "/artifacts/mcp-configs", title=f"m{i}", content=MCP)
+        assert skillkit.upload(hub, skillkit.archive(
+            {"SKILL.md": skillkit.page(name=f"paged-{i}")})).status == 201
+        made(hub, "/vaults", name=f"v{i}")
+        made(hub, f"/vaults/{vault}/secrets", env_key=f"S{i}", value="1")
+        made(hub, f"/agents/{hub.slug}/env-vars", key=f"PAGED_{i}", value="1")
+        assign(hub, "agent_artifact_rule", rule)
+    return ["/agents", "/artifacts/rules", "/artifacts/mcp-configs", "/artifacts/skills", "/vaults",
+            f"/vaults/{vault}/secrets", f"/agents/{hub.slug}/env-vars",
+            f"/agents/{hub.slug}/resources"]
+
+
+def test_every_list_comes_in_pages(shared_hub, filled):
+    for path in filled:
+        whole = shared_hub.api("GET", path)
+        assert len(whole.json) >= 5 and whole.headers["Link"] is None, path
+        for limit in (1, 2, len(whole.json), 100):
+            assert pages(shared_hub, path, limit) == whole.json, path
+        assert shared_hub.api("GET", f"{path}?offset=1").json == whole.json[1:], path
+        assert shared_hub.api("GET", f"{path}?offset={len(whole.json)}").json == [], path
+
+
+def test_pages_that_make_no_sense_are_refused(shared_hub, filled):
+    for path in filled:
+        for query in ("limit=0", "limit=101", "limit=x", "limit=", "limit=-1", "offset=-1",
+                      "offset=x", "offset=1000000001"):
+            refused(shared_hub, "GET", f"{path}?{query}", None, 400, query.split("=")[0])
+
+
+def test_a_list_without_a_limit_has_a_bound(hub):
+    hub.end()
+    with sqlite3.connect(hub.db) as db:
+        db.executemany("INSERT INTO agents (id, slug, instances_count, created_ms, updated_ms)"
+                       " VALUES (?, ?, 1, 0, 0)",
+                       [(f"cci_{i:026}", f"agent-{i}") for i in range(1000)])
+    hub.boot()
+    answer = hub.api("GET", "/agents")
+    assert len(answer.json) == 1000
+    assert answer.headers["Link"] == '<?limit=100&offset=1000>; rel="next"'
+    [last] = hub.api("GET", "/agents?limit=100&offset=1000").json
+    assert last["agent_id"] == "agent-999" and len(pages(hub, "/agents", 100)) == 1001
+
+
+def test_a_page_has_a_bound_in_bytes(hub):
+    for i in range(5):
+        made(hub, "/agents", name=f"Long {i}", system_prompt="x" * (3 << 20))
+    answer = hub.api("GET", "/agents?limit=100")
+    assert len(answer.json) == 3 and answer.headers["Link"] == '<?limit=100&offset=3>; rel="next"'
+    assert len(hub.api("GET", "/agents?limit=100&offset=3").json) == 2
 
 
 # ---- at rest ----

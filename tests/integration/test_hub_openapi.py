@@ -1,14 +1,19 @@
 """The hub's OpenAPI document: it has the hub's routes and no others, each of its answers is seen,
 and each that is seen is as it says."""
 
+import contextlib
+import http.client
 import json
 import os
 import re
+import signal
+import sqlite3
 
 import jsonschema
 import pytest
 
 import skillkit
+from hubkit import on_small_disk, wait_until
 from openapikit import METHODS, DescribedHub, load
 
 SOURCE = os.path.join(os.path.dirname(__file__), "..", "..", "daemon", "hub")
@@ -85,6 +90,10 @@ def test_it_is_served_as_it_stands_in_the_tree(hub, document):
 # ---- the hub held against it ----
 
 
+def key_for(hub, op):
+    return hub.org_key if op.key == "organisationKey" else hub.agent_key
+
+
 def walk_keys(hub, op):
     """Nobody, and whoever has the other kind of key, gets in."""
     if not op.key:
@@ -101,7 +110,7 @@ def walk_keys(hub, op):
 
 def walk_bodies(hub, op, values):
     """What is no JSON object, and what is too long, is refused."""
-    key = hub.org_key if op.key == "organisationKey" else hub.agent_key
+    key = key_for(hub, op)
     path = op.fill(values)
     for body in (b"{", b"[]", b'"x"'):
         assert hub.request(op.method, path, body, key=key).status == 400, op
@@ -111,7 +120,7 @@ def walk_bodies(hub, op, values):
 
 def walk_unknown(hub, op):
     """What isn't there isn't found; what can't be an id is refused, one way or the other."""
-    key = hub.org_key if op.key == "organisationKey" else hub.agent_key
+    key = key_for(hub, op)
     if "{" not in op.path:
         return
     answer = hub.request(op.method, op.fill(UNKNOWN), {}, key=key)
@@ -149,6 +158,8 @@ class Story:
         slug = self.hub.slug
         file = self.upload("/attachments", b"some text")["attachment_id"]
         assert self.api(200, "GET", f"/attachments/{file}")["filename"] == "a.txt"
+        gone = self.upload("/attachments", b"to be deleted")["attachment_id"]
+        self.api(204, "DELETE", f"/attachments/{gone}")
         started = self.api(201, "POST", "/conversations/start",
                            {"agent_id": slug, "prompt": "hello", "attachment_ids": [file]})
         job, message = started["job_id"], started["message_id"]
@@ -200,12 +211,14 @@ class Story:
         assert {agent["deploy_status"] for agent in self.api(200, "GET", "/agents")} == {
             "requested", "current"}
         self.api(204, "DELETE", f"/agents/{slug}")
+        self.api(400, "GET", "/agents?limit=0")
 
     def entity(self, path, body, kind, change="PUT"):
         """Made, listed, shown, changed, assigned, in use, no longer assigned, gone."""
         made = body if "id" in body else self.api(201, "POST", path, body)
         below = f"{path}/{made['id']}"
         resources = f"/agents/{self.hub.slug}/resources"
+        self.api(400, "GET", f"{path}?limit=0")
         assert made in self.api(200, "GET", path) and self.api(200, "GET", below) == made
         if change:
             self.api(200, change, below, body)
@@ -213,7 +226,7 @@ class Story:
         assigned = self.api(201, "POST", resources, wish)
         self.api(200, "POST", resources, wish)
         self.api(400, "DELETE", below)
-        self.api(200, "GET", resources)
+        self.api(200, "GET", f"{resources}?limit=1&offset=0")
         for artifact in self.agents(200, "GET", "/artifacts"):
             for file in artifact["files"]:
                 self.agents(200, "GET", f"/attachments/{file['attachmentId']}")
@@ -242,6 +255,7 @@ class Story:
         secret = self.api(201, "POST", path, {"env_key": "A", "value": "1",
                                               "allowed_domains": ["x.example"]})
         self.api(200, "GET", path)
+        self.api(400, "GET", f"{path}?offset=-1")
         self.api(200, "PATCH", f"{path}/{secret['id']}", {})
         self.api(204, "DELETE", f"{path}/{secret['id']}")
 
@@ -280,7 +294,42 @@ class Story:
                 body = b"40" if method == "POST" else None
                 websocket = f"{path}?EIO=4&transport=websocket"
                 assert self.hub.request(method, websocket, body).status == 400
+            assert self.hub.request("POST", query, b"4" * 1000001).status == 413
         assert self.hub.request("GET", "/").status == 200
+
+    def trouble(self):
+        """The database fails, whatever is asked for."""
+        for name, back in (("keys", "lost"), ("lost", "keys")):
+            with contextlib.closing(sqlite3.connect(self.hub.db, timeout=30)) as db:
+                db.execute(f"ALTER TABLE {name} RENAME TO {back}")
+            if back == "keys":
+                break
+            for op in self.hub.document.operations:
+                if not op.key:
+                    continue
+                answer = self.hub.request(op.method, op.fill(UNKNOWN), {}, key=key_for(self.hub, op))
+                assert answer.status == 500 and "database" in answer.json["error"], (op, answer)
+
+    def too_much(self):
+        """So many bodies that no other finds a place, also not on the realtime channel."""
+        headers = {"X-CCAGENT-API-KEY": self.hub.agent_key, "X-CCAGENT-ID": "four"}
+        queries = []
+        for path in ("/socket.io/", "/socketio/"):
+            answer = self.hub.request("GET", f"{path}?EIO=4&transport=polling", headers=headers)
+            session = json.loads(answer.raw[1:])["sid"]
+            queries.append(f"{path}?EIO=4&transport=polling&sid={session}")
+        with contextlib.ExitStack() as stack:
+            for size in [(8 << 20) - 1] * 16 + [15]:  # one byte less than the 128 MiB that there are
+                client = http.client.HTTPConnection(self.hub.host.hostname, self.hub.host.port)
+                stack.callback(client.close)
+                client.putrequest("POST", "/api/public/v1/conversations/start")
+                client.putheader("Authorization", f"Bearer {self.hub.org_key}")
+                client.putheader("Content-Length", str(8 << 20))
+                client.endheaders()
+                client.send(b" " * size)
+            for query in queries:
+                wait_until(lambda: self.hub.request("POST", query, b"40").status == 503,
+                           what="503")
 
 
 def test_every_answer_of_the_document_is_seen_and_is_as_it_says(hub, document):
@@ -291,6 +340,10 @@ def test_every_answer_of_the_document_is_seen_and_is_as_it_says(hub, document):
     story.refused_uploads()
     story.realtime()
     hub.request("GET", "/openapi.json")
+    story.trouble()
+    story.too_much()
+    stop_with_an_answer_on_its_way(hub)
+    hub.boot()
     left = story.leave()
     for op in document.operations:
         walk_keys(hub, op)
@@ -301,6 +354,104 @@ def test_every_answer_of_the_document_is_seen_and_is_as_it_says(hub, document):
     wanted = {(str(op), status) for op in document.operations for status in op.statuses}
     assert hub.document.seen - wanted == set()
     assert sorted(wanted - hub.document.seen) == []
+
+
+def stop_with_an_answer_on_its_way(hub):
+    """As long as the hub waits for somebody to take his answer, others learn that it stops."""
+    file = hub.api("POST", "/attachments", **skillkit.form(os.urandom(UPLOAD_MAX))).json
+    with contextlib.ExitStack() as stack:
+        clients = [http.client.HTTPConnection(hub.host.hostname, hub.host.port) for _ in range(3)]
+        for client in clients:
+            stack.callback(client.close)
+            client.request("GET", "/openapi.json")
+            client.getresponse().read()
+        clients[0].request("GET", f"/api/public/v1/attachments/{file['attachment_id']}",
+                           headers={"Authorization": f"Bearer {hub.org_key}"})
+        assert clients[0].sock.recv(1)
+        hub.proc.send_signal(signal.SIGTERM)
+        wait_until(lambda: "stopping" in hub.log, what="the hub to stop")
+        for client, path in zip(clients[1:], ("/socket.io/", "/socketio/")):
+            client.request("GET", f"{path}?EIO=4&transport=polling")
+            hub.see("GET", path, client.getresponse())
+    assert hub.end() == 0
+    assert {("GET /socket.io/", "5XX"), ("GET /socketio/", "5XX")} <= hub.document.seen
+
+
+def test_values_that_cannot_be_opened_are_500(tmp_path, document):
+    hub = DescribedHub(tmp_path)
+    hub.document = document
+    hub.boot()
+    story = Story(hub)
+    agent = f"/agents/{hub.slug}"
+    story.api(201, "POST", f"{agent}/env-vars", {"key": "A", "value": "1"})
+    config = story.api(201, "POST", "/artifacts/mcp-configs",
+                       {"title": "t", "content": '{"mcpServers":{"a":{"command":"x"}}}'})
+    story.api(201, "POST", f"{agent}/resources",
+              {"entity_type": "agent_artifact_mcp_cfg", "entity_id": config["id"]})
+    [artifact] = story.agents(200, "GET", "/artifacts")
+    file = artifact["files"][0]["attachmentId"]
+    with contextlib.closing(sqlite3.connect(hub.db, timeout=30)) as db:
+        for table in ("env_vars", "artifacts"):
+            db.execute(f"UPDATE {table} SET sealed = x'00' WHERE sealed IS NOT NULL")
+        db.commit()
+    for call, path in ((hub.api, f"{agent}/env-vars"), (hub.agents, "/env"),
+                       (hub.api, "/artifacts/mcp-configs"), (hub.agents, f"/attachments/{file}"),
+                       (hub.api, f"/artifacts/mcp-configs/{config['id']}")):
+        answer = call("GET", path)
+        assert answer.status == 500 and "decrypted" in answer.json["error"], answer
+    assert hub.end() == 0
+
+
+def test_too_many_files_at_a_time_are_503(tmp_path, document):
+    hub = DescribedHub(tmp_path)
+    hub.document = document
+    hub.boot()
+    form = skillkit.form(b"x" * 1000, "a.zip")
+    file = hub.api("POST", "/attachments", **form).json["attachment_id"]
+    with contextlib.ExitStack() as stack:
+        for _ in range(64):
+            client = http.client.HTTPConnection(hub.host.hostname, hub.host.port)
+            stack.callback(client.close)
+            client.putrequest("POST", "/api/public/v1/attachments")
+            client.putheader("Authorization", f"Bearer {hub.org_key}")
+            client.putheader("Content-Type", "multipart/form-data; boundary=b")
+            client.putheader("Content-Length", "1000")
+            client.endheaders()
+            client.send(b"--b")
+        wait_until(lambda: hub.api("GET", f"/attachments/{file}").status == 503, what="503")
+        for call, path in ((hub.api, "/attachments"), (hub.agents, "/attachments"),
+                           (hub.api, "/artifacts/skills")):
+            answer = call("POST", path, **form)
+            assert answer.status == 503 and answer.headers["Retry-After"] == "5", answer
+    wait_until(lambda: hub.api("GET", f"/attachments/{file}").status == 200, what="room again")
+    assert hub.end() == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_on_a_full_disk_what_writes_is_refused_and_what_reads_goes_on(tmp_path, document):
+    hub = on_small_disk(tmp_path, DescribedHub, size="3m")
+    hub.document = document
+    job, message = hub.start("hello")
+    hub.poll(instance="one")
+    form = skillkit.form(b"x" * 1000, "a.zip")
+    for call, path in ((hub.api, "/attachments"), (hub.agents, "/attachments"),
+                       (hub.api, "/artifacts/skills")):
+        assert call("POST", path, **form).status == 507  # by --keep-free
+    with open(f"{hub.disk}/filler", "wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+    answer = wait_until(lambda: refusal(hub, "x" * 100000), what="the disk to be full")
+    assert "the disk is full" in answer.json["error"], answer
+    assert hub.message(message)["status"] == "pending"
+    assert len(hub.messages(job)) == 1 and hub.api("GET", "/agents").status == 200
+    os.unlink(f"{hub.disk}/filler")
+    hub.resume(job, "there is room again")
+    assert hub.end() == 0
+
+
+def refusal(hub, prompt):
+    answer = hub.api("POST", "/conversations/start", {"agent_id": hub.slug, "prompt": prompt})
+    return answer if answer.status == 500 else None
 
 
 def test_what_no_operation_describes_is_an_error_of_the_same_form(hub, document):

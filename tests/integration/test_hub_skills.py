@@ -64,6 +64,26 @@ def test_a_skill_reaches_an_agent_that_it_is_assigned_to(hub):
     assert refused.json == {"error": "cannot delete skill: still assigned to 1 agent(s)"}
 
 
+def test_a_deleted_skill_takes_its_file_along(hub):
+    before = files(hub)
+    skill = upload(hub, archive()).json
+    [file] = set(files(hub)) - set(before)
+    assert hub.api("DELETE", f"/artifacts/skills/{skill['id']}").status == 204
+    wait_until(lambda: files(hub) == before, what="the file to go")
+    assert hub.api("GET", f"/attachments/{file}").status == 404
+
+
+def test_a_deleted_skills_file_stays_where_a_message_has_it(hub):
+    skill = upload(hub, archive()).json
+    [file] = files(hub)
+    _, message = hub.start("look at this", attachment_ids=[file])
+    answer = hub.api("DELETE", f"/attachments/{file}")
+    assert answer.status == 400 and "delete the skill" in answer.json["error"], answer
+    assert hub.api("DELETE", f"/artifacts/skills/{skill['id']}").status == 204
+    assert hub.message(message)["attachment_ids"] == [file]
+    assert hub.api("GET", f"/attachments/{file}").status == 200 and files(hub) == [file]
+
+
 def test_a_skills_name_is_there_once(hub):
     first = upload(hub, archive()).json
     answer = upload(hub, archive({"SKILL.md": page(description="another")}))
@@ -72,7 +92,7 @@ def test_a_skills_name_is_there_once(hub):
     wait_until(lambda: len(files(hub)) == 1, what="the refused archive to go")
 
 
-BOMB = archive({"SKILL.md": page(), "zeros": b"\0" * (257 << 20)})
+BOMB = archive({"SKILL.md": page(), "zeros": b"\0" * (65 << 20)})
 
 
 @pytest.mark.parametrize("data, words", [
@@ -94,9 +114,16 @@ BOMB = archive({"SKILL.md": page(), "zeros": b"\0" * (257 << 20)})
     (archive({"SKILL.md": page(name="x" * 65)}), "a-z"),
     (archive({"SKILL.md": page(description="x" * 1025)}), "1024"),
     (archive({"SKILL.md": page() + "x" * (256 << 10)}), "256 KiB"),
-    (archive({"SKILL.md": page(), **{f"f{i}": "" for i in range(5000)}}), "5000 entries"),
+    (archive({"SKILL.md": page(), **{f"f{i}": "" for i in range(1000)}}), "1000 files"),
+    (archive({"SKILL.md": page(), **{f"f{i}/": "" for i in range(4000)}}), "4000 entries"),
+    (archive(method=zipfile.ZIP_BZIP2), "another method than deflate"),
+    (archive(method=zipfile.ZIP_LZMA), "another method than deflate"),
+    (archive({"SKILL.md": page(), "a\nb": "x"}), "control characters"),
+    (archive({"SKILL.md": page(), "a//b": "x"}), "empty part"),
+    (archive({"SKILL.md": page(), "x" * 129: "x"}), "too long a name"),
+    (archive({"SKILL.md": page(), "x/" * 12 + "x": "x"}), "too deep"),
     (BOMB, "unpacked"),
-], ids=range(20))
+], ids=range(27))
 def test_what_is_no_skill_is_refused(refusing_hub, data, words):
     answer = upload(refusing_hub, data)
     assert answer.status == 400 and words in answer.json["error"], answer

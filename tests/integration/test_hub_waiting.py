@@ -65,7 +65,8 @@ def test_it_may_wait_for_ever(make_hub):
 
 @pytest.mark.parametrize("option,value", [
     ("--queue-timeout", "1"), ("--queue-timeout", "-1s"), ("--keep-uploads", "0"),
-    ("--attachment-max", "0"), ("--attachment-max", "5G"), ("--attachment-max", "much")])
+    ("--attachment-max", "0"), ("--attachment-max", "5G"), ("--attachment-max", "much"),
+    ("--agent-files", "0"), ("--agent-files", "2000T"), ("--keep-free", "-1"), ("--keep-free", "x")])
 def test_options_that_make_no_sense_are_64(shared, option, value):
     done = shared.command("serve", "--listen", "127.0.0.1:0", option, value)
     assert done.returncode == 64 and option in done.stderr, done

@@ -51,6 +51,7 @@ int hubmodel_setup(void **state)
     f->dir = tempdir_new();
     f->path = mem_printf("%s/hub.db", f->dir);
     f->model.now_ms = 1000000;
+    f->model.agent_files_max = INT64_MAX;
     f->model.wall_ms = INT64_C(1780000000000);
     open_model(f);
     if (agent_make(f->model.db, "tester", f->model.wall_ms, &f->agent) < 0)

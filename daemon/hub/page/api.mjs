@@ -25,7 +25,7 @@ export function forgetKey() {
     localStorage.removeItem(SLOT);
 }
 
-async function call(method, path, body) {
+async function send(method, path, body) {
     const headers = { Authorization: `Bearer ${storedKey()}` };
     const multipart = body instanceof FormData;
     let response;
@@ -44,12 +44,26 @@ async function call(method, path, body) {
     if (!response.ok)
         throw new ApiError(response.status,
                            (answer && answer.error) || `The hub answered ${response.status}.`);
-    return answer;
+    return { answer, response };
+}
+
+const call = async (method, path, body) => (await send(method, path, body)).answer;
+
+// The whole of a list that is an array: its pages, one after the other.
+async function list(path) {
+    const rows = [];
+
+    for (let more = true; more;) {
+        const { answer, response } = await send('GET', `${path}?limit=100&offset=${rows.length}`);
+        rows.push(...answer);
+        more = answer.length > 0 && /rel="next"/.test(response.headers.get('Link') || '');
+    }
+    return rows;
 }
 
 const id = encodeURIComponent;
 
-export const agents = () => call('GET', '/agents');
+export const agents = () => list('/agents');
 export const conversations = (limit, offset) =>
     call('GET', `/conversations?sort=updated_at_desc&limit=${limit}&offset=${offset}`);
 export const messages = (job, before) =>

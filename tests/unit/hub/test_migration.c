@@ -195,6 +195,26 @@ static void a_database_of_version_2_keeps_what_it_has(void **state)
     tempdir_free(dir);
 }
 
+static void a_database_of_version_3_keeps_what_it_has(void **state)
+{
+    char *dir = tempdir_new();
+    struct db *db = open_at(dir);
+
+    (void)state;
+    load_version(db, 3);
+    assert_int_equal(number(db, "PRAGMA user_version"), 3);
+    assert_int_equal(migration_run(db, "x", NULL), 0);
+    assert_int_equal(number(db, "PRAGMA user_version"), MIGRATION_VERSION);
+    assert_int_equal(number(db, "SELECT count(*) FROM messages"), 5);
+    assert_int_equal(number(db, "SELECT sum(size) FROM attachments"), 12);
+    assert_int_equal(number(db, "SELECT count(*) FROM env_vars WHERE key = 'STAGE'"), 1);
+    assert_int_equal(number(db, "SELECT count(*) FROM artifacts WHERE content = 'Short.'"), 1);
+    assert_int_equal(number(db, "SELECT count(*) FROM vault_secrets"), 1);
+    assert_int_equal(number(db, "SELECT count(*) FROM resources"), 1);
+    db_close(db);
+    tempdir_free(dir);
+}
+
 static void a_step_that_fails_leaves_the_old_version_whole(void **state)
 {
     char *dir = tempdir_new();
@@ -223,6 +243,7 @@ int main(void)
         cmocka_unit_test(a_damaged_schema_is_an_error_and_no_crash),
         cmocka_unit_test(a_database_of_version_1_keeps_what_it_has),
         cmocka_unit_test(a_database_of_version_2_keeps_what_it_has),
+        cmocka_unit_test(a_database_of_version_3_keeps_what_it_has),
         cmocka_unit_test(an_old_database_ends_with_the_tables_of_a_new_one),
         cmocka_unit_test(a_step_that_fails_leaves_the_old_version_whole),
     };

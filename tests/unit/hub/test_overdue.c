@@ -22,15 +22,24 @@
 enum { TIMEOUT_MS = 3600 * 1000 };
 
 /* How many messages it failed. */
-static size_t sweep(struct hubmodel *f)
+static size_t sweep_after(struct hubmodel *f, struct clockstep *clock)
 {
     struct overdue_sweep s;
 
-    overdue_sweep_init(&s, TIMEOUT_MS);
+    overdue_sweep_init(&s, TIMEOUT_MS, clock);
     assert_int_equal(db_script(f->model.db, "BEGIN"), 0);
     assert_int_equal(s.op.run(&s.op, &f->model), 0);
     assert_int_equal(db_script(f->model.db, "COMMIT"), 0);
+    s.op.kept(&s.op, &f->model);
     return s.count;
+}
+
+/* The same by a hub that has just started. */
+static size_t sweep(struct hubmodel *f)
+{
+    struct clockstep clock = { 0 };
+
+    return sweep_after(f, &clock);
 }
 
 static void status_is(struct hubmodel *f, const char *message, const char *expected)
@@ -164,6 +173,45 @@ static void many_are_failed_in_turn(void **state)
     assert_int_equal(sweep(f), 0);
 }
 
+static void a_clock_that_is_set_forward_fails_nothing(void **state)
+{
+    struct hubmodel *f = *state;
+    struct clockstep clock = { 0 };
+    char before[ULID_ID_MAX], after[ULID_ID_MAX];
+
+    hubmodel_start(f, "hello", NULL, before);
+    hubmodel_pass_ms(f, TIMEOUT_MS / 2);
+    assert_int_equal(sweep_after(f, &clock), 0);
+    f->model.wall_ms += INT64_C(10) * TIMEOUT_MS;
+    hubmodel_start(f, "hello", NULL, after);
+    hubmodel_pass_ms(f, TIMEOUT_MS / 2 - 1);
+    assert_int_equal(sweep_after(f, &clock), 0);
+    hubmodel_pass_ms(f, 1);
+    assert_int_equal(sweep_after(f, &clock), 1);
+    status_is(f, before, "failed");
+    hubmodel_pass_ms(f, TIMEOUT_MS / 2);
+    assert_int_equal(sweep_after(f, &clock), 1);
+    status_is(f, after, "failed");
+}
+
+static void after_a_clock_that_is_set_back_none_waits_longer_than_once_more(void **state)
+{
+    struct hubmodel *f = *state;
+    struct clockstep clock = { 0 };
+    char message[ULID_ID_MAX];
+
+    hubmodel_start(f, "hello", NULL, message);
+    assert_int_equal(sweep_after(f, &clock), 0);
+    f->model.wall_ms -= INT64_C(10) * TIMEOUT_MS;
+    hubmodel_pass_ms(f, TIMEOUT_MS - 1);
+    assert_int_equal(sweep_after(f, &clock), 0);
+    hubmodel_pass_ms(f, TIMEOUT_MS - 1);
+    assert_int_equal(sweep_after(f, &clock), 0);
+    hubmodel_pass_ms(f, 1);
+    assert_int_equal(sweep_after(f, &clock), 1);
+    status_is(f, message, "failed");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, hubmodel_setup, hubmodel_teardown)
 
 int main(void)
@@ -176,6 +224,8 @@ int main(void)
         TEST(a_daemon_that_comes_back_gets_it_again),
         TEST(the_time_counts_over_a_restart),
         TEST(many_are_failed_in_turn),
+        TEST(a_clock_that_is_set_forward_fails_nothing),
+        TEST(after_a_clock_that_is_set_back_none_waits_longer_than_once_more),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
