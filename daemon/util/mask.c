@@ -1,6 +1,7 @@
 #include "util/mask.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <sodium.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -23,23 +24,42 @@ struct needle {
     char bytes[];
 };
 
+/* As it was given. */
+struct value {
+    struct value *next;
+    size_t uses, len;
+    char bytes[];
+};
+
 struct mask {
+    pthread_mutex_t *lock; /* over what follows */
+    struct value *values;
     struct needle *buckets[BUCKETS];
     struct hexmask *hex;
 };
+
+static void lock(const struct mask *m)
+{
+    (void)pthread_mutex_lock(m->lock); /* can't fail: a thread takes it once */
+}
+
+static void unlock(const struct mask *m)
+{
+    (void)pthread_mutex_unlock(m->lock); /* as above */
+}
 
 struct mask *mask_new(void)
 {
     struct mask *m = mem_new(struct mask);
 
     m->hex = hexmask_new();
+    m->lock = mem_new(pthread_mutex_t);
+    (void)pthread_mutex_init(m->lock, NULL); /* glibc's default kind never fails */
     return m;
 }
 
-void mask_free(struct mask *m)
+static void free_needles(struct mask *m)
 {
-    if (m == NULL)
-        return;
     for (size_t i = 0; i < BUCKETS; i++) {
         struct needle *n = m->buckets[i], *next;
 
@@ -48,16 +68,40 @@ void mask_free(struct mask *m)
             secret_wipe(n, sizeof *n + n->len);
             free(n);
         }
+        m->buckets[i] = NULL;
     }
+}
+
+static void free_value(struct value *v)
+{
+    secret_wipe(v, sizeof *v + v->len);
+    free(v);
+}
+
+void mask_free(struct mask *m)
+{
+    if (m == NULL)
+        return;
+    while (m->values) {
+        struct value *next = m->values->next;
+
+        free_value(m->values);
+        m->values = next;
+    }
+    free_needles(m);
     hexmask_free(m->hex);
+    (void)pthread_mutex_destroy(m->lock); /* nobody has it */
+    free(m->lock);
     free(m);
 }
 
 void mask_each(const struct mask *m, mask_fn fn, void *ctx)
 {
+    lock(m);
     for (size_t i = 0; i < BUCKETS; i++)
         for (const struct needle *n = m->buckets[i]; n != NULL; n = n->next)
             fn(n->bytes, n->len, ctx);
+    unlock(m);
 }
 
 static size_t bucket_of(const char *bytes)
@@ -83,7 +127,7 @@ static void add_needle(struct mask *m, const char *bytes, size_t len)
     n->len = len;
     memcpy(n->bytes, bytes, len);
     n->next = *bucket;
-    __atomic_store_n(bucket, n, __ATOMIC_RELEASE); /* whole, for a thread that masks just now */
+    *bucket = n;
 }
 
 /* A buffer that won't move while it is filled, so that no copy of the value stays behind. */
@@ -267,14 +311,6 @@ static void add_json(struct mask *m, const char *value, size_t len)
     }
 }
 
-static void add_all(struct mask *m, const char *value, size_t len)
-{
-    add_needle(m, value, len);
-    add_base64(m, value, len);
-    add_percents(m, value, len);
-    add_json(m, value, len);
-}
-
 /* A value of several lines, such as a private key, is often seen a line at a time. */
 static void add_value_lines(struct mask *m, const char *value, size_t len)
 {
@@ -294,14 +330,63 @@ static void add_value_lines(struct mask *m, const char *value, size_t len)
     }
 }
 
-int mask_add(struct mask *m, const char *value, size_t len)
+static void add_forms(struct mask *m, const char *value, size_t len)
 {
-    if (len < MASK_MIN)
-        return -EINVAL;
-    add_all(m, value, len);
+    add_needle(m, value, len);
+    add_base64(m, value, len);
+    add_percents(m, value, len);
+    add_json(m, value, len);
     add_value_lines(m, value, len);
     hexmask_add(m->hex, value, len);
+}
+
+/* Where it is, or would be put. */
+static struct value **find_value(struct mask *m, const char *value, size_t len)
+{
+    struct value **at = &m->values;
+
+    while (*at && ((*at)->len != len || memcmp((*at)->bytes, value, len) != 0))
+        at = &(*at)->next;
+    return at;
+}
+
+int mask_add(struct mask *m, const char *value, size_t len)
+{
+    struct value **at;
+
+    if (len < MASK_MIN)
+        return -EINVAL;
+    lock(m);
+    at = find_value(m, value, len);
+    if (!*at) {
+        *at = mem_alloc(sizeof **at + len);
+        (*at)->len = len;
+        memcpy((*at)->bytes, value, len);
+        add_forms(m, value, len);
+    }
+    (*at)->uses++;
+    unlock(m);
     return 0;
+}
+
+void mask_drop(struct mask *m, const char *value, size_t len)
+{
+    struct value **at, *v;
+
+    lock(m);
+    at = find_value(m, value, len);
+    v = *at;
+    if (v && --v->uses == 0) {
+        *at = v->next;
+        free_value(v);
+        /* forms of several values may be the same */
+        free_needles(m);
+        hexmask_free(m->hex);
+        m->hex = hexmask_new();
+        for (v = m->values; v; v = v->next)
+            add_forms(m, v->bytes, v->len);
+    }
+    unlock(m);
 }
 
 /* Length of the longest needle that starts at text, 0 if none does. cut: one may go on after len.
@@ -313,8 +398,7 @@ static size_t hit_at(const struct mask *m, const char *text, size_t len, bool cu
 
     if (len < MASK_MIN)
         return 0;
-    n = __atomic_load_n(&m->buckets[bucket_of(text)], __ATOMIC_ACQUIRE);
-    for (; n != NULL; n = n->next) {
+    for (n = m->buckets[bucket_of(text)]; n != NULL; n = n->next) {
         size_t here = n->len > len && cut ? len : n->len;
 
         if (here > longest && here <= len && memcmp(n->bytes, text, here) == 0)
@@ -397,15 +481,13 @@ static struct hit next_place(struct search *s)
     return place;
 }
 
-static size_t apply(const struct mask *m, struct buf *b, bool cut)
+static size_t replace(const struct mask *m, struct buf *b, bool cut)
 {
     struct buf out = { 0 };
     size_t hits = 0, done = 0;
     struct search search;
     struct hit place;
 
-    if (m == NULL)
-        return 0;
     search_init(&search, m, b, cut);
     while ((place = next_place(&search)).end > 0) {
         if (hits++ == 0)
@@ -419,6 +501,18 @@ static size_t apply(const struct mask *m, struct buf *b, bool cut)
     buf_append(&out, b->data + done, b->len - done);
     scratch_done(b);
     *b = out;
+    return hits;
+}
+
+static size_t apply(const struct mask *m, struct buf *b, bool cut)
+{
+    size_t hits;
+
+    if (m == NULL)
+        return 0;
+    lock(m);
+    hits = replace(m, b, cut);
+    unlock(m);
     return hits;
 }
 

@@ -6,8 +6,7 @@
  * more counts too, but not those that begin with "-----". A value shorter than MASK_MIN is refused:
  * masking it would shred ordinary text.
  * Time goes with the length of the text, not with the number of values.
- * Values are never taken out: a task may still print one that has been replaced since. They may be
- * added while another thread masks. */
+ * Several threads may mask, add and drop. */
 #pragma once
 #include "util/cleanup.h"
 #include <stddef.h>
@@ -20,6 +19,9 @@ enum { MASK_MIN = 8 };
 struct mask *mask_new(void);
 /* 0, or -EINVAL if the value is shorter than MASK_MIN. The same value twice is kept once. */
 int mask_add(struct mask *m, const char *value, size_t len);
+/* No longer, once it has been dropped as often as it was added: for values that others replace all
+ * the time. What a task may still print is not to be dropped. */
+void mask_drop(struct mask *m, const char *value, size_t len);
 /* Hands out all that is looked for as a string of bytes: not hex. For those who look by themselves,
  * as in a stream; borrowed for the call. */
 typedef void (*mask_fn)(const char *bytes, size_t len, void *ctx);

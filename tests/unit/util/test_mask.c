@@ -64,6 +64,27 @@ static void the_beginning_of_a_value_counts_where_the_text_was_cut(void **state)
     assert_string_equal(whole, "and hunter2hunter2");
 }
 
+static void a_value_that_is_dropped_is_masked_as_long_as_another_wants_it(void **state)
+{
+    static const char first[] = "prefix-and-the-first", second[] = "prefix-and-the-second";
+    struct mask *m = mask_new();
+
+    (void)state;
+    assert_int_equal(mask_add(m, first, strlen(first)), 0);
+    assert_int_equal(mask_add(m, first, strlen(first)), 0);
+    assert_int_equal(mask_add(m, second, strlen(second)), 0);
+    mask_drop(m, first, strlen(first));
+    expect(m, "prefix-and-the-first", 1, "[secret]");
+    mask_drop(m, first, strlen(first));
+    expect(m, "prefix-and-the-first", 0, "prefix-and-the-first");
+    /* in hex, of which both begin with the same */
+    expect(m, "7072656669782d616e642d7468652d7365636f6e64", 1, "[secret]");
+    expect(m, "prefix-and-the-second", 1, "[secret]");
+    mask_drop(m, first, strlen(first)); /* one that isn't there */
+    expect(m, "prefix-and-the-second", 1, "[secret]");
+    mask_free(m);
+}
+
 static void without_a_mask_nothing_happens(void **state)
 {
     CLEANUP_PTR(mask_free) struct mask *empty = mask_new();
@@ -342,6 +363,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_value_is_replaced_wherever_it_stands),
         cmocka_unit_test(the_beginning_of_a_value_counts_where_the_text_was_cut),
+        cmocka_unit_test(a_value_that_is_dropped_is_masked_as_long_as_another_wants_it),
         cmocka_unit_test(without_a_mask_nothing_happens),
         cmocka_unit_test(short_values_are_refused),
         cmocka_unit_test(bytes_of_any_kind_are_found),
