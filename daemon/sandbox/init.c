@@ -126,6 +126,17 @@ static void reset_signals(void)
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/* As the task is told; "": it has none. */
+static const char *home_of(const struct plan *plan)
+{
+    static const char name[] = "HOME=";
+
+    for (size_t i = 0; i < plan->env.len; i++)
+        if (strncmp(plan->env.items[i], name, strlen(name)) == 0)
+            return plan->env.items[i] + strlen(name);
+    return "";
+}
+
 /* The caller's descriptors lie above 2, so that none of them is overwritten here. */
 static int place_stdio(const int stdio[3])
 {
@@ -379,7 +390,7 @@ _Noreturn void init_run(const struct plan *plan, const int stdio[3], int control
     if (*plan->scratch)
         r = scratch_make(plan->scratch, plan->brief, MAKE_MS);
     for (size_t i = 0; r == 0 && i + 1 < plan->links.len; i += 2)
-        r = scratch_link(plan->links.items[i], plan->links.items[i + 1]);
+        r = scratch_link(home_of(plan), plan->links.items[i], plan->links.items[i + 1]);
     if (r < 0)
         init_fail(control, APPLY_SCRATCH, 0, r);
     if (plan->stdout_file) /* not in /tmp, which tasks fill now and then */

@@ -12,6 +12,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "sandbox/aside.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/fd.h"
@@ -175,41 +176,81 @@ void scratch_wipe(const char *path, uint32_t most_ms)
         (void)empty_all(top, most_ms);
 }
 
-static int make_above(const char *path)
+/* The directory name of dir. makes: it is made where it is missing, and what is no directory in its
+ * place is moved aside. */
+static int enter(int dir, const char *name, bool makes)
 {
-    char part[PATH_MAX];
-    size_t len = strlen(path);
+    int fd, r;
 
-    if (len >= sizeof part)
-        return -ENAMETOOLONG;
-    for (size_t i = 1; i < len; i++) {
-        if (path[i] != '/')
-            continue;
-        memcpy(part, path, i);
-        part[i] = '\0';
-        if (mkdir(part, 0755) < 0 && errno != EEXIST && errno != EACCES && errno != EROFS)
-            return -errno;
-    }
-    return 0;
+    if (makes && mkdirat(dir, name, 0755) < 0 && errno != EEXIST)
+        return -errno;
+    fd = open_directory(dir, name);
+    if (!makes || (fd != -ELOOP && fd != -ENOTDIR))
+        return fd;
+    r = aside_move(dir, name);
+    if (r == 0 && mkdirat(dir, name, 0755) < 0)
+        r = -errno;
+    return r < 0 ? r : open_directory(dir, name);
 }
 
-int scratch_link(const char *path, const char *target)
+/* Where the last part of path is, which *ret_name becomes; step by step from the base on. */
+static int open_above(size_t base_len, const char *path, bool makes, const char **ret_name)
 {
+    char part[PATH_MAX];
+    const char *slash;
+    int dir;
+
+    if (base_len >= sizeof part)
+        return -ENAMETOOLONG;
+    memcpy(part, path, base_len);
+    part[base_len] = '\0';
+    dir = open(part, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    path += base_len + 1;
+    while (dir >= 0 && (slash = strchr(path, '/')) != NULL) {
+        size_t len = (size_t)(slash - path);
+        int next = -ENAMETOOLONG;
+
+        if (len < sizeof part) {
+            memcpy(part, path, len);
+            part[len] = '\0';
+            next = enter(dir, part, makes);
+        }
+        (void)close(dir); /* it was only a place */
+        if (next < 0)
+            return next;
+        dir = next;
+        path = slash + 1;
+    }
+    *ret_name = path;
+    return dir < 0 ? -errno : dir;
+}
+
+/* How much of path isn't the task's. */
+static size_t base_of(const char *home, const char *path)
+{
+    size_t len = strlen(home);
+
+    if (len > 1 && strncmp(path, home, len) == 0 && path[len] == '/')
+        return len;
+    return (size_t)(strrchr(path, '/') - path); /* a path of a plan begins with one */
+}
+
+int scratch_link(const char *home, const char *path, const char *target)
+{
+    const char *name = "";
+    AUTO_CLOSE int dir = open_above(base_of(home, path), path, *target != '\0', &name);
     struct stat st;
-    char own[PATH_MAX];
     int r;
 
-    if (lstat(path, &st) == 0 && S_ISLNK(st.st_mode) && unlink(path) < 0)
+    if (dir < 0)
+        return *target ? dir : 0; /* there is none to be removed */
+    if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode) &&
+        unlinkat(dir, name, 0) < 0)
         return -errno;
-    if (!*target)
+    if (!*target || symlinkat(target, dir, name) == 0)
         return 0;
-    r = make_above(path);
-    if (r < 0 || symlink(target, path) == 0)
-        return r;
-    if (errno != EEXIST || strlen(path) + sizeof ".own" > sizeof own)
+    if (errno != EEXIST)
         return -errno;
-    (void)stpcpy(stpcpy(own, path), ".own");
-    if (rename(path, own) < 0 || symlink(target, path) < 0)
-        return -errno;
-    return 0;
+    r = aside_move(dir, name);
+    return r == 0 && symlinkat(target, dir, name) < 0 ? -errno : r;
 }

@@ -13,7 +13,8 @@
  * that takes longer than most_ms. Other negative errno: it can't be made or emptied. */
 int scratch_make(const char *path, const char *brief, uint32_t most_ms);
 /* A link at path to target ("" for none), in place of whatever link is there; what is there and no
- * link is renamed to PATH.own. What is missing above path is made. */
-int scratch_link(const char *path, const char *target);
+ * link is moved aside (sandbox/aside.h). What is missing above path is made. Of what is below home
+ * nothing is followed: a link or a file where a directory belongs is moved aside, too. */
+int scratch_link(const char *home, const char *path, const char *target);
 /* Empties it; what is left after most_ms stays for the next scratch_make(). */
 void scratch_wipe(const char *path, uint32_t most_ms);

@@ -12,6 +12,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "sandbox/aside.h"
 #include "sandbox/plan.h"
 #include "util/fd.h"
 
@@ -169,15 +170,17 @@ static int enter_directory(int dir, const char *name)
 {
     const struct open_how how = { .flags = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
                                   .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS };
-    char own[NAME_MAX + sizeof ".own"];
     long fd;
+    int r;
 
     if (mkdirat(dir, name, 0755) < 0 && errno != EEXIST)
         return -errno;
     fd = syscall(SYS_openat2, dir, name, &how, sizeof how);
     if (fd < 0 && (errno == ELOOP || errno == ENOTDIR)) {
-        (void)stpcpy(stpcpy(own, name), ".own");
-        if (renameat(dir, name, dir, own) < 0 || mkdirat(dir, name, 0755) < 0)
+        r = aside_move(dir, name);
+        if (r < 0)
+            return r;
+        if (mkdirat(dir, name, 0755) < 0)
             return -errno;
         fd = syscall(SYS_openat2, dir, name, &how, sizeof how);
     }

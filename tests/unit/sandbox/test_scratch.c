@@ -91,18 +91,51 @@ static void a_link_takes_the_place_of_what_is_there(void **state)
     struct stat st;
 
     (void)state;
-    assert_int_equal(scratch_link(path, "/nowhere/one"), 0);
-    assert_int_equal(scratch_link(path, "/nowhere/two"), 0);
+    assert_int_equal(scratch_link(dir, path, "/nowhere/one"), 0);
+    assert_int_equal(scratch_link(dir, path, "/nowhere/two"), 0);
     assert_int_equal(readlink(path, to, sizeof to - 1), 12);
     assert_string_equal(to, "/nowhere/two");
-    assert_int_equal(scratch_link(path, ""), 0);
+    assert_int_equal(scratch_link(dir, path, ""), 0);
     assert_int_equal(lstat(path, &st), -1);
     assert_int_equal(mkdir(path, 0700), 0);
-    assert_int_equal(scratch_link(path, ""), 0); /* the task's own stays */
-    assert_int_equal(scratch_link(path, "/nowhere/one"), 0);
+    assert_int_equal(scratch_link(dir, path, ""), 0); /* the task's own stays */
+    assert_int_equal(scratch_link(dir, path, "/nowhere/one"), 0);
     assert_int_equal(lstat(own, &st), 0);
     assert_true(S_ISDIR(st.st_mode));
     tempdir_free(dir);
+}
+
+/* As a task could have left it. */
+static void no_link_or_file_of_the_tasks_is_in_the_way(void **state)
+{
+    char *dir = tempdir_new(), *other = tempdir_new();
+    AUTO_FREE char *claude = mem_printf("%s/.claude", dir);
+    AUTO_FREE char *own = mem_printf("%s.own", claude), *in_own = mem_printf("%s/x", own);
+    AUTO_FREE char *path = mem_printf("%s/rules", claude);
+    AUTO_FREE char *led_to = mem_printf("%s/rules", other);
+    struct stat st;
+
+    (void)state;
+    assert_int_equal(mkdir(own, 0700), 0); /* nothing can be renamed to that */
+    assert_int_equal(mkdir(in_own, 0700), 0);
+    assert_int_equal(symlink(other, claude), 0);
+    assert_int_equal(scratch_link(dir, path, ""), 0);
+    assert_int_equal(lstat(claude, &st), 0);
+    assert_true(S_ISLNK(st.st_mode)); /* nothing of ours was there */
+    assert_int_equal(scratch_link(dir, path, "/nowhere/one"), 0);
+    assert_int_equal(lstat(claude, &st), 0);
+    assert_true(S_ISDIR(st.st_mode));
+    assert_int_equal(lstat(path, &st), 0);
+    assert_true(S_ISLNK(st.st_mode));
+    assert_int_equal(lstat(led_to, &st), -1);
+
+    assert_int_equal(scratch_link(dir, path, ""), 0);
+    assert_int_equal(rmdir(claude), 0);
+    assert_int_equal(symlink("/nowhere/at/all", claude), 0); /* and again, with .own as it is */
+    assert_int_equal(scratch_link(dir, path, "/nowhere/two"), 0);
+    assert_int_equal(lstat(in_own, &st), 0);
+    tempdir_free(dir);
+    tempdir_free(other);
 }
 
 int main(void)
@@ -110,6 +143,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_made_unwritable_is_removed_and_no_link_followed),
         cmocka_unit_test(a_link_takes_the_place_of_what_is_there),
+        cmocka_unit_test(no_link_or_file_of_the_tasks_is_in_the_way),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
