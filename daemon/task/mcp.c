@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "settings/allow.h"
+#include "settings/broker.h"
 #include "util/buf.h"
 #include "util/err.h"
 #include "util/json.h"
@@ -12,7 +13,7 @@
 #include "util/str.h"
 #include "util/utf8.h"
 
-enum { NODES_MAX = 5000, WORD_MAX = 80 };
+enum { NODES_MAX = 5000, WORD_MAX = 80, PATH_MAX_BYTES = 512, PROBLEMS_MAX = 20 };
 
 struct mcp {
     struct json *servers;
@@ -142,6 +143,72 @@ int mcp_add(struct mcp *m, const char *text, size_t len, struct err *err)
     return 0;
 }
 
+/* ---- a gateway ---- */
+
+/* What stays below the gateway's own URL however it is read. One slash may end it, a query follow.
+ */
+static bool is_path(const char *path)
+{
+    size_t len = strcspn(path, "?"), rest = strlen(path) - len;
+
+    if (len > 1 && path[len - 1] == '/')
+        len--;
+    for (const char *c = path + len; rest > 0 && *c; c++)
+        if (*c <= ' ' || *c > '~' || strchr("\"#<>\\^`{|}", *c))
+            return false;
+    return strlen(path) <= PATH_MAX_BYTES && broker_path_is_plain(path, len);
+}
+
+static const char *refusal_of_entry(const struct mcp *m, const char *name, const char *path)
+{
+    if (!name || !is_name(name))
+        return "its name can't be used";
+    if (!path || !is_path(path))
+        return "its url is no plain path below the gateway, such as /NAME";
+    return json_len(m->servers) >= MCP_SERVERS_MAX ? "there are too many" : NULL;
+}
+
+static void add_entry(struct mcp *m, const char *base, const struct json *entry,
+                      struct strv *problems)
+{
+    const char *name = json_get_str(entry, "name"), *path = json_get_str(entry, "url");
+    const char *why = refusal_of_entry(m, name, path);
+    char buffer[WORD_MAX];
+
+    if (why) {
+        AUTO_FREE char *text = mem_printf("MCP server '%s' of the gateway is left out: %s",
+                                          utf8_line(buffer, sizeof buffer, name ? name : ""), why);
+
+        if (problems->len < PROBLEMS_MAX)
+            strv_add(problems, text);
+    } else {
+        CLEANUP_PTR(json_free) struct json *one = json_object();
+        struct json *server = json_object();
+        AUTO_FREE char *url = mem_printf("%s%s", base, path);
+
+        json_add_str(server, "type", "http");
+        json_add_str(server, "url", url);
+        json_add(one, name, server);
+        add_server(m->servers, json_first(one));
+    }
+}
+
+int mcp_add_gateway(struct mcp *m, const char *base, const char *text, size_t len,
+                    struct strv *problems, struct err *err)
+{
+    CLEANUP_PTR(json_free) struct json *root = NULL;
+
+    if (len > MCP_FILE_MAX)
+        return err_set(err, -EBADMSG, "it is larger than %d KiB", MCP_FILE_MAX / 1024);
+    if (json_parse_light(text, len, NODES_MAX, &root, err) < 0)
+        return -EBADMSG;
+    if (!json_is_array(root))
+        return err_set(err, -EBADMSG, "it is no list");
+    for (const struct json *entry = json_first(root); entry; entry = json_next(entry))
+        add_entry(m, base, entry, problems);
+    return 0;
+}
+
 /* ---- all of them ---- */
 
 char *mcp_print(const struct mcp *m)
@@ -178,6 +245,8 @@ void mcp_places(const struct mcp *m, struct strv *places)
     }
 }
 
+/* ---- secrets ---- */
+
 static bool sounds_secret(const char *name)
 {
     static const char *const parts[] = { "key",  "token",  "secret",    "pass",
@@ -189,24 +258,141 @@ static bool sounds_secret(const char *name)
     return false;
 }
 
-static void find_secrets(const struct json *map, mcp_secret_fn fn, void *ctx)
-{
-    for (const struct json *item = json_first(map); item; item = json_next(item)) {
-        const char *value = json_str(item), *space;
+struct finder {
+    mcp_secret_fn fn;
+    void *ctx;
+};
 
-        if (!value || !sounds_secret(json_key(item)))
+static void find_value(const struct finder *f, const char *value)
+{
+    const char *space = strrchr(value, ' '); /* "Bearer KEY" */
+
+    f->fn(value, f->ctx);
+    if (space)
+        f->fn(space + 1, f->ctx);
+}
+
+static void find_in_map(const struct finder *f, const struct json *map)
+{
+    for (const struct json *item = json_first(map); item; item = json_next(item))
+        if (json_str(item) && sounds_secret(json_key(item)))
+            find_value(f, json_str(item));
+}
+
+static int digit_of(char c)
+{
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
+}
+
+/* %XX as that byte; in a query's form + as a space. */
+static char *decoded(const char *text)
+{
+    char *plain = mem_strdup(text), *to = plain;
+
+    for (const char *c = plain; *c; c++) {
+        int high = *c == '%' ? digit_of(c[1]) : -1, low = high < 0 ? -1 : digit_of(c[2]);
+
+        if (low >= 0 && high + low > 0) {
+            *to++ = (char)(high * 16 + low);
+            c += 2;
+        } else {
+            *to++ = *c == '+' ? ' ' : *c;
+        }
+    }
+    *to = '\0';
+    return plain;
+}
+
+static void find_in_url(const struct finder *f, const char *url)
+{
+    const char *at = url ? strchr(url, '?') : NULL;
+
+    while (at && *++at) {
+        size_t len = strcspn(at, "&#"), name_len = strcspn(at, "=&#");
+        AUTO_FREE char *name = mem_strndup(at, name_len);
+
+        if (name_len < len && sounds_secret(name)) {
+            AUTO_FREE char *value = mem_strndup(at + name_len + 1, len - name_len - 1);
+            AUTO_FREE char *plain = decoded(value);
+
+            f->fn(value, f->ctx);
+            f->fn(plain, f->ctx);
+        }
+        at = at[len] == '&' ? at + len : NULL;
+    }
+}
+
+/* What stands before the host: a password, or a user's name that may be a token. */
+static void find_in_authority(const struct finder *f, const char *authority)
+{
+    size_t len = strcspn(authority, "/?#");
+    AUTO_FREE char *user = mem_strndup(authority, len);
+    char *at = strrchr(user, '@'), *colon;
+
+    if (!at)
+        return;
+    *at = '\0';
+    colon = strchr(user, ':');
+    {
+        const char *value = colon ? colon + 1 : user;
+        AUTO_FREE char *plain = decoded(value);
+
+        f->fn(value, f->ctx);
+        f->fn(plain, f->ctx);
+    }
+}
+
+/* Whether the next word is the value of this one. */
+static bool find_in_word(const struct finder *f, const char *word)
+{
+    const char *url = strstr(word, "://");
+
+    if (url) {
+        find_in_url(f, word);
+        find_in_authority(f, url + strlen("://"));
+    }
+    for (;;) {
+        size_t len = strcspn(word, "=: ");
+        AUTO_FREE char *name = mem_strndup(word, len);
+        const char *value = word + len + strspn(word + len, "=: ");
+
+        if (sounds_secret(name)) {
+            if (*value)
+                find_value(f, value);
+            return !*value && word[0] == '-';
+        }
+        if (!*value)
+            return false;
+        word = value;
+    }
+}
+
+static void find_in_words(const struct finder *f, const struct json *words)
+{
+    bool is_value = false;
+
+    for (const struct json *item = json_first(words); item; item = json_next(item)) {
+        const char *word = json_str(item);
+
+        if (!word)
             continue;
-        fn(value, ctx);
-        space = strrchr(value, ' '); /* "Bearer KEY" */
-        if (space)
-            fn(space + 1, ctx);
+        if (is_value)
+            find_value(f, word);
+        is_value = find_in_word(f, word);
     }
 }
 
 void mcp_each_secret(const struct mcp *m, mcp_secret_fn fn, void *ctx)
 {
+    const struct finder f = { fn, ctx };
+
     for (const struct json *s = json_first(m->servers); s; s = json_next(s)) {
-        find_secrets(json_get(s, "env"), fn, ctx);
-        find_secrets(json_get(s, "headers"), fn, ctx);
+        find_in_map(&f, json_get(s, "env"));
+        find_in_map(&f, json_get(s, "headers"));
+        find_in_words(&f, json_get(s, "args"));
+        find_in_url(&f, json_get_str(s, "url"));
     }
 }
