@@ -11,8 +11,8 @@
 #include "main/census.h"
 #include "main/cmd.h"
 #include "main/exitcode.h"
-#include "main/installer.h"
 #include "main/keyring.h"
+#include "main/manifest.h"
 #include "main/policy.h"
 #include "main/reach.h"
 #include "main/takeover.h"
@@ -411,17 +411,17 @@ static int check_server(const struct settings *s, const struct secret *key)
 /* As the daemon had them last; what it gets besides, nairid status says. */
 static void tell_artifacts(const struct settings *s)
 {
-    CLEANUP(installer_summary_done) struct installer_summary summary = { 0 };
+    CLEANUP(manifest_done) struct manifest manifest = { 0 };
     CLEANUP(strv_done) struct strv missing = { 0 };
     CLEANUP(buf_done) struct buf b = { 0 };
 
-    if (installer_peek(s, &summary) < 0)
+    if (manifest_read(s, &manifest) < 0)
         return;
-    installer_describe(&summary, &b);
+    manifest_describe(&manifest, &b);
     tell(GRADE_OK, "provided", "by the server, when the daemon asked last: %s", buf_str(&b));
-    for (size_t i = 0; i < summary.problems.len; i++)
-        tell(GRADE_WARN, "provided", "%s", summary.problems.items[i]);
-    policy_find_missing(s, &summary.mcp_places, &missing);
+    for (size_t i = 0; i < manifest.problems.len; i++)
+        tell(GRADE_WARN, "provided", "%s", manifest.problems.items[i]);
+    policy_find_missing(s, &manifest.mcp_places, &missing);
     for (size_t i = 0; i < missing.len; i++)
         tell(GRADE_WARN, "provided",
              "tasks can't reach %s, where an MCP server is: name it in sandbox.network.allow, or "

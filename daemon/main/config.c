@@ -3,7 +3,7 @@
 #include "main/args.h"
 #include "main/cmd.h"
 #include "main/exitcode.h"
-#include "main/installer.h"
+#include "main/manifest.h"
 #include "runner/runner.h"
 #include "settings/agentkey.h"
 #include "util/buf.h"
@@ -38,12 +38,12 @@ static void print_key(const struct settings *s)
 /* No setting, but it is in what tasks see. */
 static void print_provided(const struct settings *s)
 {
-    CLEANUP(installer_summary_done) struct installer_summary summary = { 0 };
+    CLEANUP(manifest_done) struct manifest manifest = { 0 };
     CLEANUP(buf_done) struct buf b = { 0 };
 
-    if (installer_peek(s, &summary) < 0)
+    if (manifest_read(s, &manifest) < 0)
         return;
-    installer_describe(&summary, &b);
+    manifest_describe(&manifest, &b);
     printf("# provided by the server: %s; variables: see nairid status\n", buf_str(&b));
 }
 

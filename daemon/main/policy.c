@@ -30,6 +30,10 @@ static enum plan_network network_of(const struct settings *s)
 /* Where the settings that a plan is made from were written. */
 static void add_origins(const struct settings *s, struct plan_policy *policy)
 {
+    size_t gateway = 0;
+
+    (void)table_find("runner.mcp_gateway", &gateway); /* a row of ours: always there */
+    policy->gateway_origin = s->origin ? s->origin[gateway] : NULL;
     for (enum plan_word i = 0; s->origin && i < PLAN_WORD_COUNT; i++) {
         size_t index = 0;
 
@@ -42,6 +46,13 @@ static void add_origins(const struct settings *s, struct plan_policy *policy)
         (void)table_find("sandbox.network.proxy", &index); /* as above */
         policy->origins[PLAN_WORD_PROXY] = s->origin[index];
     }
+}
+
+const char *policy_gateway(const struct settings *s)
+{
+    const struct runner *runner = runner_find(s->runner_name);
+
+    return runner && runner->takes_mcp ? s->runner_mcp_gateway : NULL;
 }
 
 struct plan_policy policy_of(const struct settings *s, const struct plan_ground *ground,
@@ -69,6 +80,7 @@ struct plan_policy policy_of(const struct settings *s, const struct plan_ground 
         .uid = geteuid(),
     };
 
+    policy.gateway = policy_gateway(s);
     if (runner && runner->hosts)
         runner->hosts(s, needs);
     add_origins(s, &policy);

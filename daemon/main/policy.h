@@ -11,6 +11,9 @@ struct settings;
  * runner has to reach. ground: of rung_check(); NULL where nothing is going to be started. */
 struct plan_policy policy_of(const struct settings *s, const struct plan_ground *ground,
                              struct strv *needs);
+/* The URL of the MCP gateway, where the runner can use its servers; NULL: there is none. Borrowed
+ * from the settings. */
+const char *policy_gateway(const struct settings *s);
 /* Whether tasks can be planned with these settings, so that a wrong path stops the start and not
  * each task, nor show tasks what is the daemon's own (state, key, settings): -EINVAL with a
  * sentence. */

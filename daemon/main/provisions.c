@@ -8,7 +8,9 @@
 #include "main/attempts.h"
 #include "main/daemon.h"
 #include "main/installer.h"
+#include "main/manifest.h"
 #include "main/policy.h"
+#include "main/unpacker.h"
 #include "main/wire.h"
 #include "runner/runner.h"
 #include "settings/pairs.h"
@@ -32,6 +34,7 @@ enum {
     WAIT_MS = 30 * 1000,       /* of tasks, at most */
     REFRESH_MIN_MS = 5 * 1000, /* between two tokens, however short they live */
     INSIST_AFTER = 3,          /* failures, where there are no artifacts yet */
+    TOKENS_MAX = 16,           /* that tasks may still have, and so are masked */
 };
 
 enum kind { TOKEN, ENV, ARTIFACTS, KIND_COUNT };
@@ -55,9 +58,10 @@ struct provisions {
     struct provision_env env;
     struct shelf *shelf;
     struct installer *installer;
-    struct installer_summary summary; /* of the set in force */
-    bool is_shown;                    /* it is this server's */
-    struct strv missing;              /* places of MCP servers that the policy doesn't allow */
+    struct manifest manifest; /* of the set in force */
+    bool is_shown;            /* it is this server's */
+    struct strv missing;      /* places of MCP servers that the policy doesn't allow */
+    struct strv tokens;       /* those that are masked, the newest last */
     struct loop_timer *bound;
     bool open; /* tasks don't wait (any more) */
     uint64_t *held;
@@ -179,23 +183,14 @@ static void look_at_places(struct provisions *p)
 {
     struct strv missing = { 0 };
 
-    policy_find_missing(&p->daemon->settings, &p->summary.mcp_places, &missing);
+    policy_find_missing(&p->daemon->settings, &p->manifest.mcp_places, &missing);
     for (size_t i = 0; i < missing.len; i++)
         log_warning("mcp_host_not_allowed", "host", missing.items[i], "text",
-                    "an MCP server that the control plane provides is there, and tasks can't reach "
-                    "it: add it to sandbox.network.allow, or leave it so");
+                    "an MCP server that the control plane or the gateway provides is there, and "
+                    "tasks can't reach it: add it to sandbox.network.allow (mode allowlist), or "
+                    "leave it so");
     strv_done(&p->missing);
     p->missing = missing;
-}
-
-static void look_at_shelf(struct provisions *p)
-{
-    struct installer_summary summary = { 0 };
-
-    p->is_shown = installer_read(p->installer, &summary);
-    installer_summary_done(&p->summary);
-    p->summary = summary;
-    look_at_places(p);
 }
 
 /* ---- answers ---- */
@@ -222,6 +217,7 @@ static void settle(struct source *s, uint64_t next_ms)
     open_when_settled(p);
 }
 
+/* To be tried again. */
 static void fail(struct source *s, const char *error, uint32_t retry_after_ms)
 {
     uint32_t wait_ms = backoff_next(&s->backoff, random_u32(), retry_after_ms);
@@ -238,6 +234,33 @@ static void fail(struct source *s, const char *error, uint32_t retry_after_ms)
         loop_timer_arm(s->timer, wait_ms);
 }
 
+/* A task may print one that has been replaced since, so some are kept. */
+static void mask_token(struct provisions *p, const struct provision_token *token)
+{
+    const char *value = token->pair.len > 0 ? token->pair.items[0].value : NULL;
+
+    if (!value || (p->tokens.len > 0 && str_eq(p->tokens.items[p->tokens.len - 1], value)))
+        return;
+    (void)mask_add(p->daemon->mask, value, strlen(value)); /* one too short is no secret */
+    strv_add(&p->tokens, value);
+    if (p->tokens.len > TOKENS_MAX) {
+        char *oldest = p->tokens.items[0];
+
+        mask_drop(p->daemon->mask, oldest, strlen(oldest));
+        secret_wipe(oldest, strlen(oldest));
+        free(oldest);
+        p->tokens.len--;
+        memmove(p->tokens.items, p->tokens.items + 1, p->tokens.len * sizeof p->tokens.items[0]);
+    }
+}
+
+static void forget_tokens(struct provisions *p)
+{
+    for (size_t i = 0; i < p->tokens.len; i++)
+        secret_wipe(p->tokens.items[i], strlen(p->tokens.items[i]));
+    strv_done(&p->tokens);
+}
+
 static void take_token(struct source *s, const struct upstream_document *document)
 {
     struct provisions *p = s->owner;
@@ -250,7 +273,7 @@ static void take_token(struct source *s, const struct upstream_document *documen
         fail(s, err.text, 0);
         return;
     }
-    mask_pairs(p, &token.pair);
+    mask_token(p, &token);
     provision_token_done(&p->token);
     p->token = token;
     apply_variables(p);
@@ -291,15 +314,22 @@ static void on_installed(const struct installer_result *result, void *ctx)
         fail(s, result->error, result->retry_after_ms);
         return;
     }
-    look_at_shelf(p);
-    if (!p->is_shown) {
-        fail(s, "what was put on the disk can't be read again", 0);
-        return;
+    manifest_done(&p->manifest);
+    p->manifest = *result->manifest;
+    *result->manifest = (struct manifest){ 0 };
+    p->is_shown = true;
+    manifest_suit(&p->manifest, &p->daemon->settings); /* which may be new */
+    look_at_places(p);
+    log_info("artifacts", "rules", LOG_N(p->manifest.rules), "skills", LOG_N(p->manifest.skills),
+             "mcp_servers", LOG_N(p->manifest.mcp_servers), "left_out",
+             LOG_N(p->manifest.problems.len));
+    if (result->error) {
+        s->settled = true; /* what there is, is there */
+        open_when_settled(p);
+        fail(s, result->error, result->retry_after_ms);
+    } else {
+        settle(s, 0);
     }
-    log_info("artifacts", "rules", LOG_N(p->summary.rules), "skills", LOG_N(p->summary.skills),
-             "mcp_servers", LOG_N(p->summary.mcp_servers), "left_out",
-             LOG_N(p->summary.problems.len));
-    settle(s, 0);
 }
 
 static void take_artifacts(struct source *s, const struct upstream_document *document)
@@ -313,7 +343,8 @@ static void take_artifacts(struct source *s, const struct upstream_document *doc
         return;
     }
     /* nothing, and nothing before: no set is needed for that */
-    if (files.len == 0 && files.problems.len == 0 && !p->is_shown) {
+    if (files.len == 0 && files.problems.len == 0 && !p->is_shown &&
+        !policy_gateway(&p->daemon->settings)) {
         provision_files_done(&files);
         settle(s, 0);
         return;
@@ -337,7 +368,7 @@ static void on_document(const struct upstream_document *document, void *ctx)
         log_info("provisions_none", "what", names[s->kind], "text",
                  "the server provides nothing of it");
     s->none = document->none;
-    if (document->none && !document->is_json && s->kind == ARTIFACTS) {
+    if (document->none && !document->is_json && s->kind == ARTIFACTS && s->owner->is_shown) {
         settle(s, 0); /* some page on the way: what is there isn't thrown away for that */
         return;
     }
@@ -383,6 +414,7 @@ static void on_timer(struct loop_timer *timer, void *ctx)
 void provisions_ask_again(struct provisions *p)
 {
     apply_variables(p); /* the settings are new */
+    manifest_suit(&p->manifest, &p->daemon->settings);
     look_at_places(p);
     for (size_t i = 0; i < KIND_COUNT; i++) {
         p->sources[i].backoff.failures = 0;
@@ -411,7 +443,7 @@ void provisions_view(struct provisions *p, const struct runner *runner,
         v.inside[i] = mem_printf(PLAN_HOME "/%s", places[i]);
         show(&v, v.set ? shelf_path(v.set, parts[i]) : NULL, v.inside[i]);
     }
-    v.has_mcp = mcp && runner->takes_mcp;
+    v.has_mcp = mcp && runner->takes_mcp && p->manifest.mcp_servers > 0;
     if (v.has_mcp)
         show(&v, mcp, RUNNER_MCP_PATH);
     *ret_view = v;
@@ -443,7 +475,7 @@ static struct json *list_of(const struct strv *v)
 
 static void add_problems(const struct provisions *p, struct json *list)
 {
-    const struct strv *const problems[] = { &p->env.problems, &p->summary.problems };
+    const struct strv *const problems[] = { &p->env.problems, &p->manifest.problems };
 
     for (size_t i = 0; i < KIND_COUNT; i++) {
         const struct source *s = &p->sources[i];
@@ -472,9 +504,9 @@ struct json *provisions_status(const struct provisions *p)
     json_add(root, "variables", variables);
     if (p->token.expires_ms > 0)
         json_add_str(root, "token_expires_at", clock_rfc3339(when, p->token.expires_ms));
-    json_add_i64(root, "rules", (int64_t)p->summary.rules);
-    json_add_i64(root, "skills", (int64_t)p->summary.skills);
-    json_add_i64(root, "mcp_servers", (int64_t)p->summary.mcp_servers);
+    json_add_i64(root, "rules", (int64_t)p->manifest.rules);
+    json_add_i64(root, "skills", (int64_t)p->manifest.skills);
+    json_add_i64(root, "mcp_servers", (int64_t)p->manifest.mcp_servers);
     json_add(root, "hosts_not_allowed", list_of(&p->missing));
     add_problems(p, problems);
     json_add(root, "problems", problems);
@@ -485,7 +517,7 @@ struct json *provisions_status(const struct provisions *p)
 
 bool provisions_is_one(uint64_t task)
 {
-    return installer_is_one(task);
+    return unpacker_is_one(task);
 }
 
 void provisions_output(struct provisions *p, const char *bytes, size_t len)
@@ -500,10 +532,10 @@ void provisions_exited(struct provisions *p, const struct spawner_exit *e)
 
 /* ---- the whole ---- */
 
-int provisions_new(struct daemon *d, struct provisions **ret_provisions, struct err *err)
+struct provisions *provisions_new(struct daemon *d)
 {
     struct provisions *p = mem_new(struct provisions);
-    int r;
+    struct err doubt = { 0 };
 
     p->daemon = d;
     p->bound = loop_timer_new(d->loop, on_bound, p);
@@ -512,13 +544,11 @@ int provisions_new(struct daemon *d, struct provisions **ret_provisions, struct 
         p->sources[i].timer = loop_timer_new(d->loop, on_timer, &p->sources[i]);
         (void)backoff_init(&p->sources[i].backoff, RETRY_MS, RETRY_CAP_MS); /* they are in range */
     }
-    r = shelf_new(d->settings.state_dir, &p->shelf, err);
-    if (r < 0) {
-        provisions_free(p);
-        return r;
-    }
-    *ret_provisions = p;
-    return 0;
+    p->shelf = shelf_new(d->settings.state_dir, &doubt);
+    if (doubt.code < 0)
+        log_warning("artifacts_unseen", "error", doubt.text, "text",
+                    "the set that was there isn't used; what the server provides takes its place");
+    return p;
 }
 
 int provisions_start(struct provisions *p, struct err *err)
@@ -528,7 +558,8 @@ int provisions_start(struct provisions *p, struct err *err)
 
     if (r < 0)
         return r;
-    look_at_shelf(p);
+    p->is_shown = installer_read(p->installer, &p->manifest);
+    look_at_places(p);
     loop_timer_arm(p->bound, most_ms < WAIT_MS ? most_ms : WAIT_MS);
     return 0;
 }
@@ -559,7 +590,8 @@ void provisions_free(struct provisions *p)
     loop_timer_free(p->bound);
     provision_token_done(&p->token);
     provision_env_done(&p->env);
-    installer_summary_done(&p->summary);
+    manifest_done(&p->manifest);
+    forget_tokens(p);
     strv_done(&p->missing);
     shelf_free(p->shelf);
     free(p->held);

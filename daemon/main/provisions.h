@@ -19,7 +19,7 @@ struct runner;
 struct shelf_set;
 
 /* d outlives it. Nothing is asked for yet. */
-int provisions_new(struct daemon *d, struct provisions **ret_provisions, struct err *err);
+struct provisions *provisions_new(struct daemon *d);
 void provisions_free(struct provisions *p);
 /* Asks for nothing more, before those whom it asks are freed. p: may be NULL. */
 void provisions_stop(struct provisions *p);

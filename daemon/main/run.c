@@ -275,7 +275,7 @@ static int open_edge(struct daemon *d, struct err *err)
     if (r == 0)
         r = upstream_new(d->http, &upstream, &d->upstream, err);
     if (r == 0)
-        r = provisions_new(d, &d->provisions, err);
+        d->provisions = provisions_new(d);
     if (r == 0)
         r = pushes_new(d, &d->pushes, err);
     return r < 0 ? exitcode_from_setting(r) : EX_OK;

@@ -106,6 +106,9 @@ struct plan_policy {
     /* ALLOWLIST: entries of settings/allow.h; NULL for none */
     const struct strv *allow, *needs; /* the operator's and the runner's */
     const char *runner;               /* the latter's name */
+    const char *gateway;              /* URL of an MCP gateway, which a task may reach at whatever
+                                         address; NULL: none */
+    const char *gateway_origin;       /* FILE:LINE:COLUMN and the like; NULL: the default */
     const char *proxy; /* http://[USER:PASSWORD@]HOST[:PORT] on the way out, or NULL */
     uid_t egress_uid;  /* as root: who the proxy runs as, its gid, too; never 0 */
     const struct broker_list *brokers; /* NULL for none; not with HOST, whose loopback is shared */

@@ -71,6 +71,23 @@ bool plan_has_egress(const struct plan *p)
     return p->network == PLAN_NETWORK_ALLOWLIST || p->brokers.len > 0;
 }
 
+/* Named by the operator, so it may be anywhere. */
+static int add_gateway(struct plan *p, const struct plan_policy *policy, struct err *err)
+{
+    CLEANUP(strv_done) struct strv hosts = { 0 };
+    CLEANUP(buf_done) struct buf host = { 0 };
+
+    if (!policy->gateway)
+        return 0;
+    if (allow_print_url(policy->gateway, &host) < 0)
+        return err_set(err, -EINVAL, "runner.mcp_gateway is no URL of a gateway");
+    strv_add(&hosts, buf_str(&host));
+    return add_hosts(p, &hosts,
+                     plan_origin_add(p, "runner.mcp_gateway, %s",
+                                     policy->gateway_origin ? policy->gateway_origin : "default"),
+                     err);
+}
+
 int plan_network_add(struct plan *p, const struct plan_policy *policy, struct err *err)
 {
     uint32_t runner;
@@ -94,6 +111,8 @@ int plan_network_add(struct plan *p, const struct plan_policy *policy, struct er
         return 0;
     runner = plan_origin_add(p, "the runner %s", policy->runner ? policy->runner : "");
     r = add_hosts(p, policy->allow, p->word_origins[PLAN_WORD_ALLOW], err);
+    if (r == 0)
+        r = add_gateway(p, policy, err);
     return r < 0 ? r : add_hosts(p, policy->needs, runner, err);
 }
 

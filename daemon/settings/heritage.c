@@ -26,6 +26,9 @@ static const struct variable {
     { "MAX_CONCURRENCY", NULL, false, "max_concurrency" },
     { "AGENT_HTTP_PROXY", NULL, false,
       "sandbox.network.proxy, for tasks alone; server.proxy is that of the daemon itself" },
+    { "AGENT_MCP_PROXY", NULL, false,
+      "runner.mcp_gateway: tasks use its MCP servers and none of the control plane's, and may "
+      "reach its host" },
     { "WORKTREE_POOL_SIZE", NULL, true,
       "no effect: there are no work trees to be made in advance; sandbox.warm keeps sandboxes "
       "ready; remove it" },
@@ -33,9 +36,6 @@ static const struct variable {
       "no effect: each task is in a sandbox, as a user of its own where nairid runs as root; "
       "remove "
       "it" },
-    { "AGENT_MCP_PROXY", NULL, true,
-      "no effect in this version: tasks use the MCP servers that the control plane assigns; have "
-      "the gateway assigned as one of them, and remove it" },
     { "CCAGENT_API_KEY", NULL, true, "no effect, as before; tasks don't get it; remove it" },
     { "CCAGENT_WS_API_URL", NULL, true, "no effect, as before; tasks don't get it; remove it" },
 };

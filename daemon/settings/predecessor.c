@@ -4,12 +4,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "settings/allow.h"
 #include "settings/checkout.h"
 #include "settings/namespace.h"
 #include "settings/pairs.h"
 #include "settings/settings.h"
 #include "settings/table.h"
 #include "settings/variables.h"
+#include "util/buf.h"
 #include "util/cleanup.h"
 #include "util/err.h"
 #include "util/mem.h"
@@ -83,6 +85,21 @@ int predecessor_apply(const struct settings_input *in, struct settings *s, struc
     return r;
 }
 
+/* The MCP gateway is asked directly, as by that daemon's programs. */
+static void spare_gateway(struct settings *s)
+{
+    static const char *const names[] = { "NO_PROXY", "no_proxy" };
+    CLEANUP(buf_done) struct buf place = { 0 };
+    struct allow allow;
+
+    if (!s->runner_mcp_gateway || allow_print_url(s->runner_mcp_gateway, &place) < 0 ||
+        allow_parse(buf_str(&place), &allow, NULL) < 0)
+        return;
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+        if (!pairs_find(&s->runner_env, names[i]))
+            pairs_add(&s->runner_env, names[i], allow.host.text);
+}
+
 void predecessor_pass_proxy(struct settings *s)
 {
     static const char *const names[] = { "HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy" };
@@ -92,4 +109,5 @@ void predecessor_pass_proxy(struct settings *s)
     for (size_t i = 0; i < ARRAY_SIZE(names); i++)
         if (!pairs_find(&s->runner_env, names[i]))
             pairs_add(&s->runner_env, names[i], s->sandbox_network_proxy);
+    spare_gateway(s);
 }

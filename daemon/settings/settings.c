@@ -369,8 +369,27 @@ int settings_state_dir(const struct settings_input *in, char **ret_dir, struct e
     return 0;
 }
 
+static void warn_of_gateway(struct settings *s)
+{
+    char place[SETTINGS_PLACE_MAX];
+    AUTO_FREE char *warning = NULL;
+
+    if (!s->runner_mcp_gateway)
+        return;
+    (void)settings_place(s, "runner.mcp_gateway", place);
+    if (str_eq(s->runner_name, "command"))
+        warning = mem_printf("%srunner.mcp_gateway has no effect on the runner command", place);
+    else if (str_eq(s->sandbox_network_mode, "none"))
+        warning = mem_printf("%srunner.mcp_gateway has no effect with sandbox.network.mode: none, "
+                             "as a task reaches nothing: set that to allowlist",
+                             place);
+    if (warning)
+        strv_add(&s->warnings, warning);
+}
+
 static void warn(struct settings *s)
 {
+    warn_of_gateway(s);
     if (url_is_exposed(s->server_url)) {
         AUTO_FREE char *warning = mem_printf(
             "server.url %s is not https: the agent key travels readable for all in between",

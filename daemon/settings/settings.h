@@ -57,6 +57,7 @@ struct settings {
     struct settings_pairs runner_provided; /* variables from the control plane, no setting: what the
                                               operator says of a name goes before them */
     bool runner_broker;
+    char *runner_mcp_gateway;
     struct broker_list broker;
     char *sandbox_profile;
     struct strv sandbox_read;
@@ -130,7 +131,8 @@ struct settings_input {
  * -EMSGSIZE for one past 1 MiB, -EPERM for one that anybody may write. Does not read the agent key.
  * Variables: NAIRID_ and the key in capitals, dots as _; lists and maps in them (and in flags) as
  * in YAML: [a, b], {NAME: value}; an empty one counts as unset. Legacy: NAIRI_WS_API_URL,
- * EKSEC_WS_API_URL, NAIRI_AGENT_ID, EKSEC_AGENT_ID, MAX_CONCURRENCY. Without a file
+ * EKSEC_WS_API_URL, NAIRI_AGENT_ID, EKSEC_AGENT_ID, MAX_CONCURRENCY, AGENT_HTTP_PROXY,
+ * AGENT_MCP_PROXY. Without a file
  * max_concurrency is 1, as in the daemon we replace. */
 int settings_load(const struct settings_input *input, struct settings *ret_settings,
                   struct err *err);

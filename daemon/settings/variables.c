@@ -14,16 +14,19 @@ static const char own_prefix[] = "NAIRID_";
 static const struct {
     const char *name, *key;
 } legacy[] = {
-    { "NAIRI_WS_API_URL", "server.url" },     { "EKSEC_WS_API_URL", "server.url" },
-    { "NAIRI_AGENT_ID", "agent.id" },         { "EKSEC_AGENT_ID", "agent.id" },
-    { "MAX_CONCURRENCY", "max_concurrency" }, { "AGENT_HTTP_PROXY", "sandbox.network.proxy" },
+    { "NAIRI_WS_API_URL", "server.url" },
+    { "EKSEC_WS_API_URL", "server.url" },
+    { "NAIRI_AGENT_ID", "agent.id" },
+    { "EKSEC_AGENT_ID", "agent.id" },
+    { "MAX_CONCURRENCY", "max_concurrency" },
+    { "AGENT_HTTP_PROXY", "sandbox.network.proxy" },
+    { "AGENT_MCP_PROXY", "runner.mcp_gateway" },
 };
 
 /* Besides those: keys, and what has another meaning here or none. */
 static const char *const others[] = {
-    "NAIRI_API_KEY",    "EKSEC_API_KEY",      "NAIRI_CONFIG_DIR",
-    "EKSEC_CONFIG_DIR", "CCAGENT_WS_API_URL", "WORKTREE_POOL_SIZE",
-    "AGENT_EXEC_USER",  "AGENT_MCP_PROXY",    "CCAGENT_API_KEY",
+    "NAIRI_API_KEY",      "EKSEC_API_KEY",      "NAIRI_CONFIG_DIR", "EKSEC_CONFIG_DIR",
+    "CCAGENT_WS_API_URL", "WORKTREE_POOL_SIZE", "AGENT_EXEC_USER",  "CCAGENT_API_KEY",
 };
 
 const char *variables_get(const char *const *env, const char *name)

@@ -1,11 +1,10 @@
 /* shelf.h - the artifacts that the control plane provides, on the daemon's disk, as tasks are shown
  * them: STATE/artifacts/SET/ with rules/FILE, skills/NAME/FILE, mcp.json, and manifest.json for us.
- * A set is filled beside the one in force and takes its place at once, by the name in the file
- * "current", so that whatever fails on the way leaves the old one as it was. A set that a task is
- * shown stays until that task has ended. Nothing in it is of the server's naming but what
- * task/crate.h and upstream/provision.h let pass; no file replaces another.
- * As root the directory is crossed by other users, the tasks: sets then have names that nobody can
- * guess. */
+ * A set is filled beside the one in force (workspace/staging.h) and takes its place at once, by the
+ * name in the file "current", so that whatever fails on the way leaves the old one as it was. A set
+ * that a task is shown stays until that task has ended.
+ * This is the side that hands sets out; but for shelf_new() and shelf_manifest() it touches no
+ * file. */
 #pragma once
 #include "util/cleanup.h"
 #include <stdbool.h>
@@ -14,16 +13,25 @@
 struct err;
 struct shelf;
 struct shelf_set;
+struct strv;
+
+#define SHELF_FOLDER   "artifacts"
+#define SHELF_CURRENT  "current"
+#define SHELF_MANIFEST "manifest.json"
+#define SHELF_PREFIX   "set-"
+
+enum { SHELF_NAME_BYTES = 40 };
 
 enum shelf_part { SHELF_RULES, SHELF_SKILLS, SHELF_MCP, SHELF_PART_COUNT };
 
-/* Finds the set in force; the directory is made with the first one. Leftovers are removed by
- * shelf_sweep(). */
-int shelf_new(const char *state_dir, struct shelf **ret_shelf, struct err *err);
+const char *shelf_part_name(enum shelf_part part); /* within a set */
+bool shelf_is_set_name(const char *name);
+
+/* Finds the set in force. Where that can't be told, or not all of it be seen, there is none, and
+ * ret_doubt, which is cleared first, says why; the set of the next answer takes its place. */
+struct shelf *shelf_new(const char *state_dir, struct err *ret_doubt);
 void shelf_free(struct shelf *s);
 DEFINE_CLEANUP(struct shelf *, shelf_free);
-
-/* ---- the set in force ---- */
 
 /* NULL: there is none. It stays until it is released as often as it was held. */
 struct shelf_set *shelf_hold(struct shelf *s);
@@ -33,24 +41,7 @@ const char *shelf_path(const struct shelf_set *set, enum shelf_part part);
 /* The manifest of a state directory's set in force, whoever's it is; allocated. -ENOENT: there is
  * none. */
 int shelf_manifest(const char *state_dir, char **ret_text, struct err *err);
-
-/* ---- a new one ---- */
-
-/* Begins it, empty; one that was begun and not finished is given up. */
-int shelf_begin(struct shelf *s, struct err *err);
-/* A whole file: rules/NAME, or where part is SHELF_MCP mcp.json. */
-int shelf_add(struct shelf *s, enum shelf_part part, const char *name, const void *bytes,
-              size_t len, struct err *err);
-/* A file of the skill, to be written to; a path as task/crate.h has it. */
-int shelf_open_file(struct shelf *s, const char *skill, const char *path, bool is_program,
-                    struct err *err);
-bool shelf_has(const struct shelf *s, enum shelf_part part, const char *name); /* as staged */
-/* Takes away a skill that could not be completed. */
-void shelf_drop_skill(struct shelf *s, const char *skill);
-/* Writes the manifest and makes all durable: blocks, so it is for another thread, during which no
- * other function may be called. shelf_switch() then puts it in force. */
-int shelf_finish(struct shelf *s, const char *manifest, struct err *err);
-void shelf_switch(struct shelf *s);
-void shelf_give_up(struct shelf *s);
-/* Removes what nobody uses, so many entries at most; 1 where more is left. */
-int shelf_sweep(struct shelf *s, size_t entries);
+/* Puts a new set in force, which is on the disk as such. has: the parts that are in it. */
+void shelf_switch(struct shelf *s, const char *name, const bool has[SHELF_PART_COUNT]);
+/* Adds the names of the sets that are held or in force. */
+void shelf_used(const struct shelf *s, struct strv *names);

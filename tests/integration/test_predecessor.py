@@ -218,7 +218,7 @@ def test_check_says_what_each_old_setting_means(make_before):
     assert done.returncode == 0, done.stdout
     for grade, words in [
             ("WARN", "WORKTREE_POOL_SIZE: no effect"), ("WARN", "AGENT_EXEC_USER: no effect"),
-            ("WARN", "AGENT_MCP_PROXY: no effect in this version"),
+            ("OK", "AGENT_MCP_PROXY: runner.mcp_gateway"),
             ("WARN", "EKSEC_AGENT_ID: no effect: NAIRI_AGENT_ID is set, too"),
             ("OK", "MAX_CONCURRENCY: max_concurrency"), ("OK", "NAIRI_WS_API_URL: server.url"),
             ("OK", "NAIRI_CONFIG_DIR: where .env is read"), ("OK", "NAIRI_API_KEY: the agent key"),
