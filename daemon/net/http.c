@@ -216,6 +216,10 @@ void http_resume(struct http_call *call)
         return;
     call->paused = false;
     transfer_watch_stall(call);
+    /* The headers of a form's part come before its contents: curl learns only after them that the
+     * source has none yet, and a resume that was earlier than that would be lost. */
+    if (call->source)
+        (void)curl_easy_pause(call->easy, CURLPAUSE_SEND); /* where it fails the next one does */
     /* gives what it holds at once; where the sink stops it, curl would go on without those bytes */
     if (curl_easy_pause(call->easy, CURLPAUSE_CONT) != CURLE_OK || call->stopped) {
         call->stopped = true;

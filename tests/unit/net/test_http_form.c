@@ -16,6 +16,7 @@ struct giver {
     struct loop_timer *later;
     uint64_t given;
     uint64_t pause_at, stop_at; /* offsets, 0: never */
+    bool pause_first;           /* before anything is given, for no time at all */
     bool paused;
 };
 
@@ -34,10 +35,11 @@ static ssize_t give(uint64_t offset, char *bytes, size_t len, void *ctx)
     struct giver *g = ctx;
 
     assert_false(g->paused); /* nothing is asked for meanwhile */
-    if (g->pause_at > 0 && offset >= g->pause_at) {
+    if (g->pause_first || (g->pause_at > 0 && offset >= g->pause_at)) {
         g->pause_at = 0;
         g->paused = true;
-        loop_timer_arm(g->later, 50);
+        loop_timer_arm(g->later, g->pause_first ? 0 : 50);
+        g->pause_first = false;
         return -EAGAIN;
     }
     if (g->stop_at > 0 && offset >= g->stop_at)
@@ -121,6 +123,18 @@ static void a_pause_at_the_very_beginning_does_so_too(void **state)
 
     SERVE(f, SCRIPT_ANSWER(CREATED));
     g.pause_at = 1;
+    give_form(f, &g);
+    assert_int_equal(f->result.status, 201);
+    assert_form(f, 0);
+}
+
+/* libcurl has the part's headers to send then, and notices the pause only after them. */
+static void a_pause_that_is_over_before_it_was_noticed_holds_nothing_up(void **state)
+{
+    struct fixture *f = *state;
+    struct giver g = { .pause_first = true };
+
+    SERVE(f, SCRIPT_ANSWER(CREATED));
     give_form(f, &g);
     assert_int_equal(f->result.status, 201);
     assert_form(f, 0);
@@ -240,6 +254,7 @@ int main(void)
         TEST(a_file_is_sent_as_the_one_part_of_a_form),
         TEST(a_pause_of_the_source_holds_the_request_up),
         TEST(a_pause_at_the_very_beginning_does_so_too),
+        TEST(a_pause_that_is_over_before_it_was_noticed_holds_nothing_up),
         TEST(a_source_that_has_no_more_ends_the_call),
         TEST(a_server_may_answer_before_it_has_read_everything),
         TEST(a_name_that_would_end_its_line_is_not_sent),
