@@ -262,6 +262,24 @@ def test_links_that_a_task_plants_lead_nowhere(make, provider, me):
     assert os.listdir(target) == []
 
 
+def test_what_a_task_leaves_at_their_places_bars_no_start(make, provider, me):
+    provider.artifact("rule", "Rule", "rules/rule.md", b"rule\n")
+    daemon = make()
+    first = provider.give("cat ~/.claude/rules/rule.md")
+    assert provider.wait_reply(first)["payload"]["message"] == "rule\n"
+    job = provider.job_of[first]
+    home = os.path.join(daemon.state, "jobs", job, "home")
+    target = me.mkdir("target")
+    for own in (".claude.own", ".kept"):  # the second time the first one is still there
+        os.rename(os.path.join(home, ".claude"), os.path.join(home, ".before" + own))
+        os.symlink(target, os.path.join(home, ".claude"))
+        os.makedirs(os.path.join(home, own, "full"))
+        assert provider.answer("cat ~/.claude/rules/rule.md; ls -d ~/.claude.own/full", job=job) == \
+            "rule\n/home/agent/.claude.own/full\n"
+    assert os.listdir(target) == []
+    assert len([name for name in os.listdir(home) if name.startswith(".claude.own-")]) == 2
+
+
 def test_w35_a_bad_archive_is_named_and_the_rest_is_applied(make, provider, me):
     bad = {
         "dots": archive(("SKILL.md", ""), ("../../escaped", "x")),

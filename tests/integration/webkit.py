@@ -5,10 +5,14 @@ import threading
 
 
 class Server:
-    """An HTTP server that keeps what it was asked: (line, headers, body)."""
+    """An HTTP server that keeps what it was asked: (line, headers, body).
+
+    server.answers["/path"] = (200, b"...")      # or a function of the body that gives the two
+    """
 
     def __init__(self, tls=None):
         seen = self.seen = []
+        answers = self.answers = {}
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -22,7 +26,11 @@ class Server:
                     self.rfile.readline()
                 seen.append((self.requestline, dict(self.headers), body))
                 reply = b"x" * int(self.path[6:]) if self.path.startswith("/size/") else b"hello"
-                self.send_response(200)
+                found = answers.get(self.path, (200, reply))
+                status, reply = found(body) if callable(found) else found
+                self.send_response(status)
+                if reply.startswith((b"{", b"[")):
+                    self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(reply)))
                 self.end_headers()
                 self.wfile.write(reply)
@@ -39,6 +47,14 @@ class Server:
         self.port = self.server.server_address[1]
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.05,))
         self.thread.start()
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.port}"
+
+    def paths(self):
+        """Of what it was asked, oldest first."""
+        return [line.split()[1] for line, _, _ in self.seen]
 
     def end(self):
         self.server.shutdown()
