@@ -284,12 +284,15 @@ static int make_locked(struct legacy *l, char **ret_name)
             mem_printf(OURS_PREFIX "%d.%" PRIu64 "-%d", (int)getpid(), clock_mono_ms(), i);
         AUTO_FREE char *path = mem_printf("%s/%s", l->own[MEMORY], name);
 
-        if (mkdir(path, 0755) < 0)
+        if (mkdir(path, 0755) < 0) {
             r = errno == EEXIST ? -EAGAIN : -errno; /* of another pid namespace */
-        else
-            r = hold(path, &l->lock_fd);
-        if (r < 0)
             continue;
+        }
+        r = hold(path, &l->lock_fd);
+        if (r < 0) {
+            (void)rmdir(path); /* or somebody else has, or does */
+            continue;
+        }
         l->ours[MEMORY] = TAKE_PTR(path);
         *ret_name = TAKE_PTR(name);
     }
