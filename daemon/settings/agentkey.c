@@ -73,7 +73,8 @@ static int find_key(const struct settings *s, struct agentkey *from_env, struct 
     }
     return err_set(err, -ENOKEY,
                    "there is no agent key: put it into a file of mode 600 and name that file in "
-                   "api_key_file, or set NAIRI_API_KEY");
+                   "api_key_file, or in a unit of systemd's in LoadCredential=" CREDENTIAL
+                   ":FILE; or set NAIRI_API_KEY");
 }
 
 static int check_kind(const struct agentkey *k, struct err *err)

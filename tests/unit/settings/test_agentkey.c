@@ -180,7 +180,8 @@ static void no_key_anywhere_says_where_to_put_one(void **state)
     assert_int_equal(load(f), -ENOKEY);
     assert_string_equal(f->err.text,
                         "there is no agent key: put it into a file of mode 600 and name that file "
-                        "in api_key_file, or set NAIRI_API_KEY");
+                        "in api_key_file, or in a unit of systemd's in "
+                        "LoadCredential=agent-key:FILE; or set NAIRI_API_KEY");
 }
 
 static void a_source_that_is_there_but_unfit_is_not_skipped(void **state)
