@@ -26,6 +26,12 @@ def program(name):
     return os.path.join(build, "daemon", name)
 
 
+def preload(library, **variables):
+    """What a program's environment needs for support/LIBRARY.c to go before the C library."""
+    return {"LD_PRELOAD": os.path.join(os.environ["NAIRID_BUILD"], "tests", f"lib{library}.so"),
+            "ASAN_OPTIONS": "exitcode=99:verify_asan_link_order=0", **variables}
+
+
 def wait_until(condition, timeout_s=20, what="the condition"):
     """Polls condition() until it gives something true, which is returned."""
     deadline = time.monotonic() + timeout_s

@@ -2,6 +2,8 @@
 
 import os
 
+from hubkit import preload
+
 SYNC, KNOWN = 1, 2  # what can be held: the journal's commits; what is known of a job's files
 
 
@@ -13,9 +15,7 @@ class SlowDisk:
         with open(self.path, "wb") as file:
             file.write(bytes(4096))
         os.chown(self.path, daemon.account.uid, -1)
-        daemon.env = {"LD_PRELOAD": f"{os.environ['NAIRID_BUILD']}/tests/libslowdisk.so",
-                      "SLOWDISK": self.path,
-                      "ASAN_OPTIONS": "exitcode=99:verify_asan_link_order=0"}
+        daemon.env = preload("slowdisk", SLOWDISK=self.path)
 
     def hold(self, what):
         with open(self.path, "r+b") as file:
