@@ -8,7 +8,8 @@
  * CORE_EV_ENDED -> UPDATE (finished, with the reply), SEND reply; CORE_EV_SENT -> UPDATE
  * (delivered), SEND ack; CORE_EV_SENT -> UPDATE (acked). One post is in flight per job. One that
  * only says that and how an attempt runs doesn't keep its reply waiting: unless it is answered soon
- * it is given up, SEND_CANCEL; CORE_EV_SENT -> SEND reply.
+ * it is given up, SEND_CANCEL; CORE_EV_SENT -> SEND reply. Nor do those of other jobs: they, and
+ * COMPLETE, never take every place there is, and one that is lost holds up its like alone.
  *
  * What an attempt in mode execute left in the job's directories is looked at before its reply is
  * sent (options.survey): CORE_EV_ENDED -> UPDATE (finished, unsurveyed, with the reply), SURVEY;

@@ -61,6 +61,7 @@ static void set_leaving(struct core *core, struct known *k, bool leaving)
 static void drop(struct core *core, struct known *k)
 {
     core->posts -= k->posting;
+    core->aside.in_flight -= k->posting;
     set_leaving(core, k, false);
     HASH_DELETE(by_id, core->idle.by_id, k);
     HASH_DELETE(by_number, core->idle.by_number, k);
@@ -217,29 +218,37 @@ void idle_purge(struct core *core)
 static bool may_post(const struct core *core)
 {
     return core->phase.state == PHASE_SERVING && core->posts < POSTS_MAX &&
-           !TAILQ_EMPTY(&core->idle.leaving);
+           core->aside.in_flight < ASIDES_MAX && !TAILQ_EMPTY(&core->idle.leaving);
+}
+
+static uint64_t held_until(const struct core *core)
+{
+    uint64_t held = outbox_held_until(core), aside = outbox_aside_from(core);
+
+    return held > aside ? held : aside;
 }
 
 void idle_pump(struct core *core)
 {
     struct known *k;
 
-    if (!may_post(core) || core->now.mono_ms < outbox_held_until(core))
+    if (!may_post(core) || core->now.mono_ms < held_until(core))
         return;
     TAILQ_FOREACH (k, &core->idle.leaving, in_leaving) {
-        if (core->posts >= POSTS_MAX)
+        if (!may_post(core))
             return;
         if (k->posting || core->now.mono_ms < k->retry_ms || is_open(core, k))
             continue;
         k->posting = true;
         core->posts++;
+        core->aside.in_flight++;
         core_emit(core, CORE_CMD_COMPLETE)->seq = k->number;
     }
 }
 
 uint64_t idle_deadline(const struct core *core)
 {
-    uint64_t held = outbox_held_until(core), best = UINT64_MAX;
+    uint64_t held = held_until(core), best = UINT64_MAX;
     const struct known *k;
 
     if (!may_post(core))
@@ -258,7 +267,8 @@ void idle_completed(struct core *core, const struct core_event *ev)
         return;
     k->posting = false;
     core->posts--;
-    outbox_judge(core, ev);
+    core->aside.in_flight--;
+    outbox_judge(core, ev, true);
     if (outbox_is_final(ev->answer)) { /* told; or the job is unknown there, over, or another's */
         if (k->leaving)
             forget(core, k);

@@ -7,9 +7,10 @@ void link_init(struct core *core)
 {
     struct link *l = &core->link;
 
-    /* the bounds are constants, so neither call can fail */
+    /* the bounds are constants, so none of the calls can fail */
     (void)backoff_init(&l->backoff, LINK_BASE_MS, LINK_CAP_MS);
     (void)backoff_init(&l->idle, IDLE_BASE_MS, IDLE_CAP_MS);
+    (void)backoff_init(&core->aside.backoff, LINK_BASE_MS, LINK_CAP_MS);
     l->resync = true;
 }
 

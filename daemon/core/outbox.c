@@ -18,6 +18,11 @@ static bool is_working(const struct entry *e)
     return e->task->state == TASK_RUNNING && e->attempt.state != ATTEMPT_NONE;
 }
 
+static bool is_aside(enum core_post what)
+{
+    return what == CORE_POST_PROCESSING || what == CORE_POST_PROGRESS;
+}
+
 /* The post that the job wants next, and from when on; NONE if it wants nothing. */
 static enum core_post next_post(const struct job *job, struct entry **ret_entry, uint64_t *ret_ms)
 {
@@ -69,6 +74,7 @@ static void post(struct core *core, struct job *job, struct entry *e, enum core_
     job->posting_ms = core->now.mono_ms;
     core->posts++;
     core->uploads += what == CORE_POST_UPLOAD;
+    core->aside.in_flight += is_aside(what);
     /* behind the others, so that each gets its turn however much the tasks have to say */
     TAILQ_REMOVE(&core->outgoing, job, in_outgoing);
     TAILQ_INSERT_TAIL(&core->outgoing, job, in_outgoing);
@@ -88,10 +94,21 @@ uint64_t outbox_held_until(const struct core *core)
     return l->hold_until_ms > l->parked_until_ms ? l->hold_until_ms : l->parked_until_ms;
 }
 
-/* Uploads may take long: they don't keep others' replies from going. */
-static bool may_post(const struct core *core, enum core_post what)
+uint64_t outbox_aside_from(const struct core *core)
 {
-    return what != CORE_POST_NONE && (what != CORE_POST_UPLOAD || core->uploads < UPLOADS_MAX);
+    return core->aside.in_flight < ASIDES_MAX ? core->aside.hold_until_ms : UINT64_MAX;
+}
+
+/* When a post may go that its job wants from then on; UINT64_MAX: not before another one is over.
+ * Uploads may take long, and for asides nobody waits: neither keeps others' replies from going. */
+static uint64_t post_from(const struct core *core, enum core_post what, uint64_t wanted_ms)
+{
+    uint64_t from;
+
+    if (what == CORE_POST_NONE || (what == CORE_POST_UPLOAD && core->uploads >= UPLOADS_MAX))
+        return UINT64_MAX;
+    from = is_aside(what) ? outbox_aside_from(core) : 0;
+    return from > wanted_ms ? from : wanted_ms;
 }
 
 /* When the post in flight has kept what is durable waiting for long enough; never, if there is
@@ -102,7 +119,7 @@ static uint64_t cut_deadline(const struct job *job)
     uint64_t from;
     enum core_post what;
 
-    if (job->cut || (job->posting != CORE_POST_PROCESSING && job->posting != CORE_POST_PROGRESS))
+    if (job->cut || !is_aside(job->posting))
         return UINT64_MAX;
     what = next_post(job, &e, &from);
     return what == CORE_POST_UPLOAD || what == CORE_POST_REPLY || what == CORE_POST_ACK
@@ -143,7 +160,7 @@ void outbox_pump(struct core *core)
         if (what == CORE_POST_NONE) {
             job->outgoing = false;
             TAILQ_REMOVE(&core->outgoing, job, in_outgoing);
-        } else if (now >= from && may_post(core, what)) {
+        } else if (now >= post_from(core, what, from)) {
             post(core, job, e, what);
         }
     }
@@ -164,10 +181,13 @@ uint64_t outbox_deadline(const struct core *core)
         return held < best ? held : best;
     TAILQ_FOREACH (job, &core->outgoing, in_outgoing) {
         struct entry *e = NULL;
+        enum core_post what;
 
-        if (job->posting == CORE_POST_NONE && may_post(core, next_post(job, &e, &from)) &&
-            from < best)
-            best = from;
+        if (job->posting != CORE_POST_NONE)
+            continue;
+        what = next_post(job, &e, &from);
+        from = post_from(core, what, from);
+        best = from < best ? from : best;
     }
     return best;
 }
@@ -353,7 +373,16 @@ bool outbox_is_final(enum core_answer answer)
     return false;
 }
 
-void outbox_judge(struct core *core, const struct core_event *ev)
+/* Nothing of the server's came back: of such a post that says little, as it may be the only kind
+ * that doesn't pass. Those that were under way together fail together. */
+static void hold_asides(struct core *core)
+{
+    if (core->now.mono_ms >= core->aside.hold_until_ms)
+        core->aside.hold_until_ms =
+            core->now.mono_ms + backoff_next(&core->aside.backoff, core->now.entropy, 0);
+}
+
+void outbox_judge(struct core *core, const struct core_event *ev, bool aside)
 {
     switch (ev->answer) {
     case CORE_ANSWER_OK:
@@ -361,9 +390,17 @@ void outbox_judge(struct core *core, const struct core_event *ev)
     case CORE_ANSWER_TOO_LARGE:
     case CORE_ANSWER_CONFLICT:
         link_ok(core);
+        if (aside)
+            core->aside.backoff.failures = 0;
+        break;
+    case CORE_ANSWER_DOWN:
+        if (aside) {
+            hold_asides(core);
+            break;
+        }
+        link_failed(core, ev->retry_after_ms);
         break;
     case CORE_ANSWER_BUSY:
-    case CORE_ANSWER_DOWN:
         link_failed(core, ev->retry_after_ms);
         break;
     case CORE_ANSWER_KEY_REFUSED:
@@ -399,12 +436,13 @@ void outbox_sent(struct core *core, struct entry *e, const struct core_event *ev
     job->posting_entry = NULL;
     core->posts--;
     core->uploads -= what == CORE_POST_UPLOAD;
+    core->aside.in_flight -= is_aside(what);
     if (job->cut) { /* its place is the reply's */
         TAILQ_REMOVE(&core->outgoing, job, in_outgoing);
         TAILQ_INSERT_HEAD(&core->outgoing, job, in_outgoing);
     }
     job->cut = false;
-    outbox_judge(core, ev);
+    outbox_judge(core, ev, is_aside(what));
     if (ev->answer == CORE_ANSWER_OK) {
         job->backoff.failures = 0;
         job->retry_ms = 0;

@@ -37,6 +37,7 @@ enum {
     STOP_GRACE_MS = 2 * 1000,      /* the same when we are in a hurry */
     REPLY_SHORT_BYTES = 16 * 1024, /* of the shortened reply */
     UPLOADS_MAX = 2,               /* of the posts: they may take long */
+    ASIDES_MAX = 4,                /* of the posts: what nobody waits for */
     UPLOAD_TRIES_MAX = 15,         /* that fail alone: some half an hour; then it is left out */
     UNSENT_NOTE_MAX = 2048,
     SESSION_ID_MAX = 128,
@@ -176,6 +177,11 @@ struct core {
     bool tight;                     /* the journal's disk is: nothing new is taken */
     uint64_t next_tight_note_ms;
     uint32_t posts, uploads; /* in flight; the latter are among the former */
+    struct {                 /* posts that nobody waits for: processing, progress, complete */
+        uint32_t in_flight;  /* among the posts */
+        struct backoff backoff;
+        uint64_t hold_until_ms; /* none starts before, as the server answers none */
+    } aside;
     struct link link;
     struct phase phase;
     uint64_t started_ms;
@@ -256,8 +262,12 @@ size_t outbox_size(const struct core *core);         /* replies and acks that wa
 uint64_t outbox_held_until(const struct core *core); /* no post starts before */
 /* The server took it, or never will: the same post needn't be made again. */
 bool outbox_is_final(enum core_answer answer);
-/* What an answer to a post says of the server, and of the key. */
-void outbox_judge(struct core *core, const struct core_event *ev);
+/* One of those that nobody waits for, which leave room for those that somebody does (W17): whether
+ * there is place for it, and since when; UINT64_MAX: none. */
+uint64_t outbox_aside_from(const struct core *core);
+/* What an answer to a post says of the server, and of the key. aside: of such a post, so that its
+ * being lost holds up its like alone; what the server says itself counts all the same. */
+void outbox_judge(struct core *core, const struct core_event *ev, bool aside);
 
 /* idle.c: jobs that nobody writes to any more */
 void idle_init(struct core *core);
