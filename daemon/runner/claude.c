@@ -260,6 +260,10 @@ static int prepare(const struct settings *settings, const struct runner_turn *tu
     add_arguments(&start.argv, settings, turn, is_asked);
     strv_add(&start.env, "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1");
     strv_add(&start.env, "DISABLE_AUTOUPDATER=1");
+    if (turn->has_mcp) { /* or it begins while they aren't there yet, and never tells the model */
+        strv_add(&start.env, "MCP_CONNECTION_NONBLOCKING=0");
+        strv_add(&start.env, "MCP_CONNECT_TIMEOUT_MS=30000");
+    }
     runner_add_env(settings, &start.env); /* the last setting of a name counts */
     if (is_brokered(settings)) {
         strv_add(&start.env, "ANTHROPIC_BASE_URL=" BROKER_URL "/" BROKER);

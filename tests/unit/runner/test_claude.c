@@ -61,6 +61,32 @@ static void the_prompt_goes_to_standard_input(void **state)
     runner_start_done(&start);
 }
 
+static bool has_env(const struct runner_start *start, const char *pair)
+{
+    for (size_t i = 0; i < start->env.len; i++)
+        if (strcmp(start->env.items[i], pair) == 0)
+            return true;
+    return false;
+}
+
+static void mcp_servers_are_waited_for_and_the_file_of_them_named(void **state)
+{
+    const struct settings s = usual();
+    struct task t = { .prompt = TEXT("go") };
+    struct runner_start start = start_with(&s, &(struct runner_turn){ .task = &t });
+
+    (void)state;
+    assert_false(has_env(&start, "MCP_CONNECTION_NONBLOCKING=0"));
+    runner_start_done(&start);
+    start = start_with(&s, &(struct runner_turn){ .task = &t, .has_mcp = true });
+    assert_true(has_env(&start, "MCP_CONNECTION_NONBLOCKING=0"));
+    assert_true(has_env(&start, "MCP_CONNECT_TIMEOUT_MS=30000"));
+    assert_argv(&start, "claude --verbose --output-format=stream-json "
+                        "--permission-mode=acceptEdits --append-system-prompt-file=/nairid/brief "
+                        "--mcp-config=" RUNNER_MCP_PATH " -p");
+    runner_start_done(&start);
+}
+
 static void settings_and_session_become_options_that_no_value_can_leave(void **state)
 {
     struct settings s = usual();
@@ -209,6 +235,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_prompt_goes_to_standard_input),
+        cmocka_unit_test(mcp_servers_are_waited_for_and_the_file_of_them_named),
         cmocka_unit_test(settings_and_session_become_options_that_no_value_can_leave),
         cmocka_unit_test(in_ask_mode_nothing_can_be_written_and_the_model_is_told),
         cmocka_unit_test(earlier_messages_are_told_to_a_new_session_only),
