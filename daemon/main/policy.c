@@ -258,10 +258,16 @@ int policy_check(const struct settings *s, struct err *err)
 
 static int find_shown(const char *setting, const struct strv *shown, struct err *err)
 {
-    for (size_t i = 0; i < shown->len; i++)
-        if (access(shown->items[i], F_OK) < 0)
+    for (size_t i = 0; i < shown->len; i++) {
+        const char *path = shown->items[i];
+        int r = access(path, F_OK) < 0 ? -errno : 0;
+
+        if (r < 0 && err_set_machine(err, r, setting, path) < 0)
+            return r;
+        if (r < 0)
             return err_set(err, -ENOENT, "%s: '%s': %s: make it, or take it out of the settings",
-                           setting, shown->items[i], strerror(errno));
+                           setting, path, strerror(-r));
+    }
     return 0;
 }
 
