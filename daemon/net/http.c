@@ -347,6 +347,11 @@ int http_new(struct loop *loop, const struct http_options *options, struct http 
     return 0;
 }
 
+struct loop *http_loop(const struct http *http)
+{
+    return http->loop;
+}
+
 void http_free(struct http *http)
 {
     if (!http)

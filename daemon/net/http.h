@@ -98,11 +98,12 @@ int http_new(struct loop *loop, const struct http_options *options, struct http 
  * callback or http_cancel(). Bad input (an unparsable URL) ends as HTTP_BROKEN by the callback. */
 struct http_call *http_start(struct http *http, const struct http_request *request, http_done_fn fn,
                              void *ctx);
-void http_cancel(struct http_call *call);
+void http_cancel(struct http_call *call); /* the callback doesn't come; NULL: none to cancel */
 /* Goes on after sink or source said -EAGAIN; otherwise without effect. */
 void http_resume(struct http_call *call);
 /* A response header by name, any case: NULL if absent. Only inside the callback. */
 const char *http_header(const struct http_response *response, const char *name);
+struct loop *http_loop(const struct http *http); /* of http_new() */
 /* Cancels what is in flight. Not from within a callback. */
 void http_free(struct http *http);
 DEFINE_CLEANUP(struct http *, http_free);

@@ -96,7 +96,7 @@ static void on_answer(const struct upstream_answer *a, void *ctx)
         f->problems = a->listing->problem_count;
         for (size_t i = 0; i < f->jobs; i++)
             f->messages += a->listing->jobs[i].message_count;
-        if (f->messages > 0 && !f->taken)
+        if (f->messages > 0 && !f->taken && a->listing->jobs[0].message_count > 0)
             f->taken = listing_take(&a->listing->jobs[0], 0);
     }
     if (f->again) {
@@ -321,6 +321,37 @@ static void a_callback_may_start_the_next_poll(void **state)
           SCRIPT_ANSWER(BODY("200 OK", "{\"jobs\":[]}")));
     f->again = true;
     poll_once(f, 0);
+    assert_int_equal(f->answers, 2);
+}
+
+/* Some 600 KB, which the loop doesn't parse itself. */
+#define EMPTY_JOB                                                                                  \
+    {                                                                                              \
+        .action = SCRIPT_SEND, .text = "{\"id\":\"job_1\",\"messages\":[]},", .repeat = 20000      \
+    }
+
+static void a_long_listing_is_answered_as_a_short_one_is(void **state)
+{
+    struct fixture *f = *state;
+
+    SERVE(f, "", { .action = SCRIPT_ACCEPT }, { .action = SCRIPT_READ },
+          { .action = SCRIPT_SEND,
+            .text = BODY("200 OK\r\nPreference-Applied: wait=5", "{\"jobs\":[") },
+          EMPTY_JOB,
+          { .action = SCRIPT_SEND,
+            .text = "{\"id\":\"job_2\",\"messages\":[{\"id\":\"m1\",\"type\":"
+                    "\"user_message_v1\",\"payload\":{\"message\":\"hi\"}}]}]}" },
+          { .action = SCRIPT_CLOSE }, { .action = SCRIPT_ACCEPT }, { .action = SCRIPT_READ },
+          { .action = SCRIPT_SEND, .text = BODY("200 OK", "{\"jobs\":[") }, EMPTY_JOB,
+          { .action = SCRIPT_CLOSE });
+    poll_once(f, 5000);
+    assert_int_equal(f->answer.verdict, UPSTREAM_OK);
+    assert_true(f->answer.waited);
+    assert_int_equal(f->jobs, 2);
+    assert_int_equal(f->messages, 1);
+    poll_once(f, 5000);
+    assert_int_equal(f->answer.verdict, UPSTREAM_DOWN);
+    assert_non_null(strstr(f->text, "is not a list of jobs"));
     assert_int_equal(f->answers, 2);
 }
 
@@ -549,6 +580,7 @@ int main(void)
         T(the_servers_clock_is_compared_with_ours),
         T(a_message_of_an_unknown_type_is_a_problem_at_every_poll),
         T(a_callback_may_start_the_next_poll),
+        T(a_long_listing_is_answered_as_a_short_one_is),
         T(a_cancelled_poll_is_silent_and_another_may_follow),
         T(what_is_in_flight_ends_with_the_module),
         T(a_new_key_is_used_at_once),
