@@ -394,7 +394,7 @@ void outbox_judge(struct core *core, const struct core_event *ev, bool aside)
             core->aside.backoff.failures = 0;
         break;
     case CORE_ANSWER_DOWN:
-        if (aside) {
+        if (aside && ev->retry_after_ms == 0) {
             hold_asides(core);
             break;
         }

@@ -177,14 +177,14 @@ static const struct type {
     const char *text;   /* the payload's member that must be a string; NULL: none */
     bool needs_message; /* processed_message_id must name a message */
     bool attaches;      /* attachment_ids may name what goes with it */
-    store_fn store;     /* NULL: nothing to do */
+    store_fn store;
 } types[] = {
+    /* start_conversation_response_v1 is ignored as types are that nobody knows */
     { "assistant_message_v1", "message", true, true, store_assistant },
     { "system_message_v1", "message", false, false, store_system },
     { "processing_message_v1", NULL, true, false, store_processing },
     { "agent_progress_v1", NULL, true, false, store_progress },
     { "job_complete_v1", "reason", false, false, store_complete },
-    { "start_conversation_response_v1", NULL, false, false, NULL },
 };
 
 static const struct type *find_type(const char *name)
@@ -281,7 +281,7 @@ static int accept(struct call *c, struct model *m, const struct type *type, stru
     rc = type->attaches ? attachment_take(c, m, s->payload, c->agent.seq, &s->attachments) : 1;
     if (rc <= 0)
         return rc;
-    rc = type->store ? type->store(c, m, s) : 0;
+    rc = type->store(c, m, s);
     return rc < 0 ? rc : reply_stored(c, &s->job, rc > 0);
 }
 

@@ -70,14 +70,25 @@ class Wire:
 
 
 class HubStage:
-    """A hub that cases share; each has an agent, a key and connections of its own."""
+    """A hub that cases share, but for those that begin with `hub OPTIONS`; each has an agent, a key
+    and connections of its own."""
 
-    def __init__(self):
+    def __init__(self, *options):
         self.folder = tempfile.TemporaryDirectory(prefix="nairid-hub-")
-        self.hub = Hub(self.folder.name + "/hub", extra=("--patience", str(PATIENCE_S))).boot()
+        self.hub = Hub(self.folder.name + "/hub",
+                       extra=("--patience", str(PATIENCE_S), *options)).boot()
 
     def play(self, case):
-        HubGame(case, self.hub).play()
+        if case.steps[0].word != "hub":
+            HubGame(case, self.hub).play()
+            return
+        own = HubStage(*case.steps[0].rest.split(" "))
+        try:
+            HubGame(case, own.hub).play()
+        except BaseException:
+            own.abort()
+            raise
+        own.end()
 
     def end(self):
         try:
@@ -149,6 +160,9 @@ class HubGame:
 
     # steps: what the client does
 
+    def step_hub(self, step):
+        """Heeded by the stage."""
+
     def step_connect(self, step):
         self._wire(step.rest)
 
@@ -171,7 +185,8 @@ class HubGame:
 
     def step_call(self, step):
         """call METHOD PATH: one well-formed request"""
-        details = self._details(step, "on", "as", "header", "json", "wait", "instance", "fence")
+        details = self._details(step, "on", "as", "header", "json", "text", "form", "wait",
+                                "instance", "fence")
         method, path = self._expand(step.rest).split(" ")
         wire = self._wire(details.get("on", [f"call {next(_numbers)}"])[0])
         who = details.get("as", ["org" if "/public/" in path else "agent"])[0]
@@ -182,10 +197,39 @@ class HubGame:
         for name, form in (("wait", "Prefer: wait={}"), ("instance", "X-CCAGENT-ID: {}"),
                            ("fence", "X-Nairi-Fence: {}"), ("header", "{}")):
             lines += [form.format(value) for value in details.get(name, [])]
-        body = details.get("json", [""])[0].encode()
-        if "json" in details:
-            lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
+        body, kind = self._body(details)
+        if kind:
+            lines += [f"Content-Type: {kind}", f"Content-Length: {len(body)}"]
         wire.send("\r\n".join([*lines, "", ""]).encode() + body)
+
+    @staticmethod
+    def _body(details):
+        """The body of a call, and what it says it is; None where there is none."""
+        if "json" in details:
+            return details["json"][0].encode(), "application/json"
+        if "text" in details:  # as the realtime channel's posts are
+            return unescape(details["text"][0]), "text/plain;charset=UTF-8"
+        if "form" in details:
+            name, _, contents = details["form"][0].partition(" ")
+            return (b'--b\r\nContent-Disposition: form-data; name="file"; filename="' +
+                    name.encode() + b'"\r\n\r\n' + unescape(contents) + b"\r\n--b--\r\n",
+                    "multipart/form-data; boundary=b")
+        return b"", None
+
+    def step_session(self, step):
+        """session NAME [INSTANCE]: a realtime session of this case's agent that has joined, and
+        whose first answer was read; ${NAME} is its path"""
+        name, _, instance = step.rest.partition(" ")
+        headers = {"X-CCAGENT-API-KEY": self.names["key"], "X-CCAGENT-ID": instance or name,
+                   "X-CCAGENT-REPO": "", "X-AGENT-ID": self.names["slug"]}
+        path = "/socket.io/?EIO=4&transport=polling"
+        opened = self.hub.request("GET", path, headers=headers)
+        assert opened.status == 200, opened
+        path += "&sid=" + json.loads(opened.raw[1:])["sid"]
+        assert self.hub.request("POST", path, b"40{}").raw == b"ok"
+        joined = self.hub.request("GET", path).raw
+        assert re.match(rb'40\{"sid":"[\w-]+"\}', joined), joined
+        self.names[name] = path
 
     def step_start(self, step):
         """start NAME: PROMPT; ${NAME} is the message, ${NAME.job} its conversation"""
@@ -275,6 +319,11 @@ class HubGame:
             what, _, path = rest.partition(" ")
             got = self.names[what] = member(json.loads(body), path)
             good = got is not None
+        elif detail.word == "capture":  # capture NAME REGEX, whose first group it is
+            what, _, regex = rest.partition(" ")
+            got = re.search(regex, body.decode(), re.S)
+            good = got is not None
+            self.names[what] = got[1] if good else None
         elif detail.word == "messages":  # the ids listed, in order
             jobs = json.loads(body)["jobs"]
             got = [m["id"] for job in jobs for m in job["messages"]]

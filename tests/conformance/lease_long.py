@@ -15,7 +15,7 @@ import pytest
 import deadwire
 
 from hubkit import Hub
-from peer import Unread
+from wire import Unread
 
 LEASE_S = 120
 SLACK_S = 25       # of a busy machine

@@ -1,95 +1,42 @@
 """Plays case files to the real daemon; README.md in this folder says what a case may hold."""
 
 import json
-import os
 import re
-import threading
 import time
 
 import daemonkit
 
 from casefile import CaseError, expand, member, unescape
 from hubkit import wait_until
-from peer import Peer, Play, http_date
-from stage import Certificates
+from pair import Pair, certificates
+from peer import Play
+from wire import http_date
 
 WAIT_S = 40
-HEADS = ("set", "alone", "offline", "tls", "no-long-polls")
+HEADS = ("set", "alone", "offline", "tls", "no-long-polls", "channel", "managed")
 COMMON = {"server": {"request_timeout": "20s"}}
+CHANNEL = {"server": {"request_timeout": "20s", "poll_interval": "1h"}}
+PATHS = ("/socket.io/", "/socketio/")
+CC_MESSAGE = "42" + '["cc_message",'
 
 
 class Mismatch(AssertionError):
     """What happened isn't what the case says."""
 
 
-def make_certificates():
-    if not hasattr(make_certificates, "made"):
-        make_certificates.made = Certificates()
-    return make_certificates.made
-
-
-_certificates_lock = threading.Lock()
-
-
-def certificates():
-    with _certificates_lock:
-        return make_certificates()
-
-
-class Pair:
-    """A daemon and its peer."""
-
-    def __init__(self, settings, long_poll=True, tls=None, offline=False):
-        self.account = daemonkit.Account("root" if os.getuid() == 0 else "user")
-        self.peer = Peer(long_poll=long_poll, tls=tls)
-        self.peer.certificate = lambda name: certificates().context(name)
-        self.count = 0
-        try:
-            settings = json.loads(expand(json.dumps(settings), self._name))
-            self.daemon = daemonkit.Daemon(self.account, self.peer, **settings)
-            if not offline:
-                self.daemon.boot()
-        except BaseException:
-            self.peer.end()
-            self.account.done()
-            raise
-
-    def _name(self, name):
-        if name == "proxy":
-            return self.peer.proxy_url
-        if name == "port":
-            return self.peer.port
-        if name == "ca":
-            with open(certificates().path("ca.pem"), encoding="ascii") as file:
-                return self.account.write(os.path.join(self.account.folder, "ca.pem"),
-                                          file.read(), 0o644)
-        return None
-
-    def end(self):
-        try:
-            code = self.daemon.end()
-            assert code in (0, None), f"exit {code}:\n{self.daemon.last_log}"
-        finally:
-            self.abort()
-
-    def abort(self):
-        if self.daemon.program:
-            self.daemon.program.kill()
-        self.peer.end()
-        self.account.done()
-
 
 class DaemonStage:
     """Where cases for the daemon are played: those that ask for nothing special share a pair."""
 
     def __init__(self):
-        self.shared = None
+        self.shared = {}  # whether there is a channel -> the pair
 
     def play(self, case):
         heads = [step for step in case.steps if step.word in HEADS]
-        if not heads:
-            self.shared = self.shared or Pair(COMMON)
-            Game(case, self.shared).play()
+        if not heads or [(step.word, step.rest) for step in heads] == [("channel", "")]:
+            if bool(heads) not in self.shared:
+                self.shared[bool(heads)] = self._special(heads)
+            Game(case, self.shared[bool(heads)]).play()
             return
         pair = self._special(heads)
         try:
@@ -100,7 +47,8 @@ class DaemonStage:
         pair.end()
 
     def _special(self, heads):
-        settings, tls = dict(COMMON), None
+        words = [step.word for step in heads]
+        settings, tls, channel = dict(CHANNEL if "channel" in words else COMMON), None, None
         for step in heads:
             if step.word == "set":
                 key, _, value = step.rest.partition(": ")
@@ -109,17 +57,26 @@ class DaemonStage:
                 settings = daemonkit.merge(settings, _typed(value))
             elif step.word == "tls":
                 tls = certificates().context(*step.rest.split(" "))
-        words = [step.word for step in heads]
-        return Pair(settings, long_poll="no-long-polls" not in words, tls=tls,
-                    offline="offline" in words)
+            elif step.word == "channel":
+                channel = _channel(step.rest)
+        return Pair(settings, long_poll=not {"no-long-polls", "channel"} & set(words), tls=tls,
+                    offline="offline" in words, channel=channel, managed="managed" in words)
 
     def end(self):
-        if self.shared:
-            self.shared.end()
+        for pair in self.shared.values():
+            pair.end()
 
     def abort(self):
-        if self.shared:
-            self.shared.abort()
+        for pair in self.shared.values():
+            pair.abort()
+
+
+def _channel(text):
+    """channel [at PATH|nowhere] [JSON]: the paths that have it, and what its open packet says"""
+    where = re.match(r"at (\S+) ?|nowhere ?", text)
+    fields = text[where.end():] if where else text
+    paths = PATHS if not where else [path for path in [where[1]] if path]
+    return paths, json.loads(fields or "{}")
 
 
 def _typed(value):
@@ -149,7 +106,7 @@ class Game:
 
     def play(self):
         self.from_log = len(self.daemon.log) if self.daemon.program else 0
-        if not self.offline and self.peer.long_poll:
+        if not self.offline and (self.peer.long_poll or self.peer.channel.paths):
             self._await("held")
         self.peer.forget()
         self.peer.names = self._name
@@ -185,6 +142,8 @@ class Game:
         self.pair.count += 1
         text = f"nonce {self.pair.count}"
         message = self.peer.give(f"echo {text}")
+        if self.peer.channel.paths:
+            self._push(message)
         self._await_that(lambda: self.peer.acked.get(message), "another message to go its way")
         assert [e["payload"]["message"] for e in self.peer.replies[message]] == [text]
 
@@ -202,6 +161,9 @@ class Game:
             if r.endpoint == "connect":
                 assert "Authorization" not in r.headers, "a proxy was given the key"
                 continue
+            if r.is_of_channel:
+                self._check_channel(r)
+                continue
             assert r.headers.get("Authorization", "").startswith("Bearer "), r
             if r.endpoint == "reply":
                 known = first.setdefault(r.message, r.json["id"])
@@ -213,6 +175,19 @@ class Game:
         for message, replies in self.peer.replies.items():
             assert len(replies) == 1, f"two replies to {message} were taken"
         assert self.peer.agent_key not in self._log(), "the key is in the log"
+
+    def _check_channel(self, request):
+        """The four headers, the query, and that it never asks for another transport."""
+        wanted = {"X-CCAGENT-API-KEY": r"(nairid|ek)_[0-9a-f]+", "X-CCAGENT-ID": "ccaid_[0-9A-Z]{26}",
+                  "X-CCAGENT-REPO": "", "X-AGENT-ID": self.peer.slug}
+        for name, value in wanted.items():
+            got = request.headers.get_all(name) or []
+            assert len(got) == 1 and re.fullmatch(value, got[0]), f"{request}: {name} is {got}"
+        assert "Authorization" not in request.headers, request
+        sid = {"sid": request.query["sid"]} if request.endpoint != "open" else {}
+        assert request.query == {"EIO": "4", "transport": "polling", **sid}, request.path
+        if request.endpoint == "post":
+            assert request.headers["Content-Type"] == "text/plain;charset=UTF-8", request
 
     def _story(self):
         with self.peer.lock:
@@ -230,6 +205,8 @@ class Game:
 
     def _name(self, name):
         base, _, what = name.partition(".")
+        if base in self.ids and what == "event":
+            return CC_MESSAGE + json.dumps(self.peer.envelope(self.ids[base])) + "]"
         if base in self.ids:
             return self.peer.job_of[self.ids[base]] if what == "job" else self.ids[base]
         if re.fullmatch(r"date([+-]\d+)?", name):
@@ -240,7 +217,11 @@ class Game:
         """Whether it has come; README.md lists them."""
         word, _, rest = text.partition(" ")
         if word == "held":
-            return self.peer.held is not None
+            return self.peer.held is not None or self.peer.channel.is_held()
+        if word == "joined":
+            return self.peer.channel.joins >= int(rest or 1)
+        if word == "said":
+            return self.peer.channel.heard(rest)
         if word == "reply":
             return self.peer.replies.get(self.ids[rest])
         if word == "ack":
@@ -266,12 +247,12 @@ class Game:
         with self.peer.lock:
             return sum(r.endpoint == endpoint for r in self.peer.requests)
 
-    def _await_that(self, condition, what, timeout_s=WAIT_S):
+    def _await_that(self, condition, what, timeout_s=None):
         def look():
             assert not self.peer.complaints, "\n".join(self.peer.complaints)
             return condition()
 
-        wait_until(look, timeout_s, what)
+        wait_until(look, timeout_s or WAIT_S, what)
 
     def _await(self, event):
         self._await_that(lambda: self._event(event), event)
@@ -321,6 +302,29 @@ class Game:
 
     def step_list(self, step):
         self.peer.list_raw(json.loads(self._expand(step.rest)))
+
+    def _push(self, message, fields=None):
+        packet = CC_MESSAGE + json.dumps(self.peer.envelope(message, fields)) + "]"
+        self.peer.channel.tell(packet.encode())
+
+    def step_push(self, step):
+        """push NAME: the message by the channel; details `envelope KEY: JSON`"""
+        fields = {}
+        for detail in step.details:
+            key, _, value = self._expand(detail.rest).partition(": ")
+            fields[key] = json.loads(value)
+        self._push(self.ids[step.rest], fields)
+
+    def step_packets(self, step):
+        """packets TEXT: what answers one GET of the channel"""
+        self.peer.channel.tell(unescape(self._expand(step.rest)))
+
+    def step_lose(self, step):
+        self.peer.channel.lose()
+
+    def step_hang(self, step):
+        """hang ENDPOINT: its requests are never answered, from now on"""
+        self.peer.hanging.add(step.rest)
 
     def step_change(self, step):
         """change NAME KEY: JSON"""
@@ -471,19 +475,37 @@ class Game:
 
     def step_log(self, step):
         """log [COUNT] REGEX: so many lines match, at least one without a count"""
-        count, _, regex = step.rest.partition(" ")
+        self._counted(step.rest, lambda regex: sum(
+            bool(re.search(regex, line)) for line in self._log().splitlines()), "such lines")
+
+    @staticmethod
+    def _counted(text, count_of, what):
+        """[COUNT] REGEX"""
+        count, _, regex = text.partition(" ")
         if not re.fullmatch(r"\d+(\.\.\d+)?", count):
-            count, regex = "", step.rest
-        lines = [line for line in self._log().splitlines() if re.search(regex, line)]
+            count, regex = "", text
         low, _, high = count.partition("..")
-        good = bool(lines) if not low else int(low) <= len(lines) <= int(high or low)
-        assert good, f"there are {len(lines)} such lines"
+        got = count_of(regex)
+        good = bool(got) if not low else int(low) <= got <= int(high or low)
+        assert good, f"there are {got} {what}"
+
+    def step_said(self, step):
+        """said [COUNT] REGEX: so many packets match that the daemon sent by the channel"""
+        self._counted(self._expand(step.rest), self.peer.channel.heard, "packets")
+
+    def step_spaced(self, step):
+        """spaced MS...: the handshakes of this case had at least so much time between them"""
+        opened = self.peer.channel.opened
+        got = [int((later - before) * 1000) for before, later in zip(opened, opened[1:])]
+        least = [int(ms) for ms in step.rest.split(" ")]
+        good = len(got) >= len(least) and all(ms >= want for ms, want in zip(got, least))
+        assert good, f"it was {got}"
 
     def step_within(self, step):
         """within MS EVENT: it comes in that time"""
         limit, _, event = step.rest.partition(" ")
         began = time.monotonic()
-        self._await(event)
+        self._await_that(lambda: self._event(event), event, max(WAIT_S, int(limit) / 1000 + 1))
         took = (time.monotonic() - began) * 1000
         assert took <= int(limit), f"it took {took:.0f} ms"
 

@@ -5,6 +5,7 @@ import copy
 import pytest
 
 import casefile
+import test_daemon_channel
 import test_daemon_links
 import test_daemon_posts
 
@@ -14,6 +15,7 @@ from player import DaemonStage, Game, Mismatch
 from stage import Pool
 
 PARTS = "give a: echo one\nreply a: one\n"
+PARTS_PUSHED = "give a: echo one\npush a\nreply a: one\n"
 
 # what stands at the end of a good case, and what the failure says
 WRONG = {
@@ -37,6 +39,11 @@ WRONG = {
     "want-field": ("at reply\n  want field type: \"x\"\n  good\n" + PARTS, "but it is"),
     "want-body": ("at reply\n  want body nonsense\n  good\n" + PARTS, "but it is"),
     "want-path": ("at ack\n  want path /elsewhere\n  good\n" + PARTS, "but it is"),
+    "said": ("channel\n" + PARTS_PUSHED + "said dance", "there are 0 packets"),
+    "said-count": ("channel\n" + PARTS_PUSHED + "said 2 processing_message_v1", "there are 1"),
+    "spaced": ("alone\nchannel\nat open\n  answer 500\nlose\nwait joined\nspaced 60000", "it was"),
+    "want-channel": ("channel\nat post\n  want body dance\n  good\n" + PARTS_PUSHED, "but it is"),
+    "hang": ("alone\nhang reply\n" + PARTS, "waited 6 s"),
     "unknown-step": ("dance", "there is no step"),
     "unknown-detail": ("at reply\n  dance\n" + PARTS, "can't do that"),
     "unknown-event": ("wait dance", "no event"),
@@ -52,6 +59,7 @@ WRONG_HUB = {
     "no-header": ("call GET /api/agents/jobs\nanswer 200\n  no header Content-Type", "it is"),
     "body": ("call GET /api/agents/jobs\nanswer 200\n  body nonsense", "it is"),
     "error": ("call GET /nowhere\nanswer 404\n  error nonsense", "it is"),
+    "capture": ("call GET /nowhere\nanswer 404\n  capture a (dance)", "it is None"),
     "messages": ("start a: x\ncall GET /api/agents/jobs\nanswer 200\n  messages cmsg_1", "it is"),
     "within": ("call GET /api/agents/jobs\n  on p\n  wait 1\nanswer 200 on p\n  within 500", "ms"),
     "quiet": ("call GET /nowhere\n  on p\nquiet 3000 on p", "something came"),
@@ -134,6 +142,24 @@ def forget_key(game, request):
     del request.headers["Authorization"]
 
 
+def of_channel(game):
+    return next(r for r in game.peer.requests if r.endpoint == "get")
+
+
+def forget_header(game, request):
+    del of_channel(game).headers["X-CCAGENT-REPO"]
+
+
+def ask_for_websocket(game, request):
+    of_channel(game).query["transport"] = "websocket"
+
+
+def overlap(game, request):
+    get = of_channel(game)
+    with game.peer.channel.flight(get), game.peer.channel.flight(get):
+        pass
+
+
 def change_instance(game, request):
     request.headers.replace_header("X-CCAGENT-ID", "ccaid_other")
 
@@ -142,9 +168,14 @@ def log_key(game, request):
     game.peer.agent_key = "task_started"
 
 
+OF_CHANNEL = (forget_header, ask_for_websocket, overlap)
+
+
 @pytest.mark.parametrize("tamper,says", [
     (forge_reply, "two replies to"), (forge_id, "two replies to"), (ack_first, "before its reply"),
-    (forget_key, "reply"), (change_instance, "several ids"), (log_key, "the key is in the log")])
+    (forget_key, "reply"), (change_instance, "several ids"), (log_key, "the key is in the log"),
+    (forget_header, "X-CCAGENT-REPO"), (ask_for_websocket, "transport"),
+    (overlap, "two at a time")])
 def test_what_holds_without_a_word_is_looked_at(quick, tmp_path, monkeypatch, tamper, says):
     check = Game._check_always
 
@@ -155,9 +186,10 @@ def test_what_holds_without_a_word_is_looked_at(quick, tmp_path, monkeypatch, ta
 
     monkeypatch.setattr(Game, "_check_always", tampered)
     stage = DaemonStage()
+    head, parts = ("channel\n", PARTS_PUSHED) if tamper in OF_CHANNEL else ("", PARTS)
     try:
         with pytest.raises(Mismatch, match=says):
-            stage.play(make(tmp_path, PARTS))
+            stage.play(make(tmp_path, head + parts))
     finally:
         stage.abort()
 
@@ -171,8 +203,9 @@ def test_a_case_file_of_the_wrong_form_is_refused(tmp_path, text):
 def test_every_kind_has_its_cases():
     daemon, hub = casefile.find("daemon"), casefile.find("hub")
     assert len(daemon) >= 150 and len(hub) >= 60
-    played = casefile.find("daemon/poll", "daemon/listing", *test_daemon_links.KINDS,
-                           *test_daemon_posts.KINDS)
+    played = casefile.find("daemon/poll", "daemon/listing", "daemon/channel-long",
+                           *test_daemon_links.KINDS, *test_daemon_posts.KINDS,
+                           *test_daemon_channel.KINDS)
     assert {case.name for case in played} == {case.name for case in daemon}
     titles = [case.title for case in daemon + hub]
     assert len(set(titles)) == len(titles)

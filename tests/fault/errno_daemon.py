@@ -14,7 +14,8 @@ import time
 
 from daemonkit import ERROR, Daemon, assert_nothing_left, files_below
 from errnokit import Scenario, fds_of
-from peer import Peer, answer
+from peer import Peer
+from wire import answer
 from processes import Process, descendants
 
 STEP_S = 90  # nothing may take longer, on a busy machine either
@@ -35,10 +36,10 @@ class Server(Peer):
 
     refuses = False
 
-    def _carry_out(self, request, talk):
+    def carry_out(self, request, talk):
         if self.refuses and request.endpoint == "reply":
             return answer(503, {"error": "later"})
-        return super()._carry_out(request, talk)
+        return super().carry_out(request, talk)
 
 
 class Life(Scenario):

@@ -9,7 +9,7 @@ import pytest
 
 from daemonkit import ERROR, Meeting, files_below
 from hubkit import wait_until
-from peer import answer
+from wire import answer
 from processes import descendants
 
 
