@@ -129,7 +129,7 @@ class Game:
 
     def _finish(self):
         for play in self.peer.plays:
-            self._await_that(lambda: play.played, f"{play.step} to be played", WAIT_S)
+            self._await_that(lambda: play.played, f"{play.step} to be played")
         for name in self.ids:
             if name not in self.settled:
                 self._answered(name)
