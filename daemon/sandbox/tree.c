@@ -215,6 +215,21 @@ static int place_amid(int mount_fd, int root, const char *target)
     return 0;
 }
 
+/* What was replaced since it was opened (rename(2), as ldconfig(8) does it) has no name any more,
+ * and can't be mounted: then what is there now, once. */
+static int place_file(int root, const struct plan_step *s, int fd, struct mount_attr *attr)
+{
+    AUTO_CLOSE int now = -1;
+    int r = place(fd, root, relative(s));
+
+    if (r != -ENOENT)
+        return r;
+    now = open_tree(AT_FDCWD, s->text, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+    if (now < 0 || mount_setattr(now, "", AT_EMPTY_PATH | AT_RECURSIVE, attr, sizeof *attr) < 0)
+        return r;
+    return place(now, root, relative(s));
+}
+
 static int do_bind(int root, const struct plan_step *s, int fd)
 {
     /* Private: what is mounted on the host later is none of the task's business. */
@@ -235,13 +250,14 @@ static int do_bind(int root, const struct plan_step *s, int fd)
         return -errno;
     if (s->flags & PLAN_AMID)
         return place_amid(fd, root, relative(s));
-    if (S_ISDIR(st.st_mode))
+    if (S_ISDIR(st.st_mode)) {
         r = make_directory(root, relative(s), 0755);
-    else
-        r = faccessat(root, relative(s), F_OK, AT_SYMLINK_NOFOLLOW) == 0
-                ? 0
-                : make_file(root, relative(s), "", 0444);
-    return r < 0 ? r : place(fd, root, relative(s));
+        return r < 0 ? r : place(fd, root, relative(s));
+    }
+    r = faccessat(root, relative(s), F_OK, AT_SYMLINK_NOFOLLOW) == 0
+            ? 0
+            : make_file(root, relative(s), "", 0444);
+    return r < 0 ? r : place_file(root, s, fd, &attr);
 }
 
 static int do_tmpfs(int root, const struct plan_step *s)
