@@ -100,7 +100,7 @@ static void look_at_cgroup(struct ward *w)
 {
     struct cgroup_usage usage;
 
-    cgroup_read(w->cgroup, w->task, &usage);
+    cgroup_read(w->cgroup, w->group, &usage);
     if (usage.oom)
         ward_punish(w, LIMIT_MEMORY); /* half of a task has no answer to give */
     if (w->cpu_time_ms > 0 && usage.cpu_ms > w->cpu_time_ms)

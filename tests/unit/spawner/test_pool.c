@@ -29,7 +29,14 @@
 #include "util/mem.h"
 #include "util/strv.h"
 
-enum { GUARD_MS = 60000, TICK_MS = 20, TASK_UID = 0x6ffd0000, MIB = 1024 * 1024, CHILDREN = 64 };
+enum {
+    GUARD_MS = 60000,
+    TICK_MS = 20,
+    TASK_UID = 0x6ffd0000,
+    MIB = 1024 * 1024,
+    CHILDREN = 64,
+    CPU_TIME_MS = 300
+};
 
 struct fixture {
     struct loop *loop;
@@ -41,7 +48,7 @@ struct fixture {
     struct buf out;
     bool exited, gone;
     struct spawner_exit exit;
-    uint64_t memory_bytes;
+    uint64_t memory_bytes, cpu_time_ms;
 };
 
 static void on_started(uint64_t task, pid_t pid, void *ctx)
@@ -161,6 +168,7 @@ static void start(struct fixture *f, const char *script)
                                   .argv = &argv,
                                   .memory_bytes = f->memory_bytes,
                                   .disk_bytes = 64ull * MIB,
+                                  .cpu_time_ms = f->cpu_time_ms,
                                   .pids = 64,
                                   .files = 256,
                                   .uid = geteuid(),
@@ -447,6 +455,24 @@ static void a_kill_right_after_the_start_ends_it(void **state)
     run(f, "true");
 }
 
+/* Also where its cgroup, which is older than the task, is what counts. */
+static void its_processor_time_is_limited_as_in_a_new_one(void **state)
+{
+    struct fixture *f = *state;
+
+    spawner_warm(f->spawner, 1);
+    f->cpu_time_ms = CPU_TIME_MS;
+    do {
+        run_warm(f, "true");
+        for (int i = 0; i < 10; i++)
+            pass_time(f);
+        start(f, "while :; do :; done");
+        while (!f->exited)
+            loop_run(f->loop);
+        assert_int_equal(f->exit.limit, LIMIT_CPU_TIME);
+    } while (!f->exit.warm);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -463,6 +489,7 @@ int main(void)
         TEST(the_death_of_the_spawner_ends_them),
         TEST(freeing_the_spawner_ends_them),
         TEST(a_kill_right_after_the_start_ends_it),
+        TEST(its_processor_time_is_limited_as_in_a_new_one),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
