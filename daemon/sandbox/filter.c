@@ -23,14 +23,25 @@ struct program {
     size_t len, cap;
 };
 
-/* One program, in two parts. The first is libseccomp's: which calls, and in which ABI. Where it
- * would allow one it goes on to the second, which looks at arguments and is ours, as libseccomp
- * can't say "all but these". watched is the same with other ends. */
+/* One program, in two parts. The first is libseccomp's: which calls, and in which ABI. Those whose
+ * arguments matter end there with a mark, in whose place it goes on to the second part: that is
+ * ours, as libseccomp can't say "all but these", and has a section for each of them. All others are
+ * decided by a few jumps, which the kernel follows for every call there is when it takes a program.
+ * watched is the same with other ends. */
 struct filter {
     struct program usual, watched;
 };
 
 /* ---- the lists ---- */
+
+enum { SECTIONS_MAX = 64 };
+
+/* What the lists are filled for. calls: those whose arguments matter, a section each. */
+struct lists {
+    scmp_filter_ctx ctx;
+    int calls[SECTIONS_MAX];
+    size_t call_count;
+};
 
 static int add(scmp_filter_ctx ctx, uint32_t action, int call)
 {
@@ -55,14 +66,43 @@ static int each_call(const char *names, int (*fn)(int call, void *ctx), void *ct
     return 0;
 }
 
+/* call_count where it has none. */
+static size_t section_of(const struct lists *lists, int call)
+{
+    size_t i = 0;
+
+    while (i < lists->call_count && lists->calls[i] != call)
+        i++;
+    return i;
+}
+
+static int add_section(int call, void *ctx)
+{
+    struct lists *lists = ctx;
+
+    if (section_of(lists, call) < lists->call_count)
+        return 0;
+    if (lists->call_count == SECTIONS_MAX)
+        return -EMSGSIZE;
+    lists->calls[lists->call_count++] = call;
+    return 0;
+}
+
 static int allow_call(int call, void *ctx)
 {
-    return add(ctx, SCMP_ACT_ALLOW, call);
+    const struct lists *lists = ctx;
+    size_t section = section_of(lists, call);
+
+    return add(lists->ctx,
+               section < lists->call_count ? SCMP_ACT_TRACE((uint16_t)section) : SCMP_ACT_ALLOW,
+               call);
 }
 
 static int refuse_call(int call, void *ctx)
 {
-    return add(ctx, SCMP_ACT_ERRNO(EPERM), call);
+    const struct lists *lists = ctx;
+
+    return add(lists->ctx, SCMP_ACT_ERRNO(EPERM), call);
 }
 
 static bool is_allowed(const struct filter_group *group, enum filter_kind kind, uint32_t calls)
@@ -72,23 +112,43 @@ static bool is_allowed(const struct filter_group *group, enum filter_kind kind, 
     return kind == FILTER_SPAWNER ? group->calls != 0 : (group->calls & calls) != 0;
 }
 
+/* These two allow what they don't list. */
+static bool is_extra(enum filter_kind kind)
+{
+    return kind == FILTER_BARE || kind == FILTER_OFFLINE;
+}
+
+static int find_sections(struct lists *lists, enum filter_kind kind)
+{
+    size_t count;
+    const struct filter_check *checks = filter_lists_checks(&count);
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < count; i++)
+        if (checks[i].kinds & (1u << kind))
+            r = each_call(checks[i].calls, add_section, lists);
+    for (size_t i = 0; r == 0 && is_extra(kind) && i < lists->call_count; i++)
+        r = allow_call(lists->calls[i], lists);
+    return r;
+}
+
 /* What is allowed comes first: of two rules for one call libseccomp keeps the first. */
-static int fill_lists(scmp_filter_ctx ctx, enum filter_kind kind, uint32_t calls)
+static int fill_lists(struct lists *lists, enum filter_kind kind, uint32_t calls)
 {
     size_t allowed_count, refused_count;
     const struct filter_group *allowed = filter_lists_allowed(&allowed_count);
     const struct filter_group *refused = filter_lists_refused(&refused_count);
-    int r = 0;
+    int r = find_sections(lists, kind);
 
     for (size_t i = 0; r == 0 && i < allowed_count; i++)
         if (is_allowed(&allowed[i], kind, calls))
-            r = each_call(allowed[i].names, allow_call, ctx);
+            r = each_call(allowed[i].names, allow_call, lists);
     for (size_t i = 0; r == 0 && i < refused_count; i++)
         if (refused[i].kinds & (1u << kind))
-            r = each_call(refused[i].names, refuse_call, ctx);
+            r = each_call(refused[i].names, refuse_call, lists);
     for (size_t i = 0; r == 0 && kind == FILTER_TASK && i < allowed_count; i++)
         if (allowed[i].calls != 0 && !is_allowed(&allowed[i], kind, calls))
-            r = each_call(allowed[i].names, refuse_call, ctx);
+            r = each_call(allowed[i].names, refuse_call, lists);
     return r;
 }
 
@@ -115,22 +175,22 @@ static int take_code(scmp_filter_ctx ctx, struct program *ret_program)
     return pread(fd, ret_program->code, size, 0) == (ssize_t)size ? 0 : -EIO;
 }
 
-static int compile_lists(enum filter_kind kind, uint32_t calls, struct program *ret_program)
+static int compile_lists(enum filter_kind kind, uint32_t calls, struct lists *lists,
+                         struct program *ret_program)
 {
-    bool is_extra =
-        kind == FILTER_BARE || kind == FILTER_OFFLINE; /* it allows what it doesn't list */
-    scmp_filter_ctx ctx = seccomp_init(is_extra ? SCMP_ACT_ALLOW : SCMP_ACT_ERRNO(ENOSYS));
+    scmp_filter_ctx ctx = seccomp_init(is_extra(kind) ? SCMP_ACT_ALLOW : SCMP_ACT_ERRNO(ENOSYS));
     int r;
 
     if (!ctx)
         return -ENOMEM;
+    lists->ctx = ctx;
     r = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
     if (r == 0)
         r = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2); /* a tree instead of a chain */
     if (r == 0) /* or every failure of a system call would be ECANCELED */
         r = seccomp_attr_set(ctx, SCMP_FLTATR_API_SYSRAWRC, 1);
     if (r == 0)
-        r = fill_lists(ctx, kind, calls);
+        r = fill_lists(lists, kind, calls);
     if (r == 0)
         r = take_code(ctx, ret_program);
     seccomp_release(ctx);
@@ -201,28 +261,44 @@ static size_t test_len(const struct filter_check *check)
     return 0;
 }
 
+/* At most 255 instructions, which is what a conditional jump can skip. */
+static void emit_check(struct program *p, const struct filter_check *check)
+{
+    size_t rest = test_len(check) + 1; /* with what it answers */
+
+    if (check->guard >= 0) {
+        emit(p, BPF_LD | BPF_W | BPF_ABS, offset_of((unsigned)check->guard, false), 0, 0);
+        emit(p, BPF_JMP | BPF_JEQ | BPF_K, check->guard_value, 0, rest);
+    }
+    emit_test(p, check, 1);
+    emit(p, BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (uint32_t)check->error, 0, 0);
+}
+
 struct place {
     struct program *program;
     const struct filter_check *check;
+    int call; /* whose section is being written */
 };
 
-/* At most 255 instructions, which is what a conditional jump can skip. */
-static int emit_check(int call, void *ctx)
+static int emit_if_meant(int call, void *ctx)
 {
     const struct place *at = ctx;
-    const struct filter_check *check = at->check;
-    size_t rest = test_len(check) + 1; /* with what it answers */
 
-    emit(at->program, BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr), 0, 0);
-    emit(at->program, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)call, 0,
-         rest + (check->guard >= 0 ? 2 : 0));
-    if (check->guard >= 0) {
-        emit(at->program, BPF_LD | BPF_W | BPF_ABS, offset_of((unsigned)check->guard, false), 0, 0);
-        emit(at->program, BPF_JMP | BPF_JEQ | BPF_K, check->guard_value, 0, rest);
-    }
-    emit_test(at->program, check, 1);
-    emit(at->program, BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (uint32_t)check->error, 0, 0);
+    if (call == at->call)
+        emit_check(at->program, at->check);
     return 0;
+}
+
+static void emit_section(enum filter_kind kind, int call, struct program *p)
+{
+    size_t count;
+    const struct filter_check *checks = filter_lists_checks(&count);
+
+    for (size_t i = 0; i < count; i++)
+        if (checks[i].kinds & (1u << kind))
+            (void)each_call(checks[i].calls, emit_if_meant,
+                            &(struct place){ p, &checks[i], call }); /* which can't fail */
+    emit(p, BPF_RET | BPF_K, SECCOMP_RET_ALLOW, 0, 0);
 }
 
 static bool is_end(const struct sock_filter *at, uint32_t action)
@@ -230,22 +306,26 @@ static bool is_end(const struct sock_filter *at, uint32_t action)
     return at->code == (BPF_RET | BPF_K) && (at->k & SECCOMP_RET_ACTION_FULL) == action;
 }
 
-/* Adds our part behind libseccomp's. */
-static int add_arguments(enum filter_kind kind, struct program *p)
+/* Adds our part behind libseccomp's, whose marks then lead there. */
+static int add_arguments(enum filter_kind kind, const struct lists *lists, struct program *p)
 {
-    size_t count, lists_len = p->len;
-    const struct filter_check *checks = filter_lists_checks(&count);
-    int r = 0;
+    size_t starts[SECTIONS_MAX], lists_len = p->len;
 
-    for (size_t i = 0; i < lists_len; i++)
-        if (is_end(&p->code[i], SECCOMP_RET_ALLOW))
-            p->code[i] = (struct sock_filter){ .code = BPF_JMP | BPF_JA,
-                                               .k = (uint32_t)(lists_len - i - 1) };
-    for (size_t i = 0; r == 0 && i < count; i++)
-        if (checks[i].kinds & (1u << kind))
-            r = each_call(checks[i].calls, emit_check, &(struct place){ p, &checks[i] });
-    emit(p, BPF_RET | BPF_K, SECCOMP_RET_ALLOW, 0, 0);
-    return p->len > BPF_MAXINSNS ? -EMSGSIZE : r;
+    for (size_t i = 0; i < lists->call_count; i++) {
+        starts[i] = p->len;
+        emit_section(kind, lists->calls[i], p);
+    }
+    for (size_t i = 0; i < lists_len; i++) {
+        size_t section = p->code[i].k & SECCOMP_RET_DATA;
+
+        if (!is_end(&p->code[i], SECCOMP_RET_TRACE))
+            continue;
+        if (section >= lists->call_count)
+            return -EINVAL;
+        p->code[i] = (struct sock_filter){ .code = BPF_JMP | BPF_JA,
+                                           .k = (uint32_t)(starts[section] - i - 1) };
+    }
+    return p->len > BPF_MAXINSNS ? -EMSGSIZE : 0;
 }
 
 /* ---- the whole ---- */
@@ -262,10 +342,11 @@ static void make_watched(struct filter *f)
 int filter_new(enum filter_kind kind, uint32_t calls, struct filter **ret_filter, struct err *err)
 {
     CLEANUP_PTR(filter_free) struct filter *f = mem_new(struct filter);
-    int r = compile_lists(kind, calls, &f->usual);
+    struct lists lists = { 0 };
+    int r = compile_lists(kind, calls, &lists, &f->usual);
 
     if (r == 0)
-        r = add_arguments(kind, &f->usual);
+        r = add_arguments(kind, &lists, &f->usual);
     if (r < 0)
         return err_set(err, r, "the system call filter can't be compiled: %s", strerror(-r));
     make_watched(f);
