@@ -4,7 +4,9 @@
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -34,6 +36,7 @@ enum {
     PROCESS_1 = 1,    /* counts among the user's processes, not among the program's */
     CPU_SPARE_S = 10, /* for one process by itself, past the time of all: they are measured */
 };
+enum { STACK_BYTES = 64 * 1024 };
 
 /* A failed send needs no answer: the caller is gone then, and so are we with the next poll. */
 static void send_report(int control, const struct apply_report *report)
@@ -206,6 +209,35 @@ _Noreturn static void be_program(const struct plan *plan, const int stdio[3], in
     }
     /* Smaller than PIPE_BUF: it is written whole or not at all. */
     _exit(write(result, &report, sizeof report) == sizeof report ? 127 : 1);
+}
+
+struct program {
+    const struct plan *plan;
+    const int *stdio;
+    int result;
+};
+
+static int enter_program(void *ctx)
+{
+    const struct program *p = ctx;
+
+    be_program(p->plan, p->stdio, p->result);
+}
+
+/* clone(2): until it runs the program it has our memory while we stand still, as a copy would cost
+ * more than all the rest of a start. What runs in place of a program gets one. */
+static pid_t start_program(const struct plan *plan, const int stdio[3], int result)
+{
+    _Alignas(max_align_t) char stack[STACK_BYTES];
+    struct program p = { plan, stdio, result };
+    pid_t pid;
+
+    if (!plan_is_ours(plan))
+        return clone(enter_program, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, &p);
+    pid = _Fork();
+    if (pid == 0)
+        be_program(plan, stdio, result);
+    return pid;
 }
 
 /* ---- process 1 ---- */
@@ -400,11 +432,9 @@ _Noreturn void init_run(const struct plan *plan, const int stdio[3], int control
     if (plan->stdout_file)
         places[1] = relay.file;
     gauge_init(&gauge, plan, limited);
-    program = _Fork();
+    program = start_program(plan, places, result[1]);
     if (program < 0)
         init_fail(control, APPLY_INIT, 0, -errno);
-    if (program == 0)
-        be_program(plan, places, result[1]);
     (void)close(result[1]);
     for (int i = 0; i < 3; i++)
         if (stdio[i] != relay.out)

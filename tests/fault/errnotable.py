@@ -61,7 +61,7 @@ ALWAYS = {
     "setresuid setresgid": [ENOMEM, EAGAIN],
     "keyctl": [ENOMEM],
     # processes
-    "fork _Fork": [EAGAIN, ENOMEM],
+    "fork _Fork clone": [EAGAIN, ENOMEM],
     "clone3 unshare": [EAGAIN, ENOMEM, ENOSPC],
     "execve execvpe": [ENOMEM, EIO, EMFILE, EAGAIN],
     "pthread_create": [EAGAIN],
