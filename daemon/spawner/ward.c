@@ -54,6 +54,13 @@ static void close_again(struct ward *w)
             (void)close(TAKE_FD(w->again[i])); /* not needed */
 }
 
+static void remove_cgroup(struct ward *w)
+{
+    if (w->cgroup)
+        (void)cgroup_remove(w->cgroup, w->group); /* the next start removes what stays */
+    w->cgroup = NULL;
+}
+
 void ward_free(struct ward *w)
 {
     close_control(w);
@@ -62,6 +69,7 @@ void ward_free(struct ward *w)
         (void)close(w->at.pidfd); /* it is reaped */
     if (w->keys >= 0)
         (void)close(w->keys); /* nobody wanted them */
+    remove_cgroup(w);
     plan_free(w->plan);
     free(w->directory);
     escort_free(w->escort);
@@ -302,8 +310,8 @@ static void judge(struct ward *w, int init_status)
     }
 }
 
-/* What the cgroup knows of the task, and its end. */
-static void leave_cgroup(struct ward *w)
+/* What the cgroup knows of the task. Its end is as slow, and has time until the end is told. */
+static void ask_cgroup(struct ward *w)
 {
     struct cgroup_usage usage;
 
@@ -313,8 +321,6 @@ static void leave_cgroup(struct ward *w)
     w->exit.oom = usage.oom;
     if (usage.peak_bytes > 0)
         w->exit.peak_rss_bytes = usage.peak_bytes;
-    (void)cgroup_remove(w->cgroup, w->group); /* the next start removes what stays */
-    w->cgroup = NULL;
 }
 
 /* What outlives the plan. */
@@ -384,7 +390,7 @@ static int make_cgroup(struct ward *w, struct cgroup_doors *ret_doors, struct er
     w->group = w->task;
     r = w->cgroup ? cgroup_limit(w->cgroup, w->group, w->plan, err) : 0;
     if (r < 0)
-        leave_cgroup(w);
+        remove_cgroup(w);
     return r;
 }
 
@@ -404,7 +410,7 @@ static int place(struct ward *w, const int fds[4], bool may_adopt, struct err *e
                     &report) == 0)
         return 0;
     w->at.pid = 0;
-    leave_cgroup(w);
+    remove_cgroup(w);
     err->code = err_is_errno(report.error) ? report.error : -EIO;
     apply_describe(w->plan, &report, err->text, sizeof err->text);
     return err->code;
@@ -454,7 +460,7 @@ static void start_anew(struct ward *w)
     close_control(w);
     (void)close(w->at.pidfd); /* it is reaped */
     w->at = (struct apply_task){ .pid = 0, .pidfd = -1, .control = -1 };
-    leave_cgroup(w);
+    remove_cgroup(w);
     w->exit = (struct spawner_exit){ 0 };
     if (place(w, w->again, false, &err) < 0) {
         ward_fail(w, &err);
@@ -484,7 +490,7 @@ void ward_reap(struct ward *w)
     if (w->exit.peak_rss_bytes == 0)
         w->exit.peak_rss_bytes = (uint64_t)usage.ru_maxrss * 1024;
     end_rest(w);
-    leave_cgroup(w);
+    ask_cgroup(w);
     if (w->escort)
         escort_kill(w->escort);
     w->kill_at_ms = w->hard_at_ms = w->stuck_at_ms = WARD_NEVER;

@@ -74,7 +74,8 @@ class Scene:
         wait_until(lambda: not descendants(self.spawner), 10,
                    lambda: f"these to end: {descendants(self.spawner)}")
         assert mounts() == self.mounts
-        assert not [folder for folder in self.cgroups if os.path.exists(folder)]
+        wait_until(lambda: not any(os.path.exists(folder) for folder in self.cgroups), 10,
+                   lambda: f"these to be removed: {self.cgroups}")
 
 
 def test_a_cancelled_task_takes_everything_along(make_daemon, account, meeting):
