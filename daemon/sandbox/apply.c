@@ -323,8 +323,9 @@ int apply_prepare(const struct apply *a, const struct plan *shared,
 {
     CLEANUP(birth_done)
     struct birth b = {
-        .landlock_abi = a->landlock_abi, .watch = -1, .plan = shared, .doors = doors, .opens = true
+        .landlock_abi = a->landlock_abi, .watch = -1, .plan = shared, .doors = doors
     };
+    struct apply_report report;
     AUTO_CLOSE int ours = -1, theirs = -1;
     int pair[2], pidfd = -1, r;
     pid_t pid = -1;
@@ -336,11 +337,9 @@ int apply_prepare(const struct apply *a, const struct plan *shared,
     ours = pair[0];
     theirs = pair[1];
     b.control = theirs;
-    b.trees = mem_calloc(shared->step_count + 1, sizeof b.trees[0]);
-    for (size_t i = 0; i < shared->step_count; i++)
-        b.trees[i] = -1;
-    list_keep(&b);
     r = fd_set_nonblock(ours);
+    if (r == 0)
+        r = prepare(&b, &report);
     if (r == 0)
         r = clone_task(&b, a, &pid, &pidfd);
     if (r < 0)

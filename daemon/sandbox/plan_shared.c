@@ -11,7 +11,7 @@ static size_t shared_steps(const struct plan *p)
 {
     size_t i = 0;
 
-    if (p->as_root || p->ground.rung != PLAN_RUNG_TOP)
+    if (p->ground.rung != PLAN_RUNG_TOP || plan_is_ours(p))
         return 0;
     while (i < p->step_count && !str_eq(p->steps[i].target, PLAN_HOME) &&
            !str_eq(p->steps[i].target, PLAN_WORKSPACE) && !str_eq(p->steps[i].target, PLAN_BRIEF))
@@ -19,19 +19,14 @@ static size_t shared_steps(const struct plan *p)
     return i;
 }
 
-struct plan *plan_shared_of(const struct plan *p)
+static struct plan *make(const struct plan *p, size_t count)
 {
-    struct plan *shared;
-    size_t count = shared_steps(p);
+    struct plan *shared = mem_new(struct plan);
 
-    /* A survey needs little, which its own plan makes as fast. */
-    if (p->ground.rung == PLAN_RUNG_BARE || (plan_is_ours(p) && !p->as_root))
-        return NULL;
-    shared = mem_new(struct plan);
     shared->ground = p->ground;
     shared->network = p->network == PLAN_NETWORK_HOST ? PLAN_NETWORK_HOST : PLAN_NETWORK_NONE;
     shared->as_root = p->as_root;
-    shared->outer_uid = p->as_root ? 0 : p->outer_uid;
+    shared->outer_uid = p->as_root && count == 0 ? 0 : p->outer_uid;
     shared->steps = mem_calloc(count + 1, sizeof shared->steps[0]);
     for (size_t i = 0; i < count; i++) {
         shared->steps[i] = p->steps[i];
@@ -40,6 +35,19 @@ struct plan *plan_shared_of(const struct plan *p)
     }
     shared->step_count = count;
     return shared;
+}
+
+struct plan *plan_shared_of(const struct plan *p)
+{
+    size_t count = shared_steps(p);
+
+    return count == 0 ? NULL : make(p, count);
+}
+
+struct plan *plan_shared_least(const struct plan *p)
+{
+    /* as another user a survey needs little, which its own plan makes as fast */
+    return p->ground.rung == PLAN_RUNG_BARE || !p->as_root ? NULL : make(p, 0);
 }
 
 static bool is_same_step(const struct plan_step *a, const struct plan_step *b)
@@ -55,8 +63,8 @@ bool plan_shared_fits(const struct plan *shared, const struct plan *p)
         shared->ground.without_landlock != p->ground.without_landlock ||
         shared->as_root != p->as_root ||
         (shared->network == PLAN_NETWORK_HOST) != (p->network == PLAN_NETWORK_HOST) ||
-        (!p->as_root && shared->outer_uid != p->outer_uid) || shared->step_count > p->step_count ||
-        shared->step_count != shared_steps(p))
+        (!p->as_root && shared->outer_uid != p->outer_uid) ||
+        (shared->step_count > 0 && shared->step_count != shared_steps(p)))
         return false;
     for (size_t i = 0; i < shared->step_count; i++)
         if (!is_same_step(&shared->steps[i], &p->steps[i]))

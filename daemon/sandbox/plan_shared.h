@@ -5,9 +5,11 @@
 
 struct plan;
 
-/* A plan of that and nothing else: no program, secret, host or directory of a job. As root there is
- * no step in it, as each job has a user of its own, who is the owner of all that is made. NULL: its
- * kind of sandbox is never made before. */
+/* A plan of that and nothing else: no program, secret, host or directory of a job. As root it is of
+ * p's user, who is the owner of all that is made. NULL: its kind of sandbox is never made before.
+ */
 struct plan *plan_shared_of(const struct plan *p);
-/* Whether a sandbox that was begun with shared can become p's. */
+/* The same without any step, as root of no user: what fits most of all plans and saves less. */
+struct plan *plan_shared_least(const struct plan *p);
+/* Whether a sandbox that was begun with shared can become p's; uids aside where both are root's. */
 bool plan_shared_fits(const struct plan *shared, const struct plan *p);

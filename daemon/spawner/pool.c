@@ -78,7 +78,9 @@ void pool_reap(struct pool *p, struct pool_item *item)
         return;
     close_control(item);
     (void)close(item->at.pidfd); /* of nobody now */
-    if (!item->killed)
+    if (item->killed)
+        pool_rest(p); /* its place is free */
+    else
         pause_making(p);
     if (p->cgroup)
         (void)cgroup_remove(p->cgroup, item->group); /* the next start removes what stays */
@@ -91,7 +93,9 @@ static void forget(struct pool *p)
 {
     pool_drop(p);
     plan_free(p->shared);
-    p->shared = NULL;
+    plan_free(p->least);
+    p->shared = p->least = NULL;
+    p->taken = NULL;
     free(p->marks);
     p->marks = NULL;
     if (p->mounts >= 0)
@@ -99,17 +103,47 @@ static void forget(struct pool *p)
     p->mounts = -1;
 }
 
+/* For how many users there are some at a time. */
+static size_t user_count(const struct pool *p)
+{
+    return p->shared && p->least ? p->wanted - 1 : 0;
+}
+
+static bool is_recent(const struct pool *p, uid_t user)
+{
+    for (size_t i = 0; i < user_count(p); i++)
+        if (p->users[i] == user)
+            return true;
+    return false;
+}
+
+/* Puts it in front; the last one makes room. */
+static void note_user(struct pool *p, uid_t user)
+{
+    uid_t before = user;
+
+    for (size_t i = 0; i < user_count(p); i++) {
+        uid_t here = p->users[i];
+
+        p->users[i] = before;
+        if (here == user)
+            return;
+        before = here;
+    }
+}
+
 void pool_learn(struct pool *p, const struct plan *plan)
 {
-    struct plan *shared;
+    const struct plan *known = p->shared ? p->shared : p->least;
 
-    if (p->wanted == 0 || (p->shared && plan_shared_fits(p->shared, plan)))
+    if (p->wanted == 0 || plan_is_ours(plan))
         return;
-    shared = plan_shared_of(plan);
-    if (!shared)
-        return;
-    forget(p);
-    p->shared = shared;
+    if (!known || !plan_shared_fits(known, plan)) {
+        forget(p);
+        p->shared = plan_shared_of(plan);
+        p->least = plan_shared_least(plan);
+    }
+    note_user(p, plan->outer_uid);
 }
 
 void pool_want(struct pool *p, uint32_t count)
@@ -120,15 +154,16 @@ void pool_want(struct pool *p, uint32_t count)
 
 const struct plan *pool_shared(const struct pool *p)
 {
-    return p->shared;
+    return p->taken;
 }
 
 /* The host's files as they are from now on. */
 static void look_at_host(struct pool *p)
 {
     if (!p->marks)
-        p->marks = mem_calloc(p->shared->step_count + 1, sizeof p->marks[0]);
-    tree_mark(p->shared, p->marks);
+        p->marks = mem_calloc((p->shared ? p->shared->step_count : 0) + 1, sizeof p->marks[0]);
+    if (p->shared)
+        tree_mark(p->shared, p->marks);
     if (p->mounts < 0)
         p->mounts = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
 }
@@ -138,7 +173,8 @@ static bool host_has_changed(struct pool *p)
 {
     struct pollfd fd = { .fd = p->mounts, .events = POLLPRI };
 
-    return p->mounts < 0 || poll(&fd, 1, 0) != 0 || !tree_is_as_marked(p->shared, p->marks);
+    return p->mounts < 0 || poll(&fd, 1, 0) != 0 ||
+           (p->shared && !tree_is_as_marked(p->shared, p->marks));
 }
 
 /* ---- making ---- */
@@ -165,6 +201,51 @@ void pool_rest(struct pool *p)
         p->due_ms = at_ms;
 }
 
+/* As root they are made in the name of whose task may come; else all are our own user's. */
+static const struct plan *plan_of(struct pool *p, const struct pool_item *item)
+{
+    if (item->is_least)
+        return p->least;
+    if (p->shared->as_root)
+        p->shared->outer_uid = item->user;
+    return p->shared;
+}
+
+static bool has_one(const struct pool *p, bool is_least, uid_t user)
+{
+    for (size_t i = 0; i < POOL_MAX; i++) {
+        const struct pool_item *item = &p->items[i];
+
+        if (item->at.pid != 0 && !item->killed && item->is_least == is_least && item->user == user)
+            return true;
+    }
+    return false;
+}
+
+/* What the next one is to be. */
+static void choose(const struct pool *p, struct pool_item *item)
+{
+    item->is_least = p->least != NULL;
+    item->user = 0;
+    if (!p->shared || !has_one(p, true, 0))
+        return;
+    for (size_t i = 0; i < user_count(p); i++) {
+        if (p->users[i] == 0 || has_one(p, false, p->users[i]))
+            continue;
+        item->is_least = false;
+        item->user = p->users[i];
+        return;
+    }
+}
+
+/* Those of users whose tasks came long ago. */
+static void end_old(struct pool *p)
+{
+    for (size_t i = 0; i < POOL_MAX; i++)
+        if (p->items[i].user != 0 && !is_recent(p, p->items[i].user))
+            end(&p->items[i]);
+}
+
 static int make(struct pool *p, struct pool_item *item)
 {
     CLEANUP(cgroup_doors_done) struct cgroup_doors doors = CGROUP_NO_DOORS;
@@ -173,7 +254,7 @@ static int make(struct pool *p, struct pool_item *item)
 
     if (r < 0)
         return r;
-    r = apply_prepare(p->apply, p->shared, &doors, &item->at);
+    r = apply_prepare(p->apply, plan_of(p, item), &doors, &item->at);
     if (r < 0 && p->cgroup)
         (void)cgroup_remove(p->cgroup, group); /* the first failure is the one to report */
     if (r < 0)
@@ -189,11 +270,13 @@ void pool_walk(struct pool *p, uint64_t now_ms)
     if (p->due_ms == POOL_NEVER || now_ms < p->due_ms)
         return;
     p->due_ms = POOL_NEVER;
-    item = p->shared ? free_item(p) : NULL;
+    end_old(p);
+    item = p->shared || p->least ? free_item(p) : NULL;
     if (!item)
         return;
     if (!p->marks)
         look_at_host(p);
+    choose(p, item);
     if (make(p, item) < 0) {
         pause_making(p);
         return;
@@ -206,7 +289,7 @@ static void go_on(struct pool *p, struct pool_item *item)
     const char word = APPLY_GO;
     struct err err;
 
-    if (apply_map_ids(p->shared, item->at.pid, &err) == 0 &&
+    if (apply_map_ids(plan_of(p, item), item->at.pid, &err) == 0 &&
         send(item->at.control, &word, 1, MSG_NOSIGNAL) == 1)
         return;
     end(item);
@@ -242,26 +325,40 @@ void pool_renew(struct pool *p)
     pool_rest(p);
 }
 
+/* NULL: none is ready. */
+static struct pool_item *find_item(struct pool *p, bool is_least, uid_t user)
+{
+    for (size_t i = 0; i < POOL_MAX; i++) {
+        struct pool_item *item = &p->items[i];
+
+        if (item->waits && item->is_least == is_least && item->user == user)
+            return item;
+    }
+    return NULL;
+}
+
 bool pool_take(struct pool *p, const struct plan *plan, struct apply_task *ret_task,
                uint64_t *ret_group)
 {
-    if (!p->marks || !plan_shared_fits(p->shared, plan))
+    struct pool_item *item = NULL;
+
+    if (!p->marks)
         return false;
     if (host_has_changed(p)) {
         pool_renew(p);
         return false;
     }
-    for (size_t i = 0; i < POOL_MAX; i++) {
-        struct pool_item *item = &p->items[i];
-
-        if (!item->waits)
-            continue;
-        *ret_task = item->at;
-        *ret_group = item->group;
-        *item = (struct pool_item){ .at = { .pid = 0, .pidfd = -1, .control = -1 } };
-        return true;
-    }
-    return false;
+    if (p->shared && plan_shared_fits(p->shared, plan))
+        item = find_item(p, false, plan->as_root ? plan->outer_uid : 0);
+    if (!item && p->least && plan_shared_fits(p->least, plan))
+        item = find_item(p, true, 0);
+    if (!item)
+        return false;
+    p->taken = item->is_least ? p->least : p->shared;
+    *ret_task = item->at;
+    *ret_group = item->group;
+    *item = (struct pool_item){ .at = { .pid = 0, .pidfd = -1, .control = -1 } };
+    return true;
 }
 
 void pool_give_up(struct pool *p, struct apply_task *task, uint64_t group)

@@ -2,7 +2,9 @@
  * process 1 in namespaces of its own, which waits for one task's plan and ends with that task. None
  * of them knows anything of a task, as they are made of what all plans share
  * (sandbox/plan_shared.h), and while no plan is in the spawner's memory. What doesn't fit, or no
- * longer would, is thrown away; the task then gets a new one. It never waits. */
+ * longer would, is thrown away; the task then gets a new one. As root what is made belongs to a
+ * user, and each job has its own: all but one of them are for those whose tasks came last, and the
+ * one that is anybody's has less done. It never waits. */
 #pragma once
 #include "sandbox/apply.h"
 #include <stdbool.h>
@@ -16,6 +18,8 @@ enum { POOL_MAX = 64, POOL_NEVER = 0 };
 
 struct pool_item {
     struct apply_task at; /* pid 0: none */
+    bool is_least;        /* made of the least that plans share */
+    uid_t user;           /* as root and not least: who alone can have it */
     uint64_t group;       /* the number of its cgroup, where there are any */
     bool waits;           /* ready for a task */
     bool killed;
@@ -25,8 +29,11 @@ struct pool {
     const struct apply *apply;
     const struct cgroup *cgroup; /* in which each has one of its own; NULL: none */
     uint64_t group_count;        /* made so far */
-    struct plan *shared;         /* what they are made of; NULL: no task's plan was seen yet */
-    struct tree_mark *marks;     /* of the host's paths in it */
+    struct plan *shared;         /* what they are made of; NULL: no such task's plan was seen yet */
+    struct plan *least;          /* as root, instead of that or beside it */
+    const struct plan *taken;    /* the one of these that the last one was */
+    struct tree_mark *marks;     /* of the host's paths in shared; NULL: not looked at */
+    uid_t users[POOL_MAX];       /* as root: whose tasks came last, the latest first */
     int mounts; /* tells of changed mounts, proc_pid_mountinfo(5); -1: nothing does */
     uint32_t wanted;
     struct pool_item items[POOL_MAX];
@@ -36,7 +43,8 @@ struct pool {
 void pool_init(struct pool *p, const struct apply *apply, const struct cgroup *cgroup);
 /* How many to keep ready. Those that there are end, whatever the number is. */
 void pool_want(struct pool *p, uint32_t count);
-/* A task of that plan begins or has begun: the next ones are to be like it. */
+/* A task of that plan begins or has begun: the next ones are to be like it, unless it is one of our
+ * own (plan_is_ours()). */
 void pool_learn(struct pool *p, const struct plan *plan);
 /* Something has begun or ended, so this is no idle moment. */
 void pool_rest(struct pool *p);
