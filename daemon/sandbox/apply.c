@@ -257,7 +257,7 @@ static int prepare(struct birth *b, struct apply_report *ret_report)
         b->trees[i] = -1;
     b->opens = !b->plan->as_root;
     if (!b->opens)
-        r = tree_open(b->plan, 0, b->trees, &index);
+        r = tree_open(b->plan, 0, -1, b->trees, &index);
     if (r == -EPERM && b->plan->ground.rung == PLAN_RUNG_TOP) {
         b->opens = true; /* a container's root without SYS_ADMIN: inside, the task has it */
         r = 0;
@@ -290,6 +290,7 @@ int apply_start(const struct apply *a, const struct plan *plan, const int stdio[
                        .watch = a->watch,
                        .plan = plan,
                        .filter = filter_of(a, plan),
+                       .host = -1,
                        .stdio = stdio,
                        .doors = cgroup.doors,
                        .limited = cgroup.limited };
@@ -314,7 +315,10 @@ int apply_start(const struct apply *a, const struct plan *plan, const int stdio[
                                                 : clone_task(&b, NULL, &pid, &pidfd);
     if (r < 0)
         return ret_report->error = r;
-    *ret_task = (struct apply_task){ .pid = pid, .pidfd = pidfd, .control = TAKE_FD(ours) };
+    *ret_task = APPLY_NO_TASK;
+    ret_task->pid = pid;
+    ret_task->pidfd = pidfd;
+    ret_task->control = TAKE_FD(ours);
     return 0;
 }
 
@@ -323,7 +327,7 @@ int apply_prepare(const struct apply *a, const struct plan *shared,
 {
     CLEANUP(birth_done)
     struct birth b = {
-        .landlock_abi = a->landlock_abi, .watch = -1, .plan = shared, .doors = doors
+        .landlock_abi = a->landlock_abi, .watch = -1, .host = -1, .plan = shared, .doors = doors
     };
     struct apply_report report;
     AUTO_CLOSE int ours = -1, theirs = -1;
@@ -344,7 +348,10 @@ int apply_prepare(const struct apply *a, const struct plan *shared,
         r = clone_task(&b, a, &pid, &pidfd);
     if (r < 0)
         return r;
-    *ret_task = (struct apply_task){ .pid = pid, .pidfd = pidfd, .control = TAKE_FD(ours) };
+    *ret_task = APPLY_NO_TASK;
+    ret_task->pid = pid;
+    ret_task->pidfd = pidfd;
+    ret_task->control = TAKE_FD(ours);
     return 0;
 }
 
@@ -369,7 +376,7 @@ int apply_hand_over(const struct apply_task *task, const struct plan *shared,
     for (size_t i = 0; i < plan->step_count; i++)
         trees[i] = -1;
     if (!h.opens)
-        r = tree_open(plan, shared->step_count, trees, &index);
+        r = tree_open(plan, shared->step_count, -1, trees, &index);
     if (r == 0)
         r = handover_send(task->control, plan_fd, &h, plan->step_count);
     close_all(trees, plan->step_count);
@@ -397,9 +404,26 @@ static int map_failed(const struct plan *plan, const char *name, int error, stru
                                  : "is /proc mounted, and are user namespaces allowed?");
 }
 
-int apply_map_ids(const struct plan *plan, pid_t pid, struct err *err)
+void apply_let_loose(struct apply_task *task)
+{
+    close_all(task->held, APPLY_HELD_COUNT);
+    task->held[APPLY_NAMESPACE] = task->held[APPLY_HOST] = -1;
+}
+
+/* Only now, as it is dumpable. Where it can't be held, its end takes a little longer. */
+static void hold_namespace(struct apply_task *task)
+{
+    char path[64];
+
+    (void)snprintf(path, sizeof path, "/proc/%d/ns/mnt", (int)task->pid);
+    if (task->held[APPLY_NAMESPACE] < 0)
+        task->held[APPLY_NAMESPACE] = open(path, O_RDONLY | O_CLOEXEC);
+}
+
+int apply_map_ids(const struct plan *plan, struct apply_task *task, struct err *err)
 {
     char uid_map[64], gid_map[64];
+    pid_t pid = task->pid;
     int r;
 
     (void)snprintf(uid_map, sizeof uid_map, "%d %u 1\n", PLAN_INNER_ID, (unsigned)plan->outer_uid);
@@ -408,6 +432,7 @@ int apply_map_ids(const struct plan *plan, pid_t pid, struct err *err)
     (void)write_proc(pid, "oom_score_adj", "1000"); /* a wish; the limits are what counts */
     if (plan->ground.rung != PLAN_RUNG_TOP)
         return 0;
+    hold_namespace(task);
     r = plan->as_root ? 0 : write_proc(pid, "setgroups", "deny");
     if (r < 0)
         return map_failed(plan, "setgroups", r, err);

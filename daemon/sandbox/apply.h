@@ -10,7 +10,8 @@
  *     and APPLY_ENDED when the program ended; then it exits, and the kernel kills all below it.
  *   meanwhile APPLY_USE says what has become of the job's files, and APPLY_PAST that the task has
  *     gone past a limit (sandbox/gauge.h): the caller ends it.
- * One of apply_prepare() says APPLY_WAITING once there is nothing left to do without a task's plan;
+ * One of apply_prepare() says APPLY_WAITING once there is nothing left to do without a task's plan,
+ *   with a descriptor where it has one for the caller to hold (APPLY_HOST);
  *   where its ids are known, that comes after APPLY_READY and APPLY_GO. Once it has the plan it
  * says APPLY_TAKEN: before that it has done nothing for its task. APPLY_TERM asks it to send TERM
  * to the program's process group, or before APPLY_GO to end without a word. EOF ends it. Sources:
@@ -73,11 +74,20 @@ struct apply_report {
     uint64_t bytes; /* ENDED: memory of its largest process; USE: what its job's files grew by */
 };
 
+enum apply_held { APPLY_NAMESPACE, APPLY_HOST, APPLY_HELD_COUNT };
+
 struct apply_task {
-    pid_t pid; /* its process 1, as seen here */
+    pid_t pid; /* its process 1, as seen here; 0: none */
     int pidfd;
     int control;
+    /* Its mount namespace, and a copy of the host's mounts that it had while it waited; -1: not
+     * held. Whoever gives up the last hold on such a thing waits until no processor can be looking
+     * at it any more. That is not to be process 1 while others wait for its end. */
+    int held[APPLY_HELD_COUNT];
 };
+#define APPLY_NO_TASK ((struct apply_task){ 0, -1, -1, { -1, -1 } })
+/* Gives up what is held; when the task has ended and that is told. */
+void apply_let_loose(struct apply_task *task);
 
 /* What is the same for all tasks: the compiled filters and what the kernel offers. ground: of all
  * their plans; NULL where all walls stand. */
@@ -113,8 +123,8 @@ int apply_prepare(const struct apply *a, const struct plan *shared,
 int apply_hand_over(const struct apply_task *task, const struct plan *shared,
                     const struct plan *plan, int plan_fd, const int stdio[3], bool limited);
 /* After APPLY_READY: maps its one id where the plan has a user namespace, and makes it the kernel's
- * first choice when memory is short (choom(1)). */
-int apply_map_ids(const struct plan *plan, pid_t pid, struct err *err);
+ * first choice when memory is short (choom(1)). Holds its mount namespace, where that can be. */
+int apply_map_ids(const struct plan *plan, struct apply_task *task, struct err *err);
 /* The sentence for a FAILED report, cut at size - 1: what failed, why, what may help. plan: NULL
  * where there is none yet. */
 void apply_describe(const struct plan *plan, const struct apply_report *report, char *text,

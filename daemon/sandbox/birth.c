@@ -142,7 +142,7 @@ static int load_watched(const struct birth *b)
 static void open_tree_from(const struct birth *b, size_t first)
 {
     size_t index = first;
-    int r = b->opens ? tree_open(b->plan, first, b->trees, &index) : 0;
+    int r = b->opens ? tree_open(b->plan, first, b->host, b->trees, &index) : 0;
 
     if (r < 0)
         init_fail(b->control, APPLY_SOURCES, index, r);
@@ -184,9 +184,18 @@ static int build_namespaces(const struct birth *b)
     return root;
 }
 
-static void enter_namespaces(const struct birth *b, int root)
+static void enter_root(const struct birth *b, int root)
 {
     int r = tree_enter(root);
+
+    if (r < 0)
+        init_fail(b->control, APPLY_TREE, b->plan->step_count + 1, r);
+}
+
+/* All is where it is to be. */
+static void leave_building(const struct birth *b, int root)
+{
+    int r = tree_seal(root);
 
     (void)close(root); /* it is "/" now */
     if (r < 0)
@@ -295,43 +304,85 @@ static void begin(const struct birth *b)
     (void)signal(SIGCHLD, SIG_DFL); /* ignored, children would vanish unreaped */
 }
 
+static void build_all(const struct birth *b)
+{
+    int root = build_namespaces(b);
+
+    enter_root(b, root);
+    leave_building(b, root);
+}
+
 _Noreturn void birth_run(const struct birth *b)
 {
     begin(b);
     await_maps(b->control, b->plan->ground.rung == PLAN_RUNG_TOP);
     if (b->plan->ground.rung != PLAN_RUNG_BARE)
-        enter_namespaces(b, build_namespaces(b));
+        build_all(b);
     else if (prctl(PR_SET_CHILD_SUBREAPER, 1ul) < 0)
         init_fail(b->control, APPLY_INIT, 0, -errno);
     finish(b);
 }
 
-_Noreturn void birth_wait(struct birth *b, birth_adopt_fn adopt, const void *ctx)
+/* As far as that goes without a task. Returns the root that is being built. */
+static int build_shared(struct birth *b, bool *ret_entered)
+{
+    int root;
+
+    await_maps(b->control, true);
+    if (b->opens)
+        b->host = tree_keep_host();
+    root = build_namespaces(b);
+    *ret_entered = !b->opens || b->host >= 0;
+    if (*ret_entered) /* what it takes the kernel to forget the host's mounts is most of all */
+        enter_root(b, root);
+    return root;
+}
+
+/* The spawner gets the copy of the host, too: whoever closes it last has to wait. */
+static void tell_waiting(const struct birth *b)
 {
     const struct apply_report waiting = { .kind = APPLY_WAITING };
+
+    if (fd_send(b->control, &waiting, sizeof waiting, &b->host, b->host >= 0 ? 1 : 0) < 0)
+        _exit(1);
+}
+
+/* The rest of the plan's steps. Where the host is out of sight, no link of its can be copied. */
+static void build_rest(struct birth *b, size_t done, int root, bool entered)
+{
+    open_tree_from(b, done);
+    if (b->host >= 0)
+        (void)close(b->host); /* it was only to open from */
+    for (size_t i = done; entered && i < b->plan->step_count; i++)
+        if (b->plan->steps[i].flags & PLAN_MIRROR)
+            init_fail(b->control, APPLY_SOURCES, i, -EOPNOTSUPP);
+    fill_tree_from(b, done, root);
+    if (!entered)
+        enter_root(b, root);
+}
+
+_Noreturn void birth_wait(struct birth *b, birth_adopt_fn adopt, const void *ctx)
+{
     const struct apply_report taken = { .kind = APPLY_TAKEN };
     size_t done = b->plan->step_count;
-    int root = -1, r;
+    bool entered = false;
+    int root = -1;
 
     begin(b);
-    if (done > 0) {
-        await_maps(b->control, true);
-        root = build_namespaces(b);
-    }
-    if (send(b->control, &waiting, sizeof waiting, MSG_NOSIGNAL) < 0)
-        _exit(1);
-    r = adopt(b, ctx);
-    if (r < 0)
+    if (done > 0)
+        root = build_shared(b, &entered);
+    tell_waiting(b);
+    if (adopt(b, ctx) < 0)
         _exit(1); /* the task then gets a new one, which has more to say */
     if (send(b->control, &taken, sizeof taken, MSG_NOSIGNAL) < 0)
         _exit(1);
     if (done > 0) {
-        open_tree_from(b, done);
-        fill_tree_from(b, done, root);
+        build_rest(b, done, root, entered);
     } else {
         await_maps(b->control, b->plan->ground.rung == PLAN_RUNG_TOP);
         root = build_namespaces(b);
+        enter_root(b, root);
     }
-    enter_namespaces(b, root);
+    leave_building(b, root);
     finish(b);
 }

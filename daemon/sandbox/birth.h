@@ -21,6 +21,7 @@ struct birth {
     const struct cgroup_doors *doors; /* NULL: it stays in its parent's cgroup */
     bool limited;
     bool opens; /* the host's paths, itself */
+    int host;   /* of tree_keep_host(), for that; -1: none */
     int *trees; /* of tree_open(), one a step */
     int *keep;  /* in ascending order: all that it may keep open */
     size_t keep_count;

@@ -227,6 +227,7 @@ static void end_trial(struct apply_task *task)
     while (waitpid(task->pid, NULL, 0) < 0 && errno == EINTR)
         ;
     (void)close(task->pidfd); /* it is reaped */
+    apply_let_loose(task);
 }
 
 /* The program that isn't there is the last thing to fail: then all walls were up. */
@@ -241,7 +242,7 @@ static bool try_sandbox(struct rung *r, const struct apply *apply, const struct 
     if (apply_start(apply, plan, stdio, (struct apply_cgroup){ 0 }, &task, &report) < 0)
         return judge(r, plan, &report);
     await_report(task.control, &report);
-    if (report.kind == APPLY_READY && apply_map_ids(plan, task.pid, &err) < 0) {
+    if (report.kind == APPLY_READY && apply_map_ids(plan, &task, &err) < 0) {
         note_shortage(r, APPLY_IDS, err.code);
         set(r, RUNG_IDS, RUNG_MISSING, err.text);
     } else {

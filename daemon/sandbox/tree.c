@@ -28,7 +28,40 @@ static bool is_link(const char *path)
     return lstat(path, &st) == 0 && S_ISLNK(st.st_mode);
 }
 
-int tree_open(const struct plan *plan, size_t first, int *fds, size_t *ret_step)
+/* openat2(2): links lead where they lead on the host. */
+static int open_in(int host, const char *path)
+{
+    const struct open_how how = { .flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT };
+    AUTO_CLOSE int at = (int)syscall(SYS_openat2, host, path, &how, sizeof how);
+    int fd;
+
+    if (at < 0)
+        return -errno;
+    fd = open_tree(at, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE | AT_EMPTY_PATH);
+    return fd < 0 ? -errno : fd;
+}
+
+static int open_source(int host, const char *path)
+{
+    int fd;
+
+    if (host >= 0)
+        return open_in(host, path);
+    fd = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+    return fd < 0 ? -errno : fd;
+}
+
+int tree_keep_host(void)
+{
+    AUTO_CLOSE int host = open_source(-1, "/"), copy = -1;
+
+    if (host < 0)
+        return host;
+    copy = open_in(host, "/");
+    return copy < 0 ? copy : TAKE_FD(host);
+}
+
+int tree_open(const struct plan *plan, size_t first, int host, int *fds, size_t *ret_step)
 {
     int failure = 0;
 
@@ -39,11 +72,13 @@ int tree_open(const struct plan *plan, size_t first, int *fds, size_t *ret_step)
         if (failure < 0 || s->type != PLAN_STEP_BIND ||
             ((s->flags & PLAN_MIRROR) && is_link(s->text)))
             continue;
-        fds[i] = open_tree(AT_FDCWD, s->text, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
-        if (fds[i] < 0 && !((s->flags & PLAN_OPTIONAL) && errno == ENOENT)) {
-            failure = -errno;
+        fds[i] = open_source(host, s->text);
+        if (fds[i] < 0 && !((s->flags & PLAN_OPTIONAL) && fds[i] == -ENOENT)) {
+            failure = fds[i];
             *ret_step = i;
         }
+        if (fds[i] < 0)
+            fds[i] = -1;
     }
     return failure;
 }
@@ -359,12 +394,17 @@ int tree_begin(int *ret_root)
 /* pivot_root(2), "pivot_root(".", ".")": the old root ends on top of the new one, and "." is it. */
 int tree_enter(int root)
 {
-    struct mount_attr read_only = { .attr_set = MOUNT_ATTR_RDONLY };
-
     if (fchdir(root) < 0 || syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 ||
-        chdir("/") < 0 || mount_setattr(AT_FDCWD, "/", 0, &read_only, sizeof read_only) < 0)
+        chdir("/") < 0)
         return -errno;
     return 0;
+}
+
+int tree_seal(int root)
+{
+    struct mount_attr read_only = { .attr_set = MOUNT_ATTR_RDONLY };
+
+    return mount_setattr(root, "", AT_EMPTY_PATH, &read_only, sizeof read_only) < 0 ? -errno : 0;
 }
 
 int tree_fill(const struct plan *plan, size_t first, const int *fds, int root, size_t *ret_step)

@@ -31,7 +31,7 @@ void pool_init(struct pool *p, const struct apply *apply, const struct cgroup *c
 {
     *p = (struct pool){ .apply = apply, .cgroup = cgroup, .mounts = -1 };
     for (size_t i = 0; i < POOL_MAX; i++)
-        p->items[i].at = (struct apply_task){ .pid = 0, .pidfd = -1, .control = -1 };
+        p->items[i].at = APPLY_NO_TASK;
 }
 
 /* ---- ending ---- */
@@ -78,13 +78,14 @@ void pool_reap(struct pool *p, struct pool_item *item)
         return;
     close_control(item);
     (void)close(item->at.pidfd); /* of nobody now */
+    apply_let_loose(&item->at);
     if (item->killed)
         pool_rest(p); /* its place is free */
     else
         pause_making(p);
     if (p->cgroup)
         (void)cgroup_remove(p->cgroup, item->group); /* the next start removes what stays */
-    *item = (struct pool_item){ .at = { .pid = 0, .pidfd = -1, .control = -1 } };
+    *item = (struct pool_item){ .at = APPLY_NO_TASK };
 }
 
 /* ---- what they are made of ---- */
@@ -258,7 +259,7 @@ static int make(struct pool *p, struct pool_item *item)
     if (r < 0 && p->cgroup)
         (void)cgroup_remove(p->cgroup, group); /* the first failure is the one to report */
     if (r < 0)
-        item->at = (struct apply_task){ .pid = 0, .pidfd = -1, .control = -1 };
+        item->at = APPLY_NO_TASK;
     item->group = group;
     return r;
 }
@@ -289,7 +290,7 @@ static void go_on(struct pool *p, struct pool_item *item)
     const char word = APPLY_GO;
     struct err err;
 
-    if (apply_map_ids(plan_of(p, item), item->at.pid, &err) == 0 &&
+    if (apply_map_ids(plan_of(p, item), &item->at, &err) == 0 &&
         send(item->at.control, &word, 1, MSG_NOSIGNAL) == 1)
         return;
     end(item);
@@ -300,7 +301,8 @@ void pool_read(struct pool *p, struct pool_item *item)
 {
     while (item->at.control >= 0) {
         struct apply_report report;
-        ssize_t n = fd_recv(item->at.control, &report, sizeof report, NULL, 0);
+        int fd = -1;
+        ssize_t n = fd_recv(item->at.control, &report, sizeof report, &fd, 1);
 
         if (err_is_shortage((int)n))
             return; /* there is none, or it waits for us */
@@ -308,10 +310,13 @@ void pool_read(struct pool *p, struct pool_item *item)
             go_on(p, item);
         } else if (n == sizeof report && report.kind == APPLY_WAITING) {
             item->waits = true;
+            item->at.held[APPLY_HOST] = TAKE_FD(fd);
         } else { /* it failed, or is at its end */
             end(item);
             pause_making(p);
         }
+        if (fd >= 0)
+            (void)close(fd); /* came with something else */
     }
 }
 
@@ -357,7 +362,7 @@ bool pool_take(struct pool *p, const struct plan *plan, struct apply_task *ret_t
     p->taken = item->is_least ? p->least : p->shared;
     *ret_task = item->at;
     *ret_group = item->group;
-    *item = (struct pool_item){ .at = { .pid = 0, .pidfd = -1, .control = -1 } };
+    *item = (struct pool_item){ .at = APPLY_NO_TASK };
     return true;
 }
 

@@ -20,6 +20,7 @@
 #include "spawner/ipc.h"
 #include "spawner/patrol.h"
 #include "spawner/pool.h"
+#include "spawner/remnant.h"
 #include "spawner/title.h"
 #include "spawner/ward.h"
 #include "util/clock.h"
@@ -41,6 +42,7 @@ struct process {
     bool blocked; /* the socket took no more news */
     struct patrol patrol;
     struct pool pool;
+    struct remnant remnant;
 };
 
 static struct ward *find_ward(const struct process *p, uint64_t task)
@@ -231,6 +233,7 @@ static void drop_finished(struct process *p)
             continue;
         }
         *at = w->next;
+        remnant_add(&p->remnant, &w->at);
         ward_free(w);
         p->count--;
         pool_rest(&p->pool);
@@ -256,6 +259,8 @@ static int timeout_ms(const struct process *p)
     }
     earlier(&next_ms, p->patrol.due_ms);
     earlier(&next_ms, p->pool.due_ms);
+    if (!remnant_is_empty(&p->remnant))
+        return 0;
     if (next_ms == WARD_NEVER)
         return -1;
     if (next_ms <= now_ms)
@@ -382,8 +387,10 @@ static void turn(struct process *p)
     AUTO_FREE struct watch *watches = mem_calloc(room, sizeof watches[0]);
     nfds_t n = list_fds(p, fds, watches);
     uint64_t now_ms;
+    int ready;
 
-    if (poll(fds, n, timeout_ms(p)) < 0)
+    ready = poll(fds, n, timeout_ms(p));
+    if (ready < 0)
         return; /* EINTR; ENOMEM passes */
     for (nfds_t i = 1; i < n; i++)
         if (fds[i].revents && !watches[i].ward)
@@ -400,6 +407,8 @@ static void turn(struct process *p)
     drop_finished(p);
     if (!holds_plan(p))
         pool_walk(&p->pool, now_ms);
+    if (ready == 0)
+        remnant_lessen(&p->remnant);
 }
 
 /* ---- becoming it ---- */
@@ -417,8 +426,8 @@ static void ignore_signals(void)
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* Two descriptors a task, four with an egress process, and many while one is made. What tasks get
- * is set for each. */
+/* Up to four descriptors a task, two more with an egress process, and many while one is made. What
+ * tasks get is set for each. */
 static void raise_file_limit(void)
 {
     struct rlimit limit;

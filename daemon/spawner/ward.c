@@ -35,7 +35,7 @@ struct ward *ward_new(uint64_t task)
     w->keys = -1;
     for (size_t i = 0; i < ARRAY_SIZE(w->again); i++)
         w->again[i] = -1;
-    w->at = (struct apply_task){ .pid = 0, .pidfd = -1, .control = -1 };
+    w->at = APPLY_NO_TASK;
     w->started_ms = clock_mono_ms();
     return w;
 }
@@ -67,6 +67,7 @@ void ward_free(struct ward *w)
     close_again(w);
     if (w->at.pidfd >= 0)
         (void)close(w->at.pidfd); /* it is reaped */
+    apply_let_loose(&w->at);
     if (w->keys >= 0)
         (void)close(w->keys); /* nobody wanted them */
     remove_cgroup(w);
@@ -135,7 +136,7 @@ static int say(struct ward *w, char word)
 
 static int let_go(struct ward *w, struct err *err)
 {
-    int r = apply_map_ids(w->plan, w->at.pid, err);
+    int r = apply_map_ids(w->plan, &w->at, err);
 
     if (r < 0)
         return r;
@@ -459,7 +460,8 @@ static void start_anew(struct ward *w)
 
     close_control(w);
     (void)close(w->at.pidfd); /* it is reaped */
-    w->at = (struct apply_task){ .pid = 0, .pidfd = -1, .control = -1 };
+    apply_let_loose(&w->at);
+    w->at = APPLY_NO_TASK;
     remove_cgroup(w);
     w->exit = (struct spawner_exit){ 0 };
     if (place(w, w->again, false, &err) < 0) {
