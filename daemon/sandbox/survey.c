@@ -204,6 +204,17 @@ static unsigned char type_of(int dir_fd, const char *name)
                                                                : (unsigned char)IFTODT(st.st_mode);
 }
 
+/* Packages ship such files by the dozen, and nobody works there: they are left out, which is said.
+ */
+static void note_package(struct survey *s, struct planted_place place)
+{
+    if (!place.package || s->gaps & LEFTOVERS_PACKAGES)
+        return;
+    place.package = false;
+    if (planted_find(&place))
+        s->gaps |= LEFTOVERS_PACKAGES;
+}
+
 static void check_entry(struct survey *s, struct entry *e)
 {
     const struct planted_place place = {
@@ -217,6 +228,8 @@ static void check_entry(struct survey *s, struct entry *e)
         report_plain(s, PLANTED_NAME, e->path, e->type);
     if (s->where == LEFTOVER_WORKSPACE && (e->type == DT_REG || e->type == DT_LNK))
         row = e->type == DT_LNK ? planted_find_link(&place) : planted_find(&place);
+    if (!row && s->where == LEFTOVER_WORKSPACE && e->type == DT_REG)
+        note_package(s, place);
     switch (e->type) {
     case DT_DIR:
         check_directory(s, e);

@@ -8,8 +8,9 @@
  * result, and the names at the top that matter are then looked up one by one.
  * Not seen: what is behind a link, as it may be reached by another name than its own (the link in
  * place of what is obeyed counts itself); what is below a node_modules, but for git directories and
- * links that lead out, as packages ship all of it and nobody works there; git's objects. A task can
- * put there what somebody else has to fetch from there first.
+ * links that lead out, as packages ship all of it and nobody works there, which the result says
+ * (LEFTOVERS_PACKAGES) where there is something; git's objects. A task can put there what somebody
+ * else has to fetch from there first.
  * In the home, which no program but the job's own tasks ever has as its home, only what is
  * dangerous to the person who handles it counts: set-id bits, device nodes, strange names. */
 #pragma once

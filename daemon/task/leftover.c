@@ -330,6 +330,10 @@ static void describe_gaps(const struct leftovers *now, const struct leftovers *b
         buf_append_char(b, ' ');
     buf_append_str(b, "nairid looked for files that programs may run or obey later, but not at "
                       "everything: ");
+    if (now->gaps == LEFTOVERS_PACKAGES) {
+        buf_append_str(b, "packages below a node_modules, which have such files, were left out.");
+        return;
+    }
     if (now->gaps & (LEFTOVERS_TIME | LEFTOVERS_ENTRIES))
         buf_printf(b, "the scan stopped after %lu entries%s.", (unsigned long)now->entries,
                    now->gaps & LEFTOVERS_TIME ? ", when its time was over" : "");
@@ -339,6 +343,8 @@ static void describe_gaps(const struct leftovers *now, const struct leftovers *b
         buf_append_str(b, "some directories lie too deep.");
     else
         buf_append_str(b, "something could not be read.");
+    if (now->gaps & LEFTOVERS_PACKAGES)
+        buf_append_str(b, " Packages below a node_modules were left out.");
 }
 
 /* What can be said of all that are named. */

@@ -23,12 +23,13 @@ enum leftover_place { LEFTOVER_WORKSPACE, LEFTOVER_HOME, LEFTOVER_PLACE_COUNT };
 
 /* Why a survey is not the whole truth; a set of bits. */
 enum leftovers_gap {
-    LEFTOVERS_TIME = 1,    /* it ran out of time */
-    LEFTOVERS_ENTRIES = 2, /* or there were too many files */
-    LEFTOVERS_DEEP = 4,    /* or directories in each other */
-    LEFTOVERS_FOUND = 8,   /* or findings */
-    LEFTOVERS_UNREAD = 16, /* something could not be read */
-    LEFTOVERS_GAPS_ALL = 31
+    LEFTOVERS_TIME = 1,      /* it ran out of time */
+    LEFTOVERS_ENTRIES = 2,   /* or there were too many files */
+    LEFTOVERS_DEEP = 4,      /* or directories in each other */
+    LEFTOVERS_FOUND = 8,     /* or findings */
+    LEFTOVERS_UNREAD = 16,   /* something could not be read */
+    LEFTOVERS_PACKAGES = 32, /* packages have files that would count elsewhere */
+    LEFTOVERS_GAPS_ALL = 63
 };
 
 struct leftover {

@@ -177,6 +177,35 @@ static void what_was_not_looked_at_before_either_is_not_said_again(void **state)
     leftover_done(&news);
 }
 
+static void packages_that_were_left_out_are_said_once_and_beside_news(void **state)
+{
+    struct buf b = { 0 };
+    struct leftovers before, now, news;
+
+    (void)state;
+    leftover_begin(&b);
+    read_all(&b, 0, &before);
+    leftover_begin(&b);
+    read_all(&b, LEFTOVERS_PACKAGES, &now);
+    leftover_begin(&b);
+    add(&b, PLANTED_SHELL, ".envrc", 1);
+    read_all(&b, LEFTOVERS_PACKAGES | LEFTOVERS_DEEP, &news);
+    leftover_describe(&now, &before, NULL, &b, NULL);
+    assert_string_equal(buf_str(&b), "nairid looked for files that programs may run or obey later, "
+                                     "but not at everything: packages below a node_modules, which "
+                                     "have such files, were left out.");
+    buf_clear(&b);
+    leftover_describe(&now, &now, NULL, &b, NULL);
+    assert_string_equal(buf_str(&b), "");
+    leftover_describe(&news, &now, NULL, &b, NULL);
+    assert_non_null(strstr(buf_str(&b), "`.envrc`"));
+    assert_non_null(strstr(buf_str(&b), "too deep. Packages below a node_modules were left out."));
+    buf_done(&b);
+    leftover_done(&before);
+    leftover_done(&now);
+    leftover_done(&news);
+}
+
 static void many_are_counted_and_the_words_stay_short(void **state)
 {
     struct buf b = { 0 };
@@ -348,6 +377,7 @@ int main(void)
         cmocka_unit_test(only_what_is_new_or_changed_is_named),
         cmocka_unit_test(what_was_not_looked_at_is_said),
         cmocka_unit_test(what_was_not_looked_at_before_either_is_not_said_again),
+        cmocka_unit_test(packages_that_were_left_out_are_said_once_and_beside_news),
         cmocka_unit_test(many_are_counted_and_the_words_stay_short),
         cmocka_unit_test(what_was_only_counted_is_named_later),
         cmocka_unit_test(what_this_task_left_comes_with_what_is_untold),
