@@ -171,8 +171,9 @@ static int run_call(struct storage_op *op, struct model *m)
     rc = access_check(c, m, c->route->key);
     if (rc > 0 && c->route->key == KEY_AGENT && !c->woken &&
         lease_renew(m->leases, c->agent.seq, c->instance, m->now_ms, c->wait_s * 1000) < 0)
-        rc = call_refuse(c, 503, "more than %d instances of agents have called lately",
-                         LEASE_TABLE_MAX);
+        rc = call_refuse(c, 503,
+                         "more than %d instances of an agent, or %d of all, have called lately",
+                         LEASE_AGENT_MAX, LEASE_TABLE_MAX);
     if (rc > 0)
         rc = c->route->handler(c, m);
     if (rc < 0)
@@ -231,6 +232,13 @@ static void watch_leases(struct hub *h, uint64_t end_ms, uint64_t least_ms)
     loop_timer_arm(h->lease_timer, delay_ms > least_ms ? delay_ms : least_ms);
 }
 
+/* Whoever has a key isn't turned out for others. */
+static void trust(const struct call *c, int result)
+{
+    if (c->request && result >= 0 && c->status != 401)
+        server_request_trust(c->request);
+}
+
 static void on_call_done(struct storage_op *op, int result, void *ctx)
 {
     struct hub *h = ctx;
@@ -238,6 +246,7 @@ static void on_call_done(struct storage_op *op, int result, void *ctx)
     struct call_wake waking;
 
     c->running = false;
+    trust(c, result);
     watch_leases(h, op->lease_end_ms, 0);
     if (c->closed) {
         call_free(c);
@@ -429,12 +438,12 @@ static int run_admission(struct storage_op *op, struct model *m)
 
     call_reset(c);
     rc = access_check(c, m, c->route->key);
-    if (rc > 0)
+    if (rc > 0 && route_is_upload(c->route))
         rc = attachment_check_room(c, m, 0);
     return rc < 0 ? rc : STORAGE_DISCARD;
 }
 
-/* Only who has a key writes to the disk. */
+/* Only who has a key writes to the disk, or has memory for long bodies. */
 static void on_admission_done(struct storage_op *op, int result, void *ctx)
 {
     struct hub *h = ctx;
@@ -451,9 +460,10 @@ static void on_admission_done(struct storage_op *op, int result, void *ctx)
         call_reset(c);
         refuse_failure(c, result);
     }
+    trust(c, result);
     if (c->status != 0) {
         send_answer(h, c);
-    } else if (count_file(h, c)) {
+    } else if (route_is_upload(c->route) && count_file(h, c)) {
         random_bytes(entropy, sizeof entropy);
         ulid_make(id, ATTACHMENT_PREFIX, clock_wall_ms(), entropy);
         c->deposit =
@@ -469,10 +479,17 @@ static void on_begins(struct server_request *r, void *ctx)
     struct route_match match = { 0 };
     struct call *c = NULL;
 
-    if (route_find(server_request_method(r), server_request_path(r), &match) != ROUTE_FOUND)
+    if (liaison_has_path(server_request_path(r))) {
+        server_request_limit(r, liaison_body_max(h->liaisons, r));
         return;
-    if (route_is_upload(match.route) &&
-        server_request_stream(r, upload_max(h, match.route) + DEPOSIT_FORM_MAX))
+    }
+    if (route_find(server_request_method(r), server_request_path(r), &match) != ROUTE_FOUND) {
+        server_request_limit(r, SERVER_SHORT_MAX);
+        return;
+    }
+    if (route_is_upload(match.route)
+            ? server_request_stream(r, upload_max(h, match.route) + DEPOSIT_FORM_MAX)
+            : server_request_is_long(r))
         c = make_call(r, &match);
     free(match.target);
     free(match.item);
@@ -498,13 +515,16 @@ static void on_part(struct server_request *r, const char *bytes, size_t len, voi
 static void on_arrived(struct server_request *r, void *ctx)
 {
     struct hub *h = ctx;
-    struct call *upload = server_request_data(r);
+    struct call *known = server_request_data(r);
     struct route_match match = { 0 };
     struct server_header allow[] = { { "Allow", match.allow }, { NULL, NULL } };
     struct call *c;
 
-    if (upload) {
-        deposit_finish(upload->deposit, on_deposited, upload);
+    if (known) { /* let in since its headers came */
+        if (known->deposit)
+            deposit_finish(known->deposit, on_deposited, known);
+        else
+            start_call(h, known);
         return;
     }
     if (liaison_has_path(server_request_path(r))) {

@@ -68,6 +68,15 @@ void lease_table_free(struct lease_table *t)
     free(t);
 }
 
+static size_t count_of(const struct lease_table *t, int64_t agent)
+{
+    size_t count = 0;
+
+    for (const struct lease *l = t->leases; l; l = l->hh.next)
+        count += l->agent == agent;
+    return count;
+}
+
 int lease_renew(struct lease_table *t, int64_t agent, const char *instance, uint64_t now_ms,
                 uint32_t wait_ms)
 {
@@ -80,7 +89,7 @@ int lease_renew(struct lease_table *t, int64_t agent, const char *instance, uint
         char key[KEY_MAX];
         size_t len = make_key(key, agent, instance);
 
-        if (HASH_COUNT(t->leases) >= LEASE_TABLE_MAX)
+        if (HASH_COUNT(t->leases) >= LEASE_TABLE_MAX || count_of(t, agent) >= LEASE_AGENT_MAX)
             return -ENOSPC;
         l = mem_alloc(sizeof *l + len + 1);
         l->agent = agent;

@@ -15,6 +15,7 @@ enum {
     LEASE_WAIT_MARGIN_MS = 30 * 1000, /* beyond the end of a long poll */
     LEASE_INSTANCE_MAX = 128,         /* bytes of an instance's name */
     LEASE_TABLE_MAX = 10000,          /* instances at a time */
+    LEASE_AGENT_MAX = 1000,           /* of one agent, which is not to keep the others out */
 };
 
 struct lease_table;
@@ -26,7 +27,8 @@ struct lease_table *lease_table_new(uint64_t now_ms);
 void lease_table_free(struct lease_table *t);
 DEFINE_CLEANUP(struct lease_table *, lease_table_free);
 
-/* A call of this instance, which waits at most wait_ms. -ENOSPC if the table is full. */
+/* A call of this instance, which waits at most wait_ms. -ENOSPC if the table, or the agent's part
+ * of it, is full. */
 int lease_renew(struct lease_table *t, int64_t agent, const char *instance, uint64_t now_ms,
                 uint32_t wait_ms);
 /* Whether the instance is to be asked for idle jobs in an answer that goes out by until_ms, as the

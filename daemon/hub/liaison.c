@@ -30,6 +30,7 @@ struct liaison {
     /* who it is, by the headers of its handshake */
     char *key, *agent_header, *instance_header;
     bool joining, joined;
+    bool warned;                                 /* the log has a line on what it sends in vain */
     bool ending;                                 /* once what it has to say is out */
     bool closed;                                 /* kept for the calls that are under way */
     struct server_request *get;                  /* that waits, NULL: none */
@@ -157,9 +158,11 @@ static void submit(struct liaison *s, const struct json *envelope)
     struct call *c;
 
     if (!s->joined || s->calls >= LIAISON_CALLS_MAX) {
-        log_notice("realtime_dropped", "instance", s->instance_header, "text",
-                   s->joined ? "the session sends faster than it is stored"
-                             : "it has not joined yet");
+        if (!s->warned)
+            log_notice("realtime_dropped", "instance", s->instance_header, "text",
+                       s->joined ? "the session sends faster than it is stored"
+                                 : "it has not joined yet");
+        s->warned = true;
         return;
     }
     c = make_call(s, "POST", "/api/agents/messages");
@@ -257,17 +260,26 @@ void liaison_answered(struct liaison_list *list, struct call *c)
 
 /* ---- what the client says ---- */
 
-/* Of an instance there is one: earlier sessions have lost their client, or soon will. */
+/* Of an instance there is one: earlier sessions have lost their client, or soon will. And of a key
+ * there are so many. */
 static void replace_others(const struct liaison *s)
 {
-    struct liaison *next;
+    struct liaison *next, *oldest = NULL;
+    size_t count = 0;
 
-    for (struct liaison *other = s->list->head; other; other = next) {
+    for (struct liaison *other = s->list->head; other; other = next) { /* the newest first */
         next = other->next;
-        if (other != s && other->joining && str_eq(other->key, s->key) &&
-            str_eq(other->instance_header, s->instance_header))
+        if (other == s || other->closed || !other->joining || !str_eq(other->key, s->key))
+            continue;
+        if (str_eq(other->instance_header, s->instance_header)) {
             close_session(other, ENGINEIO_CLOSE);
+            continue;
+        }
+        oldest = other;
+        count++;
     }
+    if (count >= LIAISON_AGENT_MAX)
+        close_session(oldest, ENGINEIO_CLOSE);
 }
 
 static void join(struct liaison *s, const struct socketio_packet *p)
@@ -379,6 +391,8 @@ static void take_get(struct liaison *s, struct server_request *r)
         return;
     }
     s->get = r;
+    if (s->joined)
+        server_request_trust(r);
     server_request_watch(r);
     flush(s);
 }
@@ -472,6 +486,14 @@ static void open_session(struct liaison_list *list, struct server_request *r)
     text = engineio_print_open(&open);
     reply_packets(r, mem_printf("%d%s", (int)ENGINEIO_OPEN, text));
     arm(list);
+}
+
+uint64_t liaison_body_max(const struct liaison_list *list, struct server_request *r)
+{
+    const char *sid = server_request_argument(r, "sid");
+    const struct liaison *s = sid ? find(list, sid) : NULL;
+
+    return s && s->joined ? SERVER_BODY_MAX : SERVER_SHORT_MAX;
 }
 
 void liaison_arrived(struct liaison_list *list, struct server_request *r)

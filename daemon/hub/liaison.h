@@ -19,6 +19,7 @@ struct server_request;
 
 enum {
     LIAISON_MAX = 1000,          /* sessions at a time; more are answered 503 */
+    LIAISON_AGENT_MAX = 200,     /* of one key's: the next takes the oldest one's place */
     LIAISON_STRANGERS_MAX = 100, /* of those, that haven't joined: the next takes one's place */
     LIAISON_PING_MS = 25 * 1000, /* pingInterval */
     LIAISON_PONG_MS = 20 * 1000, /* pingTimeout */
@@ -48,6 +49,8 @@ void liaison_list_stop(struct liaison_list *list);
 
 /* Whether the path is one of the channel's. */
 bool liaison_has_path(const char *path);
+/* How long the body of this request may be: whoever hasn't joined has not much to say. */
+uint64_t liaison_body_max(const struct liaison_list *list, struct server_request *r);
 void liaison_arrived(struct liaison_list *list, struct server_request *r);
 /* The request's client has left; its answer has ended. It may be none of a session's. */
 void liaison_gone(struct liaison_list *list, struct server_request *r);

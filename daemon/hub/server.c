@@ -6,8 +6,8 @@
 #include <microhttpd.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/socket.h>
 
+#include "hub/guest.h"
 #include "loop/loop.h"
 #include "util/buf.h"
 #include "util/err.h"
@@ -16,18 +16,9 @@
 
 enum {
     POOL_BYTES = 8 << 10,   /* libmicrohttpd's memory of one connection; bounds the headers too */
-    LOOK_MS = 5000,         /* how often clients that are to send something are looked after */
     DRAIN_MAX = 64 << 20,   /* a body past its limit is read so far, so that the 413 arrives */
     BLOCK_BYTES = 32 << 10, /* libmicrohttpd's memory for an answer that is read as it goes */
     MHD_FLAGS = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME,
-};
-
-struct connection {
-    struct connection *next, **pprev;
-    int fd;                      /* libmicrohttpd's */
-    struct server_request *held; /* by server_request_hold(), NULL: none */
-    uint64_t deadline_ms;        /* 0: none, the turn is ours */
-    bool reading;                /* the client's request is awaited */
 };
 
 struct server {
@@ -35,12 +26,10 @@ struct server {
     struct MHD_Daemon *mhd;
     struct loop_fd *watcher; /* of libmicrohttpd's epoll descriptor */
     struct loop_timer *timer;
-    struct loop_timer *sweep; /* at the first deadline of a connection */
-    bool sweeping;            /* sweep is armed */
     struct server_limits limits;
     struct server_ops ops;
     void *ctx;
-    struct connection *connections;
+    struct guest_list *guests;
     size_t requests;
     size_t body_bytes; /* of requests that haven't ended */
 };
@@ -48,7 +37,7 @@ struct server {
 struct server_request {
     struct server *server;
     struct MHD_Connection *mhd;
-    struct connection *connection;
+    struct guest *guest;
     char *method;
     char *path;
     struct buf body;
@@ -97,84 +86,24 @@ static void on_timer(struct loop_timer *timer, void *ctx)
     pump(ctx);
 }
 
-/* ---- deadlines ---- */
-
-static void set_deadline(struct server *s, struct connection *c, uint32_t delay_ms)
-{
-    c->deadline_ms = delay_ms ? loop_now_ms(s->loop) + delay_ms : 0;
-    c->reading = false;
-    if (delay_ms && !s->sweeping) {
-        loop_timer_arm(s->sweep, delay_ms < LOOK_MS ? delay_ms : LOOK_MS);
-        s->sweeping = true;
-    }
-}
-
-static void await_request(struct server *s, struct connection *c)
-{
-    set_deadline(s, c, s->limits.request_ms);
-    c->reading = true;
-}
-
-/* libmicrohttpd doesn't look at a suspended connection, and misses an end that comes together with
- * half a request. */
-static bool peer_has_closed(const struct connection *c)
-{
-    char byte;
-    ssize_t n = recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-
-    return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
-}
-
-/* Ends what is late or has lost its client; libmicrohttpd then sees the end of the stream. */
-static void on_sweep(struct loop_timer *timer, void *ctx)
-{
-    struct server *s = ctx;
-    uint64_t now_ms = loop_now_ms(s->loop), next_ms = UINT64_MAX;
-
-    for (struct connection *c = s->connections; c; c = c->next) {
-        uint64_t look_ms = now_ms + LOOK_MS;
-
-        if (c->deadline_ms == 0)
-            continue;
-        if (c->deadline_ms <= now_ms || (c->reading && peer_has_closed(c))) {
-            (void)shutdown(c->fd, SHUT_RDWR); /* fails if the client was faster */
-            c->deadline_ms = 0;
-            continue;
-        }
-        look_ms = c->reading && look_ms < c->deadline_ms ? look_ms : c->deadline_ms;
-        next_ms = look_ms < next_ms ? look_ms : next_ms;
-    }
-    s->sweeping = next_ms != UINT64_MAX;
-    if (s->sweeping)
-        loop_timer_arm(timer, next_ms - now_ms);
-}
+/* ---- connections ---- */
 
 static void on_connection(void *ctx, struct MHD_Connection *mhd, void **socket_context,
                           enum MHD_ConnectionNotificationCode code)
 {
     struct server *s = ctx;
-    struct connection *c = *socket_context;
 
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
-        c = mem_new(struct connection);
-        c->fd = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-        c->next = s->connections;
-        c->pprev = &s->connections;
-        if (c->next)
-            c->next->pprev = &c->next;
-        s->connections = c;
-        *socket_context = c;
-        await_request(s, c);
+        int fd = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+
+        *socket_context = guest_new(s->guests, fd, s->limits.request_ms);
         return;
     }
     /* At the limit, and where accept(2) had no descriptor or memory left, libmicrohttpd stops
      * listening, and looks whether it may again only when it runs the next time. */
     if (s->watcher)
         loop_fd_feed(s->watcher, LOOP_READ);
-    *c->pprev = c->next;
-    if (c->next)
-        c->next->pprev = c->pprev;
-    free(c);
+    guest_free(*socket_context);
     *socket_context = NULL;
 }
 
@@ -187,8 +116,7 @@ static struct server_request *request_new(struct server *s, struct MHD_Connectio
 
     r->server = s;
     r->mhd = mhd;
-    r->connection =
-        MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+    r->guest = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
     r->method = mem_strdup(method);
     r->path = mem_strdup(path);
     r->body_max = SERVER_BODY_MAX;
@@ -199,8 +127,8 @@ static void request_free(struct server_request *r)
 {
     loop_fd_free(r->watcher);
     r->server->body_bytes -= r->kept;
-    if (r->connection->held == r)
-        r->connection->held = NULL;
+    if (guest_held(r->guest) == r)
+        guest_set_held(r->guest, NULL);
     if (r->source.done)
         r->source.done(r->source.ctx);
     if (r->response)
@@ -314,7 +242,7 @@ static enum MHD_Result queue(struct server_request *r)
 
     MHD_destroy_response(r->response);
     r->response = NULL;
-    set_deadline(r->server, r->connection, r->server->limits.answer_ms);
+    guest_serve(r->guest, r->server->limits.answer_ms);
     return result;
 }
 
@@ -327,7 +255,7 @@ static void hand_up(struct server *s, struct server_request *r)
     } else {
         r->arrived = true;
         s->requests++;
-        set_deadline(s, r->connection, 0);
+        guest_keep(r->guest);
         s->ops.arrived(r, s->ctx);
     }
 }
@@ -339,10 +267,10 @@ static void stride(struct server_request *r, size_t len)
     if (r->stride < SERVER_STRIDE)
         return;
     r->stride = 0;
-    if (r->connection->reading)
-        await_request(r->server, r->connection);
+    if (guest_is_awaited(r->guest))
+        guest_await(r->guest, r->server->limits.request_ms);
     else
-        set_deadline(r->server, r->connection, r->server->limits.answer_ms);
+        guest_serve(r->guest, r->server->limits.answer_ms);
 }
 
 /* Whether an answer that is there before the body goes out now: to a client that waits for a word
@@ -364,7 +292,7 @@ static enum MHD_Result begin(struct server *s, struct server_request *r)
     }
     if (s->ops.begins)
         s->ops.begins(r, s->ctx);
-    r->beginning = r->connection->held == r;
+    r->beginning = guest_held(r->guest) == r;
     if (!r->response && announces_too_much(r)) {
         r->hopeless = true;
         reply_too_large(r);
@@ -418,7 +346,7 @@ static void on_completed(void *ctx, struct MHD_Connection *mhd, void **request,
     if (!r)
         return;
     *request = NULL;
-    await_request(s, r->connection);
+    guest_await(r->guest, s->limits.request_ms);
     s->requests -= r->arrived;
     if (r->arrived || r->data)
         s->ops.ended(r, code == MHD_REQUEST_TERMINATED_COMPLETED_OK, s->ctx);
@@ -477,7 +405,7 @@ static void on_client(struct loop_fd *watcher, unsigned events, void *ctx)
 
     (void)events;
     loop_fd_set(watcher, 0); /* gone, or its next request is here: nothing more to learn */
-    if (!peer_has_closed(r->connection))
+    if (!guest_has_left(r->guest))
         return;
     r->gone = true;
     r->server->ops.gone(r, r->server->ctx);
@@ -487,12 +415,12 @@ void server_request_watch(struct server_request *r)
 {
     r->watched = true;
     if (!r->watcher && r->suspended)
-        r->watcher = loop_fd_new(r->server->loop, r->connection->fd, LOOP_READ, on_client, r);
+        r->watcher = loop_fd_new(r->server->loop, guest_fd(r->guest), LOOP_READ, on_client, r);
 }
 
 bool server_request_is_gone(const struct server_request *r)
 {
-    return r->gone || peer_has_closed(r->connection);
+    return r->gone || guest_has_left(r->guest);
 }
 
 /* ---- answers ---- */
@@ -511,6 +439,26 @@ static void resume(struct server_request *r)
     loop_fd_feed(r->server->watcher, LOOP_READ);
 }
 
+bool server_request_is_long(struct server_request *r)
+{
+    const char *length = server_request_header(r, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    uint64_t n = UINT64_MAX;
+
+    if (!length && !server_request_header(r, MHD_HTTP_HEADER_TRANSFER_ENCODING))
+        return false;
+    return !length || str_to_u64(length, UINT64_MAX, &n) < 0 || n > SERVER_SHORT_MAX;
+}
+
+void server_request_limit(struct server_request *r, uint64_t max)
+{
+    r->body_max = max;
+}
+
+void server_request_trust(struct server_request *r)
+{
+    guest_trust(r->guest);
+}
+
 bool server_request_stream(struct server_request *r, uint64_t max)
 {
     r->streamed = true;
@@ -520,17 +468,17 @@ bool server_request_stream(struct server_request *r, uint64_t max)
 
 void server_request_hold(struct server_request *r)
 {
-    if (r->connection->held)
+    if (guest_held(r->guest))
         return;
-    r->connection->held = r;
+    guest_set_held(r->guest, r);
     MHD_suspend_connection(r->mhd);
 }
 
 void server_request_go(struct server_request *r)
 {
-    if (!r->connection->held)
+    if (!guest_held(r->guest))
         return;
-    r->connection->held = NULL;
+    guest_set_held(r->guest, NULL);
     resume(r);
 }
 
@@ -597,6 +545,7 @@ int server_new(struct loop *loop, int listen_fd, const struct server_limits *lim
     int epoll_fd;
 
     *s = (struct server){ .loop = loop, .limits = *limits, .ops = *ops, .ctx = ctx };
+    s->guests = guest_list_new(loop, limits->connections);
     errno = 0;
     s->mhd = MHD_start_daemon(
         MHD_FLAGS, 0, NULL, NULL, on_access, s, MHD_OPTION_LISTEN_SOCKET, fd,
@@ -608,6 +557,7 @@ int server_new(struct loop *loop, int listen_fd, const struct server_limits *lim
     if (!s->mhd) {
         int code = errno > 0 ? -errno : -EIO; /* it has no other way to tell */
 
+        guest_list_free(s->guests);
         free(s);
         return err_set(err, code, "start the HTTP server: %s", strerror(-code));
     }
@@ -615,7 +565,6 @@ int server_new(struct loop *loop, int listen_fd, const struct server_limits *lim
     epoll_fd = MHD_get_daemon_info(s->mhd, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
     s->watcher = loop_fd_new(loop, epoll_fd, LOOP_READ, on_epoll, s);
     s->timer = loop_timer_new(loop, on_timer, s);
-    s->sweep = loop_timer_new(loop, on_sweep, s);
     pump(s);
     *ret_server = s;
     return 0;
@@ -638,13 +587,13 @@ void server_free(struct server *s)
 {
     if (!s)
         return;
-    for (struct connection *c = s->connections; c; c = c->next)
-        if (c->held)
-            server_request_go(c->held);
+    for (struct guest *g = NULL; (g = guest_next(s->guests, g));)
+        if (guest_held(g))
+            server_request_go(guest_held(g));
     loop_fd_free(s->watcher);
     s->watcher = NULL;
     MHD_stop_daemon(s->mhd);
     loop_timer_free(s->timer);
-    loop_timer_free(s->sweep);
+    guest_list_free(s->guests);
     free(s);
 }

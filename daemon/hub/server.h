@@ -1,7 +1,8 @@
 /* server.h - HTTP on the loop, over libmicrohttpd; its only home.
  * Collects whole requests, hands them up, and sends the answer whenever it is given: at once or
  * later, on the loop's thread. Bodies are bounded (413), and so is the time in which a request must
- * have arrived and an answer must have been taken; a slow client loses its connection. Files pass
+ * have arrived and an answer must have been taken; a slow client loses its connection, and at the
+ * limit a stranger does. Files pass
  * through: a streamed body is handed up in parts, an answer can be read from a source, either can
  * be held while a disk is slow, and the time counts for each SERVER_STRIDE of them. Answers to
  * what never reaches the program (a malformed request line, too large headers) are libmicrohttpd's
@@ -20,15 +21,17 @@ struct server_request;
 
 enum {
     SERVER_BODY_MAX = 8 << 20,     /* bytes of a request's body */
+    SERVER_SHORT_MAX = 16 << 10,   /* of one that anybody may send */
     SERVER_BODIES_MAX = 128 << 20, /* of all requests together; more are answered 503 */
     SERVER_CONNECTIONS_MAX = 1000,
     SERVER_STRIDE = 64 << 10, /* bytes of a streamed body or answer in the time of a whole one */
 };
 
 struct server_limits {
-    uint32_t request_ms;  /* for a request to arrive, counted from the end of the one before */
-    uint32_t answer_ms;   /* for the client to take the answer */
-    unsigned connections; /* at a time; more wait in the kernel's queue */
+    uint32_t request_ms; /* for a request to arrive, counted from the end of the one before */
+    uint32_t answer_ms;  /* for the client to take the answer */
+    unsigned
+        connections; /* at a time: strangers make place (guest.h), or more wait in the kernel */
 };
 
 struct server_ops {
@@ -91,6 +94,14 @@ void server_request_set_data(struct server_request *r, void *data);
  * answer. */
 void server_request_watch(struct server_request *r);
 bool server_request_is_gone(const struct server_request *r);
+
+/* From `begins`: whether the body may have more than SERVER_SHORT_MAX bytes, so that it matters
+ * whose it is: all bodies together have SERVER_BODIES_MAX. */
+bool server_request_is_long(struct server_request *r);
+/* From `begins`: a body of more than max bytes is answered 413. SERVER_BODY_MAX unless said. */
+void server_request_limit(struct server_request *r, uint64_t max);
+/* The client has shown who it is: its connection doesn't make place for others. */
+void server_request_trust(struct server_request *r);
 
 /* From `begins`: the body goes to `part`; one of more than max bytes is answered 413. False: it is
  * announced to be so long that nothing of it will be read; leave the request alone. */

@@ -79,11 +79,25 @@ static int store_assistant(struct call *c, struct model *m, struct submission *s
     return store_terminal(c, m, s, "assistant", false);
 }
 
+/* What is said beside answers: an agent has no end of it to say. */
+static int store_note(struct model *m, struct submission *s)
+{
+    int64_t count = 0;
+    int64_t rc = db_get(m->db, &count, "SELECT notes FROM jobs WHERE seq = ?1", "i", s->job.seq);
+
+    if (rc < 0 || count >= SUBMISSION_SYSTEM_MAX)
+        return rc < 0 ? (int)rc : 0;
+    rc = store_row(m, s, "system", s->text, NULL);
+    if (rc >= 0)
+        rc = db_run(m->db, "UPDATE jobs SET notes = notes + 1 WHERE seq = ?1", "i", s->job.seq);
+    return rc < 0 ? (int)rc : 1;
+}
+
 static int store_system(struct call *c, struct model *m, struct submission *s)
 {
     if (s->has_message && str_starts_with(s->text, MESSAGE_ERROR_PREFIX))
         return store_terminal(c, m, s, "system", true);
-    return store_row(m, s, "system", s->text, NULL);
+    return store_note(m, s);
 }
 
 static int store_processing(struct call *c, struct model *m, struct submission *s)
@@ -106,7 +120,7 @@ static int store_complete(struct call *c, struct model *m, struct submission *s)
     if (rc != 0) /* somebody has written to it meanwhile */
         return rc < 0 ? rc : 0;
     rc = job_move(m, &s->job, STANDING_EV_COMPLETE);
-    return rc < 0 ? rc : store_row(m, s, "system", s->text, NULL);
+    return rc < 0 ? rc : store_note(m, s);
 }
 
 /* What of the turn it is about, so that what is said of that later takes its place; NULL: it stands
@@ -310,6 +324,9 @@ int submission_post(struct call *c, struct model *m)
         s.text = json_get_str(s.payload, type->text);
         if (!s.text)
             return call_refuse(c, 400, "payload.%s must be a string", type->text);
+        if (strlen(s.text) > SUBMISSION_TEXT_MAX)
+            return call_refuse(c, 413, "payload.%s is longer than %d bytes", type->text,
+                               SUBMISSION_TEXT_MAX);
     }
     rc = accept(c, m, type, &s);
     job_done(&s.job);

@@ -16,6 +16,8 @@ enum {
     SUBMISSION_PROGRESS_MAX = 200,             /* rows kept for a message: the newest */
     SUBMISSION_PROGRESS_BYTES_MAX = 256 << 10, /* of one of them */
     SUBMISSION_ID_MAX = 128,
+    SUBMISSION_TEXT_MAX = 1 << 20, /* bytes of a reply; more is 413 */
+    SUBMISSION_SYSTEM_MAX = 1000,  /* system messages of a conversation; more aren't stored */
 };
 
 /* Handlers. */

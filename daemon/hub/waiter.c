@@ -71,11 +71,15 @@ void waiter_list_free(struct waiter_list *w)
 
 struct call *waiter_add(struct waiter_list *w, struct call *c)
 {
-    struct call **link = &w->head, *oldest = NULL;
-    size_t count = 0;
+    struct call **link = &w->head, *oldest = NULL, *oldest_of_agent = NULL, *leaves = NULL;
+    size_t count = 0, count_of_agent = 0;
 
     assert(!c->parked);
     for (; *link; link = &(*link)->next) {
+        if ((*link)->agent.seq != c->agent.seq)
+            continue;
+        oldest_of_agent = oldest_of_agent ? oldest_of_agent : *link;
+        count_of_agent++;
         if (!is_same(*link, c))
             continue;
         oldest = oldest ? oldest : *link;
@@ -85,9 +89,13 @@ struct call *waiter_add(struct waiter_list *w, struct call *c)
     c->parked = true;
     *link = c;
     if (count >= WAITER_INSTANCE_MAX)
-        waiter_remove(w, oldest);
+        leaves = oldest;
+    else if (count_of_agent >= WAITER_AGENT_MAX)
+        leaves = oldest_of_agent;
+    if (leaves)
+        waiter_remove(w, leaves);
     arm(w);
-    return count >= WAITER_INSTANCE_MAX ? oldest : NULL;
+    return leaves;
 }
 
 struct call *waiter_take(struct waiter_list *w, int64_t agent, const char *instance)

@@ -273,8 +273,9 @@ def test_the_files_of_an_agent_have_a_bound_together(make_hub):
     wait_until(lambda: files(hub) == kept, what="the refused file to go")
     upload(hub, b"x" * (MIB // 2), agent=True)
     assert hub.api("GET", f"/agents/{hub.slug}").json["uploaded_bytes"] == MIB
-    with begun(hub, "/api/agents/attachments", hub.agent_key, b"x" * MIB, expect=True) as full:
-        assert full.getresponse().status == 413  # before any of it is on the disk
+    polite = begun(hub, "/api/agents/attachments", hub.agent_key, b"x" * MIB, expect=True)
+    assert polite.connection.getresponse().status == 413  # before any of it is sent
+    polite.connection.close()
     other = hub.key_create("--agent", "other")
     upload(hub, b"x", agent=True, key=other)
     assert hub.api("DELETE", f"/attachments/{first}").status == 204

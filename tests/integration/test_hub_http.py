@@ -1,9 +1,11 @@
 """The hub as an HTTP server: random bytes, large bodies, many clients. What one client alone can do
 wrong, is among the conformance cases."""
 
+import contextlib
 import json
 import os
 import random
+import select
 import socket
 import threading
 import time
@@ -123,18 +125,63 @@ def test_idle_connections_cost_no_wakeups(hub):
         client.close()
 
 
-def test_more_connections_than_the_limit_wait_their_turn(hub):
-    clients = [connect(hub) for _ in range(1050)]
-    clients[-1].sendall(request(hub))
-    clients[-1].settimeout(0.3)
+def test_whoever_has_no_key_keeps_nobody_out(hub):
+    half = request(hub, "POST", body=b"x" * 100)[:-50]
+    silent = [connect(hub) for _ in range(700)]
+    slow = [connect(hub) for _ in range(700)]
+    for client in slow:
+        with contextlib.suppress(OSError):  # it may have made place already
+            client.sendall(half)
+    for _ in range(20):
+        assert hub.api("GET", "/agents", timeout=20).status == 200
+    for client in silent + slow:
+        client.close()
+
+
+def test_more_connections_of_clients_with_keys_than_the_limit_wait_their_turn(hub):
+    """Their keys are known, so none of them makes place for another."""
+    keys = [hub.agent_key, hub.key_create("--agent", "second"), hub.key_create("--agent", "third")]
+    clients = [connect(hub) for _ in range(1000)]
+    for i, client in enumerate(clients):
+        client.sendall(request(hub, path="/api/agents/jobs", key=keys[i // 350],
+                               extra=f"Prefer: wait=100\r\nX-CCAGENT-ID: i{i}\r\n"))
+    last = connect(hub)
+    last.sendall(request(hub))
+    last.settimeout(0.3)
     with pytest.raises(TimeoutError):
-        clients[-1].recv(1)
+        last.recv(1)
     for client in clients[:100]:
         client.close()
-    clients[-1].settimeout(30)
-    assert read_answer(clients[-1])[0] == 200
-    for client in clients[100:]:
+    last.settimeout(30)
+    assert read_answer(last)[0] == 200
+    for client in [last, *clients[100:]]:
         client.close()
+
+
+def test_the_polls_of_one_agent_leave_connections_to_others(hub):
+    clients = [connect(hub) for _ in range(401)]
+    for i, client in enumerate(clients):
+        client.sendall(request(hub, path="/api/agents/jobs", key=hub.agent_key,
+                               extra=f"Prefer: wait=100\r\nX-CCAGENT-ID: i{i}\r\n"))
+    [made_place] = select.select(clients, [], [], 30)[0]
+    assert json.loads(read_answer(made_place)[2])["jobs"] == []
+    for client in clients:
+        client.close()
+
+
+def test_bodies_of_strangers_take_no_place(hub):
+    body = start_body("x" * (7 << 20))
+    for path, key in (("/api/public/v1/conversations/start", "nr_" + "A" * 43),
+                      ("/api/agents/messages", "nairid_" + "A" * 43), ("/nothing", "nr_"),
+                      ("/socket.io/?EIO=4&transport=polling&sid=x", "nr_")):
+        clients = [connect(hub) for _ in range(20)]
+        for client in clients:
+            client.sendall(request(hub, "POST", path, body=body, key=key)[:-1])
+        hub.start("y" * 500000)
+        for client in clients:
+            client.sendall(body[-1:])
+            assert read_answer(client)[0] in (401, 413)
+            client.close()
 
 
 def test_requests_in_parallel_are_all_answered(hub):

@@ -48,6 +48,25 @@ class Session:
                 if packet.startswith(b'42["cc_message"')]
 
 
+def test_one_key_has_so_many_sessions_and_others_have_theirs(hub):
+    sessions = [Session(hub, instance="ccaid_0")]
+    sessions[0].join()
+    for i in range(1, 201):
+        sessions.append(Session(hub, instance=f"ccaid_{i}"))
+        assert sessions[i].post(b"40").status == 200
+    answer = sessions[0].get()
+    assert (answer.status, answer.json["code"]) == (400, 1), "the oldest makes place"
+    assert sessions[1].get().raw.startswith(b"40{")
+
+
+def test_a_stranger_fills_no_log(hub):
+    stranger = Session(hub)
+    for _ in range(3):
+        assert stranger.post(RS.join([b'42["cc_message",{}]'] * 500)).status == 200
+    assert stranger.post(b"4" * 20000).status == 413
+    assert hub.log.count("realtime_dropped") == 1
+
+
 @pytest.fixture
 def make_agent(hub):
     agents = []
@@ -202,6 +221,7 @@ def test_who_names_no_instance_is_refused(hub):
 
 def test_who_never_reads_does_not_fill_the_memory(hub):
     session = Session(hub)
+    session.join()
     for _ in range(30):
         assert session.post(RS.join([b"40/" + b"x" * 90 + b","] * 9000)).status == 200
     assert len(session.get().raw) < 1100000

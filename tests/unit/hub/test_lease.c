@@ -122,12 +122,28 @@ static void the_table_is_bounded_but_renews_who_is_in_it(void **state)
     (void)state;
     for (int i = 0; i < LEASE_TABLE_MAX; i++) {
         snprintf(name, sizeof name, "i%d", i);
+        assert_int_equal(lease_renew(t, i / LEASE_AGENT_MAX, name, T0, 0), 0);
+    }
+    assert_int_equal(lease_renew(t, 1000, "one more", T0, 0), -ENOSPC);
+    assert_int_equal(lease_renew(t, 0, "i0", T0 + 1, 0), 0);
+    lease_forget(t, T0 + LEASE_MS);
+    assert_int_equal(lease_renew(t, 1000, "one more", T0, 0), 0);
+    lease_table_free(t);
+}
+
+static void one_agent_leaves_others_a_part_of_the_table(void **state)
+{
+    struct lease_table *t = settled_table();
+    char name[32];
+
+    (void)state;
+    for (int i = 0; i < LEASE_AGENT_MAX; i++) {
+        snprintf(name, sizeof name, "i%d", i);
         assert_int_equal(lease_renew(t, 1, name, T0, 0), 0);
     }
     assert_int_equal(lease_renew(t, 1, "one more", T0, 0), -ENOSPC);
-    assert_int_equal(lease_renew(t, 1, "i0", T0 + 1, 0), 0);
-    lease_forget(t, T0 + LEASE_MS);
-    assert_int_equal(lease_renew(t, 1, "one more", T0, 0), 0);
+    assert_int_equal(lease_renew(t, 1, "i0", T0, 0), 0);
+    assert_int_equal(lease_renew(t, 2, "i0", T0, 0), 0);
     lease_table_free(t);
 }
 
@@ -173,6 +189,7 @@ int main(void)
         cmocka_unit_test(ended_leases_are_walked_and_stay_until_forgotten),
         cmocka_unit_test(a_call_between_the_end_and_the_forgetting_revives),
         cmocka_unit_test(the_table_is_bounded_but_renews_who_is_in_it),
+        cmocka_unit_test(one_agent_leaves_others_a_part_of_the_table),
         cmocka_unit_test(the_longest_name_is_kept_whole),
         cmocka_unit_test(an_instance_is_asked_for_idle_jobs_once_each_interval),
     };

@@ -299,16 +299,46 @@ static void a_watched_client_that_leaves_is_reported(void **state)
 static void past_the_limit_a_connection_waits_until_another_ends(void **state)
 {
     struct fixture *f = *state;
-    int first = connect_one(f), second = connect_one(f);
+    struct server_request *kept[2];
+    int clients[2];
 
-    (void)run(f, MOMENT_MS);
-    f->until = "{}";
+    f->keep = true;
+    for (int i = 0; i < 2; i++) {
+        clients[i] = connect_one(f);
+        assert_int_equal(fd_write_all(clients[i], get, strlen(get)), 0);
+        (void)run(f, LONG_MS);
+        assert_int_equal(f->arrived, i + 1);
+        kept[i] = f->kept;
+        server_request_trust(kept[i]);
+    }
     send_text(f, get);
     (void)run(f, MOMENT_MS);
-    assert_int_equal(f->arrived, 0);
-    close(first);
+    assert_int_equal(f->arrived, 2);
+    f->keep = false;
+    f->until = "{}";
+    server_reply(kept[0], 200, mem_strdup("{}"), NULL);
+    close(clients[0]);
+    while (!strstr(buf_str(&f->got), "{}"))
+        assert_true(run(f, LONG_MS) < LONG_MS);
+    assert_int_equal(f->arrived, 3);
+    server_reply(kept[1], 200, mem_strdup("{}"), NULL);
+    (void)run(f, MOMENT_MS);
+    close(clients[1]);
+}
+
+static void past_the_limit_the_stranger_that_is_there_for_longest_makes_place(void **state)
+{
+    struct fixture *f = *state;
+    int first = connect_one(f), second = connect_one(f);
+    char byte;
+
+    f->until = "{}";
+    send_text(f, get);
     assert_true(run(f, LONG_MS) < SOON_MS);
     assert_int_equal(f->arrived, 1);
+    assert_int_equal(recv(first, &byte, 1, MSG_DONTWAIT), 0);
+    assert_int_equal(recv(second, &byte, 1, MSG_DONTWAIT), 0);
+    close(first);
     close(second);
 }
 
@@ -340,6 +370,7 @@ int main(void)
         SERVER_TEST(a_client_that_does_not_read_its_answer_is_closed),
         SERVER_TEST(a_watched_client_that_leaves_is_reported),
         SERVER_TEST(past_the_limit_a_connection_waits_until_another_ends),
+        SERVER_TEST(past_the_limit_the_stranger_that_is_there_for_longest_makes_place),
         SERVER_TEST(a_quiet_server_takes_no_new_connection),
     };
 
