@@ -265,7 +265,8 @@ static int place_file(int root, const struct plan_step *s, int fd, struct mount_
     return place(now, root, relative(s));
 }
 
-static int do_bind(int root, const struct plan_step *s, int fd)
+/* at_once: since its path was opened, which leads to the same file system still. */
+static int do_bind(int root, const struct plan_step *s, int fd, bool at_once)
 {
     /* Private: what is mounted on the host later is none of the task's business. */
     struct mount_attr attr = { .attr_set = MOUNT_ATTR_NOSUID, .propagation = MS_PRIVATE };
@@ -292,7 +293,9 @@ static int do_bind(int root, const struct plan_step *s, int fd)
     r = faccessat(root, relative(s), F_OK, AT_SYMLINK_NOFOLLOW) == 0
             ? 0
             : make_file(root, relative(s), "", 0444);
-    return r < 0 ? r : place_file(root, s, fd, &attr);
+    if (r < 0)
+        return r;
+    return at_once ? place_file(root, s, fd, &attr) : place(fd, root, relative(s));
 }
 
 static int do_tmpfs(int root, const struct plan_step *s)
@@ -347,7 +350,7 @@ static int do_proc(int root, const struct plan_step *s)
     return r < 0 ? r : cover_keys(root, s);
 }
 
-static int do_step(int root, const struct plan_step *s, int fd)
+static int do_step(int root, const struct plan_step *s, int fd, bool at_once)
 {
     switch (s->type) {
     case PLAN_STEP_DIR:
@@ -357,7 +360,7 @@ static int do_step(int root, const struct plan_step *s, int fd)
     case PLAN_STEP_LINK:
         return symlinkat(s->text, root, relative(s)) < 0 ? -errno : 0;
     case PLAN_STEP_BIND:
-        return do_bind(root, s, fd);
+        return do_bind(root, s, fd, at_once);
     case PLAN_STEP_TMPFS:
         return do_tmpfs(root, s);
     case PLAN_STEP_PROC:
@@ -413,7 +416,7 @@ int tree_fill(const struct plan *plan, size_t first, const int *fds, int root, s
 
     for (size_t i = first; r == 0 && i < plan->step_count; i++) {
         *ret_step = i;
-        r = do_step(root, &plan->steps[i], fds[i]);
+        r = do_step(root, &plan->steps[i], fds[i], first == 0);
     }
     return r;
 }

@@ -78,7 +78,7 @@ static struct plan begin(struct fixture *f, int *ret_fd)
     size_t index = 0;
 
     replace(f, "old");
-    if (tree_open(&plan, 0, ret_fd, &index) == -EPERM) {
+    if (tree_open(&plan, 0, -1, ret_fd, &index) == -EPERM) {
         (void)printf("skip: needs root\n"); /* or user namespaces, as the sandbox does */
         skip();
     }
