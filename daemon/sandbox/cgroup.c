@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <linux/magic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -65,10 +66,15 @@ static char *machine_own(void)
     return NULL;
 }
 
-/* systemd's mark on what it delegates. Whoever else owns a cgroup, its manager alone may write. */
+/* systemd's mark on what it delegates, or our unit's word where that systemd is a user's own, which
+ * leaves none. Whoever else owns a cgroup, its manager alone may write. */
 static bool is_delegated(const char *path)
 {
     static const char *const names[] = { "trusted.delegate", "user.delegate" };
+    const char *word = getenv("CGROUP_DELEGATED");
+
+    if (word && strcmp(word, "yes") == 0)
+        return true;
 
     for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
         char value[8];
@@ -101,7 +107,8 @@ static int look(struct cgroup *c, bool vouched, struct err *err)
 
     if (!vouched && !is_delegated(c->path))
         return err_set(err, -EOPNOTSUPP,
-                       "the cgroup '%s' wasn't given to this daemon (Delegate=yes in its unit)",
+                       "the cgroup '%s' wasn't given to this daemon (Delegate=yes in its unit; in "
+                       "a user's own also Environment=CGROUP_DELEGATED=yes)",
                        c->path);
     r = cgroupfile_read(c->path, "cgroup.controllers", text);
     if (r < 0)

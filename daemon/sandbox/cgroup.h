@@ -22,7 +22,8 @@ struct cgroup_usage {
 /* What there is to use: changes nothing. A negative errno with the reason if there is nothing,
  * which is no failure: limits then are those of setrlimit(2) and what is measured.
  * mount, own: the cgroup v2 mount and the path of our cgroup in it, which the caller vouches for as
- * given to us; NULL for the machine's, which must bear systemd's mark, and else v1. */
+ * given to us; NULL for the machine's, which must bear systemd's mark (of a user's own systemd,
+ * which leaves none, $CGROUP_DELEGATED says "yes"), and else v1. */
 int cgroup_find(const char *mount, const char *own, struct cgroup **ret_cgroup, struct err *err);
 /* Moves the calling process into the leaf and hands the controllers down, or makes a folder for our
  * tasks with v1; ends and removes what an earlier run left, which takes a second at worst. A v2

@@ -105,6 +105,11 @@ def test_systemd_waits_longer_than_a_drain_takes(name):
     assert value_of(name, "KillMode") == "mixed"
 
 
+def test_a_users_unit_says_that_its_cgroup_was_given_to_it():
+    variable, value = value_of("user/nairid", "Environment").split("=")
+    assert value == "yes" and f'getenv("{variable}")' in read("daemon", "sandbox", "cgroup.c")
+
+
 def test_every_account_is_made_and_the_credential_is_the_one_that_is_looked_for():
     for name in ("nairid", "nairi-hub"):
         user = value_of(name, "User")
