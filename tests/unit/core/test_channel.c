@@ -10,16 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/core.h"
+#include "unit/core/events.h"
 #include "util/cleanup.h"
 #include "util/mem.h"
-
-struct world {
-    struct core *core;
-    struct core_now now;
-    struct core_commands commands; /* of the last event */
-    uint64_t poll;                 /* the number of the last poll ordered */
-};
 
 static const struct core_options defaults = {
     .max_concurrency = 4,
@@ -35,39 +28,10 @@ static const struct core_options defaults = {
     .program = "worker",
 };
 
-static void handle(struct world *w, const struct core_event *ev)
-{
-    w->commands.len = 0;
-    w->now.entropy = w->now.entropy * 1664525 + 1013904223;
-    core_handle(w->core, ev, &w->now, &w->commands);
-    for (size_t i = 0; i < w->commands.len; i++)
-        if (w->commands.items[i].type == CORE_CMD_POLL)
-            w->poll = w->commands.items[i].seq;
-}
-
-static void simple(struct world *w, enum core_event_type type)
-{
-    const struct core_event ev = { .type = type };
-
-    handle(w, &ev);
-}
-
-static const struct core_command *find(const struct world *w, enum core_command_type type)
-{
-    for (size_t i = 0; i < w->commands.len; i++)
-        if (w->commands.items[i].type == type)
-            return &w->commands.items[i];
-    return NULL;
-}
-
 static struct task *message(const char *job, const char *id)
 {
-    struct task *t = task_new();
+    struct task *t = make(job, id);
 
-    t->id = mem_strdup(id);
-    t->ack_id = mem_strdup(id);
-    t->job_id = mem_strdup(job);
-    t->prompt = mem_strdup("do it");
     t->payload = mem_strdup("{}");
     return t;
 }
@@ -78,7 +42,7 @@ static void listed(struct world *w, const char *job, const char *id)
                                    .seq = w->poll,
                                    .task = message(job, id) };
 
-    handle(w, &ev);
+    tell(w, &ev);
 }
 
 static void polled(struct world *w, enum core_answer answer, bool waited)
@@ -87,7 +51,7 @@ static void polled(struct world *w, enum core_answer answer, bool waited)
         .type = CORE_EV_POLLED, .seq = w->poll, .answer = answer, .waited = waited
     };
 
-    handle(w, &ev);
+    tell(w, &ev);
 }
 
 static void pushed(struct world *w, const char *job, const char *id, bool whole)
@@ -96,14 +60,14 @@ static void pushed(struct world *w, const char *job, const char *id, bool whole)
                                    .task = id ? message(job, id) : NULL,
                                    .whole = whole };
 
-    handle(w, &ev);
+    tell(w, &ev);
 }
 
 static void channel(struct world *w, bool up)
 {
     const struct core_event ev = { .type = CORE_EV_CHANNEL, .up = up };
 
-    handle(w, &ev);
+    tell(w, &ev);
 }
 
 static void later(struct world *w, uint64_t ms)
@@ -304,7 +268,7 @@ static void an_answer_that_was_begun_before_does_not_make_it_forgotten(void **st
 
         ev.task = message(ids[i], ids[i]);
         ev.task->fence = 7;
-        handle(&w, &ev);
+        tell(&w, &ev);
         assert_non_null(find(&w, CORE_CMD_INSERT));
     }
     polled(&w, CORE_ANSWER_OK, false);

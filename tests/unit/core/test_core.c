@@ -11,16 +11,9 @@
 #include <string.h>
 #include <sysexits.h>
 
-#include "core/core.h"
+#include "unit/core/events.h"
 #include "util/cleanup.h"
 #include "util/mem.h"
-
-struct world {
-    struct core *core;
-    struct core_now now;
-    struct core_commands commands; /* of the last event */
-    uint64_t poll;                 /* the number of the last poll ordered */
-};
 
 static const struct core_options defaults = {
     .max_concurrency = 2,
@@ -38,61 +31,11 @@ static const struct core_options defaults = {
     .program = "worker",
 };
 
-static void handle(struct world *w, const struct core_event *ev)
-{
-    w->commands.len = 0;
-    w->now.entropy = w->now.entropy * 1664525 + 1013904223;
-    core_handle(w->core, ev, &w->now, &w->commands);
-    for (size_t i = 0; i < w->commands.len; i++)
-        if (w->commands.items[i].type == CORE_CMD_POLL)
-            w->poll = w->commands.items[i].seq;
-}
-
-static void simple(struct world *w, enum core_event_type type)
-{
-    const struct core_event ev = { .type = type };
-
-    handle(w, &ev);
-}
-
-static const struct core_command *find(const struct world *w, enum core_command_type type,
-                                       uint64_t seq)
-{
-    for (size_t i = 0; i < w->commands.len; i++) {
-        const struct core_command *c = &w->commands.items[i];
-        uint64_t is = core_command_is_storing(type) && c->task ? c->task->seq : c->seq;
-
-        if (c->type == type && (seq == 0 || is == seq))
-            return c;
-    }
-    return NULL;
-}
-
-static size_t count(const struct world *w, enum core_command_type type)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < w->commands.len; i++)
-        n += w->commands.items[i].type == type;
-    return n;
-}
-
-static struct task *make(const char *job, const char *id)
-{
-    struct task *t = task_new();
-
-    t->job_id = mem_strdup(job);
-    t->id = mem_strdup(id);
-    t->ack_id = mem_strdup(id);
-    t->prompt = mem_strdup("do it");
-    return t;
-}
-
 static void arrive(struct world *w, const char *job, const char *id)
 {
     const struct core_event ev = { .type = CORE_EV_MESSAGE, .seq = w->poll, .task = make(job, id) };
 
-    handle(w, &ev);
+    tell(w, &ev);
 }
 
 static void lease(struct world *w, const char *job, uint64_t fence)
@@ -101,7 +44,7 @@ static void lease(struct world *w, const char *job, uint64_t fence)
         .type = CORE_EV_JOB, .seq = w->poll, .job_id = job, .fence = fence
     };
 
-    handle(w, &ev);
+    tell(w, &ev);
 }
 
 static void polled(struct world *w, enum core_answer answer, uint32_t retry_after_ms)
@@ -112,21 +55,21 @@ static void polled(struct world *w, enum core_answer answer, uint32_t retry_afte
                                    .retry_after_ms = retry_after_ms,
                                    .waited = true };
 
-    handle(w, &ev);
+    tell(w, &ev);
 }
 
 static void sent(struct world *w, uint64_t seq, enum core_answer answer)
 {
     const struct core_event ev = { .type = CORE_EV_SENT, .seq = seq, .answer = answer };
 
-    handle(w, &ev);
+    tell(w, &ev);
 }
 
 static void started(struct world *w, uint64_t seq)
 {
     const struct core_event ev = { .type = CORE_EV_STARTED, .seq = seq };
 
-    handle(w, &ev);
+    tell(w, &ev);
 }
 
 static void progress(struct world *w, uint64_t seq)
@@ -134,14 +77,14 @@ static void progress(struct world *w, uint64_t seq)
     const struct progress line = { .text = "line" };
     const struct core_event ev = { .type = CORE_EV_PROGRESS, .seq = seq, .progress = &line };
 
-    handle(w, &ev);
+    tell(w, &ev);
 }
 
 static void ended_as(struct world *w, uint64_t seq, const struct ending *ending)
 {
     const struct core_event ev = { .type = CORE_EV_ENDED, .seq = seq, .ending = ending };
 
-    handle(w, &ev);
+    tell(w, &ev);
 }
 
 static void ended(struct world *w, uint64_t seq, const char *answer)
@@ -160,7 +103,7 @@ static void later(struct world *w, uint64_t ms)
 
 static void expect_send(const struct world *w, uint64_t seq, enum core_post post)
 {
-    const struct core_command *c = find(w, CORE_CMD_SEND, seq);
+    const struct core_command *c = find_of(w, CORE_CMD_SEND, seq);
 
     assert_non_null(c);
     assert_int_equal(c->post, post);
@@ -170,7 +113,7 @@ static void expect_send(const struct world *w, uint64_t seq, enum core_post post
 static void begin(struct world *w, const char *job, const char *id, uint64_t seq)
 {
     arrive(w, job, id);
-    assert_non_null(find(w, CORE_CMD_SPAWN, seq));
+    assert_non_null(find_of(w, CORE_CMD_SPAWN, seq));
     expect_send(w, seq, CORE_POST_PROCESSING);
     sent(w, seq, CORE_ANSWER_OK);
     started(w, seq);
@@ -188,21 +131,11 @@ static int setup(void **state)
 
     world_with(w, &defaults);
     simple(w, CORE_EV_START);
-    assert_int_equal(find(w, CORE_CMD_POLL, 0)->wait_ms, 0); /* everything that is ours first */
+    assert_int_equal(find_of(w, CORE_CMD_POLL, 0)->wait_ms, 0); /* everything that is ours first */
     polled(w, CORE_ANSWER_OK, 0);
-    assert_non_null(find(w, CORE_CMD_READY, 0));
-    assert_int_equal(find(w, CORE_CMD_POLL, 0)->wait_ms, 50000);
+    assert_non_null(find_of(w, CORE_CMD_READY, 0));
+    assert_int_equal(find_of(w, CORE_CMD_POLL, 0)->wait_ms, 50000);
     *state = w;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct world *w = *state;
-
-    core_free(w->core);
-    core_commands_done(&w->commands);
-    free(w);
     return 0;
 }
 
@@ -226,21 +159,21 @@ static void a_message_goes_from_arrival_to_acknowledgement(void **state)
     struct world *w = *state;
 
     arrive(w, "j", "m");
-    assert_non_null(find(w, CORE_CMD_INSERT, 1));
-    assert_int_equal(find(w, CORE_CMD_UPDATE, 1)->task->attempt, 1);
-    assert_non_null(find(w, CORE_CMD_SPAWN, 1));
+    assert_non_null(find_of(w, CORE_CMD_INSERT, 1));
+    assert_int_equal(find_of(w, CORE_CMD_UPDATE, 1)->task->attempt, 1);
+    assert_non_null(find_of(w, CORE_CMD_SPAWN, 1));
     expect_send(w, 1, CORE_POST_PROCESSING);
     sent(w, 1, CORE_ANSWER_OK);
     started(w, 1);
     ended(w, 1, "the answer");
-    assert_int_equal(find(w, CORE_CMD_UPDATE, 1)->task->state, TASK_FINISHED);
+    assert_int_equal(find_of(w, CORE_CMD_UPDATE, 1)->task->state, TASK_FINISHED);
     assert_string_equal(core_task(w->core, 1)->reply, "the answer");
     expect_send(w, 1, CORE_POST_REPLY);
     sent(w, 1, CORE_ANSWER_OK);
-    assert_int_equal(find(w, CORE_CMD_UPDATE, 1)->task->state, TASK_DELIVERED);
+    assert_int_equal(find_of(w, CORE_CMD_UPDATE, 1)->task->state, TASK_DELIVERED);
     expect_send(w, 1, CORE_POST_ACK);
     sent(w, 1, CORE_ANSWER_OK);
-    assert_int_equal(find(w, CORE_CMD_UPDATE, 1)->task->state, TASK_ACKED);
+    assert_int_equal(find_of(w, CORE_CMD_UPDATE, 1)->task->state, TASK_ACKED);
     assert_null(core_task(w->core, 1));
 }
 
@@ -250,10 +183,10 @@ static void a_message_that_is_known_is_not_taken_twice(void **state)
 
     begin(w, "j", "m", 1);
     arrive(w, "j", "m");
-    assert_null(find(w, CORE_CMD_INSERT, 0));
+    assert_null(find_of(w, CORE_CMD_INSERT, 0));
     ended(w, 1, "a");
     arrive(w, "j", "m");
-    assert_null(find(w, CORE_CMD_INSERT, 0));
+    assert_null(find_of(w, CORE_CMD_INSERT, 0));
 }
 
 static void an_answered_message_that_is_listed_again_is_only_acknowledged_again(void **state)
@@ -278,8 +211,8 @@ static void a_restored_tombstone_is_only_acknowledged_again(void **state)
 
     core_restore_tombstone(w->core, "old", 999999999);
     arrive(w, "j", "old");
-    assert_null(find(w, CORE_CMD_INSERT, 0));
-    assert_null(find(w, CORE_CMD_SPAWN, 0));
+    assert_null(find_of(w, CORE_CMD_INSERT, 0));
+    assert_null(find_of(w, CORE_CMD_SPAWN, 0));
     expect_send(w, 1, CORE_POST_ACK);
 }
 
@@ -291,7 +224,7 @@ static void one_post_is_in_flight_per_job_and_replies_keep_their_order(void **st
     arrive(w, "j", "m2");
     ended(w, 1, "first");
     expect_send(w, 1, CORE_POST_REPLY);
-    assert_non_null(find(w, CORE_CMD_SPAWN, 2));
+    assert_non_null(find_of(w, CORE_CMD_SPAWN, 2));
     assert_int_equal(count(w, CORE_CMD_SEND), 1); /* the notice of m2 waits */
     started(w, 2);
     ended(w, 2, "second");
@@ -310,9 +243,9 @@ static void jobs_run_in_parallel_up_to_the_limit(void **state)
     begin(w, "a", "m1", 1);
     begin(w, "b", "m2", 2);
     arrive(w, "c", "m3");
-    assert_null(find(w, CORE_CMD_SPAWN, 0));
+    assert_null(find_of(w, CORE_CMD_SPAWN, 0));
     ended(w, 1, "x");
-    assert_non_null(find(w, CORE_CMD_SPAWN, 3));
+    assert_non_null(find_of(w, CORE_CMD_SPAWN, 3));
 }
 
 static void a_full_queue_leaves_messages_at_the_server_and_asks_again_later(void **state)
@@ -325,24 +258,24 @@ static void a_full_queue_leaves_messages_at_the_server_and_asks_again_later(void
     for (int i = 0; i < 4; i++) {
         id[1] = (char)('0' + i);
         arrive(w, "a", id);
-        assert_non_null(find(w, CORE_CMD_INSERT, 0));
+        assert_non_null(find_of(w, CORE_CMD_INSERT, 0));
     }
     arrive(w, "a", "surplus");
-    assert_null(find(w, CORE_CMD_INSERT, 0));
-    assert_string_equal(find(w, CORE_CMD_NOTE, 0)->name, "queue_full");
+    assert_null(find_of(w, CORE_CMD_INSERT, 0));
+    assert_string_equal(find_of(w, CORE_CMD_NOTE, 0)->name, "queue_full");
     arrive(w, "a", "surplus2"); /* said once */
     assert_int_equal(w->commands.len, 0);
     ended(w, 2, "x"); /* room, but a message that came later must not overtake */
     arrive(w, "a", "surplus3");
-    assert_null(find(w, CORE_CMD_INSERT, 0));
+    assert_null(find_of(w, CORE_CMD_INSERT, 0));
     polled(w, CORE_ANSWER_OK, 0);
-    for (uint64_t seq = 1; seq < 4 && !find(w, CORE_CMD_POLL_CANCEL, 0); seq += seq == 1 ? 2 : 1)
+    for (uint64_t seq = 1; seq < 4 && !find_of(w, CORE_CMD_POLL_CANCEL, 0); seq += seq == 1 ? 2 : 1)
         ended(w, seq, "x");
     /* at half of max_queued: the long poll that is open is replaced by a plain one */
-    assert_non_null(find(w, CORE_CMD_POLL_CANCEL, 0));
-    assert_int_equal(find(w, CORE_CMD_POLL, 0)->wait_ms, 0);
+    assert_non_null(find_of(w, CORE_CMD_POLL_CANCEL, 0));
+    assert_int_equal(find_of(w, CORE_CMD_POLL, 0)->wait_ms, 0);
     arrive(w, "a", "surplus");
-    assert_non_null(find(w, CORE_CMD_INSERT, 0));
+    assert_non_null(find_of(w, CORE_CMD_INSERT, 0));
 }
 
 static void a_job_is_here_as_long_as_anything_of_it_is(void **state)
@@ -366,7 +299,7 @@ static void room(struct world *w, bool tight)
 {
     const struct core_event ev = { .type = CORE_EV_ROOM, .tight = tight };
 
-    handle(w, &ev);
+    tell(w, &ev);
 }
 
 static void a_full_disk_leaves_new_messages_at_the_server_until_it_has_room(void **state)
@@ -378,26 +311,26 @@ static void a_full_disk_leaves_new_messages_at_the_server_until_it_has_room(void
     room(w, true);
     assert_int_equal(w->commands.len, 0);
     arrive(w, "b", "new");
-    assert_null(find(w, CORE_CMD_INSERT, 0));
-    assert_string_equal(find(w, CORE_CMD_NOTE, 0)->name, "disk_full");
+    assert_null(find_of(w, CORE_CMD_INSERT, 0));
+    assert_string_equal(find_of(w, CORE_CMD_NOTE, 0)->name, "disk_full");
     arrive(w, "b", "new");
     assert_int_equal(w->commands.len, 0); /* said once a minute */
     polled(w, CORE_ANSWER_OK, 0);
     ended(w, 1, "x"); /* what is here is finished */
     expect_send(w, 1, CORE_POST_REPLY);
-    assert_non_null(find(w, CORE_CMD_SPAWN, 2));
+    assert_non_null(find_of(w, CORE_CMD_SPAWN, 2));
     started(w, 2);
     later(w, 60 * 1000);
     arrive(w, "b", "new");
-    assert_string_equal(find(w, CORE_CMD_NOTE, 0)->name, "disk_full");
-    assert_null(find(w, CORE_CMD_POLL_CANCEL, 0)); /* nothing to ask for yet */
+    assert_string_equal(find_of(w, CORE_CMD_NOTE, 0)->name, "disk_full");
+    assert_null(find_of(w, CORE_CMD_POLL_CANCEL, 0)); /* nothing to ask for yet */
     polled(w, CORE_ANSWER_OK, 0);
     later(w, 60 * 1000);
     room(w, false);
-    assert_string_equal(find(w, CORE_CMD_NOTE, 0)->name, "disk_has_room");
-    assert_int_equal(find(w, CORE_CMD_POLL, 0)->wait_ms, 0); /* it lists what was left */
+    assert_string_equal(find_of(w, CORE_CMD_NOTE, 0)->name, "disk_has_room");
+    assert_int_equal(find_of(w, CORE_CMD_POLL, 0)->wait_ms, 0); /* it lists what was left */
     arrive(w, "b", "new");
-    assert_non_null(find(w, CORE_CMD_INSERT, 0));
+    assert_non_null(find_of(w, CORE_CMD_INSERT, 0));
 }
 
 static void a_poll_that_was_given_up_brings_nothing(void **state)
@@ -414,19 +347,19 @@ static void a_poll_that_was_given_up_brings_nothing(void **state)
     late.seq = w->poll; /* a long one */
     ended(w, 1, "x");
     ended(w, 3, "x");
-    assert_non_null(find(w, CORE_CMD_POLL_CANCEL, 0));
+    assert_non_null(find_of(w, CORE_CMD_POLL_CANCEL, 0));
     assert_int_not_equal(w->poll, late.seq);
     /* its answer came before the cancel was carried out: what it lists may be later messages than
      * the one that was left at the server */
     late.type = CORE_EV_MESSAGE;
     late.task = make("a", "m6");
-    handle(w, &late);
-    assert_null(find(w, CORE_CMD_INSERT, 0));
+    tell(w, &late);
+    assert_null(find_of(w, CORE_CMD_INSERT, 0));
     late.type = CORE_EV_POLLED;
-    handle(w, &late);
-    assert_null(find(w, CORE_CMD_POLL, 0)); /* the new one is on its way */
+    tell(w, &late);
+    assert_null(find_of(w, CORE_CMD_POLL, 0)); /* the new one is on its way */
     arrive(w, "a", "m5");
-    assert_non_null(find(w, CORE_CMD_INSERT, 0));
+    assert_non_null(find_of(w, CORE_CMD_INSERT, 0));
 }
 
 static void a_refused_reply_is_kept_and_acknowledged(void **state)
@@ -436,11 +369,11 @@ static void a_refused_reply_is_kept_and_acknowledged(void **state)
     begin(w, "j", "m", 1);
     ended(w, 1, "a");
     sent(w, 1, CORE_ANSWER_REFUSED);
-    assert_int_equal(find(w, CORE_CMD_UPDATE, 1)->task->state, TASK_REFUSED);
-    assert_string_equal(find(w, CORE_CMD_NOTE, 0)->name, "reply_refused");
+    assert_int_equal(find_of(w, CORE_CMD_UPDATE, 1)->task->state, TASK_REFUSED);
+    assert_string_equal(find_of(w, CORE_CMD_NOTE, 0)->name, "reply_refused");
     expect_send(w, 1, CORE_POST_ACK);
     sent(w, 1, CORE_ANSWER_REFUSED);
-    assert_int_equal(find(w, CORE_CMD_UPDATE, 1)->task->state, TASK_ACKED);
+    assert_int_equal(find_of(w, CORE_CMD_UPDATE, 1)->task->state, TASK_ACKED);
 }
 
 static void a_reply_that_is_too_large_is_shortened_once_then_given_up(void **state)
@@ -452,11 +385,11 @@ static void a_reply_that_is_too_large_is_shortened_once_then_given_up(void **sta
     begin(w, "j", "m", 1);
     ended(w, 1, huge);
     sent(w, 1, CORE_ANSWER_TOO_LARGE);
-    assert_true(find(w, CORE_CMD_UPDATE, 1)->task->shortened);
+    assert_true(find_of(w, CORE_CMD_UPDATE, 1)->task->shortened);
     assert_true(strlen(core_task(w->core, 1)->reply) < 17000);
     expect_send(w, 1, CORE_POST_REPLY);
     sent(w, 1, CORE_ANSWER_TOO_LARGE);
-    assert_int_equal(find(w, CORE_CMD_UPDATE, 1)->task->state, TASK_REFUSED);
+    assert_int_equal(find_of(w, CORE_CMD_UPDATE, 1)->task->state, TASK_REFUSED);
 }
 
 static void a_lost_lease_ends_the_task_and_forgets_the_message(void **state)
@@ -469,14 +402,14 @@ static void a_lost_lease_ends_the_task_and_forgets_the_message(void **state)
     expect_send(w, 1, CORE_POST_PROGRESS);
     sent(w, 1, CORE_ANSWER_CONFLICT);
     assert_int_equal(count(w, CORE_CMD_DELETE), 2);
-    assert_non_null(find(w, CORE_CMD_KILL, 1));
+    assert_non_null(find_of(w, CORE_CMD_KILL, 1));
     assert_null(core_task(w->core, 2));
     ended(w, 1, "too late");
-    assert_null(find(w, CORE_CMD_SEND, 0));
+    assert_null(find_of(w, CORE_CMD_SEND, 0));
     assert_null(core_task(w->core, 1));
     /* it may be ours again: then it is new */
     arrive(w, "j", "m1");
-    assert_non_null(find(w, CORE_CMD_SPAWN, 0));
+    assert_non_null(find_of(w, CORE_CMD_SPAWN, 0));
 }
 
 static void nothing_of_a_job_is_taken_back_while_its_lost_task_still_ends(void **state)
@@ -498,8 +431,8 @@ static void nothing_of_a_job_is_taken_back_while_its_lost_task_still_ends(void *
     ended(w, 2, "too late");
     polled(w, CORE_ANSWER_OK, 0);
     later(w, 1000);
-    assert_non_null(find(w, CORE_CMD_POLL_CANCEL, 0));
-    assert_int_equal(find(w, CORE_CMD_POLL, 0)->wait_ms, 0); /* lists what was passed over */
+    assert_non_null(find_of(w, CORE_CMD_POLL_CANCEL, 0));
+    assert_int_equal(find_of(w, CORE_CMD_POLL, 0)->wait_ms, 0); /* lists what was passed over */
     arrive(w, "j", "m1");
     assert_string_equal(core_task(w->core, 3)->id, "m1");
     arrive(w, "j", "m2");
@@ -517,7 +450,7 @@ static void an_answer_to_an_old_fence_says_nothing_about_the_new_one(void **stat
     lease(w, "j", 7); /* lost and taken again while the reply was on its way */
     assert_int_equal(core_fence(w->core, 1), 5);
     sent(w, 1, CORE_ANSWER_CONFLICT);
-    assert_null(find(w, CORE_CMD_DELETE, 0));
+    assert_null(find_of(w, CORE_CMD_DELETE, 0));
     expect_send(w, 1, CORE_POST_REPLY);
     sent(w, 1, CORE_ANSWER_OK);
     expect_send(w, 1, CORE_POST_ACK);
@@ -529,9 +462,9 @@ static void the_fence_is_stored_for_what_is_open(void **state)
 
     begin(w, "j", "m", 1);
     lease(w, "j", 5);
-    assert_int_equal(find(w, CORE_CMD_UPDATE, 1)->task->fence, 5);
+    assert_int_equal(find_of(w, CORE_CMD_UPDATE, 1)->task->fence, 5);
     lease(w, "j", 5);
-    assert_null(find(w, CORE_CMD_UPDATE, 0));
+    assert_null(find_of(w, CORE_CMD_UPDATE, 0));
 }
 
 static struct task *leased(uint64_t seq, const char *job, const char *id, const char *in)
@@ -552,15 +485,16 @@ static void what_waited_under_a_lease_is_run_after_a_restart_only_if_it_is_still
     core_restore(w->core, leased(2, "b", "m2", "received"));
     core_restore(w->core, leased(3, "c", "m3", "finished"));
     simple(w, CORE_EV_START);
-    assert_null(find(w, CORE_CMD_SPAWN, 0)); /* another daemon may have answered them meanwhile */
-    expect_send(w, 3, CORE_POST_REPLY);      /* where our own answer stands, its fence decides */
+    assert_null(
+        find_of(w, CORE_CMD_SPAWN, 0)); /* another daemon may have answered them meanwhile */
+    expect_send(w, 3, CORE_POST_REPLY); /* where our own answer stands, its fence decides */
     polled(w, CORE_ANSWER_DOWN, 0);
     later(w, core_deadline(w->core) - w->now.mono_ms);
     arrive(w, "a", "m1");
-    assert_null(find(w, CORE_CMD_SPAWN, 0));
+    assert_null(find_of(w, CORE_CMD_SPAWN, 0));
     polled(w, CORE_ANSWER_OK, 0);
-    assert_non_null(find(w, CORE_CMD_SPAWN, 1));
-    assert_non_null(find(w, CORE_CMD_DELETE, 2));
+    assert_non_null(find_of(w, CORE_CMD_SPAWN, 1));
+    assert_non_null(find_of(w, CORE_CMD_DELETE, 2));
     assert_null(core_task(w->core, 2));
     assert_non_null(core_task(w->core, 3));
 }
@@ -580,12 +514,12 @@ static void a_lease_that_was_lost_and_regained_pauses_the_starts_until_all_is_li
     lease(w, "j", 7); /* what the other did of m2 and m3 we don't know */
     polled(w, CORE_ANSWER_OK, 0);
     ended(w, 1, "x");
-    assert_null(find(w, CORE_CMD_SPAWN, 0));
+    assert_null(find_of(w, CORE_CMD_SPAWN, 0));
     arrive(w, "j", "m3");
     lease(w, "j", 7);
     polled(w, CORE_ANSWER_OK, 0);
-    assert_non_null(find(w, CORE_CMD_DELETE, 2));
-    assert_non_null(find(w, CORE_CMD_SPAWN, 3));
+    assert_non_null(find_of(w, CORE_CMD_DELETE, 2));
+    assert_non_null(find_of(w, CORE_CMD_SPAWN, 3));
 }
 
 static void a_server_that_changes_fences_all_the_time_makes_nobody_spin(void **state)
@@ -617,11 +551,11 @@ static void a_conflict_without_a_lease_is_a_refusal(void **state)
     progress(w, 2);
     expect_send(w, 2, CORE_POST_PROGRESS);
     sent(w, 2, CORE_ANSWER_CONFLICT); /* a notice: nothing to lose */
-    assert_null(find(w, CORE_CMD_KILL, 0));
+    assert_null(find_of(w, CORE_CMD_KILL, 0));
     ended(w, 1, "a");
     sent(w, 1, CORE_ANSWER_CONFLICT);
-    assert_null(find(w, CORE_CMD_DELETE, 0)); /* it would run again at each listing */
-    assert_int_equal(find(w, CORE_CMD_UPDATE, 1)->task->state, TASK_REFUSED);
+    assert_null(find_of(w, CORE_CMD_DELETE, 0)); /* it would run again at each listing */
+    assert_int_equal(find_of(w, CORE_CMD_UPDATE, 1)->task->state, TASK_REFUSED);
     expect_send(w, 1, CORE_POST_ACK);
 }
 
@@ -633,7 +567,7 @@ static void a_lost_lease_drops_a_reply_that_was_not_taken(void **state)
     lease(w, "j", 5);
     ended(w, 1, "a");
     sent(w, 1, CORE_ANSWER_CONFLICT);
-    assert_non_null(find(w, CORE_CMD_DELETE, 1));
+    assert_non_null(find_of(w, CORE_CMD_DELETE, 1));
     assert_null(core_task(w->core, 1));
 }
 
@@ -654,7 +588,7 @@ static void a_full_outbox_stops_the_intake_and_not_by_polling_all_the_time(void 
         uint64_t poll = w->poll;
 
         arrive(w, "more", "surplus");
-        assert_null(find(w, CORE_CMD_INSERT, 0));
+        assert_null(find_of(w, CORE_CMD_INSERT, 0));
         polled(w, CORE_ANSWER_OK, 0);
         while (w->poll == poll && w->now.mono_ms < end) {
             later(w, core_deadline(w->core) - w->now.mono_ms);
@@ -665,12 +599,12 @@ static void a_full_outbox_stops_the_intake_and_not_by_polling_all_the_time(void 
     }
     assert_true(polls > 2);
     later(w, 300000);
-    for (uint64_t seq = 1; !find(w, CORE_CMD_POLL, 0) && seq <= 10; seq++) {
+    for (uint64_t seq = 1; !find_of(w, CORE_CMD_POLL, 0) && seq <= 10; seq++) {
         sent(w, seq, CORE_ANSWER_OK); /* the reply, then the ack */
         if (core_task(w->core, seq))
             sent(w, seq, CORE_ANSWER_OK);
     }
-    assert_int_equal(find(w, CORE_CMD_POLL, 0)->wait_ms, 0); /* as soon as there is room */
+    assert_int_equal(find_of(w, CORE_CMD_POLL, 0)->wait_ms, 0); /* as soon as there is room */
 }
 
 static void a_failing_server_is_left_alone_with_growing_waits(void **state)
@@ -682,17 +616,17 @@ static void a_failing_server_is_left_alone_with_growing_waits(void **state)
         uint64_t wait;
 
         polled(w, CORE_ANSWER_DOWN, 0);
-        assert_null(find(w, CORE_CMD_POLL, 0));
+        assert_null(find_of(w, CORE_CMD_POLL, 0));
         wait = core_deadline(w->core) - w->now.mono_ms;
         assert_true(wait >= 500 && wait <= 60000);
         assert_true(wait >= last / 2); /* jitter is half of it at most */
         last = wait;
         later(w, wait);
-        assert_int_equal(find(w, CORE_CMD_POLL, 0)->wait_ms, 0);
+        assert_int_equal(find_of(w, CORE_CMD_POLL, 0)->wait_ms, 0);
     }
     assert_true(last >= 30000);
     polled(w, CORE_ANSWER_OK, 0);
-    assert_int_equal(find(w, CORE_CMD_POLL, 0)->wait_ms, 50000);
+    assert_int_equal(find_of(w, CORE_CMD_POLL, 0)->wait_ms, 50000);
 }
 
 static void what_the_server_asks_for_counts_for_every_request(void **state)
@@ -702,13 +636,13 @@ static void what_the_server_asks_for_counts_for_every_request(void **state)
     begin(w, "j", "m", 1);
     polled(w, CORE_ANSWER_BUSY, 20000);
     ended(w, 1, "a");
-    assert_null(find(w, CORE_CMD_SEND, 0));
+    assert_null(find_of(w, CORE_CMD_SEND, 0));
     later(w, 19999);
-    assert_null(find(w, CORE_CMD_SEND, 0));
-    assert_null(find(w, CORE_CMD_POLL, 0));
+    assert_null(find_of(w, CORE_CMD_SEND, 0));
+    assert_null(find_of(w, CORE_CMD_POLL, 0));
     later(w, 1001); /* and the jitter */
     expect_send(w, 1, CORE_POST_REPLY);
-    assert_non_null(find(w, CORE_CMD_POLL, 0));
+    assert_non_null(find_of(w, CORE_CMD_POLL, 0));
 }
 
 static void a_request_that_the_server_fails_at_holds_up_its_job_only(void **state)
@@ -719,7 +653,7 @@ static void a_request_that_the_server_fails_at_holds_up_its_job_only(void **stat
     begin(w, "b", "m2", 2);
     ended(w, 1, "x");
     sent(w, 1, CORE_ANSWER_FAILED);
-    assert_null(find(w, CORE_CMD_SEND, 0));
+    assert_null(find_of(w, CORE_CMD_SEND, 0));
     ended(w, 2, "y");
     expect_send(w, 2, CORE_POST_REPLY);
     later(w, 1000);
@@ -734,12 +668,12 @@ static void a_server_without_long_polls_is_asked_at_the_interval(void **state)
                                       .answer = CORE_ANSWER_OK };
     uint64_t wait;
 
-    handle(w, &plain);
-    assert_null(find(w, CORE_CMD_POLL, 0));
+    tell(w, &plain);
+    assert_null(find_of(w, CORE_CMD_POLL, 0));
     wait = core_deadline(w->core) - w->now.mono_ms;
     assert_true(wait >= 27000 && wait <= 33000);
     later(w, wait);
-    assert_non_null(find(w, CORE_CMD_POLL, 0));
+    assert_non_null(find_of(w, CORE_CMD_POLL, 0));
 }
 
 static void a_server_that_answers_long_polls_at_once_does_not_make_us_spin(void **state)
@@ -751,7 +685,7 @@ static void a_server_that_answers_long_polls_at_once_does_not_make_us_spin(void 
     polled(w, CORE_ANSWER_OK, 0);
     while (w->now.mono_ms < end) {
         later(w, core_deadline(w->core) - w->now.mono_ms);
-        if (find(w, CORE_CMD_POLL, 0)) {
+        if (find_of(w, CORE_CMD_POLL, 0)) {
             polls++;
             polled(w, CORE_ANSWER_OK, 0);
         }
@@ -764,11 +698,11 @@ static void the_key_is_given_up_after_the_second_refusal_only(void **state)
     struct world *w = *state;
 
     polled(w, CORE_ANSWER_KEY_REFUSED, 0);
-    assert_null(find(w, CORE_CMD_EXIT, 0));
+    assert_null(find_of(w, CORE_CMD_EXIT, 0));
     later(w, core_deadline(w->core) - w->now.mono_ms);
-    assert_non_null(find(w, CORE_CMD_POLL, 0));
+    assert_non_null(find_of(w, CORE_CMD_POLL, 0));
     polled(w, CORE_ANSWER_KEY_REFUSED, 0);
-    assert_int_equal(find(w, CORE_CMD_EXIT, 0)->code, EX_NOPERM);
+    assert_int_equal(find_of(w, CORE_CMD_EXIT, 0)->code, EX_NOPERM);
 }
 
 static void a_refused_key_lets_running_tasks_finish_into_the_outbox(void **state)
@@ -779,11 +713,11 @@ static void a_refused_key_lets_running_tasks_finish_into_the_outbox(void **state
     polled(w, CORE_ANSWER_KEY_REFUSED, 0);
     later(w, 2000);
     polled(w, CORE_ANSWER_KEY_REFUSED, 0);
-    assert_null(find(w, CORE_CMD_EXIT, 0));
-    assert_null(find(w, CORE_CMD_KILL, 0));
+    assert_null(find_of(w, CORE_CMD_EXIT, 0));
+    assert_null(find_of(w, CORE_CMD_KILL, 0));
     ended(w, 1, "kept");
-    assert_int_equal(find(w, CORE_CMD_UPDATE, 1)->task->state, TASK_FINISHED);
-    assert_int_equal(find(w, CORE_CMD_EXIT, 0)->code, EX_NOPERM);
+    assert_int_equal(find_of(w, CORE_CMD_UPDATE, 1)->task->state, TASK_FINISHED);
+    assert_int_equal(find_of(w, CORE_CMD_EXIT, 0)->code, EX_NOPERM);
 }
 
 static void a_refusal_on_a_notice_parks_the_outbox_too(void **state)
@@ -795,7 +729,7 @@ static void a_refusal_on_a_notice_parks_the_outbox_too(void **state)
     sent(w, 1, CORE_ANSWER_KEY_REFUSED);
     progress(w, 1);
     later(w, 59999);
-    assert_null(find(w, CORE_CMD_SEND, 0));
+    assert_null(find_of(w, CORE_CMD_SEND, 0));
     later(w, 1);
     expect_send(w, 1, CORE_POST_PROGRESS);
 }
@@ -813,7 +747,7 @@ static void new_settings_may_bring_a_new_key_and_are_tried_at_once(void **state)
     simple(w, CORE_EV_TICK);
     expect_send(w, 1, CORE_POST_REPLY);
     polled(w, CORE_ANSWER_KEY_REFUSED, 0); /* the new key's first */
-    assert_null(find(w, CORE_CMD_EXIT, 0));
+    assert_null(find_of(w, CORE_CMD_EXIT, 0));
 }
 
 static void a_refusal_on_a_post_parks_the_outbox(void **state)
@@ -823,9 +757,9 @@ static void a_refusal_on_a_post_parks_the_outbox(void **state)
     begin(w, "j", "m", 1);
     ended(w, 1, "a");
     sent(w, 1, CORE_ANSWER_KEY_REFUSED);
-    assert_null(find(w, CORE_CMD_EXIT, 0));
+    assert_null(find_of(w, CORE_CMD_EXIT, 0));
     later(w, 59999);
-    assert_null(find(w, CORE_CMD_SEND, 0));
+    assert_null(find_of(w, CORE_CMD_SEND, 0));
     later(w, 1);
     expect_send(w, 1, CORE_POST_REPLY);
 }
@@ -837,19 +771,19 @@ static void a_refusal_on_a_post_has_a_plain_poll_say_at_once_whether_the_key_is_
 
     begin(w, "j", "m", 1);
     polled(w, CORE_ANSWER_OK, 0);
-    poll = find(w, CORE_CMD_POLL, 0);
+    poll = find_of(w, CORE_CMD_POLL, 0);
     assert_true(poll && poll->wait_ms > 0);
     ended(w, 1, "a");
     sent(w, 1, CORE_ANSWER_KEY_REFUSED);
-    assert_non_null(find(w, CORE_CMD_POLL_CANCEL, 0));
-    poll = find(w, CORE_CMD_POLL, 0);
+    assert_non_null(find_of(w, CORE_CMD_POLL_CANCEL, 0));
+    poll = find_of(w, CORE_CMD_POLL, 0);
     assert_true(poll && poll->wait_ms == 0);
     polled(w, CORE_ANSWER_KEY_REFUSED, 0);
-    assert_null(find(w, CORE_CMD_EXIT, 0));
+    assert_null(find_of(w, CORE_CMD_EXIT, 0));
     later(w, 1000);
-    assert_non_null(find(w, CORE_CMD_POLL, 0));
+    assert_non_null(find_of(w, CORE_CMD_POLL, 0));
     polled(w, CORE_ANSWER_KEY_REFUSED, 0);
-    assert_int_equal(find(w, CORE_CMD_EXIT, 0)->code, EX_NOPERM);
+    assert_int_equal(find_of(w, CORE_CMD_EXIT, 0)->code, EX_NOPERM);
 }
 
 static void a_plain_poll_in_flight_does_not_settle_a_doubt_that_came_later(void **state)
@@ -860,12 +794,12 @@ static void a_plain_poll_in_flight_does_not_settle_a_doubt_that_came_later(void 
     begin(w, "j", "m", 1); /* listed by the first poll, a plain one */
     ended(w, 1, "a");
     sent(w, 1, CORE_ANSWER_KEY_REFUSED);
-    assert_null(find(w, CORE_CMD_POLL_CANCEL, 0));
+    assert_null(find_of(w, CORE_CMD_POLL_CANCEL, 0));
     polled(w, CORE_ANSWER_OK, 0);
-    poll = find(w, CORE_CMD_POLL, 0);
+    poll = find_of(w, CORE_CMD_POLL, 0);
     assert_true(poll && poll->wait_ms == 0);
     polled(w, CORE_ANSWER_OK, 0); /* good again: long ones as before */
-    poll = find(w, CORE_CMD_POLL, 0);
+    poll = find_of(w, CORE_CMD_POLL, 0);
     assert_true(poll && poll->wait_ms > 0);
 }
 
@@ -886,7 +820,7 @@ static void a_refusal_of_posts_only_costs_one_poll_a_try(void **state)
         expect_send(w, 1, CORE_POST_REPLY);
     }
     assert_true(polls <= 10);
-    assert_null(find(w, CORE_CMD_EXIT, 0));
+    assert_null(find_of(w, CORE_CMD_EXIT, 0));
 }
 
 static void limits_end_a_task_and_are_named_in_its_reply(void **state)
@@ -900,23 +834,23 @@ static void limits_end_a_task_and_are_named_in_its_reply(void **state)
     begin(w, "b", "m2", 2);
     for (int i = 0; i < 6; i++) {
         later(w, 599999);
-        assert_null(find(w, CORE_CMD_KILL, 0));
+        assert_null(find_of(w, CORE_CMD_KILL, 0));
         for (output.seq = 1; output.seq <= (i < 5 ? 2 : 1); output.seq++)
-            handle(w, &output);
+            tell(w, &output);
     }
     later(w, 1); /* the second one's idle limit, then the first one's hour */
-    assert_non_null(find(w, CORE_CMD_KILL, 2));
-    assert_null(find(w, CORE_CMD_KILL, 1));
+    assert_non_null(find_of(w, CORE_CMD_KILL, 2));
+    assert_null(find_of(w, CORE_CMD_KILL, 1));
     ended_as(w, 2, &killed);
     assert_non_null(strstr(core_task(w->core, 2)->reply, "task.idle_timeout"));
     later(w, 10);
-    assert_non_null(find(w, CORE_CMD_KILL, 1));
+    assert_non_null(find_of(w, CORE_CMD_KILL, 1));
     ended_as(w, 1, &killed);
     assert_non_null(strstr(core_task(w->core, 1)->reply, "task.timeout"));
     arrive(w, "c", "m3");
     started(w, 3);
-    handle(w, &overflow);
-    assert_non_null(find(w, CORE_CMD_KILL, 3));
+    tell(w, &overflow);
+    assert_non_null(find_of(w, CORE_CMD_KILL, 3));
     ended_as(w, 3, &killed);
     assert_non_null(strstr(core_task(w->core, 3)->reply, "task.output_limit"));
 }
@@ -931,11 +865,11 @@ static void a_cancel_answers_what_waits_and_ends_what_runs(void **state)
 
     begin(w, "j", "m1", 1);
     arrive(w, "j", "m2");
-    handle(w, &cancel);
-    assert_non_null(find(w, CORE_CMD_KILL, 1));
+    tell(w, &cancel);
+    assert_non_null(find_of(w, CORE_CMD_KILL, 1));
     assert_true(core_task(w->core, 1)->cancelled);
     assert_string_equal(core_task(w->core, 2)->reply, "stopped by the user");
-    handle(w, &cancel); /* the same word again changes nothing */
+    tell(w, &cancel); /* the same word again changes nothing */
     assert_int_equal(w->commands.len, 0);
     ended_as(w, 1, &killed);
     assert_string_equal(core_task(w->core, 1)->reply, "stopped by the user");
@@ -950,9 +884,9 @@ static void a_message_that_comes_cancelled_is_never_started(void **state)
         .type = CORE_EV_MESSAGE, .seq = w->poll, .task = make("j", "m"), .cancel_requested = true
     };
 
-    handle(w, &ev);
-    assert_non_null(find(w, CORE_CMD_INSERT, 1));
-    assert_null(find(w, CORE_CMD_SPAWN, 0));
+    tell(w, &ev);
+    assert_non_null(find_of(w, CORE_CMD_INSERT, 1));
+    assert_null(find_of(w, CORE_CMD_SPAWN, 0));
     assert_string_equal(core_task(w->core, 1)->reply, "stopped by the user");
     expect_send(w, 1, CORE_POST_REPLY);
 }
@@ -964,7 +898,7 @@ static void a_task_that_is_stopped_before_its_start_is_carried_out_is_not_starte
 
     arrive(w, "j", "m");
     assert_true(core_may_spawn(w->core, 1));
-    handle(w, &cancel);
+    tell(w, &cancel);
     assert_false(core_may_spawn(w->core, 1));
 }
 
@@ -976,18 +910,18 @@ static void a_word_is_answered_behind_what_it_stores_and_before_the_end(void **s
                             drain = { .type = CORE_EV_DRAIN, .asker = 8 };
 
     begin(w, "j", "m", 1);
-    handle(w, &cancel);
-    assert_true(find(w, CORE_CMD_UPDATE, 1)->task->cancelled);
-    assert_int_equal(find(w, CORE_CMD_ANSWER, 0)->asker, 7);
-    handle(w, &cancel); /* heeded already, and still somebody asks */
-    assert_null(find(w, CORE_CMD_UPDATE, 1));
-    assert_int_equal(find(w, CORE_CMD_ANSWER, 0)->asker, 7);
+    tell(w, &cancel);
+    assert_true(find_of(w, CORE_CMD_UPDATE, 1)->task->cancelled);
+    assert_int_equal(find_of(w, CORE_CMD_ANSWER, 0)->asker, 7);
+    tell(w, &cancel); /* heeded already, and still somebody asks */
+    assert_null(find_of(w, CORE_CMD_UPDATE, 1));
+    assert_int_equal(find_of(w, CORE_CMD_ANSWER, 0)->asker, 7);
     ended(w, 1, "");
     sent(w, 1, CORE_ANSWER_OK);
     sent(w, 1, CORE_ANSWER_OK);
-    handle(w, &drain); /* nothing is left to wait for */
-    assert_int_equal(find(w, CORE_CMD_ANSWER, 0)->asker, 8);
-    assert_true(find(w, CORE_CMD_ANSWER, 0) < find(w, CORE_CMD_EXIT, 0));
+    tell(w, &drain); /* nothing is left to wait for */
+    assert_int_equal(find_of(w, CORE_CMD_ANSWER, 0)->asker, 8);
+    assert_true(find_of(w, CORE_CMD_ANSWER, 0) < find_of(w, CORE_CMD_EXIT, 0));
 }
 
 static void a_word_that_nobody_waits_for_has_no_answer(void **state)
@@ -996,10 +930,10 @@ static void a_word_that_nobody_waits_for_has_no_answer(void **state)
     const struct core_event cancel = { .type = CORE_EV_CANCEL, .job_id = "j" };
 
     begin(w, "j", "m", 1);
-    handle(w, &cancel);
-    assert_null(find(w, CORE_CMD_ANSWER, 0));
+    tell(w, &cancel);
+    assert_null(find_of(w, CORE_CMD_ANSWER, 0));
     simple(w, CORE_EV_DRAIN);
-    assert_null(find(w, CORE_CMD_ANSWER, 0));
+    assert_null(find_of(w, CORE_CMD_ANSWER, 0));
 }
 
 static void no_job_is_passed_over_when_many_have_something_to_post(void **state)
@@ -1016,16 +950,16 @@ static void no_job_is_passed_over_when_many_have_something_to_post(void **state)
     for (uint64_t seq = 1; seq <= JOBS; seq++, id[0]++)
         begin(w, id, id, seq);
     /* each task but the last talks all the time, and a post takes as long as a task is silent */
-    for (uint64_t seq = 1; !find(w, CORE_CMD_SEND, JOBS); seq = seq % (JOBS - 1) + 1) {
+    for (uint64_t seq = 1; !find_of(w, CORE_CMD_SEND, JOBS); seq = seq % (JOBS - 1) + 1) {
         assert_true(turns++ < 20 * JOBS);
         w->now.mono_ms += 125;
         progress(w, seq);
-        if (posting[seq] && !find(w, CORE_CMD_SEND, JOBS))
+        if (posting[seq] && !find_of(w, CORE_CMD_SEND, JOBS))
             sent(w, seq, CORE_ANSWER_OK);
         else if (turns == 10)
             ended(w, JOBS, "x");
         for (uint64_t other = 1; other < JOBS; other++)
-            posting[other] = (posting[other] && other != seq) || find(w, CORE_CMD_SEND, other);
+            posting[other] = (posting[other] && other != seq) || find_of(w, CORE_CMD_SEND, other);
     }
 }
 
@@ -1037,21 +971,21 @@ static void a_drain_finishes_what_runs_and_starts_nothing(void **state)
     begin(w, "b", "m2", 2);
     arrive(w, "c", "m3");
     simple(w, CORE_EV_TERM);
-    assert_non_null(find(w, CORE_CMD_POLL_CANCEL, 0));
+    assert_non_null(find_of(w, CORE_CMD_POLL_CANCEL, 0));
     arrive(w, "d", "m4"); /* what the poll still brought */
     assert_int_equal(w->commands.len, 0);
     ended(w, 1, "x");
-    assert_null(find(w, CORE_CMD_SPAWN, 0));
+    assert_null(find_of(w, CORE_CMD_SPAWN, 0));
     later(w, 30000); /* the leases are kept */
     expect_send(w, 2, CORE_POST_PROCESSING);
     ended(w, 2, "y");
     sent(w, 1, CORE_ANSWER_OK);
     sent(w, 1, CORE_ANSWER_OK);
-    assert_null(find(w, CORE_CMD_EXIT, 0));
+    assert_null(find_of(w, CORE_CMD_EXIT, 0));
     sent(w, 2, CORE_ANSWER_OK); /* the notice */
     sent(w, 2, CORE_ANSWER_OK);
     sent(w, 2, CORE_ANSWER_OK);
-    assert_int_equal(find(w, CORE_CMD_EXIT, 0)->code, EX_OK);
+    assert_int_equal(find_of(w, CORE_CMD_EXIT, 0)->code, EX_OK);
     assert_int_equal(core_task(w->core, 3)->state, TASK_RECEIVED);
 }
 
@@ -1063,11 +997,11 @@ static void a_drain_that_is_cut_costs_no_attempt(void **state)
     begin(w, "a", "m1", 1);
     simple(w, CORE_EV_TERM);
     later(w, 300000);
-    assert_non_null(find(w, CORE_CMD_KILL, 1));
+    assert_non_null(find_of(w, CORE_CMD_KILL, 1));
     ended_as(w, 1, &killed);
-    assert_int_equal(find(w, CORE_CMD_UPDATE, 1)->task->state, TASK_RECEIVED);
+    assert_int_equal(find_of(w, CORE_CMD_UPDATE, 1)->task->state, TASK_RECEIVED);
     assert_int_equal(core_task(w->core, 1)->attempt, 0);
-    assert_int_equal(find(w, CORE_CMD_EXIT, 0)->code, EX_TEMPFAIL);
+    assert_int_equal(find_of(w, CORE_CMD_EXIT, 0)->code, EX_TEMPFAIL);
 }
 
 static void a_second_term_stops_at_once(void **state)
@@ -1078,9 +1012,9 @@ static void a_second_term_stops_at_once(void **state)
     begin(w, "a", "m1", 1);
     simple(w, CORE_EV_TERM);
     simple(w, CORE_EV_TERM);
-    assert_non_null(find(w, CORE_CMD_KILL, 1));
+    assert_non_null(find_of(w, CORE_CMD_KILL, 1));
     ended_as(w, 1, &killed);
-    assert_int_equal(find(w, CORE_CMD_EXIT, 0)->code, EX_OK);
+    assert_int_equal(find_of(w, CORE_CMD_EXIT, 0)->code, EX_OK);
     assert_int_equal(core_task(w->core, 1)->state, TASK_RECEIVED);
 }
 
@@ -1092,9 +1026,9 @@ static void an_undeliverable_reply_does_not_hold_up_the_exit(void **state)
     ended(w, 1, "x");
     sent(w, 1, CORE_ANSWER_DOWN);
     simple(w, CORE_EV_TERM);
-    assert_null(find(w, CORE_CMD_EXIT, 0));
+    assert_null(find_of(w, CORE_CMD_EXIT, 0));
     later(w, 10000);
-    assert_int_equal(find(w, CORE_CMD_EXIT, 0)->code, EX_OK);
+    assert_int_equal(find_of(w, CORE_CMD_EXIT, 0)->code, EX_OK);
     assert_int_equal(core_task(w->core, 1)->state, TASK_FINISHED);
 }
 
@@ -1105,13 +1039,13 @@ static void an_unreachable_server_ends_the_start(void **state)
     core_free(w->core);
     w->core = core_new(&defaults, 0);
     simple(w, CORE_EV_START);
-    for (int i = 0; i < 100 && !find(w, CORE_CMD_EXIT, 0); i++) {
-        if (find(w, CORE_CMD_POLL, 0))
+    for (int i = 0; i < 100 && !find_of(w, CORE_CMD_EXIT, 0); i++) {
+        if (find_of(w, CORE_CMD_POLL, 0))
             polled(w, CORE_ANSWER_DOWN, 0);
         else
             later(w, core_deadline(w->core) - w->now.mono_ms);
     }
-    assert_int_equal(find(w, CORE_CMD_EXIT, 0)->code, EX_UNAVAILABLE);
+    assert_int_equal(find_of(w, CORE_CMD_EXIT, 0)->code, EX_UNAVAILABLE);
 }
 
 static void recovery_goes_on_where_the_journal_ends(void **state)
@@ -1132,18 +1066,18 @@ static void recovery_goes_on_where_the_journal_ends(void **state)
     core_restore(w->core, stored(6, "f", "m6", "refused", 1));
     core_restore(w->core, stopped);
     simple(w, CORE_EV_START);
-    assert_non_null(find(w, CORE_CMD_SPAWN, 1));
-    assert_non_null(find(w, CORE_CMD_SPAWN, 2));
+    assert_non_null(find_of(w, CORE_CMD_SPAWN, 1));
+    assert_non_null(find_of(w, CORE_CMD_SPAWN, 2));
     assert_int_equal(core_task(w->core, 2)->attempt, 2);
-    assert_null(find(w, CORE_CMD_SPAWN, 3));
+    assert_null(find_of(w, CORE_CMD_SPAWN, 3));
     assert_non_null(strstr(core_task(w->core, 3)->reply, "interrupted 3 times"));
     expect_send(w, 4, CORE_POST_REPLY);
     expect_send(w, 5, CORE_POST_ACK);
     expect_send(w, 6, CORE_POST_ACK);
-    assert_null(find(w, CORE_CMD_SPAWN, 8));
+    assert_null(find_of(w, CORE_CMD_SPAWN, 8));
     assert_string_equal(core_task(w->core, 8)->reply, "stopped by the user");
     arrive(w, "z", "new");
-    assert_int_equal(find(w, CORE_CMD_INSERT, 0)->task->seq, 21); /* never one that was given */
+    assert_int_equal(find_of(w, CORE_CMD_INSERT, 0)->task->seq, 21); /* never one that was given */
 }
 
 static void a_stuck_process_keeps_its_slot_and_everything_is_answered(void **state)
@@ -1160,7 +1094,7 @@ static void a_stuck_process_keeps_its_slot_and_everything_is_answered(void **sta
     assert_non_null(strstr(core_task(w->core, 3)->reply, "could not be ended"));
     begin(w, "k", "m4", 4);
     arrive(w, "l", "m5");
-    assert_null(find(w, CORE_CMD_SPAWN, 0)); /* one of two slots is gone */
+    assert_null(find_of(w, CORE_CMD_SPAWN, 0)); /* one of two slots is gone */
 }
 
 static void progress_is_coalesced_and_never_outlives_the_task(void **state)
@@ -1172,22 +1106,22 @@ static void progress_is_coalesced_and_never_outlives_the_task(void **state)
     uint32_t number;
 
     begin(w, "j", "m", 1);
-    handle(w, &ev);
+    tell(w, &ev);
     expect_send(w, 1, CORE_POST_PROGRESS);
     progress.text = "two";
-    handle(w, &ev);
+    tell(w, &ev);
     progress.text = "three";
-    handle(w, &ev);
-    assert_null(find(w, CORE_CMD_SEND, 0));
+    tell(w, &ev);
+    assert_null(find_of(w, CORE_CMD_SEND, 0));
     sent(w, 1, CORE_ANSWER_OK);
-    assert_null(find(w, CORE_CMD_SEND, 0)); /* not sooner than the interval */
+    assert_null(find_of(w, CORE_CMD_SEND, 0)); /* not sooner than the interval */
     later(w, 1000);
     expect_send(w, 1, CORE_POST_PROGRESS);
     got = core_progress(w->core, 1, &number);
     assert_non_null(got);
     assert_string_equal(got->text, "three");
     progress.text = "four";
-    handle(w, &ev);
+    tell(w, &ev);
     ended(w, 1, "done");
     sent(w, 1, CORE_ANSWER_OK);
     expect_send(w, 1, CORE_POST_REPLY);
@@ -1211,7 +1145,7 @@ static void a_program_that_never_begins_is_ended_and_answered(void **state)
 
     arrive(w, "j", "m");
     later(w, 60000);
-    assert_non_null(find(w, CORE_CMD_KILL, 1));
+    assert_non_null(find_of(w, CORE_CMD_KILL, 1));
     ended_as(w, 1, &killed);
     assert_non_null(strstr(core_task(w->core, 1)->reply, "did not start in time"));
 }
@@ -1222,11 +1156,11 @@ static void a_silent_spawner_ends_the_daemon(void **state)
 
     begin(w, "j", "m", 1);
     later(w, 600000);
-    assert_non_null(find(w, CORE_CMD_KILL, 1));
+    assert_non_null(find_of(w, CORE_CMD_KILL, 1));
     later(w, 34999);
-    assert_null(find(w, CORE_CMD_EXIT, 0));
+    assert_null(find_of(w, CORE_CMD_EXIT, 0));
     later(w, 1);
-    assert_int_equal(find(w, CORE_CMD_EXIT, 0)->code, EX_TEMPFAIL);
+    assert_int_equal(find_of(w, CORE_CMD_EXIT, 0)->code, EX_TEMPFAIL);
     assert_int_equal(core_task(w->core, 1)->state, TASK_RUNNING); /* the next start sees to it */
 }
 
@@ -1236,9 +1170,9 @@ static void old_tombstones_are_purged(void **state)
 
     core_restore_tombstone(w->core, "old", w->now.wall_ms - 1000);
     later(w, 3600 * 1000 + 1000);
-    assert_non_null(find(w, CORE_CMD_PURGE, 0));
+    assert_non_null(find_of(w, CORE_CMD_PURGE, 0));
     arrive(w, "j", "old");
-    assert_non_null(find(w, CORE_CMD_INSERT, 0));
+    assert_non_null(find_of(w, CORE_CMD_INSERT, 0));
 }
 
 static void a_jump_of_the_wall_clock_makes_no_tombstone_old(void **state)
@@ -1252,14 +1186,14 @@ static void a_jump_of_the_wall_clock_makes_no_tombstone_old(void **state)
     sent(w, 1, CORE_ANSWER_OK);
     w->now.wall_ms += INT64_C(10) * 24 * 3600 * 1000;
     later(w, 20);
-    assert_non_null(find(w, CORE_CMD_PURGE, 0));
+    assert_non_null(find_of(w, CORE_CMD_PURGE, 0));
     arrive(w, "j", "m"); /* the answer to a poll that was on its way all the time */
-    assert_null(find(w, CORE_CMD_INSERT, 0));
+    assert_null(find_of(w, CORE_CMD_INSERT, 0));
     expect_send(w, 2, CORE_POST_ACK);
     sent(w, 2, CORE_ANSWER_OK);
     later(w, 3600 * 1000);
     arrive(w, "j", "m");
-    assert_non_null(find(w, CORE_CMD_INSERT, 0));
+    assert_non_null(find_of(w, CORE_CMD_INSERT, 0));
 }
 
 static void nothing_is_purged_right_after_the_start(void **state)
@@ -1272,7 +1206,7 @@ static void nothing_is_purged_right_after_the_start(void **state)
     core_restore_tombstone(w.core, "old", w.now.wall_ms - 3600 * 1000 - 1000);
     simple(&w, CORE_EV_START);
     arrive(&w, "j", "old");
-    assert_null(find(&w, CORE_CMD_INSERT, 0));
+    assert_null(find_of(&w, CORE_CMD_INSERT, 0));
     core_free(w.core);
     core_commands_done(&w.commands);
 }
@@ -1290,9 +1224,9 @@ static void an_acknowledgement_goes_out_when_what_stood_before_it_is_gone(void *
     simple(&w, CORE_EV_START);
     arrive(&w, "j", "old");
     lease(&w, "j", 5);
-    assert_null(find(&w, CORE_CMD_SEND, 0));
+    assert_null(find_of(&w, CORE_CMD_SEND, 0));
     polled(&w, CORE_ANSWER_OK, 0);
-    assert_non_null(find(&w, CORE_CMD_DELETE, 1)); /* it wasn't listed any more */
+    assert_non_null(find_of(&w, CORE_CMD_DELETE, 1)); /* it wasn't listed any more */
     expect_send(&w, 2, CORE_POST_ACK);
     core_free(w.core);
     core_commands_done(&w.commands);

@@ -9,18 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/core.h"
+#include "unit/core/events.h"
 #include "util/cleanup.h"
 #include "util/mem.h"
 
 enum { HOUR_MS = 3600 * 1000, IDLE_MS = 25 * HOUR_MS };
-
-struct world {
-    struct core *core;
-    struct core_now now;
-    struct core_commands commands; /* of the last event */
-    uint64_t poll;                 /* the number of the last poll ordered */
-};
 
 static const struct core_options defaults = {
     .max_concurrency = 4,
@@ -39,75 +32,37 @@ static const struct core_options defaults = {
     .program = "worker",
 };
 
-static void handle(struct world *w, const struct core_event *ev)
-{
-    w->commands.len = 0;
-    w->now.entropy = w->now.entropy * 1664525 + 1013904223;
-    core_handle(w->core, ev, &w->now, &w->commands);
-    for (size_t i = 0; i < w->commands.len; i++)
-        if (w->commands.items[i].type == CORE_CMD_POLL)
-            w->poll = w->commands.items[i].seq;
-}
-
-static void simple(struct world *w, enum core_event_type type)
-{
-    const struct core_event ev = { .type = type };
-
-    handle(w, &ev);
-}
-
-static const struct core_command *find(const struct world *w, enum core_command_type type)
-{
-    for (size_t i = 0; i < w->commands.len; i++)
-        if (w->commands.items[i].type == type)
-            return &w->commands.items[i];
-    return NULL;
-}
-
-static size_t count(const struct world *w, enum core_command_type type)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < w->commands.len; i++)
-        n += w->commands.items[i].type == type;
-    return n;
-}
-
 static void arrive(struct world *w, const char *job, const char *id)
 {
-    struct core_event ev = { .type = CORE_EV_MESSAGE, .seq = w->poll, .task = task_new() };
+    struct core_event ev = { .type = CORE_EV_MESSAGE, .seq = w->poll, .task = make(job, id) };
     const struct core_event job_ev = {
         .type = CORE_EV_JOB, .seq = w->poll, .job_id = job, .fence = 7
     };
 
-    ev.task->id = mem_strdup(id);
-    ev.task->ack_id = mem_strdup(id);
-    ev.task->job_id = mem_strdup(job);
-    ev.task->prompt = mem_strdup("do it");
     ev.task->fence = 7;
-    handle(w, &ev);
-    handle(w, &job_ev);
+    tell(w, &ev);
+    tell(w, &job_ev);
 }
 
 static void polled(struct world *w)
 {
     const struct core_event ev = { .type = CORE_EV_POLLED, .seq = w->poll, .waited = true };
 
-    handle(w, &ev);
+    tell(w, &ev);
 }
 
 static void sent(struct world *w, uint64_t seq)
 {
     const struct core_event ev = { .type = CORE_EV_SENT, .seq = seq, .answer = CORE_ANSWER_OK };
 
-    handle(w, &ev);
+    tell(w, &ev);
 }
 
 static void completed(struct world *w, uint64_t number, enum core_answer answer)
 {
     const struct core_event ev = { .type = CORE_EV_COMPLETED, .seq = number, .answer = answer };
 
-    handle(w, &ev);
+    tell(w, &ev);
 }
 
 static void pass(struct world *w, uint64_t ms)
@@ -125,9 +80,9 @@ static void answer(struct world *w, const char *job, const char *id, uint64_t se
 
     arrive(w, job, id);
     polled(w);
-    handle(w, &started);
+    tell(w, &started);
     sent(w, seq); /* that it is being processed */
-    handle(w, &ended);
+    tell(w, &ended);
     sent(w, seq);
     sent(w, seq);
 }
@@ -360,7 +315,7 @@ static void a_lost_lease_loses_the_job_too(void **state)
     arrive(&w, "job_1", "m2");
     polled(&w);
     ev.seq = 2;
-    handle(&w, &ev); /* to its processing */
+    tell(&w, &ev); /* to its processing */
     assert_string_equal(find(&w, CORE_CMD_FORGET_JOB)->job_id, "job_1");
     end(&w);
 }

@@ -10,20 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/core.h"
+#include "unit/core/events.h"
 #include "util/cleanup.h"
 #include "util/mem.h"
 #include "util/str.h"
 
 enum { HOUR_MS = 3600 * 1000 };
 #define DAY_MS ((uint64_t)24 * HOUR_MS)
-
-struct world {
-    struct core *core;
-    struct core_now now;
-    struct core_commands commands; /* of the last event */
-    uint64_t poll;                 /* the number of the last poll ordered */
-};
 
 static const struct core_options defaults = {
     .max_concurrency = 2,
@@ -42,38 +35,11 @@ static const struct core_options defaults = {
     .program = "worker",
 };
 
-static void handle(struct world *w, const struct core_event *ev)
-{
-    w->commands.len = 0;
-    w->now.entropy = w->now.entropy * 1664525 + 1013904223;
-    core_handle(w->core, ev, &w->now, &w->commands);
-    for (size_t i = 0; i < w->commands.len; i++)
-        if (w->commands.items[i].type == CORE_CMD_POLL)
-            w->poll = w->commands.items[i].seq;
-}
-
 static void about(struct world *w, enum core_event_type type, uint64_t seq)
 {
     const struct core_event ev = { .type = type, .seq = seq };
 
-    handle(w, &ev);
-}
-
-static const struct core_command *find(const struct world *w, enum core_command_type type)
-{
-    for (size_t i = 0; i < w->commands.len; i++)
-        if (w->commands.items[i].type == type)
-            return &w->commands.items[i];
-    return NULL;
-}
-
-static size_t count(const struct world *w, enum core_command_type type)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < w->commands.len; i++)
-        n += w->commands.items[i].type == type;
-    return n;
+    tell(w, &ev);
 }
 
 static const struct core_command *note(const struct world *w, const char *name)
@@ -84,22 +50,11 @@ static const struct core_command *note(const struct world *w, const char *name)
     return NULL;
 }
 
-static struct task *make(const char *job, const char *id)
-{
-    struct task *t = task_new();
-
-    t->job_id = mem_strdup(job);
-    t->id = mem_strdup(id);
-    t->ack_id = mem_strdup(id);
-    t->prompt = mem_strdup("do it");
-    return t;
-}
-
 static void arrive(struct world *w, const char *job, const char *id)
 {
     const struct core_event ev = { .type = CORE_EV_MESSAGE, .seq = w->poll, .task = make(job, id) };
 
-    handle(w, &ev);
+    tell(w, &ev);
 }
 
 static void named(struct world *w, uint64_t seq, const char *session)
@@ -108,14 +63,14 @@ static void named(struct world *w, uint64_t seq, const char *session)
         .type = CORE_EV_SESSION, .seq = seq, .session = session, .runner = "claude"
     };
 
-    handle(w, &ev);
+    tell(w, &ev);
 }
 
 static void ended_as(struct world *w, uint64_t seq, const struct ending *ending)
 {
     const struct core_event ev = { .type = CORE_EV_ENDED, .seq = seq, .ending = ending };
 
-    handle(w, &ev);
+    tell(w, &ev);
 }
 
 static void ended(struct world *w, uint64_t seq)
@@ -140,14 +95,14 @@ static void cancel(struct world *w, const char *job)
 {
     const struct core_event ev = { .type = CORE_EV_CANCEL, .job_id = job };
 
-    handle(w, &ev);
+    tell(w, &ev);
 }
 
 static void polled(struct world *w)
 {
     const struct core_event ev = { .type = CORE_EV_POLLED, .seq = w->poll, .waited = true };
 
-    handle(w, &ev);
+    tell(w, &ev);
 }
 
 static void later(struct world *w, uint64_t ms)
@@ -163,7 +118,7 @@ static void deliver(struct world *w, uint64_t seq)
     const struct core_event ev = { .type = CORE_EV_SENT, .seq = seq, .answer = CORE_ANSWER_OK };
 
     for (int i = 0; i < 4 && core_task(w->core, seq); i++)
-        handle(w, &ev);
+        tell(w, &ev);
     assert_null(core_task(w->core, seq));
 }
 
@@ -185,12 +140,12 @@ static void begin_leased(struct world *w)
     struct core_event ev = { .type = CORE_EV_JOB, .seq = w->poll, .job_id = "j", .fence = 5 };
 
     arrive(w, "j", "m1");
-    handle(w, &ev);
+    tell(w, &ev);
     about(w, CORE_EV_STARTED, 1);
     ev = (struct core_event){ .type = CORE_EV_SENT, .seq = 1, .answer = CORE_ANSWER_OK };
-    handle(w, &ev); /* the notice, posted before */
+    tell(w, &ev); /* the notice, posted before */
     ev = (struct core_event){ .type = CORE_EV_PROGRESS, .seq = 1, .progress = &said };
-    handle(w, &ev);
+    tell(w, &ev);
     assert_non_null(find(w, CORE_CMD_SEND));
 }
 
@@ -198,7 +153,7 @@ static void lose_lease(struct world *w)
 {
     const struct core_event ev = { .type = CORE_EV_SENT, .seq = 1, .answer = CORE_ANSWER_CONFLICT };
 
-    handle(w, &ev);
+    tell(w, &ev);
 }
 
 static void begin_world(struct world *w, const struct core_options *options, uint64_t last_seq)
@@ -212,7 +167,7 @@ static void start_world(struct world *w)
     const struct core_event polled = { .type = CORE_EV_POLLED, .seq = 1, .waited = true };
 
     about(w, CORE_EV_START, 0);
-    handle(w, &polled);
+    tell(w, &polled);
 }
 
 static int setup(void **state)
@@ -222,16 +177,6 @@ static int setup(void **state)
     begin_world(w, &defaults, 0);
     start_world(w);
     *state = w;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct world *w = *state;
-
-    core_free(w->core);
-    core_commands_done(&w->commands);
-    free(w);
     return 0;
 }
 
@@ -742,7 +687,7 @@ static void be_gone_after_a_lost_lease(struct world *w)
 
     core_restore_session(w->core, "j", "claude", "s1", w->now.wall_ms);
     begin_leased(w);
-    handle(w, &again);
+    tell(w, &again);
     polled(w);
     polled(w); /* the plain one, which may be over before the attempt is */
     gone(w, 1);

@@ -1,15 +1,7 @@
 /* world.h - a core that serves, with one slot and a job "j", as the tests of its files see it. Only
  * for tests/unit/core/, after cmocka's header. */
 #pragma once
-#include "core/core.h"
-#include "util/mem.h"
-
-struct world {
-    struct core *core;
-    struct core_now now;
-    struct core_commands commands; /* of the last event */
-    uint64_t poll;
-};
+#include "unit/core/events.h"
 
 static const struct core_options defaults = {
     .max_concurrency = 1,
@@ -29,19 +21,7 @@ static const struct core_options defaults = {
 
 static inline void handle(struct world *w, struct core_event ev)
 {
-    w->commands.len = 0;
-    core_handle(w->core, &ev, &w->now, &w->commands);
-    for (size_t i = 0; i < w->commands.len; i++)
-        if (w->commands.items[i].type == CORE_CMD_POLL)
-            w->poll = w->commands.items[i].seq;
-}
-
-static const struct core_command *find(const struct world *w, enum core_command_type type)
-{
-    for (size_t i = 0; i < w->commands.len; i++)
-        if (w->commands.items[i].type == type)
-            return &w->commands.items[i];
-    return NULL;
+    tell(w, &ev);
 }
 
 static inline size_t index_of(const struct world *w, enum core_command_type type)
@@ -54,12 +34,8 @@ static inline size_t index_of(const struct world *w, enum core_command_type type
 
 static inline void arrive(struct world *w, const char *id, enum task_mode mode)
 {
-    struct task *t = task_new();
+    struct task *t = make("j", id);
 
-    t->job_id = mem_strdup("j");
-    t->id = mem_strdup(id);
-    t->ack_id = mem_strdup(id);
-    t->prompt = mem_strdup("do it");
     t->mode = mode;
     handle(w, (struct core_event){ .type = CORE_EV_MESSAGE, .seq = w->poll, .task = t });
 }
@@ -100,15 +76,5 @@ static inline int setup(void **state)
            (struct core_event){
                .type = CORE_EV_POLLED, .seq = w->poll, .answer = CORE_ANSWER_OK, .waited = true });
     *state = w;
-    return 0;
-}
-
-static inline int teardown(void **state)
-{
-    struct world *w = *state;
-
-    core_free(w->core);
-    core_commands_done(&w->commands);
-    free(w);
     return 0;
 }
