@@ -335,6 +335,7 @@ def test_no_process_of_a_task_is_left(daemon, escape):
     wait_until(lambda: not daemon.tasks(), 2, lambda: f"{daemon.tasks()} to end")
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root")  # nobody else may look into them
 def test_daemon_and_spawner_have_no_files_of_a_task_open(daemon):
     before = [sorted(os.listdir(f"/proc/{pid}/fd"))
               for pid in (daemon.pid, daemon.status()["spawner_pid"])]
