@@ -408,6 +408,22 @@ static int check_server(const struct settings *s, const struct secret *key)
     return verdicts[reach.verdict].code;
 }
 
+/* Tasks do without it where it doesn't answer. */
+static void check_gateway(const struct settings *s)
+{
+    CLEANUP(strv_done) struct strv problems = { 0 };
+    const char *url = policy_gateway(s);
+    struct err err = { 0 };
+    int n = url ? reach_gateway(s, url, &problems, &err) : 0;
+
+    if (n < 0)
+        tell(GRADE_WARN, "gateway", "%s", err.text);
+    else if (url)
+        tell(GRADE_OK, "gateway", "%s has %d MCP server%s", url, n, n == 1 ? "" : "s");
+    for (size_t i = 0; i < problems.len; i++)
+        tell(GRADE_WARN, "gateway", "%s", problems.items[i]);
+}
+
 /* As the daemon had them last; what it gets besides, nairid status says. */
 static void tell_artifacts(const struct settings *s)
 {
@@ -447,6 +463,7 @@ static int check_all(const struct settings *s)
     }
     tell(GRADE_OK, "key", "from %s", key.source);
     keep(&code, check_server(s, key.key));
+    check_gateway(s);
     tell_artifacts(s);
     agentkey_done(&key);
     return code;

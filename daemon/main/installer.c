@@ -473,7 +473,7 @@ int installer_new(struct daemon *d, struct shelf *shelf, struct installer **ret_
     i->daemon = d;
     i->shelf = shelf;
     i->unpacker = unpacker_new(d, &unpacker_ops, i);
-    i->switchboard = switchboard_new(d);
+    i->switchboard = switchboard_new(d->loop, &d->settings);
     r = stocker_new(d->loop, d->settings.state_dir, crossed, &stocker_ops, i, &i->stocker, err);
     if (r < 0) {
         installer_free(i);

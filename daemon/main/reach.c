@@ -6,10 +6,12 @@
 #include <string.h>
 
 #include "loop/loop.h"
+#include "main/switchboard.h"
 #include "main/terminal.h"
 #include "net/http.h"
 #include "settings/settings.h"
 #include "settings/url.h"
+#include "task/mcp.h"
 #include "util/buf.h"
 #include "util/clock.h"
 #include "util/json.h"
@@ -126,4 +128,49 @@ void reach_ask(const struct settings *s, const struct secret *key, struct reach 
         snprintf(ret_reach->text, sizeof ret_reach->text, "%s", err.text);
     http_free(http);
     loop_free(q.loop);
+}
+
+/* ---- an MCP gateway ---- */
+
+struct inquiry {
+    struct loop *loop;
+    const char *url;
+    struct mcp *mcp;
+    struct strv *problems;
+    struct err *err;
+    int result;
+};
+
+static void on_servers(const struct switchboard_answer *answer, void *ctx)
+{
+    struct inquiry *q = ctx;
+
+    loop_stop(q->loop);
+    if (answer->error)
+        q->result = err_set(q->err, -EHOSTUNREACH, "%s", answer->error);
+    else
+        q->result = mcp_add_gateway(q->mcp, q->url, answer->body, answer->len, q->problems, q->err);
+    if (!answer->error && q->result < 0)
+        err_prefix(q->err, "the MCP gateway %s (runner.mcp_gateway) has no list of servers",
+                   q->url);
+}
+
+int reach_gateway(const struct settings *s, const char *url, struct strv *problems, struct err *err)
+{
+    CLEANUP_PTR(mcp_free) struct mcp *mcp = mcp_new();
+    struct inquiry q = { .url = url, .mcp = mcp, .problems = problems, .err = err };
+    struct switchboard *board;
+    int r = loop_new(&q.loop, err);
+
+    if (r < 0)
+        return r;
+    board = switchboard_new(q.loop, s);
+    r = switchboard_ask(board, url, on_servers, &q, err);
+    if (r == 0)
+        loop_run(q.loop);
+    switchboard_free(board);
+    loop_free(q.loop);
+    if (r == 0)
+        r = q.result;
+    return r < 0 ? r : (int)mcp_len(mcp); /* bounded */
 }

@@ -7,6 +7,7 @@
 
 struct secret;
 struct settings;
+struct strv;
 
 enum reach_verdict {
     REACH_OK,
@@ -25,3 +26,7 @@ struct reach {
 
 /* Runs a loop of its own until the answer is there, 15 s at most. */
 void reach_ask(const struct settings *s, const struct secret *key, struct reach *ret_reach);
+/* The same to an MCP gateway, at most for server.request_timeout: how many servers it has, or a
+ * negative errno with a sentence. What of its answer can't be used is added to problems. */
+int reach_gateway(const struct settings *s, const char *url, struct strv *problems,
+                  struct err *err);

@@ -2,13 +2,14 @@
 
 #include <stdlib.h>
 
-#include "main/daemon.h"
 #include "net/http.h"
+#include "settings/settings.h"
 #include "task/mcp.h"
 #include "util/mem.h"
 
 struct switchboard {
-    struct daemon *daemon;
+    struct loop *loop;
+    const struct settings *settings;
     struct http *http; /* NULL: nothing was asked yet */
     struct http_call *call;
     char *url;
@@ -16,11 +17,12 @@ struct switchboard {
     void *ctx;
 };
 
-struct switchboard *switchboard_new(struct daemon *d)
+struct switchboard *switchboard_new(struct loop *loop, const struct settings *s)
 {
     struct switchboard *b = mem_new(struct switchboard);
 
-    b->daemon = d;
+    b->loop = loop;
+    b->settings = s;
     return b;
 }
 
@@ -61,13 +63,12 @@ static void on_response(const struct http_response *response, void *ctx)
 
 static int open_http(struct switchboard *b, struct err *err)
 {
-    const struct settings *s = &b->daemon->settings;
     const struct http_options options = { .user_agent = "nairid/" NAIRID_VERSION,
-                                          .ca_file = s->server_ca_file,
+                                          .ca_file = b->settings->server_ca_file,
                                           .proxy = "",
                                           .url_name = "runner.mcp_gateway" };
 
-    return b->http ? 0 : http_new(b->daemon->loop, &options, &b->http, err);
+    return b->http ? 0 : http_new(b->loop, &options, &b->http, err);
 }
 
 int switchboard_ask(struct switchboard *b, const char *url, switchboard_fn fn, void *ctx,
@@ -88,7 +89,7 @@ int switchboard_ask(struct switchboard *b, const char *url, switchboard_fn fn, v
                              .method = "GET",
                              .url = whole,
                              .headers = headers,
-                             .timeout_ms = b->daemon->settings.server_request_timeout_ms,
+                             .timeout_ms = b->settings->server_request_timeout_ms,
                              .max_response_bytes = MCP_FILE_MAX,
                          },
                          on_response, b);

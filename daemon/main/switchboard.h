@@ -6,8 +6,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct daemon;
 struct err;
+struct loop;
+struct settings;
 struct switchboard;
 
 struct switchboard_answer {
@@ -18,8 +19,8 @@ struct switchboard_answer {
 };
 typedef void (*switchboard_fn)(const struct switchboard_answer *answer, void *ctx);
 
-/* d outlives it. */
-struct switchboard *switchboard_new(struct daemon *d);
+/* Both outlive it. */
+struct switchboard *switchboard_new(struct loop *loop, const struct settings *s);
 void switchboard_free(struct switchboard *b);
 DEFINE_CLEANUP(struct switchboard *, switchboard_free);
 /* One question at a time. url: a base URL without a slash at its end. Negative errno with a

@@ -1,5 +1,6 @@
 /* Two MCP configs of the control plane, a zero byte between them: each counts whole or not at all,
- * and what is printed is read again with as many servers. */
+ * and what is printed is read again with as many servers. Taken as a gateway's answer, they lead
+ * nowhere but to the gateway. */
 #include "support/replay.h"
 
 #include <stdlib.h>
@@ -27,6 +28,23 @@ static void add(struct mcp *m, const char *text)
     FUZZ_CHECK(mcp_len(m) <= MCP_SERVERS_MAX);
 }
 
+static void ask_gateway(const char *text)
+{
+    struct mcp *m = mcp_new();
+    struct strv problems = { 0 }, places = { 0 };
+    struct err err = { 0 };
+    int r = mcp_add_gateway(m, "http://gw.lan:9/base", text, strlen(text), &problems, &err);
+
+    FUZZ_CHECK(mcp_len(m) <= MCP_SERVERS_MAX && (r == 0) == !err.text[0]);
+    mcp_places(m, &places);
+    FUZZ_CHECK(places.len == (mcp_len(m) > 0));
+    for (size_t i = 0; i < places.len; i++)
+        FUZZ_CHECK(strcmp(places.items[i], "gw.lan:9") == 0);
+    strv_done(&problems);
+    strv_done(&places);
+    mcp_free(m);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct input in = { data, size };
@@ -35,6 +53,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct strv places = { 0 };
     size_t bytes = 0;
 
+    ask_gateway(one);
+    ask_gateway(two);
     add(m, one);
     add(m, two);
     mcp_places(m, &places);

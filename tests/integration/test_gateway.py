@@ -68,6 +68,11 @@ def test_its_servers_take_the_place_of_mcp_configs_by_the_old_name(make, furnish
     assert {"authorization", "x-agent-id", "x-ccagent-id"}.isdisjoint(map(str.lower, headers))
     checked = daemon.run("check", "-c", daemon.config, "--state", daemon.state).stdout
     assert "1 rule, 0 skills, 2 MCP servers of the gateway" in checked
+    assert f"gateway   {gateway.url} has 2 MCP servers\n" in checked
+    gateway.answers["/servers"] = (404, b"{}")
+    checked = daemon.run("check", "-c", daemon.config, "--state", daemon.state).stdout
+    assert f"WARN  gateway   the MCP gateway {gateway.url} (runner.mcp_gateway) answers with " \
+        "status 404" in checked
 
 
 def test_tasks_reach_the_gateway_as_the_operator_named_it_and_nothing_beside_it(
