@@ -17,6 +17,7 @@
 #include "hub/inbox.h"
 #include "hub/lease.h"
 #include "hub/liaison.h"
+#include "hub/lookout.h"
 #include "hub/page.h"
 #include "hub/route.h"
 #include "hub/server.h"
@@ -46,8 +47,10 @@ struct hub {
     struct loop_timer *lease_timer;
     struct conversation_sweep sweep;
     bool sweeping;
-    struct loop_timer *stop_timer;
+    struct loop_timer *stop_timer, *linger_timer;
     bool stopping;
+    struct storage_op look; /* at who may come for an answer, before it stops */
+    bool lingering;
 };
 
 const struct hub_settings hub_settings_default = {
@@ -239,11 +242,14 @@ static void trust(const struct call *c, int result)
         server_request_trust(c->request);
 }
 
+static void linger(struct hub *h, uint64_t until_ms);
+
 static void on_call_done(struct storage_op *op, int result, void *ctx)
 {
     struct hub *h = ctx;
     struct call *c = (struct call *)op;
     struct call_wake waking;
+    uint64_t op_lookout_ms = op->lookout_ms; /* op may be gone when it is looked at */
 
     c->running = false;
     trust(c, result);
@@ -269,6 +275,8 @@ static void on_call_done(struct storage_op *op, int result, void *ctx)
     if (waking.agent)
         wake(h, waking.agent, waking.instance);
     free(waking.instance);
+    if (h->lingering)
+        linger(h, op_lookout_ms);
 }
 
 /* ---- what didn't arrive ---- */
@@ -664,6 +672,75 @@ static const struct liaison_ops liaison_ops = { .give = liaison_give,
                                                 .unpark = liaison_unpark,
                                                 .take_back = liaison_take_back };
 
+/* ---- the end ---- */
+
+static void stop_now(struct hub *h)
+{
+    struct call *c;
+
+    if (h->stopping)
+        return;
+    h->stopping = true;
+    h->lingering = false;
+    loop_timer_stop(h->linger_timer);
+    server_quiet(h->server);
+    chore_list_stop(h->chores);
+    loop_timer_stop(h->lease_timer);
+    loop_timer_arm(h->stop_timer, HUB_STOP_MS);
+    liaison_list_stop(h->liaisons);
+    while ((c = waiter_take(h->waiters, -1, NULL)))
+        answer_nothing(h, c);
+    finish_stop(h);
+}
+
+/* Whoever has seen his message open, and it is answered now, asks once more, soon. */
+static void linger(struct hub *h, uint64_t until_ms)
+{
+    uint64_t now_ms = loop_now_ms(h->loop);
+
+    if (h->stopping)
+        return;
+    if (until_ms <= now_ms)
+        stop_now(h);
+    else
+        loop_timer_arm(h->linger_timer, until_ms - now_ms);
+}
+
+static void on_linger_timer(struct loop_timer *timer, void *ctx)
+{
+    (void)timer; /* one shot */
+    stop_now(ctx);
+}
+
+static int run_look(struct storage_op *op, struct model *m)
+{
+    (void)op; /* what it is to learn comes with every operation */
+    (void)m;
+    return 0;
+}
+
+static void on_look_done(struct storage_op *op, int result, void *ctx)
+{
+    struct hub *h = ctx;
+
+    (void)result; /* it knows without the database */
+    if (op->lookout_ms > loop_now_ms(h->loop))
+        log_notice("lingering", "why", "somebody is about to come for his answer");
+    linger(h, op->lookout_ms);
+}
+
+void hub_stop(struct hub *h)
+{
+    if (h->lingering || h->stopping) {
+        stop_now(h);
+        return;
+    }
+    h->lingering = true;
+    loop_timer_arm(h->linger_timer, LOOKOUT_MS); /* whatever keeps the storage */
+    h->look = (struct storage_op){ .run = run_look, .done = on_look_done };
+    storage_give(h->storage, &h->look);
+}
+
 /* ---- life ---- */
 
 int hub_new(struct loop *loop, struct db *db, const struct cipher *cipher, const char *path,
@@ -687,6 +764,7 @@ int hub_new(struct loop *loop, struct db *db, const struct cipher *cipher, const
     h->liaisons = liaison_list_new(loop, &liaison_ops, h);
     h->lease_timer = loop_timer_new(loop, on_lease_end, h);
     h->stop_timer = loop_timer_new(loop, on_stop_timer, h);
+    h->linger_timer = loop_timer_new(loop, on_linger_timer, h);
     rc = depot_new(loop, base, dir, settings->keep_free, &h->depot, err);
     if (rc >= 0)
         rc = storage_new(loop, TAKE_PTR(base), cipher, h, &h->storage, err);
@@ -703,27 +781,11 @@ int hub_new(struct loop *loop, struct db *db, const struct cipher *cipher, const
     return 0;
 }
 
-void hub_stop(struct hub *h)
-{
-    struct call *c;
-
-    if (h->stopping)
-        return;
-    h->stopping = true;
-    server_quiet(h->server);
-    chore_list_stop(h->chores);
-    loop_timer_stop(h->lease_timer);
-    loop_timer_arm(h->stop_timer, HUB_STOP_MS);
-    liaison_list_stop(h->liaisons);
-    while ((c = waiter_take(h->waiters, -1, NULL)))
-        answer_nothing(h, c);
-    finish_stop(h);
-}
-
 void hub_free(struct hub *h)
 {
     if (!h)
         return;
+    h->stopping = true;
     /* First the storage: what it still has is answered, so that no connection stays suspended. What
      * the end of the server then finds undelivered is handed out again by the next start. */
     liaison_list_stop(h->liaisons);
@@ -737,5 +799,6 @@ void hub_free(struct hub *h)
     waiter_list_free(h->waiters);
     loop_timer_free(h->lease_timer);
     loop_timer_free(h->stop_timer);
+    loop_timer_free(h->linger_timer);
     free(h);
 }

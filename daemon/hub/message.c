@@ -8,6 +8,7 @@
 #include "hub/call.h"
 #include "hub/db.h"
 #include "hub/job.h"
+#include "hub/lookout.h"
 #include "hub/storage.h"
 #include "util/clock.h"
 #include "util/err.h"
@@ -105,6 +106,9 @@ int message_move(struct model *m, struct message *msg, enum status_event event)
     enum status before = msg->status;
     int64_t rc = status_step(&msg->status, event);
 
+    if (rc == 0 && status_is_final(msg->status))
+        lookout_ended(m->lookout, msg->seq);
+
     if (rc == 0 && msg->status != before)
         rc = db_run(m->db, "UPDATE messages SET status = ?2, updated_ms = ?3 WHERE seq = ?1", "iti",
                     msg->seq, status_name(msg->status), m->wall_ms);
@@ -132,7 +136,7 @@ int message_give_up(struct model *m, struct job *j, struct message *msg, const c
 
 #define SHOWN                                                                                      \
     "SELECT m.id, j.id, m.role, m.status, m.content, m.created_ms, m.updated_ms, m.extra, r.id,"   \
-    " " ATTACHMENT_IDS("m.seq") " FROM messages m JOIN jobs j ON j.seq = m.job LEFT JOIN "         \
+    " " ATTACHMENT_IDS("m.seq") ", m.seq FROM messages m JOIN jobs j ON j.seq = m.job LEFT JOIN "  \
                                 "messages r ON r.seq = m.reply_to "
 
 static void add_time(struct json *object, const char *key, int64_t wall_ms)
@@ -153,9 +157,13 @@ static void add_extra(struct json *object, const char *extra)
         json_add(object, json_key(n), json_copy(n));
 }
 
-static struct json *show(struct query *q)
+static struct json *show(const struct model *m, struct query *q)
 {
     struct json *object = json_object();
+    enum status status;
+
+    if (str_eq(query_text(q, 2), "user") && status_parse(query_text(q, 3), &status) == 0)
+        lookout_saw(m->lookout, query_i64(q, 10), !status_is_final(status), m->now_ms);
 
     json_add_str(object, "id", query_text(q, 0));
     json_add_str(object, "job_id", query_text(q, 1));
@@ -181,7 +189,7 @@ int message_get(struct call *c, struct model *m)
     q = db_query(m->db, SHOWN "WHERE m.id = ?1", "t", c->target);
     rc = query_next(q);
     if (rc > 0)
-        rc = call_reply(c, 200, show(q));
+        rc = call_reply(c, 200, show(m, q));
     else if (rc == 0)
         rc = call_refuse(c, 404, "message not found: %s", c->target);
     query_end(q);
@@ -205,7 +213,8 @@ static int find_end(struct call *c, struct model *m, int64_t job, int64_t *ret_s
 }
 
 /* The newest ones first: 1 if there are older ones, 0 if not, or a negative errno. */
-static int read_newest(struct query *q, struct json *newest[MESSAGE_LIST_MAX], size_t *count)
+static int read_newest(const struct model *m, struct query *q,
+                       struct json *newest[MESSAGE_LIST_MAX], size_t *count)
 {
     size_t bytes = 0;
     int rc;
@@ -214,7 +223,7 @@ static int read_newest(struct query *q, struct json *newest[MESSAGE_LIST_MAX], s
         bytes += query_bytes(q, 4) + query_bytes(q, 7);
         if (*count == MESSAGE_LIST_MAX || (*count > 0 && bytes > MESSAGE_LIST_BYTES_MAX))
             return 1;
-        newest[(*count)++] = show(q);
+        newest[(*count)++] = show(m, q);
     }
     return rc;
 }
@@ -228,7 +237,7 @@ static int reply_list(struct call *c, struct model *m, int64_t job, int64_t befo
     CLEANUP_PTR(json_free) struct json *root = json_object();
     struct json *list = json_array();
     size_t count = 0;
-    int more = read_newest(q, newest, &count);
+    int more = read_newest(m, q, newest, &count);
 
     query_end(q);
     while (count > 0)

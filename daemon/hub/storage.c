@@ -5,6 +5,7 @@
 
 #include "hub/db.h"
 #include "hub/lease.h"
+#include "hub/lookout.h"
 #include "loop/worker.h"
 #include "util/clock.h"
 #include "util/err.h"
@@ -122,8 +123,10 @@ static int on_end(int begin_result, void *ctx)
     for (size_t i = 0; i < s->count; i++)
         if (s->batch[i]->result >= 0 && s->batch[i]->kept)
             s->batch[i]->kept(s->batch[i], &s->model);
-    for (size_t i = 0; i < s->count; i++)
+    for (size_t i = 0; i < s->count; i++) {
         s->batch[i]->lease_end_ms = lease_next_end(s->model.leases);
+        s->batch[i]->lookout_ms = lookout_until(s->model.lookout, s->model.now_ms);
+    }
     return begin_result;
 }
 
@@ -149,6 +152,7 @@ int storage_new(struct loop *loop, struct db *db, const struct cipher *cipher, v
     s->model.db = db;
     s->model.cipher = cipher;
     s->model.leases = lease_table_new(clock_mono_ms());
+    s->model.lookout = lookout_new();
     rc = worker_new(loop, &ops, s, BATCH_MAX, &s->worker, err);
     if (rc < 0)
         return rc;
@@ -178,6 +182,7 @@ void storage_free(struct storage *s)
         return;
     worker_free(s->worker);
     lease_table_free(s->model.leases);
+    lookout_free(s->model.lookout);
     db_close(s->model.db);
     free(s);
 }

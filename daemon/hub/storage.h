@@ -16,6 +16,7 @@ struct cipher;
 struct db;
 struct err;
 struct lease_table;
+struct lookout;
 struct loop;
 struct storage;
 
@@ -23,6 +24,7 @@ struct storage;
 struct model {
     struct db *db;
     struct lease_table *leases;
+    struct lookout *lookout;
     uint32_t check_idle_ms;      /* between questions for idle jobs to one instance; 0: never */
     int64_t agent_files_max;     /* bytes of what one agent has uploaded, together */
     const struct cipher *cipher; /* for what is sealed in the database */
@@ -44,6 +46,7 @@ struct storage_op {
     int result;                    /* the storage's */
     char error[STORAGE_ERROR_MAX]; /* SQLite's words */
     uint64_t lease_end_ms;         /* lease_next_end() after this batch */
+    uint64_t lookout_ms;           /* lookout_until() after it */
 };
 
 /* Takes ownership of db, also on failure. cipher is borrowed for as long as the storage lives; NULL

@@ -12,6 +12,7 @@
 #include "hub/home.h"
 #include "hub/inbox.h"
 #include "hub/lease.h"
+#include "hub/lookout.h"
 #include "hub/message.h"
 #include "support/tempdir.h"
 #include "util/cleanup.h"
@@ -84,6 +85,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     m.leases = lease_table_new(m.now_ms);
+    m.lookout = lookout_new();
     if (conversation_recover(m.db) == 0) {
         ask(agent_list, &m, NULL);
         ask(agent_get, &m, "tester");
@@ -93,5 +95,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     db_close(m.db);
     lease_table_free(m.leases);
+    lookout_free(m.lookout);
     return 0;
 }

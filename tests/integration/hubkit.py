@@ -144,6 +144,10 @@ class Hub:
         if self.proc.poll() is None:
             self.proc.send_signal(signo)
         try:
+            self.proc.wait(1)
+        except subprocess.TimeoutExpired:  # somebody's answer was not looked at: none will be
+            self.proc.send_signal(signo)
+        try:
             code = self.proc.wait(30)
         except subprocess.TimeoutExpired:
             self.proc.kill()

@@ -1,6 +1,7 @@
 """Messages that wait too long, keys that are replaced, and the lists of conversations."""
 
 import json
+import signal
 import urllib.parse
 
 import pytest
@@ -70,6 +71,45 @@ def test_it_may_wait_for_ever(make_hub):
 def test_options_that_make_no_sense_are_64(shared, option, value):
     done = shared.command("serve", "--listen", "127.0.0.1:0", option, value)
     assert done.returncode == 64 and option in done.stderr, done
+
+
+# ---- who waits when the hub stops ----
+
+
+def answered(hub, look):
+    """A message that was looked at, perhaps, before its answer came."""
+    _, message = hub.start("hello")
+    hub.poll(instance="one")
+    if look:
+        assert hub.message(message)["status"] == "pending"
+    answer = hub.agents("POST", "/messages", instance="one", body={
+        "id": "msg_1", "type": "assistant_message_v1",
+        "payload": {"processed_message_id": message, "message": "done"}})
+    assert answer.status == 200, answer
+    return message
+
+
+def test_a_hub_that_stops_waits_for_whoever_asks_for_his_answer(hub):
+    message = answered(hub, look=True)
+    hub.proc.send_signal(signal.SIGTERM)
+    wait_until(lambda: "stopping" in hub.log, what="it to take the signal")
+    assert hub.message(message)["status"] == "completed"
+    assert hub.end() == 0 and "lingering" in hub.log
+
+
+def test_a_hub_that_stops_waits_for_nobody_else(hub):
+    answered(hub, look=False)
+    assert hub.end() == 0 and "lingering" not in hub.log
+
+
+def test_a_second_signal_stops_a_hub_that_waits(hub):
+    message = answered(hub, look=True)
+    hub.proc.send_signal(signal.SIGTERM)
+    wait_until(lambda: "stopping" in hub.log, what="it to take the signal")
+    hub.proc.send_signal(signal.SIGTERM)
+    assert hub.proc.wait(30) == 0
+    hub.boot()
+    assert hub.message(message)["status"] == "completed"
 
 
 # ---- keys that are replaced ----

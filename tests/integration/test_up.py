@@ -1,5 +1,6 @@
 """nairid up: hub and daemon together, for one person, whatever dies."""
 
+import concurrent.futures
 import json
 import os
 import pathlib
@@ -280,6 +281,15 @@ def test_a_signal_lets_the_running_task_end_and_its_reply_arrive(make_up, signo)
     again = make_up(state=up.state).ready()
     [reply] = [row for row in again.messages(job) if row["role"] == "assistant"]
     assert reply["content"] == "done"
+
+
+def test_who_asks_gets_his_answer_though_all_ends_meanwhile(up):
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(up.ask, "sleep 2.72; echo done")
+        wait_until(lambda: task_runs(up, "2.72"), what="the task")
+        assert up.end() == 0
+        done = asked.result(60)
+    assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
 
 
 @pytest.mark.parametrize("signals", [[signal.SIGTERM, signal.SIGTERM], [signal.SIGQUIT]])

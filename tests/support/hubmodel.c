@@ -11,6 +11,7 @@
 #include "hub/home.h"
 #include "hub/inbox.h"
 #include "hub/lease.h"
+#include "hub/lookout.h"
 #include "hub/message.h"
 #include "hub/submission.h"
 #include "support/tempdir.h"
@@ -33,6 +34,7 @@ static void open_model(struct hubmodel *f)
     assert(rc == 0);
     (void)rc;
     f->model.leases = lease_table_new(f->model.now_ms);
+    f->model.lookout = lookout_new();
 }
 
 static void close_model(struct hubmodel *f)
@@ -40,6 +42,7 @@ static void close_model(struct hubmodel *f)
     db_close(f->model.db);
     cipher_free(f->cipher);
     lease_table_free(f->model.leases);
+    lookout_free(f->model.lookout);
 }
 
 int hubmodel_setup(void **state)
