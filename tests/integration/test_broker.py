@@ -7,19 +7,18 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import textwrap
 import threading
 import time
 
 import pytest
 
+import boxkit
 from brokerkit import KEY, Upstream, make_certificate, plain
 from claudekit import make_claude, model, program  # noqa: F401: fixtures
 from daemonkit import files_below
-from hubkit import REPORTS, wait_until
+from hubkit import wait_until
 from processes import descendants, reap_orphans
-from test_egress import TASK_UID, Uplink, serving, status
+from test_egress import Uplink, serving, status
 
 BASE = "http://127.0.0.1:808"
 
@@ -37,27 +36,22 @@ def upstream(certificate):
     upstream.end()
 
 
-class Done:
+class Done(boxkit.Done):
     def __init__(self, process):
-        self.out, self.err = process.communicate(timeout=90)
-        self.code = process.returncode
-        for report in REPORTS:
-            assert report not in self.err, self.err
+        super().__init__(process)
         assert KEY not in self.out + self.err
 
 
-class Box:
-    """A workspace, and commands in the sandbox that have brokers."""
+class Box(boxkit.Box):
+    """Commands in the sandbox that have brokers."""
+
+    done = Done
 
     def __init__(self, account, certificate):
-        self.account = account
-        self.workspace = account.mkdir("work")
-        uid = TASK_UID if account.is_root else account.uid
-        os.chown(self.workspace, uid, uid)
+        super().__init__(account)
         self.key = account.write(account.mkdir("keys") + "/model", KEY + "\n")
         self.ca = account.write(account.mkdir("ca") + "/ca.pem", certificate[1].read_text())
         self.config = account.mkdir("config") + "/nairid.yaml"
-        self.before = []
 
     def configure(self, upstream, mode="none", **more):
         """One broker, called own, for that upstream; more: of its keys, or server={...}."""
@@ -73,17 +67,7 @@ class Box:
         self.account.write(self.config, json.dumps(settings))
 
     def popen(self, *command, flags=(), **kwargs):
-        argv = [*self.before, *self.account.wrap, self.account.program("nairid"), "sandbox", "-c",
-                self.config, "--workspace", self.workspace, *flags, "--", *command]
-        return subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                stderr=subprocess.PIPE, text=True, cwd=self.workspace,
-                                env=self.account.environ(), **kwargs)
-
-    def run(self, *command, **kwargs):
-        return Done(self.popen(*command, **kwargs))
-
-    def python(self, script, **kwargs):
-        return self.run("/usr/bin/python3", "-c", textwrap.dedent(script), **kwargs)
+        return self.start(["-c", self.config, *flags], command, **kwargs)
 
     def ask(self, *requests, **kwargs):
         """Sends each of the byte strings; returns the answers, by their order."""

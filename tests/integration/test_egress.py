@@ -17,12 +17,13 @@ import threading
 
 import pytest
 
+import boxkit
+from boxkit import TASK_UID, Done
 from dnskit import Dns
-from hubkit import REPORTS, wait_until
+from hubkit import wait_until
 from processes import descendants, reap_orphans
 from webkit import Server
 
-TASK_UID = 61358  # whose the workspace is when we are root; no account has it
 PROXY = ("127.0.0.1", 808)
 
 
@@ -61,27 +62,11 @@ def tls_server(certificate):
     server.end()
 
 
-class Done:
-    def __init__(self, process):
-        self.out, self.err = process.communicate(timeout=90)
-        self.code = process.returncode
-        for report in REPORTS:
-            assert report not in self.err, self.err
-
-    @property
-    def refused(self):
-        return re.findall(r"^nairid sandbox: (the task .*)$", self.err, re.M)
-
-
-class Box:
-    """A workspace, and commands in the sandbox with these hosts allowed."""
+class Box(boxkit.Box):
+    """Commands in the sandbox with these hosts allowed."""
 
     def __init__(self, account, tmp_path):
-        self.account = account
-        self.workspace = account.mkdir("work")
-        uid = TASK_UID if account.is_root else account.uid
-        os.chown(self.workspace, uid, uid)
-        self.before = []
+        super().__init__(account)
         self.tmp_path = tmp_path
 
     def use_dns(self, dns):
@@ -89,18 +74,7 @@ class Box:
 
     def popen(self, *command, allow=(), flags=(), **kwargs):
         allowed = [word for entry in allow for word in ("--allow", entry)]
-        argv = [*self.before, *self.account.wrap, self.account.program("nairid"), "sandbox",
-                "--workspace", self.workspace, "--network", "allowlist", *allowed, *flags, "--",
-                *command]
-        return subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                stderr=subprocess.PIPE, text=True, cwd=self.workspace,
-                                env=self.account.environ(), **kwargs)
-
-    def run(self, *command, **kwargs):
-        return Done(self.popen(*command, **kwargs))
-
-    def python(self, script, **kwargs):
-        return self.run("/usr/bin/python3", "-c", textwrap.dedent(script), **kwargs)
+        return self.start(["--network", "allowlist", *allowed, *flags], command, **kwargs)
 
     def talk(self, *requests, **kwargs):
         """Sends each of the byte strings to the proxy; returns what came back, by their order."""
