@@ -141,11 +141,12 @@ class Hub:
         """Stops the program; returns its exit code. No sanitizer may have complained."""
         if self.proc is None:
             return None
+        before = len(self.log)
         if self.proc.poll() is None:
             self.proc.send_signal(signo)
-        try:
-            self.proc.wait(1)
-        except subprocess.TimeoutExpired:  # somebody's answer was not looked at: none will be
+        wait_until(lambda: self.proc.poll() is not None or "lingering" in self.log[before:], 30,
+                   "the hub to end")
+        if self.proc.poll() is None:  # an answer was not looked at, and nobody will
             self.proc.send_signal(signo)
         try:
             code = self.proc.wait(30)

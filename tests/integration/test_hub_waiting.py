@@ -94,7 +94,7 @@ def test_a_hub_that_stops_waits_for_whoever_asks_for_his_answer(hub):
     hub.proc.send_signal(signal.SIGTERM)
     wait_until(lambda: "stopping" in hub.log, what="it to take the signal")
     assert hub.message(message)["status"] == "completed"
-    assert hub.end() == 0 and "lingering" in hub.log
+    assert hub.proc.wait(30) == 0 and "lingering" in hub.log
 
 
 def test_a_hub_that_stops_waits_for_nobody_else(hub):
