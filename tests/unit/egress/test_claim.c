@@ -97,23 +97,31 @@ static void a_body_past_the_limit_is_refused_where_it_is_announced(void **state)
     assert_int_equal(claim_judge(&list, h, &c), CLAIM_TOO_LARGE);
 }
 
+/* What the upstream gets of a request for the broker. */
+static void pass_on(const char *text, struct buf *out)
+{
+    CLEANUP(broker_done_all) struct broker_list list = { 0 };
+    CLEANUP(buf_done) struct buf bytes = { 0 };
+    AUTO_FREE struct head *h = parse(text, &bytes);
+    struct broker_place place;
+    struct claim c;
+
+    add_own(&list);
+    assert_int_equal(claim_judge(&list, h, &c), CLAIM_OK);
+    assert_int_equal(broker_find_place(c.broker, &place, NULL), 0);
+    claim_print(&c, h, &place, "sk-real", out);
+}
+
 static void the_key_is_the_only_one_and_the_host_the_upstreams(void **state)
 {
     static const char text[] =
         "POST /anthropic/v1/messages HTTP/1.0\r\nHost: evil.test\r\nX_API-Key: mine\r\n"
         "AUTHORIZATION: mine\r\ncookie2: a\r\nX-Forwarded-Port: 1\r\nConnection: x-mine\r\n"
         "x-mine: 1\r\nAnthropic-Beta: b\r\nContent-Length: 2\r\n\r\n";
-    CLEANUP(broker_done_all) struct broker_list list = { 0 };
-    CLEANUP(buf_done) struct buf bytes = { 0 }, out = { 0 };
-    AUTO_FREE struct head *h = parse(text, &bytes);
-    struct broker_place place;
-    struct claim c;
+    CLEANUP(buf_done) struct buf out = { 0 };
 
     (void)state;
-    add_own(&list);
-    assert_int_equal(claim_judge(&list, h, &c), CLAIM_OK);
-    assert_int_equal(broker_find_place(c.broker, &place, NULL), 0);
-    claim_print(&c, h, &place, "sk-real", &out);
+    pass_on(text, &out);
     assert_string_equal(buf_str(&out), "POST /v1/messages HTTP/1.1\r\nHost: api.anthropic.com\r\n"
                                        "Anthropic-Beta: b\r\nContent-Length: 2\r\n"
                                        "Accept-Encoding: identity\r\nConnection: close\r\n"
@@ -126,17 +134,10 @@ static void no_spelling_of_a_field_says_where_a_request_ends(void **state)
         "POST /anthropic/v1/messages HTTP/1.1\r\nHost: x\r\nContent_Length: 0\r\n"
         "Transfer_Encoding: chunked\r\nTRANSFER_Encoding: identity\r\nX_HOST: y\r\n"
         "Content-Length: 2\r\n\r\n";
-    CLEANUP(broker_done_all) struct broker_list list = { 0 };
-    CLEANUP(buf_done) struct buf bytes = { 0 }, out = { 0 };
-    AUTO_FREE struct head *h = parse(text, &bytes);
-    struct broker_place place;
-    struct claim c;
+    CLEANUP(buf_done) struct buf out = { 0 };
 
     (void)state;
-    add_own(&list);
-    assert_int_equal(claim_judge(&list, h, &c), CLAIM_OK);
-    assert_int_equal(broker_find_place(c.broker, &place, NULL), 0);
-    claim_print(&c, h, &place, "sk-real", &out);
+    pass_on(text, &out);
     assert_string_equal(buf_str(&out), "POST /v1/messages HTTP/1.1\r\nHost: api.anthropic.com\r\n"
                                        "Content-Length: 2\r\nAccept-Encoding: identity\r\n"
                                        "Connection: close\r\nx-api-key: sk-real\r\n\r\n");
