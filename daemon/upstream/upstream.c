@@ -8,6 +8,7 @@
 
 #include "net/http.h"
 #include "settings/url.h"
+#include "upstream/heading.h"
 #include "upstream/lister.h"
 #include "upstream/parcel.h"
 #include "upstream/verdict.h"
@@ -28,8 +29,7 @@ enum {
     ANSWER_MAX_BYTES = 64 * 1024,
     DOWNLOAD_EXTRA_BYTES = 64 * 1024, /* past twice the file: base64 with some escapes in it */
     UPLOAD_BYTES_A_S = 16 * 1024,     /* a slower line is given up */
-    UPLOAD_MOST_MS = 60 * 60 * 1000,
-    HEADERS_MAX = 9
+    UPLOAD_MOST_MS = 60 * 60 * 1000
 };
 
 struct upstream_call {
@@ -245,46 +245,17 @@ static void on_answer(const struct http_response *r, void *ctx)
 
 /* ---- requests ---- */
 
-/* The header lines of one request; the one with the key is wiped. */
-struct headers {
-    char *lines[HEADERS_MAX + 1];
-    size_t count;
-};
-
-__attribute__((format(printf, 2, 3))) static void add_header(struct headers *h, const char *fmt,
-                                                             ...)
+/* Who asks. */
+static void add_common_headers(const struct upstream *u, struct heading *h, uint64_t fence)
 {
-    va_list ap;
-    char *line = NULL;
-    int len;
-
-    assert(h->count < HEADERS_MAX);
-    va_start(ap, fmt);
-    len = vasprintf(&line, fmt, ap);
-    va_end(ap);
-    if (len < 0)
-        mem_die();
-    h->lines[h->count++] = line;
-}
-
-static void headers_done(struct headers *h)
-{
-    for (size_t i = 0; i < h->count; i++) {
-        secret_wipe(h->lines[i], strlen(h->lines[i]));
-        free(h->lines[i]);
-    }
-}
-
-static void add_common_headers(const struct upstream *u, struct headers *h, uint64_t fence)
-{
-    add_header(h, "Authorization: Bearer %s", secret_text(u->key));
-    add_header(h, "Accept: application/json");
+    heading_add(h, "Authorization: Bearer %s", secret_text(u->key));
+    heading_add(h, "Accept: application/json");
     if (u->agent_id)
-        add_header(h, "X-AGENT-ID: %s", u->agent_id);
+        heading_add(h, "X-AGENT-ID: %s", u->agent_id);
     if (u->instance_id)
-        add_header(h, "X-CCAGENT-ID: %s", u->instance_id);
+        heading_add(h, "X-CCAGENT-ID: %s", u->instance_id);
     if (fence > 0)
-        add_header(h, "X-Nairi-Fence: %" PRIu64, fence);
+        heading_add(h, "X-Nairi-Fence: %" PRIu64, fence);
 }
 
 static struct upstream_call *call_new(struct upstream *u, enum verdict_request request,
@@ -312,7 +283,7 @@ static struct upstream_call *call_start(struct upstream *u, enum verdict_request
 
 void upstream_poll(struct upstream *u, uint32_t wait_ms, upstream_done_fn fn, void *ctx)
 {
-    CLEANUP(headers_done) struct headers h = { 0 };
+    CLEANUP(heading_done) struct heading h = { 0 };
     AUTO_FREE char *url = mem_printf("%s/api/agents/jobs", u->base);
     uint32_t wait_s = wait_ms > 0 && wait_ms < 1000 ? 1 : wait_ms / 1000;
     uint32_t grace_ms = u->timeout_ms < POLL_GRACE_MS ? u->timeout_ms : POLL_GRACE_MS;
@@ -320,12 +291,12 @@ void upstream_poll(struct upstream *u, uint32_t wait_ms, upstream_done_fn fn, vo
     assert(!u->poll);
     add_common_headers(u, &h, 0);
     if (wait_s > 0)
-        add_header(&h, "Prefer: wait=%" PRIu32, wait_s);
+        heading_add(&h, "Prefer: wait=%" PRIu32, wait_s);
     u->poll = call_start(u, VERDICT_POLL,
                          &(struct http_request){
                              .method = "GET",
                              .url = url,
-                             .headers = (const char *const *)h.lines,
+                             .headers = heading_lines(&h),
                              .timeout_ms = wait_s > 0 ? wait_s * 1000 + grace_ms : u->timeout_ms,
                              .max_response_bytes = LISTING_MAX_BYTES,
                          },
@@ -341,16 +312,16 @@ void upstream_poll_cancel(struct upstream *u)
 struct upstream_call *upstream_submit(struct upstream *u, const char *body, uint64_t fence,
                                       upstream_done_fn fn, void *ctx)
 {
-    CLEANUP(headers_done) struct headers h = { 0 };
+    CLEANUP(heading_done) struct heading h = { 0 };
     AUTO_FREE char *url = mem_printf("%s/api/agents/messages", u->base);
 
     add_common_headers(u, &h, fence);
-    add_header(&h, "Content-Type: application/json");
+    heading_add(&h, "Content-Type: application/json");
     return call_start(u, VERDICT_SUBMIT,
                       &(struct http_request){
                           .method = "POST",
                           .url = url,
-                          .headers = (const char *const *)h.lines,
+                          .headers = heading_lines(&h),
                           .body = body,
                           .body_len = strlen(body),
                           .timeout_ms = u->timeout_ms,
@@ -359,35 +330,21 @@ struct upstream_call *upstream_submit(struct upstream *u, const char *body, uint
                       fn, ctx);
 }
 
-/* RFC 3986 s2.3: what needs no escape in a path. */
-static void append_escaped(struct buf *b, const char *s)
-{
-    static const char unreserved[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-                                     "0123456789-._~";
-
-    for (; *s; s++) {
-        if (strchr(unreserved, *s))
-            buf_append_char(b, *s);
-        else
-            buf_printf(b, "%%%02X", (unsigned)(unsigned char)*s);
-    }
-}
-
 void upstream_ack(struct upstream *u, const char *ack_id, uint64_t fence, upstream_done_fn fn,
                   void *ctx)
 {
-    CLEANUP(headers_done) struct headers h = { 0 };
+    CLEANUP(heading_done) struct heading h = { 0 };
     CLEANUP(buf_done) struct buf url = { 0 };
 
     buf_printf(&url, "%s/api/agents/messages/", u->base);
-    append_escaped(&url, ack_id);
+    heading_escape(&url, ack_id);
     buf_append_str(&url, "/ack");
     add_common_headers(u, &h, fence);
     (void)call_start(u, VERDICT_ACK,
                      &(struct http_request){
                          .method = "POST",
                          .url = buf_str(&url),
-                         .headers = (const char *const *)h.lines,
+                         .headers = heading_lines(&h),
                          .timeout_ms = u->timeout_ms,
                          .max_response_bytes = ANSWER_MAX_BYTES,
                      },
@@ -421,7 +378,7 @@ static void on_document(const struct http_response *r, void *ctx)
 void upstream_get(struct upstream *u, const char *name, size_t max_bytes, upstream_document_fn fn,
                   void *ctx)
 {
-    CLEANUP(headers_done) struct headers h = { 0 };
+    CLEANUP(heading_done) struct heading h = { 0 };
     AUTO_FREE char *url = mem_printf("%s/api/agents/%s", u->base, name);
     struct upstream_call *call = call_new(u, VERDICT_POLL, NULL, ctx);
 
@@ -431,7 +388,7 @@ void upstream_get(struct upstream *u, const char *name, size_t max_bytes, upstre
                             &(struct http_request){
                                 .method = "GET",
                                 .url = url,
-                                .headers = (const char *const *)h.lines,
+                                .headers = heading_lines(&h),
                                 .timeout_ms = u->timeout_ms,
                                 .max_response_bytes = max_bytes,
                             },
@@ -454,7 +411,7 @@ struct upstream_call *upstream_download(struct upstream *u, const char *id, uint
                                         uint32_t timeout_ms, const struct upstream_sink *sink,
                                         upstream_done_fn fn, void *ctx)
 {
-    CLEANUP(headers_done) struct headers h = { 0 };
+    CLEANUP(heading_done) struct heading h = { 0 };
     CLEANUP(buf_done) struct buf url = { 0 };
     struct upstream_call *call = call_new(u, VERDICT_DOWNLOAD, fn, ctx);
 
@@ -463,13 +420,13 @@ struct upstream_call *upstream_download(struct upstream *u, const char *id, uint
     call->download->sink = *sink;
     parcel_init(&call->download->parcel, max_bytes, sink->take, sink->ctx);
     buf_printf(&url, "%s/api/agents/attachments/", u->base);
-    append_escaped(&url, id);
+    heading_escape(&url, id);
     add_common_headers(u, &h, 0);
     call->http = http_start(u->http,
                             &(struct http_request){
                                 .method = "GET",
                                 .url = buf_str(&url),
-                                .headers = (const char *const *)h.lines,
+                                .headers = heading_lines(&h),
                                 .timeout_ms = timeout_ms,
                                 .max_response_bytes = (size_t)max_bytes * 2 + DOWNLOAD_EXTRA_BYTES,
                                 .sink = take_piece,
@@ -495,7 +452,7 @@ void upstream_cancel(struct upstream_call *call)
 struct upstream_call *upstream_upload(struct upstream *u, const struct http_form *form,
                                       uint64_t fence, upstream_done_fn fn, void *ctx)
 {
-    CLEANUP(headers_done) struct headers h = { 0 };
+    CLEANUP(heading_done) struct heading h = { 0 };
     AUTO_FREE char *url = mem_printf("%s/api/agents/attachments", u->base);
     uint64_t most_ms = u->timeout_ms + form->bytes / UPLOAD_BYTES_A_S * 1000;
 
@@ -505,7 +462,7 @@ struct upstream_call *upstream_upload(struct upstream *u, const struct http_form
         &(struct http_request){
             .method = "POST",
             .url = url,
-            .headers = (const char *const *)h.lines,
+            .headers = heading_lines(&h),
             .form = form,
             .timeout_ms = most_ms < UPLOAD_MOST_MS ? (uint32_t)most_ms : UPLOAD_MOST_MS,
             .max_response_bytes = ANSWER_MAX_BYTES,
