@@ -107,8 +107,9 @@ int skillzip_read_page(const char *page, size_t len, struct skillzip *ret_skill,
         return err_set(err, -EBADMSG,
                        PAGE " must begin with front matter: a line '---', name and description, "
                             "another line '---'");
-    if (document_parse(PAGE, matter, matter_len, &root, &words) < 0)
-        return err_set(err, -EBADMSG, "%s", words.text);
+    rc = document_parse(PAGE, matter, matter_len, &root, &words);
+    if (rc < 0) /* without memory it is not the page that is bad */
+        return err_set(err, rc == -ENOMEM ? rc : -EBADMSG, "%s", words.text);
     name = root && root->type == DOCUMENT_MAP ? member(root, "name") : NULL;
     description = root && root->type == DOCUMENT_MAP ? member(root, "description") : NULL;
     if (!name || !description)

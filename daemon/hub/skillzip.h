@@ -30,6 +30,6 @@ struct skillzip {
 /* fd: a file, read from where it stands. 0; -EBADMSG for an archive that isn't one of a skill, err
  * says why; or a negative errno of reading. */
 int skillzip_read(int fd, struct skillzip *ret_skill, struct err *err);
-/* The same from the text of SKILL.md. */
+/* The same from the text of SKILL.md: 0, -EBADMSG or -ENOMEM. */
 int skillzip_read_page(const char *page, size_t len, struct skillzip *ret_skill, struct err *err);
 void skillzip_done(struct skillzip *s);

@@ -26,7 +26,7 @@ struct document_node {
 };
 
 /* name: what the text is called in messages, as in "NAME:LINE:COLUMN: ...". Returns 0 with NULL for
- * a file that holds nothing, or -EINVAL, -EMSGSIZE (past DOCUMENT_SIZE_MAX). */
+ * a file that holds nothing, or -EINVAL, -EMSGSIZE (past DOCUMENT_SIZE_MAX), -ENOMEM. */
 int document_parse(const char *name, const char *text, size_t len, struct document_node **ret_root,
                    struct err *err);
 void document_free(struct document_node *root);
