@@ -1,5 +1,5 @@
 /* control.h - the admin socket: one JSON object a line in, one out.
- * DIR/control.sock, 0600, bound by a relative path (long directories work), peer uid checked to be
+ * DIR/control.sock, 0600, also where DIR is long (control/adminsock.h), peer uid checked to be
  * ours or root. Requests: {"verb":"status"}, {"verb":"cancel","job":"job_..."}, {"verb":"drain"},
  * {"verb":"logs","job":"job_..."}.
  * Answers: {"ok":true, ...} or {"ok":false,"error":"..."}. Bounded: 64 KiB a request, 16 clients,

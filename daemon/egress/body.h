@@ -12,6 +12,7 @@ struct body {
     struct chunked chunked;
 };
 
+/* bytes: how many were announced, for HEAD_LENGTH. */
 struct body body_of(enum head_body kind, uint64_t bytes);
 /* How many of the next bytes belong to it; then *ret_ended says whether that is all. -EBADMSG if
  * they are no body. */

@@ -31,6 +31,7 @@ struct errand_order {
     const struct pathway_order *route; /* host, port, grants and tunnel are filled in here */
 };
 
+/* Begins it. The wallet, the client, and what the route names outlive it. */
 struct errand *errand_new(const struct errand_order *order, const struct errand_ops *ops,
                           void *ctx);
-void errand_free(struct errand *e);
+void errand_free(struct errand *e); /* gives up what is under way, without over() */

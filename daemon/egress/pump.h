@@ -35,5 +35,6 @@ struct pump_order {
 
 enum { PUMP_EARLY_MAX = 64 * 1024 }; /* to_server and early together */
 
+/* Begins to pass. */
 struct pump *pump_new(const struct pump_order *order, const struct pump_ops *ops, void *ctx);
-void pump_free(struct pump *r);
+void pump_free(struct pump *r); /* closes neither socket */

@@ -27,6 +27,7 @@ int wallet_new(const struct broker_list *brokers, int keys, const char *ca_file,
 void wallet_free(struct wallet *w);
 DEFINE_CLEANUP(struct wallet *, wallet_free);
 
+/* The entry of that broker; borrowed. NULL: it is none of the task's. */
 struct wallet_entry *wallet_find(struct wallet *w, const struct broker *broker);
 /* Whom its upstream's certificate is to be from. The certificates are read from memory when they
  * are wanted for the first time, as there are many. */

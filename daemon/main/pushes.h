@@ -7,6 +7,7 @@ struct daemon;
 struct err;
 struct pushes;
 
+/* d, with its loop, http and key, outlives it. -EINVAL with a sentence: see channel_new(). */
 int pushes_new(struct daemon *d, struct pushes **ret_pushes, struct err *err);
 void pushes_want(struct pushes *p, bool open); /* CORE_CMD_CHANNEL */
 /* Sends an envelope by the channel, if it is up; else false. What becomes of it nobody tells. */

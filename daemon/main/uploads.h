@@ -1,7 +1,7 @@
 /* uploads.h - the shell side of files that go with a reply: taken from the job's outbox, sent one
  * by one as the core orders it, removed once the reply has their ids on disk. Which of them are
- * done is the core's to know (task.unsent); which come next is the same each time, as nothing
- * changes what was set aside. */
+ * done is the core's to know (task.unsent), by numbers that no setting changes (outgoing_next()):
+ * one that attachments.max bars by now is passed over, and named in the reply. */
 #pragma once
 #include <stdint.h>
 

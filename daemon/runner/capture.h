@@ -8,6 +8,7 @@
 
 struct capture;
 
+/* runner is borrowed; of the settings what it needs is copied. */
 struct capture *capture_new(const struct runner *runner, const struct settings *settings);
 void capture_free(struct capture *c);
 DEFINE_CLEANUP(struct capture *, capture_free);

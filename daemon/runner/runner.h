@@ -17,10 +17,9 @@ struct runner_parser;
 struct runner_turn {
     const struct task *task;
     const struct attached *attached; /* the files that came with the message; NULL: none */
-    const char
-        *session; /* the program's own id of the job's conversation, to go on with; NULL: none */
-    bool has_mcp; /* RUNNER_MCP_PATH is there */
-    const char *outbox; /* where the program puts files for people; NULL: there is no such place */
+    const char *session; /* the program's own id of the conversation to go on with; NULL: none */
+    bool has_mcp;        /* RUNNER_MCP_PATH is there */
+    const char *outbox;  /* where the program puts files for people; NULL: there is no such place */
 };
 
 /* Where the sandbox has runner_start.brief: what is too private and too long for argv. */

@@ -8,6 +8,7 @@
 
 enum { ENVNAME_MAX = 128 };
 
+/* Whether it is a name at all: [A-Za-z_][A-Za-z0-9_]*, at most ENVNAME_MAX bytes. */
 bool envname_is_valid(const char *name);
 /* Why the server may not set it, as the end of a sentence; static, NULL: it may. */
 const char *envname_refusal(const char *name);

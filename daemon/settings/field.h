@@ -7,6 +7,7 @@ struct buf;
 struct settings;
 struct table_row;
 
+/* Whether both have the same value, whatever its type. */
 bool field_equals(const struct settings *a, const struct settings *b, const struct table_row *row);
 /* The value as it would stand in the file; what may be secret is replaced by [hidden]. */
 void field_print(const struct settings *s, const struct table_row *row, struct buf *b);

@@ -1,6 +1,6 @@
 /* task.h - one message of a job from its arrival to its acknowledgement: the record, and the state
- * machine whose states are what the journal stores (the table in README's "what happens on
- * failure"). Pure. task->state is written by task_step() alone (and where a record begins,
+ * machine whose states are what the journal stores (the table in README's "When
+ * something fails"). Pure. task->state is written by task_step() alone (and where a record begins,
  * task_restore()). */
 #pragma once
 #include "task/usage.h"

@@ -78,7 +78,7 @@ struct realtime_commands {
 };
 void realtime_commands_done(struct realtime_commands *c);
 
-struct realtime *realtime_new(void);
+struct realtime *realtime_new(void); /* closed */
 void realtime_free(struct realtime *r);
 DEFINE_CLEANUP(struct realtime *, realtime_free);
 

@@ -1,8 +1,9 @@
-/* upstream.h - the control plane as the daemon's client sees it: poll, submit, ack, download,
+/* upstream.h - the control plane as the daemon's client sees it: poll, submit, ack, get, download,
  * upload.
- * Every request has a deadline. What an answer means is classified here (upstream/verdict.c, pure);
+ * Every request has a deadline, and nothing here is called back before the call that asked returns.
+ * What an answer means is classified here (upstream/verdict.c, pure);
  * what to do about it is decided elsewhere: no retries, no backoff in this module.
- * Source: Nairi agents API endpoints 4 to 8; Prefer: wait=N is RFC 7240; X-Nairi-Fence and
+ * Source: Nairi agents API, endpoints 1 to 8; Prefer: wait=N is RFC 7240; X-Nairi-Fence and
  * X-CCAGENT-ID are additions of our hub, which other servers ignore. */
 #pragma once
 #include "upstream/listing.h"
@@ -56,18 +57,21 @@ struct upstream_options {
                               * or 30 s where that is less, past its wait */
 };
 
+/* http outlives it. -EINVAL with a sentence for a URL or an id that can't be sent. */
 int upstream_new(struct http *http, const struct upstream_options *options,
                  struct upstream **ret_upstream, struct err *err);
+/* Of all requests that begin from now on; borrowed, as the one in the options. */
 void upstream_set_key(struct upstream *u, struct secret *key);
 struct upstream_call;
 /* One poll at a time: a second one while one is in flight is a bug of ours (assert). wait_ms 0: a
  * plain poll without Prefer, which lists everything we hold. */
 void upstream_poll(struct upstream *u, uint32_t wait_ms, upstream_done_fn fn, void *ctx);
-void upstream_poll_cancel(struct upstream *u);
+void upstream_poll_cancel(struct upstream *u); /* fn is not called; without one nothing happens */
 /* body: an envelope as JSON text, copied. fence 0: header not sent. Ends by fn, once; until then
  * the call may be cancelled. */
 struct upstream_call *upstream_submit(struct upstream *u, const char *body, uint64_t fence,
                                       upstream_done_fn fn, void *ctx);
+/* ack_id: of the message, as the server named it; any bytes, escaped here. */
 void upstream_ack(struct upstream *u, const char *ack_id, uint64_t fence, upstream_done_fn fn,
                   void *ctx);
 /* A document of the agents API that is asked for: endpoints 1 to 3. */

@@ -1,9 +1,8 @@
 /* verdict.h - what one answer of the control plane means, and the sentence for the log. Pure.
  * Source: Nairi agents API endpoints 4 to 8 (any status but the listed one is an error;
- * errors are
- * {"error":"<text>"}). The rule where that is silent: only an answer that can be told from a
- * proxy's or a captive portal's page (JSON, that is) is believed to be final; whatever else is
- * tried again, so nothing is lost to a machine in between. */
+ * errors are {"error":"<text>"}). The rule where that is silent: only an answer that can be told
+ * from a proxy's or a captive portal's page (JSON, that is) is believed to be final; whatever else
+ * is tried again, so nothing is lost to a machine in between. */
 #pragma once
 #include "net/http.h"
 #include "upstream/upstream.h"
@@ -41,4 +40,5 @@ struct verdict {
     char text[512]; /* "" with UPSTREAM_OK */
 };
 
+/* One answer; the sentence names nothing secret and no more than a few words of the server's. */
 void verdict_judge(const struct verdict_facts *facts, struct verdict *ret_verdict);
