@@ -29,24 +29,41 @@
 struct task_filter {
     uint32_t calls;
     struct filter *filter;
+    struct filter *first; /* of filter_first_part(); NULL where there is not all that it takes */
 };
 
 struct apply {
     struct task_filter *filters;
     size_t filter_count;
-    struct filter *egress, *survey, *bare, *offline;
+    struct filter *egress, *survey, *bare, *offline, *second;
     struct plan_ground ground;
     int landlock_abi;
     int watch; /* of apply_watch(), or -1 */
 };
 
 /* NULL: no profile has these calls. */
-static const struct filter *find_filter(const struct apply *a, uint32_t calls)
+static const struct task_filter *find_pair(const struct apply *a, uint32_t calls)
 {
     for (size_t i = 0; i < a->filter_count; i++)
         if (a->filters[i].calls == calls)
-            return a->filters[i].filter;
+            return &a->filters[i];
     return NULL;
+}
+
+static const struct filter *find_filter(const struct apply *a, uint32_t calls)
+{
+    const struct task_filter *found = find_pair(a, calls);
+
+    return found ? found->filter : NULL;
+}
+
+/* What is done with the first part of a filter loaded, besides that part's own. */
+static bool can_begin_with(uint32_t calls)
+{
+    const uint32_t needed = PROFILE_FILES | PROFILE_MEMORY | PROFILE_SELF | PROFILE_SIGNALS |
+                            PROFILE_SOCKETS | PROFILE_PROGRAMS;
+
+    return (calls & needed) == needed;
 }
 
 static int add_filter(struct apply *a, const char *profile_name, struct err *err)
@@ -61,7 +78,9 @@ static int add_filter(struct apply *a, const char *profile_name, struct err *err
     if (r < 0)
         return r;
     a->filters = mem_realloc(a->filters, (a->filter_count + 1) * sizeof a->filters[0]);
-    a->filters[a->filter_count++] = (struct task_filter){ profile->calls, filter };
+    a->filters[a->filter_count++] =
+        (struct task_filter){ profile->calls, filter,
+                              can_begin_with(profile->calls) ? filter_first_part(filter) : NULL };
     return 0;
 }
 
@@ -92,6 +111,7 @@ int apply_new(const struct plan_ground *ground, struct apply **ret_apply, struct
         r = filter_new(FILTER_OFFLINE, 0, &a->offline, err);
     if (r == 0)
         r = filter_new(FILTER_SURVEY, 0, &a->survey, err);
+    a->second = filter_second_part();
     if (r == 0)
         *ret_apply = TAKE_PTR(a);
     return r;
@@ -101,13 +121,16 @@ void apply_free(struct apply *a)
 {
     if (!a)
         return;
-    for (size_t i = 0; i < a->filter_count; i++)
+    for (size_t i = 0; i < a->filter_count; i++) {
         filter_free(a->filters[i].filter);
+        filter_free(a->filters[i].first);
+    }
     free(a->filters);
     filter_free(a->egress);
     filter_free(a->survey);
     filter_free(a->bare);
     filter_free(a->offline);
+    filter_free(a->second);
     free(a);
 }
 
@@ -163,11 +186,14 @@ static const struct filter *filter_of(const struct apply *a, const struct plan *
 /* In the new process. */
 static int adopt(struct birth *b, const void *ctx)
 {
+    uint32_t calls = b->plan->calls;
     struct handover h;
     int r = handover_recv(b->control, &h);
 
     if (r < 0)
         return r;
+    if (b->prepared && (h.plan->calls != calls || plan_is_ours(h.plan)))
+        return -EINVAL; /* its filter is another's */
     b->plan = h.plan;
     b->filter = filter_of(ctx, h.plan);
     memcpy(b->places, h.stdio, sizeof b->places);
@@ -326,9 +352,13 @@ int apply_prepare(const struct apply *a, const struct plan *shared,
                   const struct cgroup_doors *doors, struct apply_task *ret_task)
 {
     CLEANUP(birth_done)
-    struct birth b = {
-        .landlock_abi = a->landlock_abi, .watch = -1, .host = -1, .plan = shared, .doors = doors
-    };
+    struct birth b = { .landlock_abi = a->landlock_abi,
+                       .watch = -1,
+                       .host = -1,
+                       .plan = shared,
+                       .second = a->second,
+                       .doors = doors };
+    const struct task_filter *parts = shared->step_count > 0 ? find_pair(a, shared->calls) : NULL;
     struct apply_report report;
     AUTO_CLOSE int ours = -1, theirs = -1;
     int pair[2], pidfd = -1, r;
@@ -341,6 +371,7 @@ int apply_prepare(const struct apply *a, const struct plan *shared,
     ours = pair[0];
     theirs = pair[1];
     b.control = theirs;
+    b.first = parts ? parts->first : NULL;
     r = fd_set_nonblock(ours);
     if (r == 0)
         r = prepare(&b, &report);

@@ -249,6 +249,8 @@ static int load_filters(const struct birth *b)
     bool bare = b->plan->ground.rung == PLAN_RUNG_BARE;
     int r = 0;
 
+    if (b->prepared)
+        return filter_load(b->second);
     if (bare && (!b->bare || !b->offline))
         return -EINVAL; /* a plan of another ground than ours */
     if (bare)
@@ -269,10 +271,10 @@ _Noreturn static void finish(const struct birth *b)
 
     /* 1, because with 0 a core would still go to a core_pattern that is a pipe, which is a root
      * process outside (core(5)). The filter keeps it so. */
-    r = init_limit(RLIMIT_CORE, 1);
+    r = b->prepared ? 0 : init_limit(RLIMIT_CORE, 1);
     if (r < 0)
         init_fail(b->control, APPLY_LIMITS, RLIMIT_CORE, r);
-    r = drop_caps(plan);
+    r = b->prepared ? caps_keep_sets(0) : drop_caps(plan);
     if (r < 0)
         init_fail(b->control, APPLY_CAPABILITIES, 0, r);
     r = enter_landlock(b, &index);
@@ -323,6 +325,24 @@ _Noreturn void birth_run(const struct birth *b)
     finish(b);
 }
 
+/* As much of finish() as leaves room for the rest of the steps: what takes the kernel longest. */
+static void prepare_walls(struct birth *b)
+{
+    int r = init_limit(RLIMIT_CORE, 1);
+
+    if (r < 0)
+        init_fail(b->control, APPLY_LIMITS, RLIMIT_CORE, r);
+    r = caps_lock();
+    if (r == 0)
+        r = caps_empty_bounds();
+    if (r < 0)
+        init_fail(b->control, APPLY_CAPABILITIES, 0, r);
+    r = filter_load(b->first);
+    if (r < 0)
+        init_fail(b->control, APPLY_FILTER, 0, r);
+    b->prepared = true;
+}
+
 /* As far as that goes without a task. Returns the root that is being built. */
 static int build_shared(struct birth *b, bool *ret_entered)
 {
@@ -335,6 +355,8 @@ static int build_shared(struct birth *b, bool *ret_entered)
     *ret_entered = !b->opens || b->host >= 0;
     if (*ret_entered) /* what it takes the kernel to forget the host's mounts is most of all */
         enter_root(b, root);
+    if (*ret_entered && b->first)
+        prepare_walls(b);
     return root;
 }
 

@@ -13,6 +13,8 @@ struct birth {
     const struct plan *plan;
     const struct filter *filter;
     const struct filter *bare, *offline; /* on top of that, on the bare rung */
+    const struct filter *first, *second; /* in place of filter, in one that waits; NULL: none */
+    bool prepared;                       /* the first is loaded, and no bound or core is left */
     int landlock_abi;
     int watch; /* a socket for the filter's listener; -1: nobody watches */
     const int *stdio;

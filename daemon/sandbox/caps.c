@@ -9,14 +9,8 @@
 
 enum { CAP_COUNT_MAX = 64 };
 
-int caps_keep(uint64_t mask)
+int caps_empty_bounds(void)
 {
-    struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-    struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
-
-    if (syscall(SYS_capget, &header, data) < 0 ||
-        prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0ul, 0ul, 0ul) < 0)
-        return -errno;
     for (unsigned long cap = 0; cap < CAP_COUNT_MAX; cap++) {
         if (prctl(PR_CAPBSET_DROP, cap) == 0 || errno == EPERM)
             continue; /* EPERM: not ours to drop, nor to gain */
@@ -24,6 +18,17 @@ int caps_keep(uint64_t mask)
             return -errno;
         break; /* past the last one */
     }
+    return 0;
+}
+
+int caps_keep_sets(uint64_t mask)
+{
+    struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+    struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+
+    if (syscall(SYS_capget, &header, data) < 0 ||
+        prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0ul, 0ul, 0ul) < 0)
+        return -errno;
     for (int i = 0; i < _LINUX_CAPABILITY_U32S_3; i++) {
         data[i].permitted &= (uint32_t)(mask >> (32 * i));
         data[i].effective = data[i].permitted;
@@ -33,6 +38,13 @@ int caps_keep(uint64_t mask)
         prctl(PR_SET_NO_NEW_PRIVS, 1ul, 0ul, 0ul, 0ul) < 0)
         return -errno;
     return 0;
+}
+
+int caps_keep(uint64_t mask)
+{
+    int r = caps_empty_bounds();
+
+    return r < 0 ? r : caps_keep_sets(mask);
 }
 
 int caps_lock(void)

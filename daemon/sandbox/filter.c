@@ -354,6 +354,52 @@ int filter_new(enum filter_kind kind, uint32_t calls, struct filter **ret_filter
     return 0;
 }
 
+/* What the steps of a plan take that no task may have, and what a task is told. */
+static const struct {
+    int call, error;
+} building[] = {
+    { SYS_fsconfig, EPERM },   { SYS_fsmount, EPERM },       { SYS_fsopen, EPERM },
+    { SYS_move_mount, EPERM }, { SYS_mount_setattr, EPERM }, { SYS_open_tree, EPERM },
+    { SYS_openat2, ENOSYS },
+};
+
+struct filter *filter_first_part(const struct filter *task)
+{
+    struct filter *f = mem_new(struct filter);
+    struct program *p = &f->usual;
+    size_t left = ARRAY_SIZE(building);
+
+    /* Their numbers mean other calls elsewhere: then it goes on to the task's program. */
+    emit(p, BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch), 0, 0);
+    emit(p, BPF_JMP | BPF_JEQ | BPF_K, seccomp_arch_native(), 0, left + 2);
+    emit(p, BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr), 0, 0);
+    for (size_t i = 0; left-- > 0; i++)
+        emit(p, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)building[i].call, left, left > 0 ? 0 : 1);
+    emit(p, BPF_RET | BPF_K, SECCOMP_RET_ALLOW, 0, 0);
+    for (size_t i = 0; i < task->usual.len; i++) {
+        const struct sock_filter *at = &task->usual.code[i];
+
+        emit(p, at->code, at->k, at->jt, at->jf);
+    }
+    make_watched(f);
+    return f;
+}
+
+struct filter *filter_second_part(void)
+{
+    struct filter *f = mem_new(struct filter);
+    struct program *p = &f->usual;
+
+    emit(p, BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr), 0, 0);
+    for (size_t i = 0; i < ARRAY_SIZE(building); i++) {
+        emit(p, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)building[i].call, 0, 1);
+        emit(p, BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (uint32_t)building[i].error, 0, 0);
+    }
+    emit(p, BPF_RET | BPF_K, SECCOMP_RET_ALLOW, 0, 0);
+    make_watched(f);
+    return f;
+}
+
 void filter_free(struct filter *f)
 {
     if (!f)

@@ -49,6 +49,12 @@ int filter_load(const struct filter *f);
  * (sandbox/witness.h); once it is closed, all of that gives ENOSYS. A process can have only one
  * such filter. */
 int filter_load_watched(const struct filter *f);
+/* A task's filter in two parts, which together give the same answers as it does; for one that has
+ * some steps of its plan to carry out still when it is loaded, as that is what takes long. The
+ * first part allows the calls for that besides; the second one, which takes no time, is loaded on
+ * top when that is done, and refuses them. */
+struct filter *filter_first_part(const struct filter *task);
+struct filter *filter_second_part(void);
 /* What the program says of a call, found by running it here. ret_error: of FILTER_REFUSED the
  * errno, 0 where the program is told that all is well. */
 enum filter_answer filter_decide(const struct filter *f, const struct filter_call *call,

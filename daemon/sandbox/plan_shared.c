@@ -26,6 +26,7 @@ static struct plan *make(const struct plan *p, size_t count)
     shared->ground = p->ground;
     shared->network = p->network == PLAN_NETWORK_HOST ? PLAN_NETWORK_HOST : PLAN_NETWORK_NONE;
     shared->as_root = p->as_root;
+    shared->calls = count > 0 ? p->calls : 0;
     shared->outer_uid = p->as_root && count == 0 ? 0 : p->outer_uid;
     shared->steps = mem_calloc(count + 1, sizeof shared->steps[0]);
     for (size_t i = 0; i < count; i++) {
@@ -64,7 +65,8 @@ bool plan_shared_fits(const struct plan *shared, const struct plan *p)
         shared->as_root != p->as_root ||
         (shared->network == PLAN_NETWORK_HOST) != (p->network == PLAN_NETWORK_HOST) ||
         (!p->as_root && shared->outer_uid != p->outer_uid) ||
-        (shared->step_count > 0 && shared->step_count != shared_steps(p)))
+        (shared->step_count > 0 &&
+         (shared->calls != p->calls || shared->step_count != shared_steps(p))))
         return false;
     for (size_t i = 0; i < shared->step_count; i++)
         if (!is_same_step(&shared->steps[i], &p->steps[i]))

@@ -533,6 +533,42 @@ static void a_tasks_filter_can_be_loaded_within_the_spawners(void **state)
 
 /* ---- ourselves ---- */
 
+/* Of two filters the kernel takes the stricter answer, seccomp(2). */
+static void the_parts_of_a_tasks_filter_together_answer_as_it_does(void **state)
+{
+    static const int kinds[] = { FILTER_TASK, STRICT };
+    static const uint64_t values[] = { 0, 1, 2, AF_NETLINK, 17, 0x5412, CLONE_NEWUSER, S_ISUID };
+    CLEANUP_PTR(filter_free) struct filter *second = filter_second_part();
+    size_t taken_away = 0;
+
+    (void)state;
+    for (size_t k = 0; k < ARRAY_SIZE(kinds); k++) {
+        CLEANUP_PTR(filter_free) struct filter *whole = must_compile(kinds[k]);
+        CLEANUP_PTR(filter_free) struct filter *first = filter_first_part(whole);
+
+        for (int i = 0; i < 600 * (int)ARRAY_SIZE(values); i++) {
+            uint64_t v = values[i % (int)ARRAY_SIZE(values)];
+            const struct filter_call call = { .number = i / (int)ARRAY_SIZE(values),
+                                              .arguments = { v, v, v, v, v, v } };
+            int error[3] = { 0 };
+            enum filter_answer want = filter_decide(whole, &call, &error[0]),
+                               got = filter_decide(first, &call, &error[1]),
+                               then = filter_decide(second, &call, &error[2]);
+
+            if (got == FILTER_ALLOWED) {
+                taken_away += then != got;
+                got = then;
+                error[1] = error[2];
+            } else {
+                assert_int_equal(then, FILTER_ALLOWED);
+            }
+            assert_int_equal(got, want);
+            assert_int_equal(error[1], error[0]);
+        }
+    }
+    assert_true(taken_away > 0);
+}
+
 static void the_daemon_cannot_start_programs_or_processes(void **state)
 {
     static const struct attempt attempts[] = {
@@ -657,6 +693,7 @@ int main(void)
 #endif
         cmocka_unit_test(programs_work_under_a_tasks_filter),
         cmocka_unit_test(a_tasks_filter_can_be_loaded_within_the_spawners),
+        cmocka_unit_test(the_parts_of_a_tasks_filter_together_answer_as_it_does),
         cmocka_unit_test(the_daemon_cannot_start_programs_or_processes),
         cmocka_unit_test(the_daemon_can_make_threads),
         cmocka_unit_test(the_spawner_can_still_build_sandboxes),

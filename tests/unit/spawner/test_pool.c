@@ -49,6 +49,7 @@ struct fixture {
     bool exited, gone;
     struct spawner_exit exit;
     uint64_t memory_bytes, cpu_time_ms;
+    uid_t user;
 };
 
 static void on_started(uint64_t task, pid_t pid, void *ctx)
@@ -131,6 +132,7 @@ static int setup(void **state)
     f->workspace = make_directory(f->dir, "workspace");
     f->shown = make_directory(f->dir, "shown");
     f->memory_bytes = 1024ull * MIB;
+    f->user = TASK_UID;
     must(spawner_fork(NULL, -1, NULL, &f->spawner, &err), &err);
     must(loop_new(&f->loop, &err), &err);
     must(spawner_attach(f->spawner, f->loop, &ops, f, &err), &err);
@@ -172,7 +174,7 @@ static void start(struct fixture *f, const char *script)
                                   .pids = 64,
                                   .files = 256,
                                   .uid = geteuid(),
-                                  .task_uid = TASK_UID };
+                                  .task_uid = f->user };
 
     strv_add(&read, f->shown);
     strv_add(&argv, "sh");
@@ -257,7 +259,7 @@ static const char look_around[] =
     "ls -l /proc/self/fd | sed 's/.* \\([0-9]* ->\\)/\\1/; s/[[:digit:]]\\{3,\\}//g'; "
     "ls -ln / /dev /etc /home /tmp /workspace | sed -E 's/^(.{10}) +[0-9]+ /\\1 /; "
     "s/[A-Z][a-z]{2} +[0-9]+ ([0-9]{2}:[0-9]{2}|[0-9]{4})//'; "
-    "grep -E '^(Name|Uid|Gid|Groups|Cap|NoNewPrivs|Seccomp|Sig|Umask|NSpid|Threads)' "
+    "grep -E '^(Name|Uid|Gid|Groups|Cap|NoNewPrivs|Seccomp:|Sig|Umask|NSpid|Threads)' "
     "/proc/self/status /proc/1/status; cat /proc/self/oom_score_adj /proc/1/oom_score_adj "
     "/proc/self/uid_map /proc/self/gid_map /proc/self/setgroups /proc/self/limits /proc/net/dev "
     "/proc/net/route; cat /proc/1/environ 2>&1; cat /proc/keys; "
@@ -473,6 +475,38 @@ static void its_processor_time_is_limited_as_in_a_new_one(void **state)
     } while (!f->exit.warm);
 }
 
+/* How many of those that wait have a root of their own; the others are bare namespaces. */
+static size_t count_whole(struct fixture *f)
+{
+    pid_t pids[CHILDREN];
+    size_t count = await_children(f, 2, pids), whole = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        AUTO_FREE char *path = mem_printf("/proc/%d/root/sys", (int)pids[i]);
+
+        whole += access(path, F_OK) < 0;
+    }
+    return whole;
+}
+
+static void as_root_one_is_whole_for_the_last_user_and_one_is_anybodys(void **state)
+{
+    struct fixture *f = *state;
+    static const char whose[] = "test -O /tmp && test -O /etc/passwd && test $(id -u) = 1000";
+
+    if (geteuid() != 0)
+        return; /* there is one user only, and only root sees them */
+    spawner_warm(f->spawner, 2);
+    for (int i = 0; i < 2; i++) {
+        run(f, whose);
+        while (count_whole(f) != 1)
+            pass_time(f);
+        run(f, whose);
+        assert_true(f->exit.warm);
+        f->user++;
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -489,6 +523,7 @@ int main(void)
         TEST(the_death_of_the_spawner_ends_them),
         TEST(freeing_the_spawner_ends_them),
         TEST(a_kill_right_after_the_start_ends_it),
+        TEST(as_root_one_is_whole_for_the_last_user_and_one_is_anybodys),
         TEST(its_processor_time_is_limited_as_in_a_new_one),
     };
 
