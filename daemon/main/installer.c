@@ -40,7 +40,7 @@ struct installer {
     struct switchboard *switchboard;
     installer_fn fn;
     void *ctx;
-    bool insist;
+    bool tired, insist;
     enum phase phase;
     struct provision_files files;
     size_t at;                  /* the file that is being seen to */
@@ -297,7 +297,7 @@ static void end_skill(struct installer *i, const struct err *err)
     if (err->code == 0) {
         i->manifest.skills++;
         next(i);
-    } else if (is_the_machines(copy.code)) {
+    } else if (is_the_machines(copy.code) || (copy.code == -EAGAIN && !i->tired)) {
         put_off(i, copy.text, 0);
     } else {
         leave_out(i, copy.text);
@@ -440,13 +440,14 @@ static void step(struct installer *i)
                                     largest(current(i)->kind), DOWNLOAD_MS, &sink, on_download, i);
 }
 
-void installer_start(struct installer *i, struct provision_files *files, bool insist,
+void installer_start(struct installer *i, struct provision_files *files, bool tired, bool insist,
                      installer_fn fn, void *ctx)
 {
     i->files = *files;
     *files = (struct provision_files){ 0 };
     i->fn = fn;
     i->ctx = ctx;
+    i->tired = tired;
     i->insist = insist;
     i->at = 0;
     i->retry_after_ms = 0;

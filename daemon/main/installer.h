@@ -29,9 +29,10 @@ typedef void (*installer_fn)(const struct installer_result *result, void *ctx);
 int installer_new(struct daemon *d, struct shelf *shelf, struct installer **ret_installer,
                   struct err *err);
 void installer_free(struct installer *i);
-/* Takes over what *files holds. Not while it is busy. insist: what fails otherwise than by its own
+/* Takes over what *files holds. Not while it is busy. tired: it has failed several times; what may
+ * be an artifact's own fault then counts as that. insist: what fails otherwise than by its own
  * fault is left out for now, too. fn never comes before this returns. */
-void installer_start(struct installer *i, struct provision_files *files, bool insist,
+void installer_start(struct installer *i, struct provision_files *files, bool tired, bool insist,
                      installer_fn fn, void *ctx);
 /* Reads what the set in force says of itself: false where there is none for this server and agent.
  * The mask then knows its secrets. For the start, as it blocks. */

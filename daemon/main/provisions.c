@@ -33,7 +33,7 @@ enum {
     RETRY_CAP_MS = 5 * 60 * 1000,
     WAIT_MS = 30 * 1000,       /* of tasks, at most */
     REFRESH_MIN_MS = 5 * 1000, /* between two tokens, however short they live */
-    INSIST_AFTER = 3,          /* failures, where there are no artifacts yet */
+    INSIST_AFTER = 3,          /* failures: then there may be less than all */
     TOKENS_MAX = 16,           /* that tasks may still have, and so are masked */
 };
 
@@ -336,6 +336,7 @@ static void take_artifacts(struct source *s, const struct upstream_document *doc
 {
     struct provisions *p = s->owner;
     struct provision_files files = { 0 };
+    bool tired = s->backoff.failures >= INSIST_AFTER;
     struct err err = { 0 };
 
     if (document->ok && provision_read_files(document->body, document->len, &files, &err) < 0) {
@@ -349,8 +350,7 @@ static void take_artifacts(struct source *s, const struct upstream_document *doc
         settle(s, 0);
         return;
     }
-    installer_start(p->installer, &files, !p->is_shown && s->backoff.failures >= INSIST_AFTER,
-                    on_installed, s);
+    installer_start(p->installer, &files, tired, tired && !p->is_shown, on_installed, s);
 }
 
 static void on_document(const struct upstream_document *document, void *ctx)

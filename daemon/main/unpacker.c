@@ -102,5 +102,7 @@ void unpacker_exited(struct unpacker *u, const struct spawner_exit *e)
         (void)err_set(&why, -EBADMSG, "it takes too long to unpack");
     else if (e->oom || e->limit != LIMIT_NONE || WIFSIGNALED(e->status))
         (void)err_set(&why, -EBADMSG, "it takes more than it may to unpack (memory, time)");
+    else if (e->status != 0)
+        (void)err_set(&why, -EAGAIN, "the process that unpacks it gave up without a word");
     u->ops->ended(&why, u->ctx);
 }

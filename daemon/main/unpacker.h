@@ -12,7 +12,8 @@ struct unpacker;
 struct unpacker_ops {
     void (*output)(const char *bytes, size_t len, void *ctx); /* a piece of the crate */
     /* It is over. why->code 0: as it should be. -ENOEXEC: it couldn't be started, which is the
-     * machine's trouble; -EBADMSG: it took more than it may, or ended badly. */
+     * machine's trouble. -EAGAIN: it ended without a word, which may be the machine's or the
+     * archive's fault. -EBADMSG: it took more than it may. */
     void (*ended)(const struct err *why, void *ctx);
 };
 
