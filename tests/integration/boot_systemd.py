@@ -5,8 +5,8 @@ get out of the unit's tasks.
     boot_systemd.py SOURCE
 
 The programs are built for release and installed with the packages of the libraries that they are
-linked to; the suite's own program comes from $NAIRID_BUILD. Needs root. The guest has a network of its own with nothing in it. At the end the guest
-is gone, and with it its directory and its cgroups.
+linked to; the suite's own program comes from $NAIRID_BUILD. Needs root. The guest has a network of
+its own with nothing in it. At the end the guest is gone, and with it its directory and its cgroups.
 """
 
 import json
@@ -29,12 +29,15 @@ ENV = {"PATH": GUEST_PATH, "LANG": "C.UTF-8", "HOME": "/root"}
 SUITE = "/opt/nairid"
 PROBES = "tests/containment/probe"
 HUB_URL = "http://127.0.0.1:8420"
+USER, HOME = "somebody", "/home/somebody"
 SETTINGS = """\
 server: {url: "%s"}
-agent: {id: helper}
+agent: {id: %s}
 runner: {name: command, argv: [sh]}
 sandbox: {network: {mode: none}}
-""" % HUB_URL
+"""
+SYSTEMS = SETTINGS % (HUB_URL, "helper")
+USERS = SETTINGS % (HUB_URL, USER) + f"api_key_file: {HOME}/.config/nairid/agent.key\n"
 
 
 def say(text):
@@ -71,7 +74,8 @@ def packages_of(programs):
     return sorted(found)
 
 
-def make_tree(source, folder):
+def make_tree(source, folder, more=()):
+    """A Debian with the programs, what the suite needs, and more packages."""
     build, tree = os.path.join(folder, "build"), os.path.join(folder, "tree")
     say("build for release")
     call("cmake", "-S", source, "-B", build, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=RelWithDebInfo",
@@ -79,8 +83,8 @@ def make_tree(source, folder):
     call("cmake", "--build", build, "--parallel", "2")
     libraries = packages_of(os.path.join(build, "daemon", name) for name in ("nairid", "nairi-hub"))
     say(f"a tree with systemd and {' '.join(libraries)}")
-    include = ",".join(["systemd", "systemd-sysv", "dbus", "procps", "python3", "python3-pytest",
-                        *libraries])
+    include = ",".join(["systemd", "systemd-sysv", "libpam-systemd", "dbus", "procps", "python3",
+                        "python3-pytest", *libraries, *more])
     call("mmdebstrap", "--quiet", "--variant=minbase", f"--include={include}", "bookworm", tree)
     call("cmake", "--install", build, env={**os.environ, "DESTDIR": tree})
     call("systemd-sysusers", f"--root={tree}")
@@ -228,18 +232,18 @@ class Service:
         self.org_key = guest.must("nairi-hub", "key", "create", "--org", "test")
         self.agent_key = guest.must("nairi-hub", "key", "create", "--agent", "helper")
         guest.write("/etc/nairid/agent.key", self.agent_key + "\n", 0o600)
-        guest.write("/etc/nairid/nairid.yaml", SETTINGS)
+        guest.write("/etc/nairid/nairid.yaml", SYSTEMS)
 
     def await_hub(self):
         wait_until(lambda: self.guest.run("bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/8420")
                    .returncode == 0, "the hub to listen")
 
-    def ask_argv(self, prompt):
-        return ["nairid", "ask", prompt], {"NAIRI_API_URL": HUB_URL, "NAIRI_AGENT_ID": "helper",
+    def ask_argv(self, prompt, agent="helper"):
+        return ["nairid", "ask", prompt], {"NAIRI_API_URL": HUB_URL, "NAIRI_AGENT_ID": agent,
                                            "NAIRI_PUBLIC_API_KEY": self.org_key}
 
-    def ask(self, prompt, timeout_s=60):
-        argv, env = self.ask_argv(prompt)
+    def ask(self, prompt, timeout_s=60, agent="helper"):
+        argv, env = self.ask_argv(prompt, agent)
         return self.guest.must(*argv, env=env, timeout_s=timeout_s)
 
     def pid(self):
@@ -361,11 +365,11 @@ def a_stop_waits_for_the_task(service):
 
 def what_only_a_person_can_mend_stays_down(service):
     guest = service.guest
-    guest.write("/etc/nairid/nairid.yaml", SETTINGS + "max_concurency: 4\n")
+    guest.write("/etc/nairid/nairid.yaml", SYSTEMS + "max_concurency: 4\n")
     guest.run("systemctl", "start", "nairid")
     service.assert_stopped_with(78)
     assert "unknown key 'max_concurency'; did you mean max_concurrency?" in guest.journal()
-    guest.write("/etc/nairid/nairid.yaml", SETTINGS)
+    guest.write("/etc/nairid/nairid.yaml", SYSTEMS)
     guest.write("/etc/nairid/agent.key", service.org_key, 0o600)
     guest.run("systemctl", "start", "nairid")
     service.assert_stopped_with(78)
@@ -388,10 +392,67 @@ def a_server_that_is_away_is_waited_for(service):
     assert service.ask("echo there you are") == "there you are"
 
 
+class Users:
+    """nairid.service of an ordinary user's own systemd."""
+
+    def __init__(self, service):
+        self.service = service
+        self.guest = guest = service.guest
+        guest.must("useradd", "--create-home", USER)
+        self.uid = guest.must("id", "-u", USER)
+        self.become = ["setpriv", f"--reuid={self.uid}", f"--regid={self.uid}", "--clear-groups",
+                       "--reset-env", "env", f"XDG_RUNTIME_DIR=/run/user/{self.uid}"]
+        self.must("mkdir", "-p", f"{HOME}/.config/nairid")
+        key = guest.must("nairi-hub", "key", "create", "--agent", USER)
+        guest.write(f"{HOME}/.config/nairid/agent.key", key + "\n", 0o600)
+        guest.write(f"{HOME}/.config/nairid/nairid.yaml", USERS)
+        guest.must("chown", "-R", f"{USER}:", f"{HOME}/.config")
+
+    def must(self, *argv):
+        return self.guest.must(*self.become, *argv, timeout_s=120)
+
+    def show(self, key):
+        return self.must("systemctl", "--user", "show", "--property", key, "--value", "nairid")
+
+    def is_active(self):
+        done = self.guest.run(*self.become, "systemctl", "--user", "is-active", "nairid")
+        return done.stdout.strip() == "active"
+
+    def answers(self):
+        return self.service.ask("echo hello; touch /usr/x 2>/dev/null || echo no",
+                                agent=USER) == "hello\nno"
+
+
+def a_users_own_unit_lives_without_a_login(service):
+    guest, users = service.guest, Users(service)
+    guest.must("loginctl", "enable-linger", USER)
+    wait_until(lambda: os.path.exists(f"/proc/{guest.leader()}/root/run/user/{users.uid}/systemd/"
+                                      "private"), "the user's systemd")
+    users.must("systemctl", "--user", "enable", "--now", "nairid")
+    pid = users.show("MainPID")
+    assert service.status_of(pid, "Uid").split() == [users.uid] * 4
+    assert service.status_of(pid, "NoNewPrivs") == "1"
+    assert users.answers()
+    status = json.loads(users.must("nairid", "status", "--json"))
+    assert status["pid"] == int(pid)
+    # a new life of the user's systemd, as after the machine's start
+    guest.must("systemctl", "restart", f"user@{users.uid}", timeout_s=180)
+    wait_until(users.is_active, "its daemon to be there again", 60)
+    assert users.show("MainPID") != pid
+    assert users.answers()
+    guest.must("kill", "-KILL", users.show("MainPID"))
+    wait_until(lambda: users.show("NRestarts") == "1" and users.is_active(), "the restart")
+    assert users.answers()
+    users.must("systemctl", "--user", "stop", "nairid")
+    assert users.show("ExecMainStatus") == "0"
+    assert guest.run("pgrep", "--uid", users.uid, "nairid").stdout == ""
+    guest.must("loginctl", "disable-linger", USER)
+
+
 def the_containment_suite_reaches_nothing(service):
     env = {"NAIRID_BUILD": f"{SUITE}/build", "PYTHONDONTWRITEBYTECODE": "1",
            "PYTHONPATH": f"{SUITE}/tests/integration"}
-    done = service.guest.run("python3", f"{SUITE}/tests/containment/service.py", env=env,
+    done = service.guest.run("python3", f"{SUITE}/tests/containment/service.py", "suite", env=env,
                              timeout_s=400)
     print(done.stdout, flush=True)
     assert done.returncode == 0, done.stderr
@@ -401,6 +462,7 @@ FULL = [a_task_runs, the_key_stays_inside, a_task_reaches_nothing_of_the_machine
         a_reload_keeps_the_process, a_killed_daemon_starts_again,
         a_killed_spawner_takes_the_daemon_along, a_stop_waits_for_the_task,
         what_only_a_person_can_mend_stays_down, a_server_that_is_away_is_waited_for,
+        a_users_own_unit_lives_without_a_login,
         the_containment_suite_reaches_nothing]  # with settings of its own: the last one
 SHORT = [a_task_runs]  # in the other layout of cgroups
 
@@ -417,7 +479,7 @@ def check_guest(tree, folder, unified, steps):
             say(f"{step.__name__.replace('_', ' ')} ({time.monotonic() - began:.1f} s)")
     except BaseException:
         if guest.leader():
-            print(guest.journal())
+            print(guest.run("journalctl", "--boot", "--no-pager", "--lines=300").stdout)
         with open(guest.log_path, errors="replace") as log:
             print(log.read()[-4000:])
         guest.end()
