@@ -15,6 +15,7 @@
 
 #include "util/buf.h"
 #include "util/cleanup.h"
+#include "util/engineio.h"
 #include "util/err.h"
 #include "util/fd.h"
 #include "util/hostname.h"
@@ -132,6 +133,12 @@ ssize_t send(int fd, const void *bytes, size_t len, int flags)
 
 int __real_json_parse(const char *s, size_t len, struct json **ret_root, struct err *err);
 int __wrap_json_parse(const char *s, size_t len, struct json **ret_root, struct err *err);
+int __real_engineio_next(const char *body, size_t len, struct engineio_cursor *cursor,
+                         struct engineio_packet *ret_packet, struct err *err);
+int __wrap_engineio_next(const char *body, size_t len, struct engineio_cursor *cursor,
+                         struct engineio_packet *ret_packet, struct err *err);
+int __real_engineio_parse_refusal(const char *body, size_t len);
+int __wrap_engineio_parse_refusal(const char *body, size_t len);
 int __real_hostname_parse(const char *text, size_t len, struct hostname *ret_host,
                           const char **ret_why);
 int __wrap_hostname_parse(const char *text, size_t len, struct hostname *ret_host,
@@ -153,6 +160,21 @@ int __wrap_json_parse(const char *s, size_t len, struct json **ret_root, struct 
 {
     recording_put("json", 0, s, len);
     return __real_json_parse(s, len, ret_root, err);
+}
+
+/* A body is noted once, with its first packet. */
+int __wrap_engineio_next(const char *body, size_t len, struct engineio_cursor *cursor,
+                         struct engineio_packet *ret_packet, struct err *err)
+{
+    if (cursor->at == 0)
+        recording_put("engineio", 0, body, len);
+    return __real_engineio_next(body, len, cursor, ret_packet, err);
+}
+
+int __wrap_engineio_parse_refusal(const char *body, size_t len)
+{
+    recording_put("engineio", 0, body, len);
+    return __real_engineio_parse_refusal(body, len);
 }
 
 int __wrap_hostname_parse(const char *text, size_t len, struct hostname *ret_host,

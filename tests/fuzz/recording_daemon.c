@@ -37,6 +37,7 @@
 #include "upstream/envelope.h"
 #include "upstream/listing.h"
 #include "upstream/parcel.h"
+#include "upstream/push.h"
 #include "upstream/verdict.h"
 #include "util/buf.h"
 #include "util/cleanup.h"
@@ -205,6 +206,12 @@ WRAP(int, listing_parse, const char *body, size_t len, struct listing *ret_listi
 {
     recording_put("listing", 0, body, len);
     return __real_listing_parse(body, len, ret_listing, err);
+}
+
+WRAP(void, push_parse, const char *text, size_t len, struct push *ret_push)
+{
+    recording_put("push", 0, text, len);
+    __real_push_parse(text, len, ret_push);
 }
 
 /* Small ones come in one piece. */
