@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <poll.h>
+#include <sanitizer/asan_interface.h>
 #include <sched.h>
 #include <signal.h>
 #include <stddef.h>
@@ -232,8 +233,11 @@ static pid_t start_program(const struct plan *plan, const int stdio[3], int resu
     struct program p = { plan, stdio, result };
     pid_t pid;
 
-    if (!plan_is_ours(plan))
-        return clone(enter_program, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, &p);
+    if (!plan_is_ours(plan)) {
+        pid = clone(enter_program, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, &p);
+        ASAN_UNPOISON_MEMORY_REGION(stack, sizeof stack); /* its frames never ended */
+        return pid;
+    }
     pid = _Fork();
     if (pid == 0)
         be_program(plan, stdio, result);
