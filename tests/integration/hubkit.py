@@ -144,13 +144,13 @@ class Hub:
         before = len(self.log)
         if self.proc.poll() is None:
             self.proc.send_signal(signo)
-        wait_until(lambda: self.proc.poll() is not None or "lingering" in self.log[before:], 30,
-                   "the hub to end")
-        if self.proc.poll() is None:  # an answer was not looked at, and nobody will
-            self.proc.send_signal(signo)
         try:
+            wait_until(lambda: self.proc.poll() is not None or "lingering" in self.log[before:],
+                       30, "the hub to end")
+            if self.proc.poll() is None:  # an answer was not looked at, and nobody will
+                self.proc.send_signal(signo)
             code = self.proc.wait(30)
-        except subprocess.TimeoutExpired:
+        except (subprocess.TimeoutExpired, AssertionError):
             self.proc.kill()
             self.proc.wait(10)
             raise
