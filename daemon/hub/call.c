@@ -6,9 +6,12 @@
 #include <string.h>
 
 #include "hub/deposit.h"
+#include "hub/route.h"
+#include "hub/server.h"
 #include "hub/skillzip.h"
 #include "util/err.h"
 #include "util/json.h"
+#include "util/log.h"
 #include "util/mem.h"
 #include "util/random.h"
 
@@ -145,4 +148,19 @@ void call_wake_agent(struct call *c, int64_t agent, const char *instance)
     free(c->wake.instance);
     c->wake.agent = agent;
     c->wake.instance = mem_strdup(instance);
+}
+
+void call_fail(struct call *c, int result)
+{
+    log_error("database_failed", "path", c->route->path, "error", c->op.error, "cause",
+              strerror(-result));
+    call_refuse(c, 500, "the hub can't %s its database: %s%s",
+                c->op.durable ? "write to" : "read from", c->op.error,
+                result == -ENOSPC ? " (the disk is full)" : "");
+}
+
+void call_trust(const struct call *c, int result)
+{
+    if (c->request && result >= 0 && c->status != 401)
+        server_request_trust(c->request);
 }

@@ -13,9 +13,9 @@
 
 struct deposit;
 struct deposit_file;
-struct hub;
 struct json;
 struct liaison;
+struct porter;
 struct route;
 struct server_request;
 struct skillzip;
@@ -99,8 +99,8 @@ struct call {
     bool running;            /* given to the storage */
     bool closed;             /* the request is over: free when the storage gives it back */
     bool lost;               /* the client had left before the answer */
-    struct hub *hub;         /* an upload's */
-    bool counted;            /* among the hub's files */
+    struct porter *porter;   /* of what had to be let in */
+    bool counted;            /* among the porter's files */
     struct deposit *deposit; /* of an upload that was let in, NULL: none */
 };
 
@@ -126,3 +126,7 @@ int call_parse_body(struct call *c, struct json **ret_root);
 /* A new id with this prefix. */
 void call_make_id(char id[ULID_ID_MAX], const char *prefix, const struct model *m);
 void call_wake_agent(struct call *c, int64_t agent, const char *instance);
+/* The database failed: logged, and refused with 500. */
+void call_fail(struct call *c, int result);
+/* After its key was looked up, with that result: whoever has one isn't turned out for others. */
+void call_trust(const struct call *c, int result);

@@ -6,12 +6,10 @@
 #include <string.h>
 
 #include "hub/access.h"
-#include "hub/attachment.h"
 #include "hub/call.h"
 #include "hub/chore.h"
 #include "hub/conversation.h"
 #include "hub/db.h"
-#include "hub/delivery.h"
 #include "hub/deposit.h"
 #include "hub/depot.h"
 #include "hub/inbox.h"
@@ -19,28 +17,26 @@
 #include "hub/liaison.h"
 #include "hub/lookout.h"
 #include "hub/page.h"
+#include "hub/petition.h"
+#include "hub/porter.h"
 #include "hub/route.h"
 #include "hub/server.h"
-#include "hub/skill.h"
 #include "hub/storage.h"
 #include "hub/submission.h"
 #include "hub/waiter.h"
 #include "loop/loop.h"
-#include "util/clock.h"
 #include "util/log.h"
 #include "util/mem.h"
-#include "util/random.h"
 #include "util/str.h"
 
 enum { SWEEP_RETRY_MS = 1000 };
 
 struct hub {
     struct loop *loop;
-    struct hub_settings settings;
     struct server *server;
     struct storage *storage;
     struct depot *depot;
-    size_t files; /* uploads and downloads that haven't ended */
+    struct porter *porter;
     struct chore_list *chores;
     struct waiter_list *waiters;
     struct liaison_list *liaisons;
@@ -68,65 +64,10 @@ const struct hub_settings hub_settings_default = {
 
 /* ---- answers ---- */
 
-static void reply_error(struct server_request *r, unsigned status, const char *text,
-                        const struct server_header *headers)
-{
-    server_reply(r, status, call_error_text(text), headers);
-}
-
-static void reply_unauthorized(struct server_request *r, const char *text)
-{
-    static const struct server_header headers[] = { { "WWW-Authenticate", "Bearer" },
-                                                    { NULL, NULL } };
-
-    reply_error(r, 401, text, headers);
-}
-
 /* Whether the instance must get this answer, as nothing will tell it again what stands there. */
 static bool hands_out(const struct call *c)
 {
     return c->granted_count > 0 || c->cancels;
-}
-
-/* ---- files that go out ---- */
-
-static void on_file_ready(unsigned status, const char *why, const struct server_source *source,
-                          void *ctx)
-{
-    struct call *c = ctx;
-
-    c->running = false;
-    if (status != 0)
-        reply_error(c->request, status, why, NULL);
-    else
-        server_reply_from(c->request, 200, "application/json", source, NULL);
-}
-
-static void reply_busy(struct server_request *r)
-{
-    static const struct server_header headers[] = { { "Retry-After", "5" }, { NULL, NULL } };
-
-    reply_error(r, 503, "too many attachments come and go at a time: try again", headers);
-}
-
-/* False: the call has been answered. */
-static bool count_file(struct hub *h, struct call *c)
-{
-    if (h->files >= HUB_FILES_MAX) {
-        reply_busy(c->request);
-        return false;
-    }
-    h->files++;
-    c->counted = true;
-    return true;
-}
-
-static void send_file(struct hub *h, struct call *c)
-{
-    if (!count_file(h, c))
-        return;
-    c->running = true;
-    delivery_start(h->depot, c->request, c->file.id, c->file.size, c->reply, on_file_ready, c);
 }
 
 /* Sends what the call came to; the call lives on until the request has ended. */
@@ -146,7 +87,7 @@ static void send_answer(struct hub *h, struct call *c)
         return;
     }
     if (c->file.id[0] != '\0') {
-        send_file(h, c);
+        porter_send(h->porter, c);
         return;
     }
     snprintf(wait, sizeof wait, "wait=%u", c->wait_s);
@@ -216,15 +157,6 @@ static void park(struct hub *h, struct call *c)
         answer_nothing(h, older);
 }
 
-static void refuse_failure(struct call *c, int result)
-{
-    log_error("database_failed", "path", c->route->path, "error", c->op.error, "cause",
-              strerror(-result));
-    call_refuse(c, 500, "the hub can't %s its database: %s%s",
-                c->op.durable ? "write to" : "read from", c->op.error,
-                result == -ENOSPC ? " (the disk is full)" : "");
-}
-
 static void watch_leases(struct hub *h, uint64_t end_ms, uint64_t least_ms)
 {
     uint64_t now_ms = loop_now_ms(h->loop), delay_ms;
@@ -233,13 +165,6 @@ static void watch_leases(struct hub *h, uint64_t end_ms, uint64_t least_ms)
         return;
     delay_ms = end_ms > now_ms ? end_ms - now_ms : 0;
     loop_timer_arm(h->lease_timer, delay_ms > least_ms ? delay_ms : least_ms);
-}
-
-/* Whoever has a key isn't turned out for others. */
-static void trust(const struct call *c, int result)
-{
-    if (c->request && result >= 0 && c->status != 401)
-        server_request_trust(c->request);
 }
 
 static void linger(struct hub *h, uint64_t until_ms);
@@ -252,7 +177,7 @@ static void on_call_done(struct storage_op *op, int result, void *ctx)
     uint64_t op_lookout_ms = op->lookout_ms; /* op may be gone when it is looked at */
 
     c->running = false;
-    trust(c, result);
+    call_trust(c, result);
     watch_leases(h, op->lease_end_ms, 0);
     if (c->closed) {
         call_free(c);
@@ -260,7 +185,7 @@ static void on_call_done(struct storage_op *op, int result, void *ctx)
     }
     if (result < 0) {
         call_reset(c);
-        refuse_failure(c, result);
+        call_fail(c, result);
     }
     if (c->deposit && c->status == 201)
         deposit_keep(c->deposit);
@@ -312,73 +237,6 @@ static void take_back(struct hub *h, struct call *c)
 
 /* ---- requests ---- */
 
-static uint64_t header_number(struct server_request *r, const char *name, bool *ret_bad)
-{
-    const char *text = server_request_header(r, name);
-    uint64_t n = 0;
-
-    if (text && (str_to_u64(text, INT64_MAX, &n) < 0 || n == 0))
-        *ret_bad = true;
-    return n;
-}
-
-/* NULL and *ret_bad for what is too long or not printable ASCII. */
-static char *header_name(struct server_request *r, const char *name, bool *ret_bad)
-{
-    const char *text = server_request_header(r, name);
-    size_t len = text ? strlen(text) : 0;
-
-    if (len == 0)
-        return NULL;
-    for (const char *s = text; *s; s++)
-        if (*s < ' ' || *s > '~')
-            *ret_bad = true;
-    if (len > LEASE_INSTANCE_MAX)
-        *ret_bad = true;
-    return *ret_bad ? NULL : mem_strdup(text);
-}
-
-/* NULL if the request has been refused. */
-static struct call *make_call(struct server_request *r, struct route_match *match)
-{
-    struct call *c = call_new();
-    const char *why = NULL;
-    bool bad = false, bad_query = false;
-
-    c->request = r;
-    c->route = match->route;
-    c->target = TAKE_PTR(match->target);
-    c->item = TAKE_PTR(match->item);
-    for (size_t i = 0; i < CALL_ARGUMENT_COUNT; i++) {
-        const char *name = call_argument_name((enum call_argument)i);
-        const char *text = server_request_argument(r, name);
-
-        c->arguments[i] = text ? route_decode(text, strlen(text)) : NULL;
-        bad_query = bad_query || (text && !c->arguments[i]);
-    }
-    if (!access_parse(server_request_header(r, "Authorization"), c->route->key, &c->claim, &why)) {
-        reply_unauthorized(r, why);
-        call_free(c);
-        return NULL;
-    }
-    if (c->route->key == KEY_AGENT) {
-        c->agent_header = header_name(r, "X-AGENT-ID", &bad);
-        c->instance_header = header_name(r, "X-CCAGENT-ID", &bad);
-        c->fence = header_number(r, "X-Nairi-Fence", &bad);
-    }
-    if (bad_query) {
-        reply_error(r, 400, "the query is not percent-encoded UTF-8", NULL);
-        call_free(c);
-        return NULL;
-    }
-    if (bad) {
-        reply_error(r, 400, "X-AGENT-ID, X-CCAGENT-ID or X-Nairi-Fence is malformed", NULL);
-        call_free(c);
-        return NULL;
-    }
-    return c;
-}
-
 static void launch(struct hub *h, struct call *c)
 {
     c->deadline_ms = loop_now_ms(h->loop) + c->wait_s * UINT64_C(1000);
@@ -399,88 +257,6 @@ static void start_call(struct hub *h, struct call *c)
     launch(h, c);
 }
 
-/* ---- files that come in ---- */
-
-static uint64_t upload_max(const struct hub *h, const struct route *route)
-{
-    return route->handler == skill_create ? SKILL_FILE_MAX : h->settings.attachment_max;
-}
-
-/* A skill's archive has been looked into. */
-static void on_looked(struct call *c, void *ctx)
-{
-    struct hub *h = ctx;
-
-    c->running = false;
-    if (c->closed)
-        call_free(c);
-    else if (c->skill && h->storage)
-        launch(h, c);
-    else if (c->skill)
-        reply_error(c->request, 503, "the hub is stopping", NULL);
-    else
-        send_answer(h, c);
-}
-
-static void on_deposited(unsigned status, const char *why, void *ctx)
-{
-    struct call *c = ctx;
-    struct hub *h = c->hub;
-
-    if (status == 0 && h->storage) {
-        c->deposited = deposit_look(c->deposit);
-        c->running = c->route->handler == skill_create;
-        if (c->running)
-            skill_look(h->depot, c, on_looked, h);
-        else
-            launch(h, c);
-        return;
-    }
-    reply_error(c->request, status ? status : 503, status ? why : "the hub is stopping", NULL);
-}
-
-static int run_admission(struct storage_op *op, struct model *m)
-{
-    struct call *c = (struct call *)op;
-    int rc;
-
-    call_reset(c);
-    rc = access_check(c, m, c->route->key);
-    if (rc > 0 && route_is_upload(c->route))
-        rc = attachment_check_room(c, m, 0);
-    return rc < 0 ? rc : STORAGE_DISCARD;
-}
-
-/* Only who has a key writes to the disk, or has memory for long bodies. */
-static void on_admission_done(struct storage_op *op, int result, void *ctx)
-{
-    struct hub *h = ctx;
-    struct call *c = (struct call *)op;
-    char id[ULID_ID_MAX];
-    uint8_t entropy[10];
-
-    c->running = false;
-    if (c->closed) {
-        call_free(c);
-        return;
-    }
-    if (result < 0) {
-        call_reset(c);
-        refuse_failure(c, result);
-    }
-    trust(c, result);
-    if (c->status != 0) {
-        send_answer(h, c);
-    } else if (route_is_upload(c->route) && count_file(h, c)) {
-        random_bytes(entropy, sizeof entropy);
-        ulid_make(id, ATTACHMENT_PREFIX, clock_wall_ms(), entropy);
-        c->deposit =
-            deposit_new(h->depot, c->request, server_request_header(c->request, "Content-Type"), id,
-                        upload_max(h, c->route));
-    }
-    server_request_go(c->request);
-}
-
 static void on_begins(struct server_request *r, void *ctx)
 {
     struct hub *h = ctx;
@@ -496,28 +272,19 @@ static void on_begins(struct server_request *r, void *ctx)
         return;
     }
     if (route_is_upload(match.route)
-            ? server_request_stream(r, upload_max(h, match.route) + DEPOSIT_FORM_MAX)
+            ? server_request_stream(r, porter_upload_max(h->porter, match.route))
             : server_request_is_long(r))
-        c = make_call(r, &match);
+        c = petition_call(r, &match);
     free(match.target);
     free(match.item);
-    if (!c)
-        return;
-    c->hub = h;
-    server_request_set_data(r, c);
-    server_request_hold(r);
-    c->op.run = run_admission;
-    c->op.done = on_admission_done;
-    give(h, c);
+    if (c)
+        porter_admit(h->porter, c);
 }
 
 static void on_part(struct server_request *r, const char *bytes, size_t len, void *ctx)
 {
-    struct call *c = server_request_data(r);
-
     (void)ctx;
-    if (c->deposit)
-        deposit_take(c->deposit, bytes, len);
+    porter_take(server_request_data(r), bytes, len);
 }
 
 static void on_arrived(struct server_request *r, void *ctx)
@@ -530,7 +297,7 @@ static void on_arrived(struct server_request *r, void *ctx)
 
     if (known) { /* let in since its headers came */
         if (known->deposit)
-            deposit_finish(known->deposit, on_deposited, known);
+            porter_finish(known);
         else
             start_call(h, known);
         return;
@@ -543,18 +310,18 @@ static void on_arrived(struct server_request *r, void *ctx)
         return;
     switch (route_find(server_request_method(r), server_request_path(r), &match)) {
     case ROUTE_NO_PATH:
-        reply_error(r, 404, "no such path in this API", NULL);
+        petition_refuse(r, 404, "no such path in this API", NULL);
         return;
     case ROUTE_NO_METHOD:
-        reply_error(r, 405, "this path doesn't know that method: see the header Allow", allow);
+        petition_refuse(r, 405, "this path doesn't know that method: see the header Allow", allow);
         return;
     case ROUTE_BAD_PATH:
-        reply_error(r, 400, "the path is not percent-encoded UTF-8", NULL);
+        petition_refuse(r, 400, "the path is not percent-encoded UTF-8", NULL);
         return;
     case ROUTE_FOUND:
         break;
     }
-    c = make_call(r, &match);
+    c = petition_call(r, &match);
     free(match.target);
     free(match.item);
     if (c)
@@ -593,8 +360,7 @@ static void on_ended(struct server_request *r, bool delivered, void *ctx)
         return;
     }
     c->request = NULL;
-    h->files -= c->counted;
-    c->counted = false;
+    porter_release(h->porter, c);
     if (c->running)
         c->closed = true; /* an upload is let in, or the server is being freed */
     else if ((!delivered || c->lost) && hands_out(c))
@@ -649,7 +415,19 @@ static void on_stop_timer(struct loop_timer *timer, void *ctx)
     loop_stop(h->loop);
 }
 
-/* ---- what the realtime channel needs ---- */
+/* ---- what the porter and the realtime channel need ---- */
+
+static void porter_launch(struct call *c, void *ctx)
+{
+    launch(ctx, c);
+}
+
+static void porter_answer(struct call *c, void *ctx)
+{
+    send_answer(ctx, c);
+}
+
+static const struct porter_ops porter_ops = { .launch = porter_launch, .answer = porter_answer };
 
 static void liaison_give(struct call *c, void *ctx)
 {
@@ -759,7 +537,6 @@ int hub_new(struct loop *loop, struct db *db, const struct cipher *cipher, const
     int rc;
 
     h->loop = loop;
-    h->settings = *settings;
     h->waiters = waiter_list_new(loop, on_expired, h);
     h->liaisons = liaison_list_new(loop, &liaison_ops, h);
     h->lease_timer = loop_timer_new(loop, on_lease_end, h);
@@ -771,6 +548,8 @@ int hub_new(struct loop *loop, struct db *db, const struct cipher *cipher, const
     if (rc >= 0)
         storage_set_terms(h->storage, (uint32_t)settings->check_idle_ms,
                           (int64_t)settings->agent_files_max);
+    if (rc >= 0)
+        h->porter = porter_new(h->storage, h->depot, settings->attachment_max, &porter_ops, h);
     if (rc >= 0)
         rc = server_new(loop, TAKE_FD(fd), &settings->limits, &ops, h, &h->server, err);
     if (rc < 0)
@@ -790,11 +569,13 @@ void hub_free(struct hub *h)
      * the end of the server then finds undelivered is handed out again by the next start. */
     liaison_list_stop(h->liaisons);
     chore_list_stop(h->chores);
+    porter_close(h->porter);
     storage_free(TAKE_PTR(h->storage));
     chore_list_free(h->chores);
     depot_close(h->depot);
     server_free(h->server);
     depot_free(h->depot);
+    porter_free(h->porter);
     liaison_list_free(h->liaisons);
     waiter_list_free(h->waiters);
     loop_timer_free(h->lease_timer);

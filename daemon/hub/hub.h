@@ -35,7 +35,4 @@ void hub_stop(struct hub *h);
 void hub_free(struct hub *h);
 DEFINE_CLEANUP(struct hub *, hub_free);
 
-enum {
-    HUB_STOP_MS = 3000,
-    HUB_FILES_MAX = 64, /* uploads and downloads at a time; more are answered 503 */
-};
+enum { HUB_STOP_MS = 3000 };

@@ -5,7 +5,7 @@ import re
 
 import jsonschema
 
-from hubkit import Answer, Hub
+from hubkit import Hub
 
 METHODS = ("get", "post", "put", "patch", "delete")
 
@@ -98,21 +98,12 @@ class DescribedHub(Hub):
 
     def request(self, method, path, *args, **kwargs):
         answer = super().request(method, path, *args, **kwargs)
-        self.look(method, path, answer)
-        return answer
-
-    def see(self, method, path, response):
-        """An answer that came in another way."""
-        answer = Answer(response, response.read())
-        self.look(method, path, answer)
-        return answer
-
-    def look(self, method, path, answer):
         operation = self.document and self.document.find(method, path)
         if operation:
             operation.check(answer)
             self.document.seen.add(
                 (str(operation), str(answer.status) if answer.status < 500 else "5XX"))
+        return answer
 
 
 def load(path):
