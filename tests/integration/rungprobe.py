@@ -51,15 +51,19 @@ PROBE = textwrap.dedent("""
 
     # processes of others: nothing of them but names and what ps shows
     own = {int(os.readlink("/proc/self"))}  # as whose /proc it is counts us
-    said["secrets"], said["looked into"], said["signalled"] = [], [], []
+    said["secrets"], said["looked into"], said["listed"], said["signalled"] = [], [], [], []
     for name in os.listdir("/proc"):
         if not name.isdigit() or int(name) in own:
             continue
         for file in ("environ", "maps", "fd", "cwd", "root"):
             path = "/proc/%s/%s" % (name, file)
             try:
-                text = os.listdir(path) if file == "fd" else \\
-                    os.readlink(path) if file in ("cwd", "root") else open(path).read()
+                if file == "fd":
+                    names = os.listdir(path)
+                    said["listed"].append(path)
+                    text = [os.readlink(path + "/" + fd) for fd in names]
+                else:
+                    text = os.readlink(path) if file in ("cwd", "root") else open(path).read()
                 if text:
                     said["looked into"].append(path)
                 if "hunter2" in str(text):
