@@ -209,7 +209,11 @@ static void add_mcp(struct installer *i, const char *bytes, size_t len)
 {
     struct err err = { 0 };
 
-    if (mcp_add(i->mcp, bytes, len, &err) < 0)
+    int r = mcp_add(i->mcp, bytes, len, &err);
+
+    if (r == -ENOMEM)
+        put_off(i, err.text, 0);
+    else if (r < 0)
         leave_out(i, err.text);
     else
         next(i);

@@ -133,7 +133,7 @@ int mcp_add(struct mcp *m, const char *text, size_t len, struct err *err)
         return err_set(err, -EBADMSG, "it is larger than %d KiB", MCP_FILE_MAX / 1024);
     r = json_parse_light(text, len, NODES_MAX, &root, err);
     if (r < 0)
-        return -EBADMSG;
+        return r == -ENOMEM ? r : -EBADMSG;
     servers = json_get(root, "mcpServers");
     r = check(servers, json_len(m->servers), err);
     if (r < 0)
@@ -197,11 +197,13 @@ int mcp_add_gateway(struct mcp *m, const char *base, const char *text, size_t le
                     struct strv *problems, struct err *err)
 {
     CLEANUP_PTR(json_free) struct json *root = NULL;
+    int r;
 
     if (len > MCP_FILE_MAX)
         return err_set(err, -EBADMSG, "it is larger than %d KiB", MCP_FILE_MAX / 1024);
-    if (json_parse_light(text, len, NODES_MAX, &root, err) < 0)
-        return -EBADMSG;
+    r = json_parse_light(text, len, NODES_MAX, &root, err);
+    if (r < 0)
+        return r == -ENOMEM ? r : -EBADMSG;
     if (!json_is_array(root))
         return err_set(err, -EBADMSG, "it is no list");
     for (const struct json *entry = json_first(root); entry; entry = json_next(entry))

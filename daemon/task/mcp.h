@@ -16,7 +16,8 @@ enum { MCP_FILE_MAX = 256 * 1024, MCP_SERVERS_MAX = 100, MCP_NAME_MAX = 64 };
 struct mcp *mcp_new(void);
 void mcp_free(struct mcp *m);
 DEFINE_CLEANUP(struct mcp *, mcp_free);
-/* One file; all of it or, with -EBADMSG and a sentence, nothing. */
+/* One file; all of it or, with -EBADMSG and a sentence, nothing. -ENOMEM, here and below: there was
+ * no memory to read it. */
 int mcp_add(struct mcp *m, const char *text, size_t len, struct err *err);
 /* What the gateway at base (an http or https URL without a slash at its end) answered. An entry
  * that can't be used is left out, with a sentence in problems; -EBADMSG with one where it is no
