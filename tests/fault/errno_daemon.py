@@ -12,6 +12,8 @@ import signal
 import subprocess
 import time
 
+import skillkit
+
 from daemonkit import ERROR, Daemon, assert_nothing_left, files_below
 from errnokit import Scenario, fds_of
 from peer import Peer
@@ -305,3 +307,62 @@ class Morning(Life):
 
     def stop_midway(self):
         self.stop(signal.SIGQUIT)
+
+
+class Furnished(Life):
+    """With variables, a rule, an MCP config and a skill of the control plane's."""
+
+    PROGRAM = """#!/bin/sh
+cat >/dev/null
+echo '{"type":"system","subtype":"init","session_id":"s","model":"m"}'
+echo '{"type":"result","subtype":"success","is_error":false,"session_id":"s","result":"done"}'
+"""
+    SERVERS = b'{"mcpServers":{"a":{"command":"true","env":{"KEY":"a-secret-of-a-tool"}}}}'
+
+    def prepare(self):
+        self.peer.provide("env", {"env_vars": [{"key": "GIVEN", "value": "by the server"}]})
+        self.furnish(rules=1)
+        folder = self.account.shared()
+        program = self.account.write(os.path.join(folder, "claude"), self.PROGRAM, 0o755)
+        self.daemon.configure(runner={"name": "claude", "argv": [], "program": program},
+                              sandbox={"network": {"mode": "host"}, "read": [folder]})
+        self.first, self.job = self.give("hello", "done")
+
+    def furnish(self, rules):
+        files = [("rule", f"rule-{i}.md", b"be kind") for i in range(rules)]
+        files += [("mcp_config", "tools.json", self.SERVERS),
+                  ("skill", "pdf-tools-a1B2c3.zip", skillkit.archive())]
+        self.peer.provide("artifacts", [
+            {"title": name, "description": "", "type": kind, "files": [
+                {"location": name, "attachmentId": self.peer.provide_file(name.split(".")[0], data)}
+            ]} for kind, name, data in files])
+
+    def figures(self):
+        status = self.control(verb="status")
+        found = status["provisioning"] if status else {"state": "unknown"}
+        return found["state"], found.get("rules"), found.get("skills"), found.get("mcp_servers")
+
+    def live(self):
+        self.answered(self.first)
+        self.until(lambda: self.figures() == ("ready", 1, 1, 1), "what is provided")
+        self.furnish(rules=2)
+        self.daemon.program.send(signal.SIGHUP)
+        self.until(lambda: self.figures() == ("ready", 2, 1, 1) or self.has_failed(), "what is new")
+        message, _ = self.give("hello again", "done", self.job)
+        self.answered(message)
+
+    def stop_midway(self):
+        self.stop()
+
+    def check(self):
+        """And whatever came, the next start has all of it, and nothing that is unused."""
+        errors = super().check()
+        self.furnish(rules=2)
+        self.daemon.env = {}
+        self.daemon.start()
+        self.until(lambda: self.figures() == ("ready", 2, 1, 1), "all that is provided")
+        self.stop()
+        shelf = os.path.join(self.daemon.state, "artifacts")
+        assert len([name for name in os.listdir(shelf) if name.startswith("set-")]) == 1, \
+            os.listdir(shelf)
+        return errors
