@@ -24,7 +24,7 @@ enum {
     PAUSE_MS = 10000, /* when one has died or can't be made */
 };
 
-/* Of their cgroups; the other numbers are tasks'. */
+/* Of their cgroups; the other numbers are those of wards. */
 static const uint64_t group_bit = UINT64_C(1) << 62;
 
 void pool_init(struct pool *p, const struct apply *apply, const struct cgroup *cgroup)

@@ -36,6 +36,7 @@ enum {
 
 struct process {
     struct ward_means means;
+    uint64_t group_count;
     int sock; /* -1: the daemon is gone */
     struct ward *wards;
     size_t count;
@@ -503,6 +504,7 @@ _Noreturn void process_run(const struct process_means *means, int sock, int kept
     p.means = (struct ward_means){ .apply = means->apply,
                                    .egress = means->egress,
                                    .pool = &p.pool,
+                                   .group_count = &p.group_count,
                                    .forget = forget_plans,
                                    .is_meant = is_meant,
                                    .ctx = &p };

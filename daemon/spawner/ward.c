@@ -383,12 +383,13 @@ static bool adopt(struct ward *w, const int fds[4])
 /* Its cgroup, with its limits; nothing where there are none. */
 static int make_cgroup(struct ward *w, struct cgroup_doors *ret_doors, struct err *err)
 {
-    int r = w->means->cgroup ? cgroup_make(w->means->cgroup, w->task, ret_doors, err) : 0;
+    uint64_t group = ++*w->means->group_count;
+    int r = w->means->cgroup ? cgroup_make(w->means->cgroup, group, ret_doors, err) : 0;
 
     if (r < 0)
         return r;
     w->cgroup = w->means->cgroup;
-    w->group = w->task;
+    w->group = group;
     r = w->cgroup ? cgroup_limit(w->cgroup, w->group, w->plan, err) : 0;
     if (r < 0)
         remove_cgroup(w);

@@ -18,6 +18,8 @@ struct pool;
 struct ward_means {
     const struct apply *apply;
     const struct cgroup *cgroup; /* in which each has one of its own; NULL: none */
+    uint64_t *group_count;       /* of those: a number is used once, as a task may be started again
+                                  * while its first cgroup is still there */
     gateway_fn egress;           /* NULL: none */
     struct pool *pool;           /* of those made before; NULL: none */
     void (*forget)(void *ctx);   /* in a new egress process: frees what belongs to any task */

@@ -96,7 +96,7 @@ def test_a_session_that_is_gone_is_begun_anew_with_a_word_about_it(make_claude):
     shutil.rmtree(os.path.join(daemon.state, "jobs", job, "home", ".claude"))
     second = daemon.hub.resume(job, "RECALL")
     reply = daemon.reply(job, second)
-    assert reply["role"] == "assistant"
+    assert reply["role"] == "assistant", reply["content"]
     assert reply["content"].endswith("RECALLED 1:\nRECALL")
     assert "the earlier conversation could not be found" in reply["content"]
     third = daemon.hub.resume(job, "RECALL again")
