@@ -9,6 +9,7 @@ struct lookout {
         int64_t message; /* 0: free */
         uint64_t seen_ms;
         bool ended;
+        bool told; /* that it is over; the answer itself is another question */
     } entries[LOOKOUT_MAX];
 };
 
@@ -42,10 +43,14 @@ void lookout_saw(struct lookout *l, int64_t message, bool open, uint64_t now_ms)
 {
     struct entry *e = find(l, message);
 
-    if (open)
+    if (open) {
         *e = (struct entry){ .message = message, .seen_ms = now_ms };
-    else if (e->message == message)
+    } else if (e->message == message && e->ended && !e->told) {
+        e->told = true;
+        e->seen_ms = now_ms + LOOKOUT_REPLY_MS - LOOKOUT_MS;
+    } else if (e->message == message) {
         *e = (struct entry){ 0 };
+    }
 }
 
 void lookout_ended(struct lookout *l, int64_t message)

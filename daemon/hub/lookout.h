@@ -1,8 +1,8 @@
 /* lookout.h - who is about to come for an answer. Pure.
  * Clients ask for a message again and again until it is answered. Whoever has seen one open, not
  * long ago, will ask once more, so that a hub that is to stop can wait for him: else he would never
- * know what his message came to. Of so many messages as LOOKOUT_MAX; times are CLOCK_MONOTONIC ms.
- */
+ * know what his message came to; and who learns from the message that it is answered asks for the
+ * answer next. Of so many messages as LOOKOUT_MAX; times are CLOCK_MONOTONIC ms. */
 #pragma once
 #include "util/cleanup.h"
 #include <stdbool.h>
@@ -10,6 +10,7 @@
 
 enum {
     LOOKOUT_MS = 5000, /* from one question to the next at most: `nairid ask` waits up to 2 s */
+    LOOKOUT_REPLY_MS = 2000, /* and from there to the answer */
     LOOKOUT_MAX = 256,
 };
 

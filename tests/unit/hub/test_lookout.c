@@ -21,8 +21,11 @@ static void whoever_saw_it_open_comes_for_the_answer(void **state)
     lookout_ended(l, 7);
     assert_int_equal(lookout_until(l, T0), T0 + LOOKOUT_MS);
     assert_int_equal(lookout_until(l, T0 + LOOKOUT_MS), 0); /* he has left */
-    lookout_saw(l, 7, false, T0 + 1);
-    assert_int_equal(lookout_until(l, T0 + 1), 0); /* he has it */
+    lookout_saw(l, 7, false, T0 + 10); /* that there is one; he asks for it next */
+    assert_int_equal(lookout_until(l, T0 + 10), T0 + 10 + LOOKOUT_REPLY_MS);
+    assert_int_equal(lookout_until(l, T0 + 10 + LOOKOUT_REPLY_MS), 0); /* or doesn't */
+    lookout_saw(l, 7, false, T0 + 20);
+    assert_int_equal(lookout_until(l, T0 + 20), 0); /* he has it */
 }
 
 static void what_nobody_looked_at_is_waited_for_by_nobody(void **state)
