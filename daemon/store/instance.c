@@ -90,7 +90,7 @@ int instance_bind(sqlite3 *db, const char *path, const char *machine, char id[UL
                   bool *ret_moved, struct err *err)
 {
     char mark[ULID_ID_MAX];
-    bool is_bound, is_this;
+    bool is_bound = false, is_this = false; /* gcc sees less */
     int r;
 
     (void)ulid_derive(mark, "host", "nairid's journal", machine); /* returns its first argument */
