@@ -174,8 +174,8 @@ static const char *const steps[MIGRATION_VERSION] = {
     ") STRICT;"
     "CREATE INDEX resources_entity ON resources (entity_id);",
     /* What an agent's uploads take; how many system messages of it a conversation has. */
-    "CREATE INDEX attachments_agent ON attachments (agent, size);"
-    "ALTER TABLE jobs ADD COLUMN notes INTEGER NOT NULL DEFAULT 0;",
+    ("CREATE INDEX attachments_agent ON attachments (agent, size);"
+     "ALTER TABLE jobs ADD COLUMN notes INTEGER NOT NULL DEFAULT 0;"),
 };
 
 static int read_version(struct db *db, int64_t *ret_version, int64_t *ret_tables)
