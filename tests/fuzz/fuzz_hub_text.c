@@ -28,6 +28,7 @@ static void try_path(const char *text)
         case ROUTE_FOUND:
             FUZZ_CHECK(m.route && (!m.target || utf8_is_valid(m.target, strlen(m.target))));
             free(m.target);
+            free(m.item);
             break;
         case ROUTE_NO_METHOD:
             FUZZ_CHECK(m.allow[0] != '\0' && strlen(m.allow) < sizeof m.allow - 1);
