@@ -28,9 +28,9 @@ extern const struct hub_settings hub_settings_default;
 int hub_new(struct loop *loop, struct db *db, const struct cipher *cipher, const char *path,
             int listen_fd, const struct hub_settings *settings, struct hub **ret_hub,
             struct err *err);
-/* Goes on as long as somebody is about to come for an answer (lookout.h), LOOKOUT_MS at most; then,
- * or when it is called again, accepts nothing more, answers what waits, and stops the loop when all
- * answers are out, after HUB_STOP_MS at the latest. */
+/* Goes on as long as somebody is about to come for an answer (lookout.h), LOOKOUT_MS and
+ * LOOKOUT_REPLY_MS at most; then, or when it is called again, accepts nothing more, answers what
+ * waits, and stops the loop when all answers are out, after HUB_STOP_MS at the latest. */
 void hub_stop(struct hub *h);
 void hub_free(struct hub *h);
 DEFINE_CLEANUP(struct hub *, hub_free);

@@ -123,17 +123,25 @@ static void add_server(struct json *servers, const struct json *server)
     json_add(servers, fresh, json_copy(server));
 }
 
-int mcp_add(struct mcp *m, const char *text, size_t len, struct err *err)
+/* -ENOMEM, or -EBADMSG and a sentence. */
+static int parse(const char *text, size_t len, struct json **ret_root, struct err *err)
 {
-    CLEANUP_PTR(json_free) struct json *root = NULL;
-    const struct json *servers;
     int r;
 
     if (len > MCP_FILE_MAX)
         return err_set(err, -EBADMSG, "it is larger than %d KiB", MCP_FILE_MAX / 1024);
-    r = json_parse_light(text, len, NODES_MAX, &root, err);
+    r = json_parse_light(text, len, NODES_MAX, ret_root, err);
+    return r < 0 && r != -ENOMEM ? -EBADMSG : r;
+}
+
+int mcp_add(struct mcp *m, const char *text, size_t len, struct err *err)
+{
+    CLEANUP_PTR(json_free) struct json *root = NULL;
+    const struct json *servers;
+    int r = parse(text, len, &root, err);
+
     if (r < 0)
-        return r == -ENOMEM ? r : -EBADMSG;
+        return r;
     servers = json_get(root, "mcpServers");
     r = check(servers, json_len(m->servers), err);
     if (r < 0)
@@ -197,13 +205,10 @@ int mcp_add_gateway(struct mcp *m, const char *base, const char *text, size_t le
                     struct strv *problems, struct err *err)
 {
     CLEANUP_PTR(json_free) struct json *root = NULL;
-    int r;
+    int r = parse(text, len, &root, err);
 
-    if (len > MCP_FILE_MAX)
-        return err_set(err, -EBADMSG, "it is larger than %d KiB", MCP_FILE_MAX / 1024);
-    r = json_parse_light(text, len, NODES_MAX, &root, err);
     if (r < 0)
-        return r == -ENOMEM ? r : -EBADMSG;
+        return r;
     if (!json_is_array(root))
         return err_set(err, -EBADMSG, "it is no list");
     for (const struct json *entry = json_first(root); entry; entry = json_next(entry))
