@@ -58,7 +58,6 @@ const char *policy_gateway(const struct settings *s)
 struct plan_policy policy_of(const struct settings *s, const struct plan_ground *ground,
                              struct strv *needs)
 {
-    const struct runner *runner = runner_find(s->runner_name);
     struct plan_policy policy = {
         .profile = s->profile,
         .ground = ground ? *ground : (struct plan_ground){ 0 },
@@ -81,8 +80,7 @@ struct plan_policy policy_of(const struct settings *s, const struct plan_ground 
     };
 
     policy.gateway = policy_gateway(s);
-    if (runner && runner->hosts)
-        runner->hosts(s, needs);
+    runner_hosts(s, needs);
     add_origins(s, &policy);
     return policy;
 }

@@ -26,19 +26,6 @@ static const char *program(const struct settings *settings)
     return settings->runner_argv.len > 0 ? settings->runner_argv.items[0] : NULL;
 }
 
-static int check(const struct settings *settings, struct err *err)
-{
-    (void)settings;
-    (void)err;
-    return 0; /* an empty runner.argv is told when there is something to run, as ever */
-}
-
-static const char *advice(const struct settings *settings)
-{
-    (void)settings;
-    return NULL;
-}
-
 static int prepare(const struct settings *settings, const struct runner_turn *turn,
                    struct runner_start *ret_start, struct err *err)
 {
@@ -134,8 +121,6 @@ static void parser_free(struct runner_parser *p)
 const struct runner runner_command = {
     .name = "command",
     .program = program,
-    .check = check,
-    .advice = advice,
     .prepare = prepare,
     .parser_new = parser_new,
     .feed = feed,

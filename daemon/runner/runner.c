@@ -23,48 +23,99 @@ const struct runner *runner_find(const char *name)
     return NULL;
 }
 
+/* The settings' runner, if it works with a model. */
+static const struct runner *agent_of(const struct settings *settings)
+{
+    const struct runner *runner = runner_find(settings->runner_name);
+
+    return runner && runner->providers ? runner : NULL;
+}
+
+static bool is_model_name(const char *s)
+{
+    if (s[0] == '-')
+        return false;
+    for (; *s; s++)
+        if (*s <= ' ' || *s > '~')
+            return false;
+    return true;
+}
+
+static int check_agent(const struct runner *runner, const struct settings *settings,
+                       struct err *err)
+{
+    const char *model = settings->runner_model, *named = runner->program(settings);
+    char place[SETTINGS_PLACE_MAX];
+
+    if (settings->runner_argv.len > 0)
+        return err_set(err, -EINVAL,
+                       "%srunner.argv has no meaning for the runner %s, which makes its own "
+                       "arguments; remove it, and name another program in runner.program",
+                       settings_place(settings, "runner.argv", place), runner->name);
+    if (model && !is_model_name(model))
+        return err_set(err, -EINVAL,
+                       "%srunner.model '%s' can't be the name of a model: want one word, such as "
+                       "%s",
+                       settings_place(settings, "runner.model", place), model, runner->models);
+    if (strchr(named, '/') && named[0] != '/')
+        return err_set(err, -EINVAL,
+                       "%srunner.program '%s' is neither a name nor an absolute path: it would be "
+                       "looked for in each job's workspace",
+                       settings_place(settings, "runner.program", place), named);
+    return provider_check(runner->providers, settings, err);
+}
+
 int runner_check(const struct settings *settings, struct err *err)
 {
     const struct runner *runner = runner_find(settings->runner_name);
     char place[SETTINGS_PLACE_MAX];
+    int r;
 
     if (!runner)
         return err_set(err, -EINVAL,
                        "%srunner.name %s is not available in this version; set it to claude, or to "
                        "command with the program to run in runner.argv",
                        settings_place(settings, "runner.name", place), settings->runner_name);
-    return runner->check(settings, err);
+    r = runner->providers ? check_agent(runner, settings, err) : 0;
+    return r == 0 && runner->check ? runner->check(settings, err) : r;
 }
 
 const char *runner_advice(const struct settings *settings)
 {
-    const struct runner *runner = runner_find(settings->runner_name);
+    const struct runner *runner = agent_of(settings);
 
-    return runner ? runner->advice(settings) : NULL;
+    return !runner || provider_has_any(runner->providers, settings) ? NULL : runner->no_key;
+}
+
+void runner_hosts(const struct settings *settings, struct strv *hosts)
+{
+    const struct runner *runner = agent_of(settings);
+
+    if (runner)
+        provider_add_hosts(runner->providers, settings, hosts);
 }
 
 void runner_brokers(const struct settings *settings, struct broker_list *list)
 {
-    const struct runner *runner = runner_find(settings->runner_name);
-    struct broker own = { 0 };
+    const struct runner *runner = agent_of(settings);
 
     broker_copy_all(list, &settings->broker);
-    if (runner && runner->broker && runner->broker(settings, &own))
-        broker_add(list, &own);
+    if (runner)
+        provider_add_brokers(runner->providers, settings, list);
 }
 
 bool runner_keeps(const struct settings *settings, const char *variable)
 {
-    const struct runner *runner = runner_find(settings->runner_name);
+    const struct runner *runner = agent_of(settings);
 
-    return runner && runner->keeps && runner->keeps(settings, variable);
+    return runner && provider_keeps(runner->providers, settings, variable);
 }
 
 const char *runner_exposed(const struct settings *settings)
 {
-    const struct runner *runner = runner_find(settings->runner_name);
+    const struct runner *runner = agent_of(settings);
 
-    return runner && runner->exposed ? runner->exposed(settings) : NULL;
+    return runner ? provider_exposed(runner->providers, settings) : NULL;
 }
 
 static void add_pairs(const struct settings *settings, const struct settings_pairs *pairs,

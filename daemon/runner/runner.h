@@ -2,6 +2,7 @@
  * process. A runner says how to start its program and how to read what it prints; it never sees
  * either. */
 #pragma once
+#include "runner/provider.h"
 #include "settings/settings.h"
 #include "task/attached.h"
 #include "task/progress.h"
@@ -84,20 +85,14 @@ struct runner {
      * Borrowed from the settings or static; NULL where none is named. */
     const char *(*program)(const struct settings *settings);
     bool earlier; /* its prompt has the thread's earlier messages where a conversation begins */
-    /* Whether settings suit it: -EINVAL with a sentence naming the key. */
+    /* An agent's own program, which makes its own arguments and works with a model: the APIs of
+     * models that it knows, and what their keys come in. Checked for all alike: runner.argv,
+     * runner.program, whether runner.model is one word, and provider_check(). NULL: any program. */
+    const struct provider_set *providers;
+    const char *models; /* with providers: examples of runner.model, as in "opus or sonnet" */
+    /* Whether settings suit it besides: -EINVAL with a sentence naming the key. NULL: they do. */
     int (*check)(const struct settings *settings, struct err *err);
-    /* What is unwise in them or probably missing; static, NULL: nothing. */
-    const char *(*advice)(const struct settings *settings);
-    /* Places that it can't do without, as entries of settings/allow.h, appended; NULL: none. */
-    void (*hosts)(const struct settings *settings, struct strv *hosts);
-    /* The API whose key is to stay out of tasks though no entry of broker[] says so; false: there
-     * is none. NULL: never. */
-    bool (*broker)(const struct settings *settings, struct broker *ret_broker);
-    /* Whether tasks don't get that variable of runner.env and runner.secrets, as a broker has what
-     * is in it. NULL: they get all. */
-    bool (*keeps)(const struct settings *settings, const char *variable);
-    /* What keys tasks get though they had better not, and what to do; static, NULL: none. */
-    const char *(*exposed)(const struct settings *settings);
+    const char *no_key; /* with providers: what is said where there is no key and no login */
     int (*prepare)(const struct settings *settings, const struct runner_turn *turn,
                    struct runner_start *ret_start, struct err *err);
     struct runner_parser *(*parser_new)(const struct settings *settings);
@@ -114,8 +109,10 @@ struct runner {
 const struct runner *runner_find(const char *name);
 /* Checks at start-up that settings suit the runner: -EINVAL with a sentence naming the key. */
 int runner_check(const struct settings *settings, struct err *err);
-/* The advice of the runner that the settings name; NULL: none. */
+/* What is probably missing in the settings; static, NULL: nothing. */
 const char *runner_advice(const struct settings *settings);
+/* Places that the runner can't do without, as entries of settings/allow.h, appended. */
+void runner_hosts(const struct settings *settings, struct strv *hosts);
 /* All brokers of a task, appended: broker[]'s and the runner's own. */
 void runner_brokers(const struct settings *settings, struct broker_list *list);
 /* Whether a variable of runner.env or runner.secrets stays out of tasks. */
