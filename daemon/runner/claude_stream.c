@@ -16,8 +16,7 @@
 
 enum {
     NODES_MAX = 256 * 1024, /* values in one line: what a long diff has, many times over */
-    SESSION_MAX = 64,
-    SESSIONS_MAX = 8, /* that one run may have; more is noise */
+    SESSIONS_MAX = 8,       /* that one run may have; more is noise */
     JUNK_MAX = 2000,
     DENIED_MAX = 4 /* tools that a note names */
 };
@@ -27,7 +26,7 @@ struct runner_parser {
     struct toolcalls calls;
     size_t reply_limit;
     enum settings_permissions permissions;
-    char session[SESSION_MAX + 1]; /* as last reported */
+    char session[RUNNER_SESSION_MAX + 1]; /* as last reported */
     unsigned sessions;
     struct buf said; /* what the model said last, to the user */
     struct buf junk; /* what wasn't JSON */
@@ -64,26 +63,7 @@ void claude_stream_free(struct runner_parser *p)
     free(p);
 }
 
-/* The end of it, where the reason stands. */
-static void keep_junk(struct runner_parser *p, const char *line, size_t len)
-{
-    size_t from = len > JUNK_MAX ? len - JUNK_MAX : 0;
-
-    utf8_clean(&p->junk, line + from, len - from);
-    buf_append_char(&p->junk, '\n');
-    if (p->junk.len > JUNK_MAX)
-        buf_consume(&p->junk, utf8_tail(p->junk.data, p->junk.len, JUNK_MAX));
-}
-
 /* ---- session ---- */
-
-static bool is_session(const char *s)
-{
-    static const char letters[] =
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
-
-    return !str_is_empty(s) && strlen(s) <= SESSION_MAX && s[strspn(s, letters)] == '\0';
-}
 
 /* Not from a result that failed: that of a conversation that isn't there has the id that was asked
  * for, or one that was made up. */
@@ -96,7 +76,7 @@ static void note_session(const struct feeding *f, const struct json *line)
 
     if (json_get_bool(line, "is_error", &failed) == 0 && failed)
         return;
-    if (!is_session(id) || str_eq(id, p->session) || p->sessions == SESSIONS_MAX)
+    if (!runner_is_session(id) || str_eq(id, p->session) || p->sessions == SESSIONS_MAX)
         return;
     memcpy(p->session, id, strlen(id) + 1);
     p->sessions++;
@@ -130,26 +110,6 @@ static void note_said(struct runner_parser *p, const struct json *line)
 
 /* ---- the result ---- */
 
-/* Dollars in 10^-9, rounded; what can't be a cost is not known. */
-static uint64_t to_nano(double usd)
-{
-    return usd > 0 && usd < 1e9 ? (uint64_t)(usd * 1e9 + 0.5) : 0;
-}
-
-/* A name of ours for the model: the API's, without the program's own marks ("[1m]"). */
-static void copy_model(char model[USAGE_MODEL_MAX], const char *name)
-{
-    size_t len = name ? strcspn(name, "[") : 0;
-
-    for (size_t i = 0; i < len; i++)
-        if (name[i] <= ' ' || name[i] > '~')
-            return;
-    if (len == 0 || len >= USAGE_MODEL_MAX)
-        return;
-    memcpy(model, name, len);
-    model[len] = '\0';
-}
-
 /* Of several models the one that cost most: the others did small work for it. */
 static void read_model(const struct json *models, struct usage *usage)
 {
@@ -161,15 +121,9 @@ static void read_model(const struct json *models, struct usage *usage)
         (void)json_get_double(m, "costUSD", &cost); /* absent: nothing known, the first one wins */
         if (cost > most) {
             most = cost;
-            copy_model(usage->model, json_key(m));
+            usage_set_model(usage, json_key(m));
         }
     }
-}
-
-static bool is_something(const struct usage *u)
-{
-    return u->input_tokens || u->output_tokens || u->cache_read_tokens || u->cache_write_tokens ||
-           u->cost_nano_usd;
 }
 
 static bool read_usage(const struct json *line, struct usage *usage)
@@ -185,9 +139,9 @@ static bool read_usage(const struct json *line, struct usage *usage)
     (void)json_get_u64(tokens, "cache_read_input_tokens", &usage->cache_read_tokens);
     (void)json_get_u64(tokens, "cache_creation_input_tokens", &usage->cache_write_tokens);
     (void)json_get_double(line, "total_cost_usd", &cost);
-    usage->cost_nano_usd = to_nano(cost);
+    usage->cost_nano_usd = usage_nano(cost);
     read_model(json_get(line, "modelUsage"), usage);
-    return is_something(usage); /* where nothing was asked there are zeros */
+    return usage_is_something(usage); /* where nothing was asked there are zeros */
 }
 
 /* In the answer, as the model may not know why. */
@@ -298,7 +252,7 @@ static void on_line(const char *bytes, size_t len, void *ctx)
     const char *type;
 
     if (bytes[0] != '{' || json_parse_light(bytes, len, NODES_MAX, &line, NULL) < 0) {
-        keep_junk(f->parser, bytes, len);
+        lines_keep(&f->parser->junk, bytes, len, JUNK_MAX);
         return;
     }
     note_session(f, line);

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "util/utf8.h"
+
 static void give(const char *line, size_t len, lines_fn fn, void *ctx)
 {
     if (len > 0)
@@ -37,4 +39,14 @@ void lines_end(struct lines *l, lines_fn fn, void *ctx)
 void lines_done(struct lines *l)
 {
     buf_done(&l->rest);
+}
+
+void lines_keep(struct buf *kept, const char *line, size_t len, size_t max)
+{
+    size_t from = len > max ? len - max : 0;
+
+    utf8_clean(kept, line + from, len - from);
+    buf_append_char(kept, '\n');
+    if (kept->len > max)
+        buf_consume(kept, utf8_tail(kept->data, kept->len, max));
 }

@@ -15,3 +15,7 @@ void lines_feed(struct lines *l, const char *bytes, size_t len, lines_fn fn, voi
 /* After the last piece: what was left without a newline. */
 void lines_end(struct lines *l, lines_fn fn, void *ctx);
 void lines_done(struct lines *l);
+
+/* Appends a line that isn't what was expected to what is kept of such: the end, where the reason
+ * stands, of max bytes, as valid UTF-8 with a newline behind each. */
+void lines_keep(struct buf *kept, const char *line, size_t len, size_t max);

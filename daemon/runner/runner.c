@@ -138,6 +138,14 @@ void runner_add_env(const struct settings *settings, struct strv *env)
     add_pairs(settings, &settings->runner_env, env);
 }
 
+bool runner_is_session(const char *id)
+{
+    static const char letters[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
+
+    return !str_is_empty(id) && strlen(id) <= RUNNER_SESSION_MAX && id[strspn(id, letters)] == '\0';
+}
+
 void runner_start_done(struct runner_start *s)
 {
     strv_done(&s->argv);

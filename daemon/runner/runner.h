@@ -42,6 +42,8 @@ struct runner_start {
     bool stdout_file;
 };
 
+enum { RUNNER_SESSION_MAX = 64 }; /* bytes of an id of a conversation */
+
 enum runner_event_type {
     RUNNER_PROGRESS, /* progress */
     RUNNER_SESSION,  /* session: the id under which the conversation can be gone on with */
@@ -121,5 +123,7 @@ bool runner_keeps(const struct settings *settings, const char *variable);
 const char *runner_exposed(const struct settings *settings);
 /* For prepare: what is provided and runner.env as NAME=value, without what is kept out. */
 void runner_add_env(const struct settings *settings, struct strv *env);
+/* For feed: whether a program may be given that id of a conversation again. */
+bool runner_is_session(const char *id);
 void runner_start_done(struct runner_start *s);
 void runner_result_done(struct runner_result *r);

@@ -2,8 +2,33 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 enum { NANO = 1000000000 };
+
+uint64_t usage_nano(double usd)
+{
+    return usd > 0 && usd < 1e9 ? (uint64_t)(usd * NANO + 0.5) : 0;
+}
+
+void usage_set_model(struct usage *u, const char *name)
+{
+    size_t len = name ? strcspn(name, "[") : 0;
+
+    for (size_t i = 0; i < len; i++)
+        if (name[i] <= ' ' || name[i] > '~')
+            return;
+    if (len == 0 || len >= USAGE_MODEL_MAX)
+        return;
+    memcpy(u->model, name, len);
+    u->model[len] = '\0';
+}
+
+bool usage_is_something(const struct usage *u)
+{
+    return u->input_tokens || u->output_tokens || u->cache_read_tokens || u->cache_write_tokens ||
+           u->cost_nano_usd;
+}
 
 const char *usage_cost(const struct usage *u, char buffer[USAGE_COST_MAX])
 {
