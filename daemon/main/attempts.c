@@ -237,7 +237,7 @@ static int start_attempt(struct attempts *a, const struct task *t, const struct 
     io->owner = a;
     io->runner = runner;
     io->artifacts = TAKE_PTR(view->set);
-    io->capture = capture_new(runner, &d->settings);
+    io->capture = capture_new(runner, &d->settings, turn.session);
     HASH_ADD(hh, a->by_seq, seq, sizeof io->seq, io);
     spawner_start(d->spawner, t->seq, plan, TAKE_FD(keys), start.input, start.input_len);
     return 0;

@@ -15,12 +15,13 @@ struct capture {
     uint64_t total, limit;
 };
 
-struct capture *capture_new(const struct runner *runner, const struct settings *settings)
+struct capture *capture_new(const struct runner *runner, const struct settings *settings,
+                            const char *session)
 {
     struct capture *c = mem_new(struct capture);
 
     c->runner = runner;
-    c->parser = runner->parser_new(settings);
+    c->parser = runner->parser_new(settings, session);
     c->limit = settings->task_output_limit_bytes;
     return c;
 }

@@ -8,8 +8,10 @@
 
 struct capture;
 
-/* runner is borrowed; of the settings what it needs is copied. */
-struct capture *capture_new(const struct runner *runner, const struct settings *settings);
+/* runner is borrowed; of the settings and the session that is gone on with (NULL: none) what it
+ * needs is copied. */
+struct capture *capture_new(const struct runner *runner, const struct settings *settings,
+                            const char *session);
 void capture_free(struct capture *c);
 DEFINE_CLEANUP(struct capture *, capture_free);
 

@@ -2,56 +2,14 @@
 
 #include <string.h>
 
+#include "runner/shown.h"
 #include "util/buf.h"
 #include "util/cleanup.h"
 #include "util/json.h"
 #include "util/mem.h"
 #include "util/str.h"
-#include "util/utf8.h"
 
-enum {
-    TEXT_MAX = 16 * 1024, /* of what was said, and of a tool's output */
-    SHORT_MAX = 1000,     /* of everything else */
-    ID_MAX = 128,
-    BLOCKS_MAX = 32 /* of one line that become progress */
-};
-
-/* Texts of one progress message, made fit to send. */
-struct shown {
-    struct progress progress;
-    struct buf text, input, output, summary, tool, id, parent;
-    bool cut;
-};
-
-static void shown_done(struct shown *s)
-{
-    struct buf *bufs[] = { &s->text, &s->input, &s->output, &s->summary,
-                           &s->tool, &s->id,    &s->parent };
-
-    for (size_t i = 0; i < ARRAY_SIZE(bufs); i++)
-        buf_done(bufs[i]);
-}
-
-/* The cleaned beginning of s, kept in b; NULL for NULL and for what has nothing to show. */
-static const char *show(struct shown *shown, struct buf *b, const char *s, size_t max)
-{
-    size_t len = s ? strlen(s) : 0, keep = s ? utf8_cut(s, len, max) : 0;
-
-    if (!s)
-        return NULL;
-    utf8_clean(b, s, keep);
-    shown->cut |= keep < len;
-    return buf_str(b)[strspn(buf_str(b), " \t\n")] == '\0' ? NULL : buf_str(b);
-}
-
-static void report(const struct claude_report *r, struct shown *s)
-{
-    const struct runner_event ev = { .type = RUNNER_PROGRESS,
-                                     .progress = &s->progress,
-                                     .cut = s->cut };
-
-    r->fn(&ev, r->ctx);
-}
+enum { BLOCKS_MAX = 32 /* of one line that become progress */ };
 
 /* ---- assistant ---- */
 
@@ -86,10 +44,10 @@ static void report_text(const struct claude_report *r, const struct json *block,
 {
     CLEANUP(shown_done) struct shown s = { .progress = { .type = PROGRESS_TEXT } };
 
-    s.progress.text = show(&s, &s.text, json_get_str(block, "text"), TEXT_MAX);
-    s.progress.parent_tool_use_id = show(&s, &s.parent, parent, ID_MAX);
+    s.progress.text = shown_text(&s, &s.text, json_get_str(block, "text"), SHOWN_TEXT_MAX);
+    s.progress.parent_tool_use_id = shown_text(&s, &s.parent, parent, SHOWN_ID_MAX);
     if (s.progress.text)
-        report(r, &s);
+        shown_report(&s, r->fn, r->ctx);
 }
 
 static void report_call(const struct claude_report *r, const struct json *block, const char *parent)
@@ -98,13 +56,14 @@ static void report_call(const struct claude_report *r, const struct json *block,
     struct shown s = { .progress = { .type = PROGRESS_TOOL_USE, .status = "running" } };
     const char *name = json_get_str(block, "name");
 
-    s.progress.tool = show(&s, &s.tool, name, ID_MAX);
-    s.progress.input = show(&s, &s.input, input_of(name, json_get(block, "input")), SHORT_MAX);
-    s.progress.tool_use_id = show(&s, &s.id, json_get_str(block, "id"), ID_MAX);
-    s.progress.parent_tool_use_id = show(&s, &s.parent, parent, ID_MAX);
+    s.progress.tool = shown_text(&s, &s.tool, name, SHOWN_ID_MAX);
+    s.progress.input =
+        shown_text(&s, &s.input, input_of(name, json_get(block, "input")), SHOWN_SHORT_MAX);
+    s.progress.tool_use_id = shown_text(&s, &s.id, json_get_str(block, "id"), SHOWN_ID_MAX);
+    s.progress.parent_tool_use_id = shown_text(&s, &s.parent, parent, SHOWN_ID_MAX);
     if (s.progress.tool_use_id)
         toolcalls_add(r->calls, s.progress.tool_use_id, s.progress.tool, s.progress.input);
-    report(r, &s);
+    shown_report(&s, r->fn, r->ctx);
 }
 
 static void report_step(const struct claude_report *r, const char *summary, const char *status)
@@ -112,8 +71,8 @@ static void report_step(const struct claude_report *r, const char *summary, cons
     CLEANUP(shown_done)
     struct shown s = { .progress = { .type = PROGRESS_STEP, .status = status } };
 
-    s.progress.summary = show(&s, &s.summary, summary, SHORT_MAX);
-    report(r, &s);
+    s.progress.summary = shown_text(&s, &s.summary, summary, SHOWN_SHORT_MAX);
+    shown_report(&s, r->fn, r->ctx);
 }
 
 void claude_report_assistant(const struct claude_report *r, const struct json *line)
@@ -164,15 +123,16 @@ static void report_result(const struct claude_report *r, const struct json *bloc
 
     (void)json_get_bool(block, "is_error", &failed); /* absent: it did not fail */
     s.progress.status = failed ? "error" : "completed";
-    s.progress.output = show(&s, &s.output, content_of(block), TEXT_MAX);
-    s.progress.tool_use_id = show(&s, &s.id, json_get_str(block, "tool_use_id"), ID_MAX);
-    s.progress.parent_tool_use_id = show(&s, &s.parent, parent, ID_MAX);
+    s.progress.output = shown_text(&s, &s.output, content_of(block), SHOWN_TEXT_MAX);
+    s.progress.tool_use_id =
+        shown_text(&s, &s.id, json_get_str(block, "tool_use_id"), SHOWN_ID_MAX);
+    s.progress.parent_tool_use_id = shown_text(&s, &s.parent, parent, SHOWN_ID_MAX);
     call = toolcalls_find(r->calls, s.progress.tool_use_id);
     if (call) {
         s.progress.tool = call->name;
         s.progress.input = call->input;
     }
-    report(r, &s);
+    shown_report(&s, r->fn, r->ctx);
 }
 
 void claude_report_user(const struct claude_report *r, const struct json *line)
@@ -200,12 +160,12 @@ void claude_report_tool_progress(const struct claude_report *r, const struct jso
     if (json_get_double(line, "elapsed_time_seconds", &seconds) == 0 && seconds >= 0 &&
         seconds < 1e9)
         summary = mem_printf("Running for %.0fs...", seconds);
-    s.progress.tool = show(&s, &s.tool, json_get_str(line, "tool_name"), ID_MAX);
+    s.progress.tool = shown_text(&s, &s.tool, json_get_str(line, "tool_name"), SHOWN_ID_MAX);
     s.progress.summary = summary;
-    s.progress.tool_use_id = show(&s, &s.id, json_get_str(line, "tool_use_id"), ID_MAX);
+    s.progress.tool_use_id = shown_text(&s, &s.id, json_get_str(line, "tool_use_id"), SHOWN_ID_MAX);
     s.progress.parent_tool_use_id =
-        show(&s, &s.parent, json_get_str(line, "parent_tool_use_id"), ID_MAX);
-    report(r, &s);
+        shown_text(&s, &s.parent, json_get_str(line, "parent_tool_use_id"), SHOWN_ID_MAX);
+    shown_report(&s, r->fn, r->ctx);
 }
 
 /* A task is a subagent, or a shell command that takes long. */
@@ -223,14 +183,14 @@ static void report_task(const struct claude_report *r, const struct json *line, 
     const struct toolcall *call;
     bool command;
 
-    s.progress.tool_use_id = show(&s, &s.id, json_get_str(line, "tool_use_id"), ID_MAX);
+    s.progress.tool_use_id = shown_text(&s, &s.id, json_get_str(line, "tool_use_id"), SHOWN_ID_MAX);
     call = toolcalls_find(r->calls, s.progress.tool_use_id);
     command = is_command(line, call);
     s.progress.type = command ? PROGRESS_HEARTBEAT : PROGRESS_SUBAGENT;
     if (command)
         s.progress.tool = call && call->name ? call->name : "Bash";
-    s.progress.summary = show(&s, &s.summary, command ? what : summary, SHORT_MAX);
-    report(r, &s);
+    s.progress.summary = shown_text(&s, &s.summary, command ? what : summary, SHOWN_SHORT_MAX);
+    shown_report(&s, r->fn, r->ctx);
 }
 
 static const char *cause_of(const char *error)

@@ -41,10 +41,11 @@ struct feeding {
     void *ctx;
 };
 
-struct runner_parser *claude_stream_new(const struct settings *settings)
+struct runner_parser *claude_stream_new(const struct settings *settings, const char *session)
 {
     struct runner_parser *p = mem_new(struct runner_parser);
 
+    (void)session; /* it fails where that isn't there */
     p->reply_limit = settings->task_reply_limit_bytes;
     p->permissions = settings->runner_permissions;
     return p;

@@ -6,7 +6,7 @@
 #pragma once
 #include "runner/runner.h"
 
-struct runner_parser *claude_stream_new(const struct settings *settings);
+struct runner_parser *claude_stream_new(const struct settings *settings, const char *session);
 void claude_stream_feed(struct runner_parser *p, const char *bytes, size_t len, runner_event_fn fn,
                         void *ctx);
 void claude_stream_finish(struct runner_parser *p, const struct runner_exit *end,

@@ -3,16 +3,13 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "util/buf.h"
+#include "runner/words.h"
 #include "util/cleanup.h"
 #include "util/mem.h"
 #include "util/str.h"
-#include "util/utf8.h"
 
-enum { WORDS_MAX = 400 }; /* of the program's own */
-
-#define OPERATOR "the operator of the machine can "
-#define AGAIN    "send the message again in a few minutes"
+#define OPERATOR WORDS_OPERATOR
+#define AGAIN    WORDS_AGAIN
 
 #define USAGE_LIMIT                                                                                \
     "the account's usage limit is reached; send the message again when it is reset, or " OPERATOR  \
@@ -141,35 +138,6 @@ static bool fits(const struct row *row, const struct claude_failure *f)
            (!row->says || says(f->words, row->says));
 }
 
-/* How much of words is shown: whole ones if there are several, as the beginning of a secret would
- * pass for text. */
-static size_t shown_length(const char *words, size_t len)
-{
-    size_t cut = utf8_cut(words, len, WORDS_MAX), keep = cut;
-
-    while (keep > 0 && keep < len && !strchr(" \t\n", words[keep]))
-        keep--;
-    return keep > 0 ? keep : cut;
-}
-
-/* The text, and in the end the program's own words, which may say more than ours. */
-static char *speak(const struct row *row, const char *words)
-{
-    struct buf b = { 0 };
-    size_t len = words ? strlen(words) : 0, keep;
-
-    buf_append_str(&b, row->text);
-    while (len > 0 && strchr(" \t\n", words[len - 1]))
-        len--;
-    keep = len > 0 ? shown_length(words, len) : 0;
-    if (keep > 0) {
-        buf_append_str(&b, ". Claude Code said: ");
-        buf_append(&b, words, keep);
-        buf_append_str(&b, keep < len ? "..." : "");
-    }
-    return buf_steal(&b);
-}
-
 char *claude_words(const struct claude_failure *failure, bool *ret_session_gone)
 {
     const struct row *row = rows;
@@ -177,7 +145,7 @@ char *claude_words(const struct claude_failure *failure, bool *ret_session_gone)
     while (!fits(row, failure)) /* the last one fits everything */
         row++;
     *ret_session_gone = row->session_gone;
-    return speak(row, failure->words);
+    return words_speak("Claude Code", row->text, failure->words);
 }
 
 char *claude_words_stderr(const char *tail, bool *ret_session_gone)

@@ -46,10 +46,11 @@ static int prepare(const struct settings *settings, const struct runner_turn *tu
     return 0;
 }
 
-static struct runner_parser *parser_new(const struct settings *settings)
+static struct runner_parser *parser_new(const struct settings *settings, const char *session)
 {
     struct runner_parser *p = mem_new(struct runner_parser);
 
+    (void)session; /* it has none */
     p->limit = settings->task_reply_limit_bytes;
     return p;
 }

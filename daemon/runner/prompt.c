@@ -181,3 +181,15 @@ char *prompt_brief(const struct task *task, const char *outbox, uint64_t outbox_
                                   : "\n\n" ASK);
     return buf_steal(&b);
 }
+
+char *prompt_with_brief(const struct task *task, const struct attached *attached, bool begins,
+                        const char *brief)
+{
+    AUTO_FREE char *text = prompt_text(task, attached, begins);
+
+    if (begins)
+        return mem_printf("# BEHAVIOR INSTRUCTIONS\n\n%s\n\n# USER MESSAGE\n\n%s", brief, text);
+    if (task->mode == TASK_MODE_ASK)
+        return mem_printf("[" ASK "]\n\n%s", text);
+    return TAKE_PTR(text);
+}

@@ -16,6 +16,11 @@ struct task;
  * that came with them, NULL for none; each is named after the text that it came with. Where the
  * payload can't be read, the message alone. */
 char *prompt_text(const struct task *task, const struct attached *attached, bool begins);
+/* For programs that take no system prompt: both as one text, to be freed by the caller. Where a
+ * conversation begins the brief stands before the message, each below a heading; later only what
+ * ask mode changes is said again. Source: Nairi, CLI agents, "Common". */
+char *prompt_with_brief(const struct task *task, const struct attached *attached, bool begins,
+                        const char *brief);
 /* Appends the block that names the files of the message itself, if there are any. */
 void prompt_add_files(struct buf *b, const struct attached *attached);
 

@@ -97,7 +97,8 @@ struct runner {
     const char *no_key; /* with providers: what is said where there is no key and no login */
     int (*prepare)(const struct settings *settings, const struct runner_turn *turn,
                    struct runner_start *ret_start, struct err *err);
-    struct runner_parser *(*parser_new)(const struct settings *settings);
+    /* session: as in struct runner_turn. Both are borrowed for the call. */
+    struct runner_parser *(*parser_new)(const struct settings *settings, const char *session);
     /* One piece of standard output, cut anywhere. */
     void (*feed)(struct runner_parser *p, const char *bytes, size_t len, runner_event_fn fn,
                  void *ctx);

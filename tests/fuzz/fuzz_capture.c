@@ -27,7 +27,7 @@ static void on_event(const struct runner_event *ev, void *ctx)
 static void run(const struct settings *s, struct input in, size_t piece, bool exit_ok,
                 struct capture_result *ret_result)
 {
-    CLEANUP_PTR(capture_free) struct capture *c = capture_new(&runner_command, s);
+    CLEANUP_PTR(capture_free) struct capture *c = capture_new(&runner_command, s, NULL);
     size_t events = 0, calls = 0, total = 2 * in.left, passed = 0;
 
     for (size_t n; in.left > 0; in.at += n, in.left -= n, calls++) {

@@ -275,9 +275,10 @@ WRAP(char *, envelope_progress, const char *job_id, const char *task_id, uint32_
 
 /* ---- a task ---- */
 
-WRAP(struct capture *, capture_new, const struct runner *runner, const struct settings *settings)
+WRAP(struct capture *, capture_new, const struct runner *runner, const struct settings *settings,
+     const char *session)
 {
-    struct capture *c = __real_capture_new(runner, settings);
+    struct capture *c = __real_capture_new(runner, settings, session);
 
     recording_put("capture_new", key_of(c), runner->name, strlen(runner->name));
     return c;

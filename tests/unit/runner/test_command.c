@@ -39,7 +39,7 @@ static struct settings settings_with(uint64_t output_limit, uint64_t reply_limit
 
 static struct capture *begin(const struct settings *s)
 {
-    return capture_new(runner_find("command"), s);
+    return capture_new(runner_find("command"), s, NULL);
 }
 
 static void say(struct capture *c, const char *text, struct seen *seen)
