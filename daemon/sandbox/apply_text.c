@@ -47,6 +47,10 @@ static const struct {
     { APPLY_CLONE, -EMFILE, "too many open files: raise ulimit -n" },
     { APPLY_SOURCES, -ENOENT, "it isn't there" },
     { APPLY_SOURCES, -EACCES, "the daemon's user has no way to it" },
+    { APPLY_SOURCES, -ELOOP, "a link is on the way to it, where tasks may write: such links aren't "
+                             "followed; remove the link" },
+    { APPLY_LANDLOCK, -ELOOP, "a link is on the way to it, where tasks may write: such links aren't "
+                              "followed; remove the link" },
     { APPLY_DIRECTORY, -EACCES, "the task's user may not enter the workspace" },
     { APPLY_SCRATCH, -EACCES, "the task's user has no way to it: each directory above must let "
                               "everybody pass (chmod o+x)" },

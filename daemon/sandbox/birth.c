@@ -223,7 +223,7 @@ static int drop_caps(const struct plan *plan)
 static int enter_landlock(const struct birth *b, size_t *ret_rule)
 {
     const struct plan *plan = b->plan;
-    unsigned flags = LANDLOCK_SCOPED;
+    unsigned flags = LANDLOCK_SCOPED | LANDLOCK_FIRM;
     int r;
     bool bare = plan->ground.rung == PLAN_RUNG_BARE;
     /* as the same user, nothing else keeps it from everybody's processes, ours among them */

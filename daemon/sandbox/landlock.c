@@ -3,10 +3,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/landlock.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "sandbox/firm.h"
 #include "sandbox/plan.h"
 
 /* linux/landlock.h of newer kernels than the one whose headers we may be built with. */
@@ -77,15 +79,27 @@ static uint64_t rights_to_fs(uint32_t rights)
     return fs;
 }
 
-static int add_rule(int ruleset, const struct plan_rule *rule, int abi)
+/* As firm_len(): what the rules let be changed. */
+static size_t firm_path(const struct plan_rule *rules, size_t count, const char *path)
+{
+    size_t len = strlen(path);
+
+    for (size_t i = 0; i < count; i++)
+        if (rules[i].rights & PLAN_MAY_CHANGE)
+            len = firm_len(path, len, rules[i].path);
+    return len;
+}
+
+/* len: of firm_len(). */
+static int add_rule(int ruleset, const struct plan_rule *rule, size_t len, int abi)
 {
     struct landlock_path_beneath_attr attr = { .allowed_access =
                                                    rights_to_fs(rule->rights) & handled_fs(abi) };
-    AUTO_CLOSE int fd = open(rule->path, O_PATH | O_CLOEXEC);
+    AUTO_CLOSE int fd = firm_open(-1, rule->path, len);
     struct stat st;
 
     if (fd < 0)
-        return errno == ENOENT ? 0 : -errno;
+        return fd == -ENOENT ? 0 : fd;
     if (fstat(fd, &st) < 0)
         return -errno;
     if (!S_ISDIR(st.st_mode))
@@ -118,7 +132,10 @@ int landlock_enter(const struct plan_rule *rules, size_t count, int abi, unsigne
     int r = ruleset < 0 ? ruleset : 0;
 
     for (; r == 0 && i < count; i++) {
-        r = add_rule(ruleset, &rules[i], abi);
+        const char *path = rules[i].path;
+
+        r = add_rule(ruleset, &rules[i],
+                     flags & LANDLOCK_FIRM ? firm_path(rules, count, path) : strlen(path), abi);
         if (r < 0)
             break;
     }

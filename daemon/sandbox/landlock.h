@@ -18,6 +18,8 @@ enum landlock_flag {
     LANDLOCK_SCOPED = 1, /* where the ABI has that (6), signals and abstract sockets reach only what
                             is inside too */
     LANDLOCK_NO_TCP = 2, /* where the ABI has that (4), no TCP port can be bound or connected to */
+    LANDLOCK_FIRM = 4, /* no link is followed beneath what a rule lets be changed (sandbox/firm.h):
+                          tasks have been there, and -ELOOP says so */
 };
 
 /* Allows what the rules say (sandbox/plan.h) and nothing else, for the calling thread and all that

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "sandbox/aside.h"
+#include "sandbox/firm.h"
 #include "sandbox/plan.h"
 #include "util/fd.h"
 
@@ -28,36 +29,49 @@ static bool is_link(const char *path)
     return lstat(path, &st) == 0 && S_ISLNK(st.st_mode);
 }
 
-/* openat2(2): links lead where they lead on the host. */
-static int open_in(int host, const char *path)
+/* A detached copy of what is there; len: of firm_len(). */
+static int copy_tree(int host, const char *path, size_t len)
 {
-    const struct open_how how = { .flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT };
-    AUTO_CLOSE int at = (int)syscall(SYS_openat2, host, path, &how, sizeof how);
+    AUTO_CLOSE int at = firm_open(host, path, len);
     int fd;
 
     if (at < 0)
-        return -errno;
+        return at;
     fd = open_tree(at, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE | AT_EMPTY_PATH);
     return fd < 0 ? -errno : fd;
 }
 
-static int open_source(int host, const char *path)
+static int open_source(int host, const char *path, size_t len)
 {
     int fd;
 
-    if (host >= 0)
-        return open_in(host, path);
+    if (host >= 0 || path[len] != '\0')
+        return copy_tree(host, path, len);
     fd = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
     return fd < 0 ? -errno : fd;
 }
 
+/* As firm_len(), of a host path or of a place inside: what the plan lets tasks write. */
+static size_t firm(const struct plan *plan, const char *path, bool inside)
+{
+    size_t len = strlen(path);
+
+    for (size_t i = 0; i < plan->step_count; i++) {
+        const struct plan_step *s = &plan->steps[i];
+
+        if (s->type == PLAN_STEP_BIND && (s->flags & PLAN_WRITABLE))
+            len = firm_len(path, len, inside ? s->target : s->text);
+    }
+    return len;
+}
+
 int tree_keep_host(void)
 {
-    AUTO_CLOSE int host = open_source(-1, "/"), copy = -1;
+    AUTO_CLOSE int host = open_source(-1, "/", 1), copy = -1;
 
     if (host < 0)
         return host;
-    copy = open_in(host, "/");
+    copy = copy_tree(host, "/", 1);
     return copy < 0 ? copy : TAKE_FD(host);
 }
 
@@ -72,7 +86,7 @@ int tree_open(const struct plan *plan, size_t first, int host, int *fds, size_t 
         if (failure < 0 || s->type != PLAN_STEP_BIND ||
             ((s->flags & PLAN_MIRROR) && is_link(s->text)))
             continue;
-        fds[i] = open_source(host, s->text);
+        fds[i] = open_source(host, s->text, firm(plan, s->text, false));
         if (fds[i] < 0 && !((s->flags & PLAN_OPTIONAL) && fds[i] == -ENOENT)) {
             failure = fds[i];
             *ret_step = i;
@@ -252,25 +266,40 @@ static int place_amid(int mount_fd, int root, const char *target)
 
 /* What was replaced since it was opened (rename(2), as ldconfig(8) does it) has no name any more,
  * and can't be mounted: then what is there now, once. */
-static int place_file(int root, const struct plan_step *s, int fd, struct mount_attr *attr)
+static int place_file(int root, const struct plan_step *s, int fd, size_t len,
+                      struct mount_attr *attr)
 {
     AUTO_CLOSE int now = -1;
     int r = place(fd, root, relative(s));
 
     if (r != -ENOENT)
         return r;
-    now = open_tree(AT_FDCWD, s->text, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+    now = open_source(-1, s->text, len);
     if (now < 0 || mount_setattr(now, "", AT_EMPTY_PATH | AT_RECURSIVE, attr, sizeof *attr) < 0)
         return r;
     return place(now, root, relative(s));
 }
 
+/* Where tasks may write, it is there, or isn't what was opened. */
+static int place_within(int mount_fd, int root, const char *target, size_t len)
+{
+    AUTO_CLOSE int at = firm_open(root, target, len);
+
+    if (at < 0)
+        return at;
+    if (move_mount(mount_fd, "", at, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
+        return -errno;
+    return 0;
+}
+
 /* at_once: since its path was opened, which leads to the same file system still. */
-static int do_bind(int root, const struct plan_step *s, int fd, bool at_once)
+static int do_bind(const struct plan *plan, int root, const struct plan_step *s, int fd,
+                   bool at_once)
 {
     /* Private: what is mounted on the host later is none of the task's business. */
     struct mount_attr attr = { .attr_set = MOUNT_ATTR_NOSUID, .propagation = MS_PRIVATE };
     struct stat st;
+    size_t len;
     int r;
 
     if (fd < 0)
@@ -286,6 +315,9 @@ static int do_bind(int root, const struct plan_step *s, int fd, bool at_once)
         return -errno;
     if (s->flags & PLAN_AMID)
         return place_amid(fd, root, relative(s));
+    len = firm(plan, s->target, true);
+    if (s->target[len] != '\0')
+        return place_within(fd, root, s->target, len);
     if (S_ISDIR(st.st_mode)) {
         r = make_directory(root, relative(s), 0755);
         return r < 0 ? r : place(fd, root, relative(s));
@@ -295,7 +327,8 @@ static int do_bind(int root, const struct plan_step *s, int fd, bool at_once)
             : make_file(root, relative(s), "", 0444);
     if (r < 0)
         return r;
-    return at_once ? place_file(root, s, fd, &attr) : place(fd, root, relative(s));
+    return at_once ? place_file(root, s, fd, firm(plan, s->text, false), &attr)
+                   : place(fd, root, relative(s));
 }
 
 static int do_tmpfs(int root, const struct plan_step *s)
@@ -350,7 +383,8 @@ static int do_proc(int root, const struct plan_step *s)
     return r < 0 ? r : cover_keys(root, s);
 }
 
-static int do_step(int root, const struct plan_step *s, int fd, bool at_once)
+static int do_step(const struct plan *plan, const struct plan_step *s, int root, int fd,
+                   bool at_once)
 {
     switch (s->type) {
     case PLAN_STEP_DIR:
@@ -360,7 +394,7 @@ static int do_step(int root, const struct plan_step *s, int fd, bool at_once)
     case PLAN_STEP_LINK:
         return symlinkat(s->text, root, relative(s)) < 0 ? -errno : 0;
     case PLAN_STEP_BIND:
-        return do_bind(root, s, fd, at_once);
+        return do_bind(plan, root, s, fd, at_once);
     case PLAN_STEP_TMPFS:
         return do_tmpfs(root, s);
     case PLAN_STEP_PROC:
@@ -416,7 +450,7 @@ int tree_fill(const struct plan *plan, size_t first, const int *fds, int root, s
 
     for (size_t i = first; r == 0 && i < plan->step_count; i++) {
         *ret_step = i;
-        r = do_step(root, &plan->steps[i], fds[i], first == 0);
+        r = do_step(plan, &plan->steps[i], root, fds[i], first == 0);
     }
     return r;
 }

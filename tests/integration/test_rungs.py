@@ -223,6 +223,35 @@ def test_a_task_reaches_nothing_but_its_own(place, outside):
     assert os.path.exists(place.path("b/f"))
 
 
+@on(rung_named("everything") + rung_named("bare"))
+def test_no_link_is_followed_that_a_task_made_on_the_way_to_a_shown_path(place):
+    secret = place.account.mkdir("secret", 0o755)
+    place.account.write(os.path.join(secret, "key"), "canary\n", 0o644)
+    written = place.account.mkdir("written", 0o755)
+    shown = [os.path.join(place.workspace, "a", "b"), os.path.join(written, "a", "b")]
+    for path in shown:
+        os.makedirs(path)
+        for made in (path, os.path.dirname(path), os.path.dirname(os.path.dirname(path))):
+            os.chown(made, place.uid, place.uid)
+    flags = ["--set", f"sandbox.read={json.dumps(shown)}", "--set", f'sandbox.write=["{written}"]']
+    code, out, err = place.run("ls", "-d", *shown, flags=flags)
+    assert (code, out.split()) == (0, shown), err
+    for path in shown:
+        keep = f"{path}.kept"
+        os.rename(path, keep)  # as a task can, where it may write
+        os.symlink(secret, path)
+        code, out, err = place.run("cat", f"{path}/key", flags=flags)
+        assert "canary" not in out and path in err
+        if code != 78:  # what may be written has no rule of its own that would fail
+            assert place.rung.is_bare and "Permission denied" in err
+        else:
+            assert "a link" in err
+        os.unlink(path)
+        os.rename(keep, path)
+    code, out, err = place.run("ls", "-d", *shown, flags=flags)
+    assert (code, out.split()) == (0, shown), err
+
+
 def check_identity(place, said):
     status, rung, is_root = said["status"], place.rung, place.account.is_root
     mapped = not rung.is_bare and rung.name != "no-user-namespace"
