@@ -225,7 +225,9 @@ static void tell_own_uid(uid_t uid)
     uint64_t spare = census_spare("/etc", uid);
     AUTO_FREE char *unused =
         spare == 0 ? mem_strdup("")
-                   : mem_printf(" (the %llu that /etc/subuid gives to the daemon's aren't used)",
+                   : mem_printf(". The %llu that /etc/subuid gives to the daemon's aren't used: "
+                                "newuidmap(1) maps them only for a program that may gain rights, "
+                                "which nothing that starts tasks may",
                                 (unsigned long long)spare);
 
     tell(GRADE_OK, "uids",

@@ -12,6 +12,7 @@ import threading
 import pytest
 
 from clikit import check_reports, environment, nairid
+from daemonkit import Account
 from hubkit import program
 
 
@@ -389,6 +390,28 @@ def test_an_account_with_a_uid_that_is_for_tasks_gives_78(setup, verb):
     assert done.returncode == 78
     assert ("the account 'mallory' in /etc/passwd has the uid 2100000000" in
             (lines(done)["uids"][1] if verb == "check" else done.stderr))
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root")
+@pytest.mark.parametrize("has_range", [True, False])
+def test_an_ordinary_users_groups_and_unused_ids_are_named(setup, has_range):
+    account = Account("user")
+    line = f"{account.uid}:300000:65536\n" if has_range else ""
+    copy = account.write(os.path.join(account.folder, "subuid"), line, 0o644)
+    become = ["setpriv", f"--reuid={account.uid}", f"--regid={account.uid}", "--groups=4,61399"]
+    done = subprocess.run(["unshare", "-m", "sh", "-ec",
+                           f"mount --bind '{copy}' /etc/subuid\n" + 'exec "$@"', "sh", *become,
+                           account.program("nairid"), "check", "--set", "agent.id=x"],
+                          env=account.environ(), cwd=account.folder, capture_output=True, text=True,
+                          timeout=60)
+    account.done()
+    check_reports(done.stderr)
+    assert re.search(r"^WARN +walls +groups is weaker: a task keeps what the daemon's user may as a "
+                     r"member of adm, 61399;", done.stdout, re.M), done.stdout
+    grade, words = lines(done)["uids"]
+    assert grade == "OK" and f"tasks are user {account.uid}, as the daemon is" in words
+    assert ("65536 that /etc/subuid gives" in words and "newuidmap" in words) is has_range
+    assert ("subuid" in words) is has_range
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root")
