@@ -18,9 +18,11 @@
 #include <cmocka.h>
 
 #include "sandbox/apply.h"
+#include "sandbox/cgroup.h"
 #include "sandbox/plan.h"
 #include "spawner/ipc.h"
 #include "spawner/process.h"
+#include "spawner/ward.h"
 #include "support/profiles.h"
 #include "support/tempdir.h"
 #include "util/buf.h"
@@ -37,6 +39,51 @@ struct fixture {
     int sock;
     pid_t pid;
 };
+
+/* ---- cgroups that there are none of: only their numbers ---- */
+
+int __wrap_cgroup_make(const struct cgroup *c, uint64_t task, struct cgroup_doors *ret_doors,
+                       struct err *err);
+int __wrap_cgroup_limit(const struct cgroup *c, uint64_t task, const struct plan *plan,
+                        struct err *err);
+void __wrap_cgroup_read(const struct cgroup *c, uint64_t task, struct cgroup_usage *ret_usage);
+int __wrap_cgroup_remove(const struct cgroup *c, uint64_t task);
+
+static uint64_t made, removed; /* the last ones */
+
+int __wrap_cgroup_make(const struct cgroup *c, uint64_t task, struct cgroup_doors *ret_doors,
+                       struct err *err)
+{
+    (void)c;
+    (void)ret_doors;
+    (void)err;
+    made = task;
+    return 0;
+}
+
+int __wrap_cgroup_limit(const struct cgroup *c, uint64_t task, const struct plan *plan,
+                        struct err *err)
+{
+    (void)c;
+    (void)plan;
+    (void)err;
+    assert_int_equal(task, made);
+    return 0;
+}
+
+void __wrap_cgroup_read(const struct cgroup *c, uint64_t task, struct cgroup_usage *ret_usage)
+{
+    (void)c;
+    (void)task;
+    *ret_usage = (struct cgroup_usage){ 0 };
+}
+
+int __wrap_cgroup_remove(const struct cgroup *c, uint64_t task)
+{
+    (void)c;
+    removed = task;
+    return 0;
+}
 
 /* ---- the daemon's end, by hand ---- */
 
@@ -110,11 +157,10 @@ static int teardown(void **state)
     return 0;
 }
 
-static int plan_file(const struct fixture *f, const char *script)
+static struct plan *plan_of(const struct fixture *f, const char *script)
 {
     CLEANUP(strv_done) struct strv argv = { 0 };
-    CLEANUP(buf_done) struct buf b = { 0 };
-    CLEANUP_PTR(plan_free) struct plan *plan = NULL;
+    struct plan *plan = NULL;
     struct err err = { 0 };
     const struct plan_policy policy = { .profile = profiles_get("strict"),
                                         .workspace = f->dir,
@@ -128,6 +174,14 @@ static int plan_file(const struct fixture *f, const char *script)
     strv_add(&argv, script);
     if (plan_make(&policy, &plan, &err) < 0)
         fail_msg("%s", err.text);
+    return plan;
+}
+
+static int plan_file(const struct fixture *f, const char *script)
+{
+    CLEANUP(buf_done) struct buf b = { 0 };
+    CLEANUP_PTR(plan_free) struct plan *plan = plan_of(f, script);
+
     plan_encode(plan, &b);
     return fd_memfile("plan", b.data, b.len);
 }
@@ -321,6 +375,52 @@ static void its_end_ends_what_is_being_started(void **state)
     /* teardown closes the socket right now, and waits for its end */
 }
 
+/* Its process has ended; it is still there, as one is whose egress process isn't reaped. */
+static struct ward *ended_ward(const struct fixture *f, const struct ward_means *means,
+                               uint64_t task)
+{
+    AUTO_CLOSE int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    AUTO_CLOSE int plan = plan_file(f, "exit 3");
+    const int fds[] = { plan, null, null, null };
+    struct ward *w = ward_new(task);
+    struct err err = { 0 };
+
+    w->plan = plan_of(f, "exit 3");
+    if (ward_place(w, means, fds, &err) < 0)
+        fail_msg("%s", err.text);
+    while (!ward_is_reaped(w)) {
+        struct pollfd p[] = { { .fd = w->at.control, .events = POLLIN },
+                              { .fd = w->at.pidfd, .events = POLLIN } };
+
+        assert_true(poll(p, ARRAY_SIZE(p), WAIT_MS) > 0);
+        if (p[0].revents)
+            ward_read(w);
+        if (p[1].revents)
+            ward_reap(w);
+    }
+    assert_int_equal(WEXITSTATUS(w->exit.status), 3);
+    return w;
+}
+
+static void a_task_that_is_started_again_at_once_has_another_cgroup_than_before(void **state)
+{
+    static const char none;
+    const struct fixture *f = *state;
+    uint64_t count = 0, first_group;
+    const struct ward_means means = { .apply = f->apply,
+                                      .cgroup = (const void *)&none,
+                                      .group_count = &count };
+    struct ward *first = ended_ward(f, &means, 7), *second;
+
+    first_group = made;
+    second = ended_ward(f, &means, 7);
+    assert_int_not_equal(made, first_group);
+    ward_free(first); /* and so takes nothing from the second */
+    assert_int_equal(removed, first_group);
+    ward_free(second);
+    assert_int_equal(removed, made);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
@@ -334,6 +434,7 @@ int main(void)
         TEST(a_second_start_under_a_living_number_is_passed_over),
         TEST(news_wait_for_a_daemon_that_does_not_read),
         TEST(its_end_ends_what_is_being_started),
+        TEST(a_task_that_is_started_again_at_once_has_another_cgroup_than_before),
         cmocka_unit_test_setup_teardown(
             without_descriptors_left_a_start_fails_in_words_and_later_ones_work, setup_with_few,
             teardown),
