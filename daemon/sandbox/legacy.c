@@ -178,12 +178,12 @@ static int remove_folder(const char *path)
     return rmdir(path) == 0 || errno == ENOENT ? 0 : -errno;
 }
 
-static int remove_waiting(const char *path)
+static int remove_waiting(const char *path, int tries)
 {
     const struct timespec pause = { .tv_nsec = 10 * 1000 * 1000 };
     int r = remove_folder(path);
 
-    for (int i = 0; r == -EBUSY && i < END_TRIES; i++) {
+    for (int i = 1; r == -EBUSY && i < tries; i++) {
         (void)nanosleep(&pause, NULL); /* cut short it is only shorter */
         r = remove_folder(path);
     }
@@ -205,7 +205,7 @@ static bool next_name(DIR *dir, const char *prefix, const char **ret_name)
     return false;
 }
 
-static int remove_with_tasks(const char *path)
+static int remove_with_tasks(const char *path, int tries)
 {
     DIR *dir = opendir(path);
     const char *name;
@@ -213,20 +213,32 @@ static int remove_with_tasks(const char *path)
     while (next_name(dir, TASK_PREFIX, &name)) {
         AUTO_FREE char *task = mem_printf("%s/%s", path, name);
 
-        (void)remove_waiting(task); /* what stays keeps the folder around it, too */
+        (void)remove_waiting(task, tries); /* what stays keeps the folder around it, too */
     }
     return remove_folder(path);
 }
 
-/* What a dead daemon left in all hierarchies; that of the lock, by which it is found, last. */
+/* What a daemon has in all hierarchies. The folder of the lock, by which it is found, goes last,
+ * and only if nothing else stays: then the next start tries again. */
+static void remove_everywhere(char *const paths[HIERARCHY_COUNT], int tries)
+{
+    bool stays = false;
+
+    for (int h = HIERARCHY_COUNT - 1; h > MEMORY; h--)
+        stays |= paths[h] && remove_with_tasks(paths[h], tries) < 0;
+    if (!stays && paths[MEMORY])
+        (void)remove_with_tasks(paths[MEMORY], tries); /* else that stays */
+}
+
 static void remove_dead(const struct legacy *l, const char *name)
 {
-    for (int h = HIERARCHY_COUNT - 1; h >= MEMORY; h--) {
-        AUTO_FREE char *path = l->own[h] ? mem_printf("%s/%s", l->own[h], name) : NULL;
+    char *paths[HIERARCHY_COUNT];
 
-        if (path && remove_with_tasks(path) < 0 && h == MEMORY)
-            return; /* something in it can't be killed: the next start tries again */
-    }
+    for (enum hierarchy h = 0; h < HIERARCHY_COUNT; h++)
+        paths[h] = l->own[h] ? mem_printf("%s/%s", l->own[h], name) : NULL;
+    remove_everywhere(paths, END_TRIES);
+    for (enum hierarchy h = 0; h < HIERARCHY_COUNT; h++)
+        free(paths[h]);
 }
 
 static void remove_old(const struct legacy *l)
@@ -325,9 +337,7 @@ int legacy_hold(struct legacy *l, struct err *err)
 
 void legacy_leave(struct legacy *l)
 {
-    for (int h = HIERARCHY_COUNT - 1; h >= MEMORY; h--)
-        if (l->ours[h])
-            (void)rmdir(l->ours[h]); /* one that stays is removed by the next start */
+    remove_everywhere(l->ours, 1);
 }
 
 /* ---- a task's ---- */

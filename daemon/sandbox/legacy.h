@@ -23,7 +23,7 @@ int legacy_find(const char *proc, struct legacy **ret_legacy, struct err *err);
 int legacy_settle(struct legacy *l, struct err *err);
 /* In a forked process that has closed its descriptors: holds the folder by itself. */
 int legacy_hold(struct legacy *l, struct err *err);
-/* Removes our folder, when its last task is gone. */
+/* Removes our folder, when its last task is gone; what is busy stays for the next start. */
 void legacy_leave(struct legacy *l);
 void legacy_free(struct legacy *l);
 DEFINE_CLEANUP(struct legacy *, legacy_free);

@@ -235,6 +235,35 @@ static void what_a_dead_daemon_left_is_removed_and_what_a_living_one_has_is_not(
     legacy_leave(next);
 }
 
+/* A task's folder that the kernel holds busy for longer than anybody waits; here a file in it. */
+static void what_stays_in_one_hierarchy_is_found_by_the_next_start(void **state)
+{
+    struct fixture *f = *state;
+    CLEANUP_PTR(legacy_free) struct legacy *l = must_settle(f);
+    AUTO_FREE char *name = NULL, *task = NULL, *busy = NULL, *full = NULL;
+
+    assert_int_equal(count_folders(f, "cpu", &name), 1);
+    task = mem_printf("cpu/%s/task-1", name);
+    busy = mem_printf("%s/busy", task);
+    full = mem_printf("%s/%s", f->dir, busy);
+    make_dir(f, task);
+    put(f, busy, "");
+    legacy_leave(l);
+    legacy_free(TAKE_PTR(l));
+    assert_int_equal(count_folders(f, "cpu", NULL), 1);
+    assert_int_equal(count_folders(f, "pids/b", NULL), 0);
+    l = must_settle(f); /* nor can that one remove it */
+    legacy_leave(l);
+    legacy_free(TAKE_PTR(l));
+    assert_int_equal(count_folders(f, "cpu", NULL), 1);
+    assert_int_equal(unlink(full), 0);
+    l = must_settle(f);
+    assert_int_equal(count_folders(f, "cpu", NULL), 1); /* its own */
+    legacy_leave(l);
+    assert_int_equal(count_folders(f, "cpu", NULL), 0);
+    assert_int_equal(count_folders(f, "memory/a", NULL), 0);
+}
+
 /* As the spawner does, which outlives the daemon that made the folder. */
 static void a_second_holder_keeps_it_when_the_first_is_gone(void **state)
 {
@@ -365,6 +394,7 @@ int main(void)
         TEST(a_part_that_is_mounted_is_where_we_are),
         TEST(leaving_takes_everything_with_it),
         TEST(what_a_dead_daemon_left_is_removed_and_what_a_living_one_has_is_not),
+        TEST(what_stays_in_one_hierarchy_is_found_by_the_next_start),
         TEST(a_second_holder_keeps_it_when_the_first_is_gone),
         TEST(a_task_gets_the_plans_limits),
         TEST(a_limit_that_is_refused_fails_the_task_and_leaves_nothing),
