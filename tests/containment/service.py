@@ -3,10 +3,10 @@
     service.py suite|limits
 
 Runs as root in a guest that has booted for this (integration/boot_*.py): replaces settings and key
-of nairid.service. suite: what there is to be reached belongs to the service's own user, lies where
-the unit hides nothing, and is reached by that user outside the unit. limits: by nairid.service, by
-a unit of root's and by the one of an ordinary user's own systemd; needs cgroup v2 with
-controllers.
+of nairid.service. Both by nairid.service, by a unit of root's and by the one of an ordinary user's
+own systemd. suite: what there is to be reached belongs to the user whose daemon it is (root's tasks
+have users of their own), lies where no unit hides it, and is reached by that user outside the unit.
+limits: needs cgroup v2 with controllers.
 """
 
 import contextlib
@@ -174,8 +174,7 @@ class Own(Service):
     """nairid.service of an ordinary user's own systemd, which lives without a login."""
 
     def place(self):
-        subprocess.run(["useradd", "--create-home", "--base-dir", BASE, USER], check=True)
-        user = pwd.getpwnam(USER)
+        user = make_user()
         self.account.uid = user.pw_uid  # whose the files are
         become = ("setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups",
                   "--reset-env", "env", f"XDG_RUNTIME_DIR=/run/user/{user.pw_uid}")
@@ -188,6 +187,19 @@ class Own(Service):
         subprocess.run(["loginctl", "enable-linger", USER], check=True, timeout=START_S)
         wait_until(lambda: self.systemctl("is-system-running") == "running", START_S,
                    f"the systemd of {USER}")
+
+
+KINDS = {Service: "nairid.service", Transient: "a unit of root's",
+         Own: "nairid.service of an ordinary user's"}
+
+
+def make_user():
+    """Whose own systemd it is; there may be one of that name."""
+    try:
+        return pwd.getpwnam(USER)
+    except KeyError:
+        subprocess.run(["useradd", "--create-home", "--base-dir", BASE, USER], check=True)
+        return pwd.getpwnam(USER)
 
 
 def read(*path):
@@ -282,8 +294,7 @@ STEPS = [files_hold_the_limits, memory_is_held_by_the_kernel, no_more_processes_
 
 
 def limits():
-    for kind, name in ((Service, "nairid.service"), (Transient, "a unit of root's"),
-                       (Own, "nairid.service of an ordinary user's")):
+    for kind, name in KINDS.items():
         hub = Hub(f"{BASE}/hub-{kind.__name__}").boot()
         daemon = kind(hub, {"network": {"mode": "none"}, "limits": LIMITS}).boot()
         for step in STEPS:
@@ -300,12 +311,17 @@ def limits():
 
 
 class Guest(Campaign):
-    how = "a task of nairid.service"
+    """By daemons that one kind of unit starts."""
+
+    def __init__(self, kind, account, judge):
+        self.kind = kind
+        self.how = f"a task of {KINDS[kind]}"
+        super().__init__(account, judge)
 
     @contextlib.contextmanager
     def daemon(self, profile, network, rung, warm=0):
         hub = Hub(os.path.join(self.scenery.account.folder, f"hub-{profile}-{network}")).boot()
-        daemon = Service(hub, self.policy(profile, network, rung, warm))
+        daemon = self.kind(hub, self.policy(profile, network, rung, warm))
         try:
             yield hub, daemon.boot()
         finally:
@@ -315,13 +331,15 @@ class Guest(Campaign):
 
 def suite():
     judge = Judge()
-    user = pwd.getpwnam("nairid")
-    campaign = Guest(Account("user", uid=user.pw_uid, base=BASE), judge)
-    try:
-        for profile, network in (("agent", "allowlist"), ("agent", "none"), ("strict", "none")):
-            campaign.task(profile, network, ALL_WALLS)
-    finally:
-        campaign.done()
+    for kind, account in ((Service, lambda: Account("user", pwd.getpwnam("nairid").pw_uid, BASE)),
+                          (Transient, lambda: Account("root", base=BASE)),
+                          (Own, lambda: Account("user", make_user().pw_uid, BASE))):
+        campaign = Guest(kind, account(), judge)
+        try:
+            for profile, network in (("agent", "allowlist"), ("agent", "none"), ("strict", "none")):
+                campaign.task(profile, network, ALL_WALLS)
+        finally:
+            campaign.done()
     return judge.end()
 
 
