@@ -11,7 +11,8 @@ void *mem_realloc(void *old, size_t size);    /* the added bytes are not zeroed 
 char *mem_strdup(const char *s);              /* NULL gives NULL */
 char *mem_strndup(const char *s, size_t len); /* stops at a NUL */
 void *mem_dup(const void *bytes, size_t len); /* with a NUL byte after it */
-/* The end where there is no memory: for what asks a library that allocates by itself. */
+/* The end where there is no memory: for what asks a library that allocates by itself. SIGABRT, and
+ * as process 1 of a container or sandbox exit code 75. */
 _Noreturn void mem_die(void);
 char *mem_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 

@@ -4,10 +4,13 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #include "util/cleanup.h"
@@ -61,15 +64,16 @@ static void copies_end_in_a_nul(void **state)
 
 enum demand { DEMAND_PRODUCT, DEMAND_REALLOC, DEMAND_DUP };
 
-/* What the process said on stderr and the signal it died of. */
-static int end_of(enum demand demand, char *words, size_t size)
+/* What the process, made with these flags of clone(2), said on stderr, and its wait status. */
+static int end_of(enum demand demand, int flags, char *words, size_t size)
 {
     int pipe_fds[2], status = 0;
     ssize_t n;
     pid_t pid;
 
     assert_int_equal(pipe(pipe_fds), 0);
-    pid = fork();
+    pid = (pid_t)syscall(SYS_clone, flags | SIGCHLD, NULL, NULL, NULL, NULL);
+    assert_true(pid >= 0);
     if (pid == 0) {
         volatile size_t huge = SIZE_MAX;
 
@@ -88,7 +92,7 @@ static int end_of(enum demand demand, char *words, size_t size)
     words[n > 0 ? n : 0] = '\0';
     (void)close(pipe_fds[0]);
     assert_int_equal(waitpid(pid, &status, 0), pid);
-    return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+    return status;
 }
 
 static void an_impossible_size_aborts_with_a_sentence(void **state)
@@ -97,9 +101,21 @@ static void an_impossible_size_aborts_with_a_sentence(void **state)
 
     (void)state;
     for (int d = DEMAND_PRODUCT; d <= DEMAND_DUP; d++) {
-        assert_int_equal(end_of((enum demand)d, words, sizeof words), SIGABRT);
+        assert_int_equal(WTERMSIG(end_of((enum demand)d, 0, words, sizeof words)), SIGABRT);
         assert_non_null(strstr(words, "out of memory"));
     }
+}
+
+static void process_1_exits_as_it_is_sent_no_signal_of_its_own(void **state)
+{
+    int status, flags = geteuid() == 0 ? CLONE_NEWPID : CLONE_NEWPID | CLONE_NEWUSER;
+    char words[256];
+
+    (void)state;
+    status = end_of(DEMAND_DUP, flags, words, sizeof words);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), EX_TEMPFAIL);
+    assert_non_null(strstr(words, "out of memory"));
 }
 
 int main(void)
@@ -109,6 +125,7 @@ int main(void)
         cmocka_unit_test(growing_keeps_what_was_there),
         cmocka_unit_test(copies_end_in_a_nul),
         cmocka_unit_test(an_impossible_size_aborts_with_a_sentence),
+        cmocka_unit_test(process_1_exits_as_it_is_sent_no_signal_of_its_own),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
