@@ -19,7 +19,10 @@
 #include "workspace/outgoing.h"
 #include "workspace/workspace.h"
 
-enum { TRIM_ENTRIES = 20000 }; /* some ten milliseconds */
+enum {
+    TRIM_ENTRIES = 20000, /* some ten milliseconds */
+    FILES_MIN = 256,      /* without so many to be made other jobs can't begin */
+};
 
 static void log_end(const struct daemon *d, uint64_t seq, const struct spawner_exit *e)
 {
@@ -72,7 +75,8 @@ static bool is_disk_full(const char *directory)
     struct statvfs fs;
 
     return statvfs(directory, &fs) == 0 &&
-           (uint64_t)fs.f_bavail * fs.f_frsize < 2 * (uint64_t)STATEDIR_RESERVE_BYTES;
+           ((uint64_t)fs.f_bavail * fs.f_frsize < 2 * (uint64_t)STATEDIR_RESERVE_BYTES ||
+            (fs.f_files > 0 && fs.f_favail < FILES_MIN));
 }
 
 static bool are_on_one_disk(const char *a, const char *b)

@@ -70,7 +70,8 @@ struct apply_report {
     uint32_t index; /* FAILED: see the stage; PAST: enum limit;
                        USE: 1 where not all of it could be seen */
     int32_t error;  /* FAILED: a negative errno */
-    int32_t status; /* ENDED: the program's wait status */
+    int32_t status; /* ENDED: the program's wait status; USE: by how many files and directories
+                       its job's grew */
     uint64_t bytes; /* ENDED: memory of its largest process; USE: what its job's files grew by */
 };
 

@@ -251,7 +251,7 @@ static bool has_changed(struct gauge *g, uint64_t *ret_pause_ms)
             return true;
         fs_state = (uint64_t)fs.f_bfree * 31 + (uint64_t)fs.f_ffree;
         changed = changed || fs_state != g->fs_state[i];
-        if (fs.f_bfree < fs.f_blocks / SHORT_SHARE)
+        if (fs.f_bfree < fs.f_blocks / SHORT_SHARE || fs.f_ffree < fs.f_files / SHORT_SHARE)
             *ret_pause_ms = NEAR_MS; /* the spawner may have to know soon who fills it */
         g->fs_state[i] = fs_state;
     }
@@ -279,11 +279,14 @@ static void end_walk(struct gauge *g, uint64_t now_ms)
         now_ms + (took_ms * SHARE > g->tree_pause_ms ? took_ms * SHARE : g->tree_pause_ms);
     if (!g->known)
         g->tree_first = g->meter.bytes;
+    if (!g->known)
+        g->names_first = g->meter.names;
     hides = hid && g->hid_before; /* one that is just ending may look as if it did */
     g->hid_before = hid;
     g->tree_news = !g->known || g->tree_used != used || g->tree_hides != hides;
     g->known = true;
     g->tree_used = used;
+    g->names_used = g->meter.names;
     g->tree_hides = hides;
     /* a file that got a name, or lost it, meanwhile may have been counted twice */
     g->over_walks = used > allowed(g) ? g->over_walks + 1 : 0;

@@ -32,9 +32,10 @@ struct gauge {
     uint64_t tree_due_ms, tree_pause_ms, walk_began_ms;
     uint64_t fs_state[METER_ROOTS]; /* of the last walk's beginning */
     uint64_t tree_first, tree_used; /* bytes */
-    bool tree_hides, hid_before;    /* not all of it could be looked at, twice and once */
-    bool tree_news;                 /* one of these is new; for the caller to clear */
-    uint32_t over_walks;            /* so many in a row found too much */
+    uint64_t names_first, names_used;
+    bool tree_hides, hid_before; /* not all of it could be looked at, twice and once */
+    bool tree_news;              /* one of these is new; for the caller to clear */
+    uint32_t over_walks;         /* so many in a row found too much */
     struct held held_disk;
     bool counts_held, holding; /* it is looked at, before the trees */
     struct held held_memory;

@@ -331,8 +331,11 @@ static void relay_rest(struct relay *relay, int control, pid_t program)
 static void report_use(int control, struct gauge *gauge)
 {
     enum limit limit = gauge_step(gauge);
+    uint64_t names =
+        gauge->names_used > gauge->names_first ? gauge->names_used - gauge->names_first : 0;
     const struct apply_report use = { .kind = APPLY_USE,
                                       .index = gauge->tree_hides,
+                                      .status = names > INT32_MAX ? INT32_MAX : (int32_t)names,
                                       .bytes = gauge->tree_used > gauge->tree_first
                                                    ? gauge->tree_used - gauge->tree_first
                                                    : 0 };

@@ -12,7 +12,7 @@ enum { LISTING_BYTES = 4096, BLOCK_BYTES = 512 };
 void meter_init(struct meter *m)
 {
     m->root_count = m->root = m->depth = 0;
-    m->bytes = 0;
+    m->bytes = m->names = 0;
     m->hidden = false;
 }
 
@@ -37,6 +37,7 @@ static void add(struct meter *m, const struct stat *st)
     if (!S_ISDIR(st->st_mode) && st->st_nlink > 1)
         bytes /= st->st_nlink; /* all of its names lie on this mount */
     m->bytes = m->bytes > UINT64_MAX - bytes ? UINT64_MAX : m->bytes + bytes;
+    m->names++;
 }
 
 /* The name is one that the directory listed: no way leads out of it but by a link or a mount. */
@@ -107,7 +108,7 @@ static void read_piece(struct meter *m, size_t *entries)
 bool meter_step(struct meter *m, size_t entries)
 {
     if (m->depth == 0 && m->root == 0) {
-        m->bytes = 0;
+        m->bytes = m->names = 0;
         m->hidden = false;
     }
     while (entries > 0) {

@@ -27,6 +27,7 @@ struct meter {
     } levels[METER_DEPTH];
     size_t depth;   /* 0: between two roots, or two passes */
     uint64_t bytes; /* of this pass so far; UINT64_MAX: endless */
+    uint64_t names; /* of this pass so far: files and directories, as many as names lead to them */
     bool hidden;    /* in this pass some directory wasn't ours to read */
 };
 

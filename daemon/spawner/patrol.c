@@ -10,9 +10,10 @@ enum {
     ROUND_MS = 1000,
     SHORT_MS = 50,        /* between rounds when room may be gone in no time */
     ROOM_BYTES = 1 << 30, /* what is to stay free, */
-    ROOM_FILES = 4096,
+    ROOM_FILES = 16384,
     ROOM_SHARE = 16,            /* or on small file systems this part of all */
-    SPEED_BYTES_A_MS = 1 << 20, /* how fast a disk is filled */
+    SPEED_BYTES_A_MS = 1 << 20, /* how fast a disk is filled, */
+    SPEED_FILES_A_MS = 256,     /* and with empty files */
     GUILT_BYTES = 1 << 20,      /* who added less isn't the cause, nor */
     GUILT_SHARE = 8,            /* who added less than this part of what is to stay free, or of
                                    what has gone */
@@ -28,16 +29,22 @@ static uint64_t floor_of(const struct statvfs *fs)
     return least((uint64_t)fs->f_blocks * fs->f_frsize, ROOM_BYTES);
 }
 
-/* Until the room may be gone, at the earliest; 0: it is. */
-static uint64_t room_lasts_ms(const struct statvfs *fs)
+static uint64_t lasts_ms(uint64_t left, uint64_t floor, uint64_t speed)
 {
-    uint64_t free_bytes = (uint64_t)fs->f_bavail * fs->f_frsize, floor_bytes = floor_of(fs);
+    return left <= floor ? 0 : (left - floor) / speed + 1;
+}
 
-    if (fs->f_files > 0 && fs->f_favail < least(fs->f_files, ROOM_FILES)) /* some count none */
-        return 0;
-    if (free_bytes <= floor_bytes)
-        return 0;
-    return (free_bytes - floor_bytes) / SPEED_BYTES_A_MS + 1;
+/* Until the room may be gone, at the earliest; 0: it is. */
+static uint64_t bytes_last_ms(const struct statvfs *fs)
+{
+    return lasts_ms((uint64_t)fs->f_bavail * fs->f_frsize, floor_of(fs), SPEED_BYTES_A_MS);
+}
+
+static uint64_t files_last_ms(const struct statvfs *fs)
+{
+    if (fs->f_files == 0)
+        return UINT64_MAX; /* it counts none */
+    return lasts_ms(fs->f_favail, least(fs->f_files, ROOM_FILES), SPEED_FILES_A_MS);
 }
 
 /* What it takes to be the cause: some part of what is to stay free, and of what has gone since it
@@ -53,14 +60,24 @@ static uint64_t guilt_of(const struct ward *w, const struct statvfs *full)
     return least_bytes < GUILT_BYTES ? GUILT_BYTES : least_bytes;
 }
 
+/* By how much it is the cause, of a lack of bytes or of files; 0: it isn't. */
+static uint64_t weigh(const struct ward *w, const struct statvfs *full)
+{
+    if (bytes_last_ms(full) == 0)
+        return w->grown_bytes >= guilt_of(w, full) ? w->grown_bytes : 0;
+    return w->grown_files > least(full->f_files, ROOM_FILES) / GUILT_SHARE ? w->grown_files : 0;
+}
+
 /* The one that added most on that file system, or, where none has added enough, the youngest of
  * those that grew and can't be seen whole; nobody, if one is dying already. */
 static struct ward *find_guilty(struct ward *wards, const struct statvfs *full)
 {
     struct ward *guilty = NULL, *suspect = NULL;
+    uint64_t most = 0;
 
     for (struct ward *w = wards; w; w = w->next) {
         struct statvfs fs;
+        uint64_t weight;
 
         if (!w->directory || w->at.pid == 0 || statvfs(w->directory, &fs) < 0 ||
             fs.f_fsid != full->f_fsid)
@@ -69,9 +86,11 @@ static struct ward *find_guilty(struct ward *wards, const struct statvfs *full)
             return NULL;
         if (!ward_is_free(w))
             continue;
-        if (w->grown_bytes >= guilt_of(w, full) &&
-            (!guilty || w->grown_bytes >= guilty->grown_bytes))
+        weight = weigh(w, full);
+        if (weight > 0 && weight >= most) {
             guilty = w;
+            most = weight;
+        }
         if (w->hides && w->grown_bytes > 0 && (!suspect || w->started_ms >= suspect->started_ms))
             suspect = w;
     }
@@ -81,15 +100,15 @@ static struct ward *find_guilty(struct ward *wards, const struct statvfs *full)
 static void look_for_room(struct ward *wards, const struct ward *w, uint64_t *wait_ms)
 {
     struct ward *guilty;
-    uint64_t lasts_ms;
+    uint64_t left_ms;
     struct statvfs fs;
 
     if (!w->directory || statvfs(w->directory, &fs) < 0)
         return;
-    lasts_ms = room_lasts_ms(&fs);
-    if (lasts_ms < *wait_ms)
-        *wait_ms = lasts_ms > SHORT_MS ? lasts_ms : SHORT_MS;
-    if (lasts_ms > 0)
+    left_ms = bytes_last_ms(&fs) < files_last_ms(&fs) ? bytes_last_ms(&fs) : files_last_ms(&fs);
+    if (left_ms < *wait_ms)
+        *wait_ms = left_ms > SHORT_MS ? left_ms : SHORT_MS;
+    if (left_ms > 0)
         return;
     guilty = find_guilty(wards, &fs);
     if (guilty)

@@ -188,7 +188,7 @@ static bool send_news(struct process *p, const struct ward *w, enum ipc_type typ
 
     memset(&news, 0, sizeof news); /* no stray bytes of ours in the gaps */
     news.type = type;
-    news.pid = w->at.pid;
+    news.pid = w->started_pid;
     news.task = w->task;
     if (type == IPC_EXITED)
         news.exit = w->exit;

@@ -240,6 +240,7 @@ static void on_report(struct ward *w, const struct apply_report *report, int fd)
         return;
     case APPLY_STARTED:
         w->started_due = true;
+        w->started_pid = w->at.pid;
         plan_free(w->plan); /* it holds the task's secrets, and later tasks are born from us */
         w->plan = NULL;
         return;
@@ -266,6 +267,7 @@ static void on_report(struct ward *w, const struct apply_report *report, int fd)
         return;
     case APPLY_USE:
         w->grown_bytes = report->bytes;
+        w->grown_files = report->status > 0 ? (uint64_t)report->status : 0;
         w->hides = report->index != 0;
         return;
     case APPLY_PAST:

@@ -47,6 +47,7 @@ struct ward {
     uid_t own_uid;        /* bare, as root: nobody else's; else 0 */
     char *directory;      /* whose file system it may fill; NULL: none that is looked after */
     uint64_t grown_bytes; /* of its job's files, as far as is known */
+    uint64_t grown_files;
     bool hides;           /* there may be more of them */
     uint64_t room_bytes;  /* that there were on that file system when it began */
     uint64_t cpu_time_ms; /* which it may use up in all; 0: no limit */
@@ -59,6 +60,7 @@ struct ward {
     bool killed;          /* SIGKILL was sent by us */
     bool ended;           /* the program's wait status is in exit */
     bool started_due, exited_due, exited_sent; /* news */
+    pid_t started_pid;                         /* its process 1, which may be reaped by then */
     struct spawner_exit exit;
 };
 

@@ -263,28 +263,45 @@ def test_tasks_are_the_kernels_first_choice_when_memory_is_short(make_daemon, ac
     daemon.reply(job, message)
 
 
+FILLERS = {
+    "slowly": "for i in $(seq 400); do head -c 500000 /dev/zero >>filler; sleep 0.02; done",
+    "at once": "head -c 200000000 /dev/zero >filler",
+    "without a name": "exec 5>filler; rm filler; head -c 200000000 /dev/zero >&5",
+    "in small files": """python3 - <<'E'
+import contextlib, os, signal
+os.mkdir("many")
+with contextlib.suppress(OSError):
+    for i in range(100000):
+        os.close(os.open(f"many/{i}", os.O_CREAT))
+signal.pause()
+E
+""",
+}
+
+
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root")
-@pytest.mark.parametrize("pace", ["slowly", "at once", "without a name"])
-def test_a_task_that_fills_the_disk_is_ended_and_the_daemon_goes_on(make_daemon, me, pace):
-    daemon = make_daemon(start=False)
-    disk = SmallDisk(daemon, "96m")
-    fill = "head -c 200000000 /dev/zero >filler"
-    if pace == "without a name":
-        fill = "exec 5>filler; rm filler; head -c 200000000 /dev/zero >&5"
-    if pace == "slowly":
-        fill = "for i in $(seq 400); do head -c 500000 /dev/zero >>filler; sleep 0.02; done"
+@pytest.mark.parametrize("pace", FILLERS)
+def test_a_task_that_fills_the_disk_is_ended_and_others_go_on(make_daemon, me, pace):
+    meeting = Meeting(me.shared())
+    daemon = make_daemon(start=False, **meeting.settings())
+    disk = SmallDisk(daemon, "96m,nr_inodes=20000")
     try:
         daemon.state_seen = disk.root
         daemon.boot()
+        other = daemon.hub.start(
+            "head -c 300000 /dev/zero >mine\n" + meeting.hold("a", "wc -c <mine"))
+        meeting.wait("a")
         job, message = daemon.hub.start("echo mine >kept")
         daemon.hub.wait_status(message)
-        text = failure_of(daemon, job, daemon.hub.resume(job, fill + "; sleep 60"))
+        text = failure_of(daemon, job, daemon.hub.resume(job, FILLERS[pace] + "\nsleep 60"))
         assert "because the machine's disk was nearly full and this task had written" in text, text
         assert ("job_files_removed" in daemon.log) == ("had to be removed" in text)
+        for i in range(3):
+            assert daemon.answer(f"echo {i} >new; cat new")["content"] == str(i)
         kept = daemon.hub.resume(job, "cat kept")
         assert daemon.reply(job, kept)["content"] == "mine"
-        for i in range(3):
-            assert daemon.answer(f"echo {i}")["content"] == str(i)
+        meeting.release("a")
+        assert daemon.reply(*other)["content"] == "300000"
         assert daemon.end() == 0, daemon.last_log
     finally:
         if daemon.program:

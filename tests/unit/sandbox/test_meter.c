@@ -89,8 +89,11 @@ static void files_count_by_their_blocks_and_empty_ones_by_their_inode(void **sta
     make_file(f, "empty", 0);
     make_dir(f, "dir");
     assert_in_range(measure(f, PLENTY), 2 * METER_ENTRY_BYTES, 4 * METER_ENTRY_BYTES);
+    assert_int_equal(f->meter.names, 2);
     make_file(f, "dir/large", 100 * KIB);
     assert_in_range(measure(f, PLENTY), 100 * KIB, 160 * KIB);
+    assert_in_range(measure(f, 1), 100 * KIB, 160 * KIB);
+    assert_int_equal(f->meter.names, 3);
 }
 
 static void a_hole_takes_no_space(void **state)
