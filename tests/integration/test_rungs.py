@@ -51,12 +51,12 @@ exit $code
 
 
 class Rung:
-    def __init__(self, name, flags=(), accept=(), roots=(True, False), hides_proc=False):
+    def __init__(self, name, flags=(), accept=(), roots=(True, False), hides=None):
         self.name = name
         self.flags = list(flags)
         self.accept = list(accept)
         self.roots = roots
-        self.hides_proc = hides_proc
+        self.hides = hides  # a folder of the machine
         self.is_bare = "--no-namespaces" in self.flags
 
     def accepted(self, is_root):
@@ -67,7 +67,8 @@ RUNGS = [
     Rung("everything"),
     Rung("no-landlock", ["--landlock", "0"], ["landlock"]),
     Rung("landlock-2", ["--landlock", "2"]),
-    Rung("host-proc", accept=["proc"], hides_proc=True),
+    Rung("host-proc", accept=["proc"], hides="/proc/bus"),
+    Rung("no-cgroup", roots=[True], hides="/sys/fs/cgroup"),
     Rung("no-user-namespace", ["--no-userns"], ["user-namespace"], roots=[True]),
     Rung("bare", ["--no-namespaces"], BARE),
 ]
@@ -81,9 +82,9 @@ def cases(rungs=None):
             if (name == "root") not in rung.roots or (os.getuid() != 0 and name == "root"):
                 continue
             marks = []
-            if os.getuid() != 0 and rung.hides_proc:
+            if os.getuid() != 0 and rung.hides:
                 marks.append(pytest.mark.skip(reason="needs root"))
-            if in_chroot() and (name == "user" and not rung.is_bare or rung.hides_proc):
+            if in_chroot() and (name == "user" and not rung.is_bare or rung.hides):
                 marks.append(pytest.mark.skip(reason=daemonkit.NO_USERS))
             if rung.is_bare and name == "user" and landlock_abi() < SCOPES:
                 marks.append(pytest.mark.skip(reason="needs Landlock's scopes"))
@@ -110,7 +111,7 @@ class Place:
         """What makes the machine such, before the account is taken."""
         if os.getuid() != 0:
             return ["bash", "-c", '"$@"', "watch"]  # no pid namespace of one's own to look at
-        hide = "mount -t tmpfs none /proc/bus; " if self.rung.hides_proc else ""
+        hide = f"mount -t tmpfs none {self.rung.hides}; " if self.rung.hides else ""
         return ["unshare", "-m", "-p", "-f", "--mount-proc", "--kill-child", "bash", "-c",
                 hide + WATCH, "watch"]
 
@@ -382,15 +383,76 @@ def check_walls(place, *flags):
     return [line for line in done.stdout.splitlines() if re.match(r"\w+ +walls ", line)], done
 
 
-@on()
+LOSSES = {
+    "user-namespace": "a task is a user of the machine itself",
+    "mount-namespace": "a task sees names, sizes and times of the machine's files",
+    "pid-namespace": "a task sees the machine's processes; its own are ended by us",
+    "ipc-namespace": "a task is refused every IPC object",
+    "uts-namespace": "a task sees the machine's name",
+    "cgroup-namespace": "a task sees the names of the machine's cgroups",
+    "network-namespace": "with none a task has no socket at all",
+    "ids": "a task runs as the daemon's own user: it can change modes and times of that user's",
+    "root": "a task works at its job's own paths, with the machine's /etc/passwd",
+    "proc": "a task reads names and command lines of the machine's processes",
+    "landlock": "there is no second wall behind the mounts",
+}
+OLDEST_LANDLOCK = Rung("landlock-1", ["--landlock", "1"], ["landlock"])
+
+
+@on(RUNGS + [OLDEST_LANDLOCK])
 def test_check_names_each_wall_that_is_missing_and_what_is_lost(place):
     lines, done = check_walls(place, "--set", "runner.name=command", "--set", "runner.argv=[sh]",
                               "--set", "agent.id=x")
-    missing = {match[1] for line in lines if (match := re.match(r"WARN +walls +(\S+) is missing \(",
-                                                                line))}
-    assert missing == set(place.rung.accepted(place.account.is_root)), done.stdout
+    missing = {match[1]: match[2] for line in lines if (
+        match := re.match(r"WARN +walls +(\S+) is missing \(.{8,}?\): (.*)", line))}
+    assert set(missing) == set(place.rung.accepted(place.account.is_root)), done.stdout
+    for name, words in missing.items():
+        assert LOSSES[name] in words, (name, words)
     assert lines[-1].startswith("OK"), done.stdout
     assert re.search(r"^OK +sandbox ", done.stdout, re.M), done.stdout
+
+
+WEAKER = {
+    "landlock-2": ["landlock is weaker: it knows nothing of truncate(2), TCP ports and device "
+                   "commands", "landlock-scopes is weaker: abstract sockets are kept away by the "
+                   "network namespace only"],
+    "no-cgroup": ["cgroup is weaker: memory and processor time of a task are measured now and then",
+                  "files of memory that it doesn't have open aren't seen"],
+}
+
+
+@on([rung for rung in RUNGS if rung.name in WEAKER])
+def test_check_names_what_is_weaker_and_nothing_has_to_be_accepted(place):
+    lines, done = check_walls(place, "--set", "runner.name=command", "--set", "runner.argv=[sh]",
+                              "--set", "agent.id=x")
+    for words in WEAKER[place.rung.name]:
+        assert any(line.startswith("WARN") and words in line for line in lines), done.stdout
+    assert lines[-1].startswith("OK"), done.stdout
+
+
+MEMORY = """import os, signal
+for i in range(4):
+    if os.fork() == 0:
+        held = b"x" * (30 << 20)
+        signal.pause()
+os.wait()"""
+
+
+@on(rung_named("no-cgroup"))
+def test_without_a_cgroup_a_tasks_memory_is_measured(place):
+    code, _, err = place.run("/usr/bin/python3", "-c", MEMORY,
+                             flags=["--set", "sandbox.limits.memory=64M"])
+    assert code == 128 + signal.SIGKILL, err
+    assert "it was killed at a limit: see sandbox.limits.memory" in err, err
+
+
+def test_the_manual_names_each_wall_that_can_be_done_without():
+    page = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))),
+                        "packaging", "man", "nairid-container.7")
+    with open(page, encoding="ascii") as file:
+        named = {word for line in file if line.startswith((".Va ", ".Pq Va "))
+                 for word in re.findall("[a-z][a-z-]+", line)}
+    assert set(LOSSES) <= named, set(LOSSES) - named
 
 
 @on([rung for rung in RUNGS if rung.accept])
@@ -398,7 +460,7 @@ def test_what_is_not_accepted_stops_the_start_by_its_name(place):
     wanted = place.rung.accepted(place.account.is_root)
     for accept in ([], [*wanted[:-1], "cgroup"]):
         place.rung = Rung(place.rung.name, place.rung.flags, accept,
-                          hides_proc=place.rung.hides_proc)
+                          hides=place.rung.hides)
         lines, done = check_walls(place, "--set", "runner.name=command",
                                   "--set", "runner.argv=[sh]", "--set", "agent.id=x",
                                   "--set", f"sandbox.accept={json.dumps(accept)}")
