@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -98,25 +99,58 @@ static int shared_memory(struct scene *s, const char *name)
     return r;
 }
 
+/* Keeps the file by a mapping that is never touched: no descriptor leads to it any more, and no
+ * process has its pages. */
+static int hide(int fd)
+{
+    if (mmap(NULL, 1, PROT_READ, MAP_SHARED, fd, 0) == MAP_FAILED)
+        return -errno;
+    return close(fd) < 0 ? -errno : 0;
+}
+
 /* In files small enough for any limit on those. */
-static int memory_file(struct scene *s, const char *name)
+static int fill_files(size_t bytes, bool hidden)
 {
     static const char block[1 << 16] = { 1 };
     enum { FILE_BYTES = 8 << 20 };
-    size_t bytes = (size_t)most(s, name) << 20;
-    int fd = -1;
 
-    if (bytes == 0)
-        return PROBE_ABSENT;
-    for (size_t done = 0; done < bytes; done += sizeof block) {
-        if (done % FILE_BYTES == 0)
-            fd = memfd_create("bomb", MFD_CLOEXEC);
-        if (fd < 0 || write(fd, block, sizeof block) != (ssize_t)sizeof block)
-            return errno ? -errno : -ENOSPC;
+    for (size_t done = 0; done < bytes;) {
+        int fd = memfd_create("bomb", MFD_CLOEXEC), r = 0;
+
+        for (size_t n = 0; n < FILE_BYTES; n += sizeof block)
+            if (fd < 0 || write(fd, block, sizeof block) != (ssize_t)sizeof block)
+                return errno ? -errno : -ENOSPC;
+        done += FILE_BYTES;
+        if (hidden)
+            r = hide(fd);
+        if (r < 0)
+            return r;
     }
-    hold(s);
-    scene_say(s, "%zu MiB in files of memory", bytes >> 20);
     return 0;
+}
+
+static int memory_file(struct scene *s, const char *name)
+{
+    size_t bytes = (size_t)most(s, name) << 20;
+    int r = bytes ? fill_files(bytes, false) : PROBE_ABSENT;
+
+    if (r == 0)
+        hold(s);
+    if (r == 0)
+        scene_say(s, "%zu MiB in files of memory", bytes >> 20);
+    return r;
+}
+
+static int memory_hidden(struct scene *s, const char *name)
+{
+    size_t bytes = (size_t)most(s, name) << 20;
+    int r = bytes ? fill_files(bytes, true) : PROBE_ABSENT;
+
+    if (r == 0)
+        hold(s);
+    if (r == 0)
+        scene_say(s, "%zu MiB in files of memory that nobody sees", bytes >> 20);
+    return r;
 }
 
 /* Each child takes less than a process may, all of them more than the task. */
@@ -200,6 +234,7 @@ static const struct probe probes[] = {
     { "bomb-memory", private_memory, "bomb_memory" },
     { "bomb-memory-shared", shared_memory, "bomb_memory" },
     { "bomb-memory-file", memory_file, "bomb_memory" },
+    { "bomb-memory-hidden", memory_hidden, "bomb_memory" },
     { "bomb-memory-parts", memory_in_parts, "bomb_memory" },
     { "bomb-disk", one_file, "bomb_disk" },
     { "bomb-tmp", temporary_file, "/tmp/probe-bomb" },

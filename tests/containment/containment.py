@@ -16,7 +16,9 @@ import contextlib
 import fnmatch
 import json
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -31,6 +33,7 @@ from scenery import BOMBS, LIMITS, Outcome, Scenery  # noqa: E402
 
 PROGRAM = os.path.join(os.environ["NAIRID_BUILD"], "tests", "containment", "probe")
 OWN_UID = 0x70000000 + 77  # a task's, as root: of the range, and of no job
+NOT_AS_ROOT = 77
 BOMB_HOLD_MS = 6000  # longer than it takes to see that a task has more than it may
 LEAST = 100  # probes that must count where a machine gives ordinary users namespaces
 
@@ -174,9 +177,7 @@ class Campaign:
         """By `nairid sandbox`."""
         scenery = self.scenery
         way = Way(self.name, "nairid sandbox", profile, network, rung.name)
-        workspace = scenery.workspace(f"sandbox-{profile}-{network}-{rung.name}")
-        if "user-namespace" in rung.accepted and scenery.account.is_root:
-            os.chown(workspace, OWN_UID, OWN_UID)  # no uid but its own is mapped to it
+        workspace = self.workspace(f"sandbox-{profile}-{network}-{rung.name}", rung)
         more = ["--workspace", workspace, "--allow", "localhost:1"] if network == "allowlist" else [
             "--workspace", workspace]
         if network == "allowlist":  # its password is the operator's
@@ -189,6 +190,12 @@ class Campaign:
         verdicts.update(scenery.survivors(workspace, 2))
         self.check_witnesses(way, verdicts)
         return self.judge.judge(way, self.control, verdicts)
+
+    def workspace(self, name, rung):
+        path = self.scenery.workspace(name)
+        if "user-namespace" in rung.accepted and self.scenery.account.is_root:
+            os.chown(path, OWN_UID, OWN_UID)  # no uid but its own is mapped to it
+        return path
 
     def less(self, rung):
         return rung.less(self.scenery.account.folder)
@@ -205,7 +212,7 @@ class Campaign:
         """With small limits, and what is several times as much."""
         scenery = self.scenery
         way = Way(self.name, "nairid sandbox with small limits", profile, "none", rung.name)
-        workspace = scenery.workspace("bombs")
+        workspace = self.workspace(f"bombs-{rung.name}", rung)
         if "bomb-files" not in self.control:
             scene = scenery.write_scene("bombs", **BOMBS)
             plain = scenery.probe(scenery.wrap, scene, ["bomb-"], scenery.workspace("control-bombs"))
@@ -224,8 +231,25 @@ class Campaign:
                 verdicts.update(Outcome(done.stdout, str(way)).verdicts)
             else:
                 said = ("blocked", f"exit {done.returncode}: {done.stderr.strip()}")
+                self.judge.expect(done.returncode == 128 + signal.SIGKILL, f"{way}: {said}")
                 verdicts.update({name: said for name in names})
+        # which allowed.txt allows where nobody but a cgroup could see it
+        self.judge.expect(not self.has_cgroup(rung) or
+                          verdicts["bomb-memory-hidden"][0] == "blocked",
+                          f"{way}: a cgroup counts all memory")
         self.judge.judge(way, self.control, verdicts)
+
+    def has_cgroup(self, rung):
+        """Whether the kernel holds the limits of a task as a whole."""
+        argv = [*self.scenery.account.wrap, *self.less(rung), self.scenery.account.program("nairid"),
+                "check", "--state", os.path.join(self.scenery.account.folder, "none"),
+                *(word for setting in ("agent.id=x", "runner.name=command", "runner.argv=[sh]",
+                                       "sandbox.network.mode=none") for word in ("--set", setting)),
+                *self.accept(rung)]
+        done = self.scenery.run(argv, self.scenery.folder)
+        lines = [line.split()[:2] for line in done.stdout.splitlines()]
+        assert ["OK", "walls"] in lines, done.stdout + done.stderr
+        return not re.search("^WARN +walls +cgroup is weaker", done.stdout, re.M)
 
     def task(self, profile, network, rung=ALL_WALLS, warm=0):
         """As a message's task, with a hub, a daemon and another task beside it. warm: how many
@@ -332,16 +356,24 @@ def short(campaign):
         campaign.task("agent", "allowlist", warm=4)
 
 
+def rungs_of(campaign):
+    return [rung for rung in RUNGS
+            if rung.name != "no-user-namespace" or campaign.scenery.account.is_root]
+
+
 def rungs(campaign):
     """What is left where walls are missing."""
-    for rung in RUNGS:
-        if rung.name != "no-user-namespace" or campaign.scenery.account.is_root:
-            campaign.sandbox("agent", "none", rung)
-            campaign.task("agent", "none", rung)
+    for rung in rungs_of(campaign):
+        campaign.sandbox("agent", "none", rung)
+        campaign.task("agent", "none", rung)
 
 
 def matrix(campaign):
     rungs(campaign)
+    for rung in rungs_of(campaign):
+        campaign.bombs("agent", rung)
+        for profile in ("strict", "host"):
+            campaign.sandbox(profile, "none", rung)
     for profile in ("strict", "agent", "host"):
         for network in ("none", "allowlist", "host"):
             campaign.sandbox(profile, network)
@@ -360,6 +392,17 @@ def container(campaign):
     campaign.task("agent", "none", bare)
 
 
+def check_refusal(judge):
+    """The program is none for the machine's root; no probe has that name, should it be one."""
+    with open("/proc/self/uid_map", encoding="ascii") as file:
+        is_real = os.getuid() == 0 and file.read().split() == ["0", "0", str(2**32 - 1)]
+    if is_real:
+        done = subprocess.run([PROGRAM, os.devnull, "none-is-called-so"], capture_output=True,
+                              text=True)
+        judge.expect(done.returncode == NOT_AS_ROOT and done.stdout == "",
+                     f"the probes would run as the machine's root: {done}")
+
+
 def fence():
     """As root in a pid namespace of our own: there are rungs on which a task sees all processes."""
     if os.getuid() == 0 and "CONTAINMENT_FENCED" not in os.environ:
@@ -374,6 +417,7 @@ def main():
     if os.getuid() == 0:
         accounts = ["root"] if in_chroot() else ["root", "user"]
     judge = Judge()
+    check_refusal(judge)
     for name in accounts:
         campaign = Campaign(Account(name), judge)
         try:

@@ -6,6 +6,7 @@
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <netinet/in.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,11 @@
 #ifndef AF_MCTP
 #define AF_MCTP 45
 #endif
+
+enum {
+    FAMILIES = 64, /* the kernel has fewer, */
+    NETLINKS = 32, /* and of netlink as many: MAX_LINKS */
+};
 
 static const struct {
     const char *name;
@@ -74,6 +80,73 @@ static int make_pair(struct scene *s, const char *argument)
 
     (void)argument;
     return probe_verdict(s, socketpair(AF_TIPC, SOCK_SEQPACKET, 0, pair), "made two sockets");
+}
+
+static bool has_made(int family, int type, int protocol)
+{
+    int pair[2], fd = socket(family, type | SOCK_CLOEXEC, protocol);
+
+    if (fd < 0 && socketpair(family, type | SOCK_CLOEXEC, protocol, pair) == 0) {
+        (void)close(pair[1]);
+        fd = pair[0];
+    }
+    if (fd >= 0)
+        (void)close(fd);
+    return fd >= 0;
+}
+
+/* Of all families but those that a task may use; some want a protocol. */
+static int make_any_family(struct scene *s, const char *argument)
+{
+    static const int types[] = { SOCK_STREAM, SOCK_DGRAM, SOCK_RAW, SOCK_SEQPACKET };
+    int made = 0, last = 0;
+
+    (void)argument;
+    for (int family = 0; family < FAMILIES; family++) {
+        if (family == AF_UNIX || family == AF_INET || family == AF_INET6 || family == AF_NETLINK)
+            continue;
+        for (size_t i = 0; i < COUNT_OF(types); i++) {
+            for (int protocol = 0; protocol <= (family == AF_KEY ? 2 : 1); protocol++) {
+                if (!has_made(family, types[i], protocol))
+                    continue;
+                made++;
+                last = family;
+            }
+        }
+    }
+    if (made == 0)
+        return -EAFNOSUPPORT;
+    scene_say(s, "made %d sockets, the last one of family %d", made, last);
+    return 0;
+}
+
+/* Of netlink's, all but the one for routes. */
+static int make_any_netlink(struct scene *s, const char *argument)
+{
+    (void)argument;
+    for (int protocol = NETLINK_ROUTE + 1; protocol < NETLINKS; protocol++) {
+        if (has_made(AF_NETLINK, SOCK_RAW, protocol)) {
+            scene_say(s, "made a netlink socket of protocol %d", protocol);
+            return 0;
+        }
+    }
+    return -EPROTONOSUPPORT;
+}
+
+static int make_any_raw(struct scene *s, const char *argument)
+{
+    static const int families[] = { AF_INET, AF_INET6 };
+
+    (void)argument;
+    for (size_t i = 0; i < COUNT_OF(families); i++) {
+        for (int protocol = 1; protocol <= IPPROTO_RAW; protocol++) {
+            if (has_made(families[i], SOCK_RAW, protocol)) {
+                scene_say(s, "made a raw socket of protocol %d", protocol);
+                return 0;
+            }
+        }
+    }
+    return -EPERM;
 }
 
 /* Something that a task could change in the network with the right to: a new interface. */
@@ -185,6 +258,9 @@ static const struct probe probes[] = {
     FAMILY("netlink-connector"),
     FAMILY("netlink-selinux"),
     FAMILY("netlink-scsi"),
+    { "socket-any-family", make_any_family, NULL },
+    { "socket-any-netlink", make_any_netlink, NULL },
+    { "socket-any-raw", make_any_raw, NULL },
     { "socket-pair-tipc", make_pair, NULL },
     { "socket-link-dummy", add_link, "dummy" },
     { "socket-link-veth", add_link, "veth" },
