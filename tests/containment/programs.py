@@ -142,12 +142,18 @@ def test_node_and_npm_install_a_local_package(box):
         npm install --silent --offline --no-audit --no-fund ../lib/lib-1.0.0.tgz && npm test""")
 
 
-def test_java_compiles_and_runs(box):
+def test_java_builds_tests_and_runs(box):
     need("javac")
-    box.write("A.java", "import java.util.stream.*; public class A { public static void main("
-                        "String[] a) { System.out.println(IntStream.range(0, 10).parallel().sum() "
-                        "- 3); } }")
-    assert box.sh("javac A.java && jar cf a.jar A.class && java -cp a.jar A") == "42\n"
+    box.write("A.java", "import java.util.stream.*; public class A { static int f() { return "
+                        "IntStream.range(0, 10).parallel().sum() - 3; } public static void main("
+                        "String[] a) { System.out.println(f()); } }")
+    box.write("ATest.java", "public class ATest { public static void main(String[] a) throws "
+                            "Exception { assert A.f() == 42; Thread t = new Thread(() -> { assert "
+                            "A.f() == 42; System.out.println(\"tested\"); }); t.start(); t.join(); "
+                            "boolean works = false; assert works = true; if (!works) "
+                            "throw new Exception(\"no assertions\"); } }")
+    assert box.sh("javac A.java ATest.java && java -ea ATest && jar cf a.jar A.class && "
+                  "java -cp a.jar A") == "tested\n42\n"
 
 
 def test_go_builds_and_tests_offline(box):

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import textwrap
 import threading
 import time
 
@@ -261,6 +262,39 @@ def test_an_answer_streams_event_by_event(box, upstream):
     read.set()
     out, err = process.communicate(timeout=30)
     assert (out.strip(), process.returncode) == ("data: second", 0), err
+
+
+def test_a_request_streams_piece_by_piece(box):
+    """The second piece isn't sent before the first has arrived."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(60)
+        box.configure(f"http://127.0.0.1:{server.getsockname()[1]}", ca_file=None)
+        process = box.popen("/usr/bin/python3", "-c", textwrap.dedent("""
+            import http.client, os, time
+            def pieces():
+                yield b"first"
+                while not os.path.exists("go"):
+                    time.sleep(0.02)  # poll
+                yield b"second"
+            c = http.client.HTTPConnection("127.0.0.1", 808, timeout=60)
+            c.request("POST", "/own/v1/messages", pieces(), {"Transfer-Encoding": "chunked"},
+                      encode_chunked=True)
+            print(c.getresponse().read().decode())
+            """))
+        client, _ = server.accept()
+        with client, client.makefile("rb") as file:
+            client.settimeout(60)
+            while file.readline() != b"\r\n":
+                pass
+            seen = []
+            while size := int(file.readline(), 16):
+                seen.append(file.read(size))
+                file.readline()
+                with open(os.path.join(box.workspace, "go"), "w"):
+                    pass
+            client.sendall(plain("200 OK", b"all of it"))
+        out, err = process.communicate(timeout=60)
+    assert (seen, out) == ([b"first", b"second"], "all of it\n"), err
 
 
 def test_big_bodies_pass_both_ways_and_their_limits_hold(box, upstream):

@@ -19,6 +19,7 @@ import pytest
 
 import boxkit
 from boxkit import TASK_UID, Done
+from brokerkit import Upstream, plain
 from dnskit import Dns
 from hubkit import wait_until
 from processes import descendants, reap_orphans
@@ -262,6 +263,26 @@ def test_a_name_that_leads_elsewhere_the_next_time_is_judged_again(box, server):
     assert len(dns.asked) == 3 and server.seen == []
 
 
+def test_a_redirect_leads_no_further_than_any_request(box, server):
+    """It is the task that follows it, and by the proxy."""
+    first = Upstream(None)
+    answers = {"address": f"http://127.0.0.1:{server.port}/", "name": f"http://in.test:{server.port}/",
+               "other": "http://else.test/"}
+    first.answer = lambda seen, client: client.sendall(plain(
+        "302 Found", b"", "Location: " + answers[seen.line.split()[1].strip("/")]))
+    with serving({"in.test": ["127.0.0.1"], "else.test": ["127.0.0.1"]}) as dns:
+        box.use_dns(dns)
+        done = box.run("curl", "-sSL", *(f"{first.url}/{name}" for name in answers),
+                       allow=[f"127.0.0.1:{first.port}", f"in.test:{server.port}"])
+    first.end()
+    assert len(first.seen) == len(answers), done.err
+    assert [text.split(", wh")[0] for text in done.refused] == [
+        f"the task wanted 127.0.0.1:{server.port}", f"the task wanted in.test:{server.port}",
+        "the task wanted else.test:80"]
+    assert "whose name leads to a loopback address" in done.refused[1]
+    assert server.seen == [] and "else.test" not in dns.asked
+
+
 def test_of_several_addresses_only_those_that_may_be_are_tried(box, server):
     with serving({"both.test": ["10.255.255.1", "127.0.0.1"]}) as dns:
         box.use_dns(dns)
@@ -279,7 +300,8 @@ def test_no_spelling_of_an_address_gets_through(box, server):
              "127.0.0.01", "127.000.000.001", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[::1]",
              "[::127.0.0.1]", "[64:ff9b::7f00:1]", "0.0.0.0", "localhost", "localhost.",
              "u@127.0.0.2", "127.0.0.1@evil.test", "evil.test#@127.0.0.1", "127.0.0.1%00.test",
-             "127.0.0.1\\.test", "①②⑦.0.0.1", "[::1%25lo]", "[fe80::1%lo]"]
+             "127.0.0.1\\.test", "①②⑦.0.0.1", "[::1%25lo]", "[fe80::1%lo]", "127.0.0.2", "10.0.0.1",
+             "169.254.169.254", "[::ffff:169.254.169.254]", "[fd00:ec2::254]"]
     allow = ["site.test:*", f"127.0.0.1:{port}"]
     done = box.talk(*[f"GET http://{host}:{port}/ HTTP/1.1\r\n\r\n".encode() for host in hosts],
                     *[f"CONNECT {host}:{port} HTTP/1.1\r\n\r\n".encode() for host in hosts],

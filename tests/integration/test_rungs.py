@@ -439,11 +439,13 @@ os.wait()"""
 
 
 @on(rung_named("no-cgroup"))
-def test_without_a_cgroup_a_tasks_memory_is_measured(place):
-    code, _, err = place.run("/usr/bin/python3", "-c", MEMORY,
-                             flags=["--set", "sandbox.limits.memory=64M"])
-    assert code == 128 + signal.SIGKILL, err
-    assert "it was killed at a limit: see sandbox.limits.memory" in err, err
+def test_without_a_cgroup_what_a_task_uses_is_measured(place):
+    for limit, command in (("memory=64M", ["/usr/bin/python3", "-c", MEMORY]),
+                           ("cpu_time=1s", ["sh", "-c", "while :; do /bin/true; done"])):
+        code, _, err = place.run(*command, flags=["--set", f"sandbox.limits.{limit}"])
+        assert code == 128 + signal.SIGKILL, err
+        name = limit.partition("=")[0]
+        assert f"it was killed at a limit: see sandbox.limits.{name}" in err, err
 
 
 def test_the_manual_names_each_wall_that_can_be_done_without():
