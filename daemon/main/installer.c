@@ -30,7 +30,7 @@ enum {
 };
 
 /* What the stocker's next answer is about. */
-enum phase { IDLE, BEGUN, RULE, SKILL_BEGUN, SKILL_FED, SERVERS, FINISHED };
+enum phase { IDLE, BEGUN, RULE, SKILL_BEGUN, SKILL_FED, SERVERS, SERVERS_AGAIN, FINISHED };
 
 struct installer {
     struct daemon *daemon;
@@ -229,6 +229,15 @@ static void write_manifest(struct installer *i)
     stocker_finish(i->stocker, text);
 }
 
+/* For a program that reads them in another form. */
+static void write_servers_again(struct installer *i)
+{
+    AUTO_FREE char *text = mcp_print_opencode(i->mcp);
+
+    i->phase = SERVERS_AGAIN;
+    stocker_add(i->stocker, SHELF_MCP_OPENCODE, "opencode.json", NULL, text, strlen(text));
+}
+
 static void complete(struct installer *i)
 {
     i->manifest.mcp_servers = mcp_len(i->mcp);
@@ -342,6 +351,9 @@ static void on_stocked(const struct err *err, void *ctx)
         break;
     }
     case SERVERS:
+        write_servers_again(i);
+        break;
+    case SERVERS_AGAIN:
         write_manifest(i);
         break;
     case FINISHED:

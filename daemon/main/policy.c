@@ -52,7 +52,7 @@ const char *policy_gateway(const struct settings *s)
 {
     const struct runner *runner = runner_find(s->runner_name);
 
-    return runner && runner->takes_mcp ? s->runner_mcp_gateway : NULL;
+    return runner && runner->mcp != RUNNER_MCP_NONE ? s->runner_mcp_gateway : NULL;
 }
 
 struct plan_policy policy_of(const struct settings *s, const struct plan_ground *ground,

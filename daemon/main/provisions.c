@@ -435,7 +435,9 @@ void provisions_view(struct provisions *p, const struct runner *runner,
     const char *const places[] = { runner->rules, runner->skills };
     const enum shelf_part parts[] = { SHELF_RULES, SHELF_SKILLS };
     struct provisions_view v = { .set = p->is_shown ? shelf_hold(p->shelf) : NULL };
-    const char *mcp = v.set ? shelf_path(v.set, SHELF_MCP) : NULL;
+    const enum shelf_part form =
+        runner->mcp == RUNNER_MCP_OPENCODE ? SHELF_MCP_OPENCODE : SHELF_MCP;
+    const char *mcp = v.set ? shelf_path(v.set, form) : NULL;
 
     for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
         if (!places[i])
@@ -443,7 +445,7 @@ void provisions_view(struct provisions *p, const struct runner *runner,
         v.inside[i] = mem_printf(PLAN_HOME "/%s", places[i]);
         show(&v, v.set ? shelf_path(v.set, parts[i]) : NULL, v.inside[i]);
     }
-    v.has_mcp = mcp && runner->takes_mcp && p->manifest.mcp_servers > 0;
+    v.has_mcp = mcp && runner->mcp != RUNNER_MCP_NONE && p->manifest.mcp_servers > 0;
     if (v.has_mcp)
         show(&v, mcp, RUNNER_MCP_PATH);
     *ret_view = v;

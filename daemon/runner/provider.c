@@ -148,6 +148,8 @@ void provider_add_brokers(const struct provider_set *set, const struct settings 
 
 bool provider_any_brokered(const struct provider_set *set, const struct settings *settings)
 {
+    if (set->takes_others && settings->broker.len > 0)
+        return true;
     for (size_t i = 0; i < set->provider_count; i++)
         if (provider_is_brokered(set, &set->providers[i], settings))
             return true;

@@ -48,6 +48,7 @@ struct provider_set {
     size_t provider_count;
     const struct provider_login *logins;
     size_t login_count;
+    bool takes_others; /* it can work by any entry of broker[], too */
 };
 
 /* Whether runner.secrets, runner.env or what the server provides has that variable. */

@@ -6,6 +6,7 @@
 
 #include "runner/claude.h"
 #include "runner/command.h"
+#include "runner/opencode.h"
 #include "util/cleanup.h"
 #include "util/err.h"
 #include "util/mem.h"
@@ -13,7 +14,7 @@
 #include "util/str.h"
 #include "util/strv.h"
 
-static const struct runner *const runners[] = { &runner_claude, &runner_command };
+static const struct runner *const runners[] = { &runner_claude, &runner_opencode, &runner_command };
 
 const struct runner *runner_find(const char *name)
 {
@@ -83,8 +84,10 @@ int runner_check(const struct settings *settings, struct err *err)
 const char *runner_advice(const struct settings *settings)
 {
     const struct runner *runner = agent_of(settings);
+    bool has_key = !runner || (runner->has_key ? runner->has_key(settings)
+                                               : provider_has_any(runner->providers, settings));
 
-    return !runner || provider_has_any(runner->providers, settings) ? NULL : runner->no_key;
+    return has_key ? NULL : runner->no_key;
 }
 
 void runner_hosts(const struct settings *settings, struct strv *hosts)

@@ -25,7 +25,7 @@ struct runner_turn {
 
 /* Where the sandbox has runner_start.brief: what is too private and too long for argv. */
 #define RUNNER_BRIEF_PATH "/nairid/brief"
-/* Where it has the MCP servers that the control plane provides: {"mcpServers":{...}}, read-only. */
+/* Where it has the MCP servers that the control plane provides, read-only. */
 #define RUNNER_MCP_PATH   "/nairid/mcp.json"
 
 /* How to start one attempt. Filled by prepare; runner_start_done() frees. */
@@ -75,13 +75,19 @@ struct runner_result {
     size_t dropped_bytes; /* of the answer, past the reply limit */
 };
 
+enum runner_mcp {
+    RUNNER_MCP_NONE,    /* it reads none */
+    RUNNER_MCP_COMMON,  /* {"mcpServers":{...}} */
+    RUNNER_MCP_OPENCODE /* {"mcp":{...}} */
+};
+
 struct runner {
     const char *name;
     const char *remedy; /* how an operator gets its program, a command to type; NULL: not known */
     /* Where its program looks for rules and skills, beneath its home; NULL: it knows none. What the
      * control plane provides is shown there. */
     const char *rules, *skills;
-    bool takes_mcp;             /* its program reads RUNNER_MCP_PATH where that is there */
+    enum runner_mcp mcp;        /* how its program reads RUNNER_MCP_PATH, where that is there */
     const char *version_option; /* with which its program prints its version; NULL: not known */
     /* The program that would be started: a path, or a name looked up in the sandbox's PATH.
      * Borrowed from the settings or static; NULL where none is named. */
@@ -94,7 +100,9 @@ struct runner {
     const char *models; /* with providers: examples of runner.model, as in "opus or sonnet" */
     /* Whether settings suit it besides: -EINVAL with a sentence naming the key. NULL: they do. */
     int (*check)(const struct settings *settings, struct err *err);
-    const char *no_key; /* with providers: what is said where there is no key and no login */
+    /* Whether there is a key or a login for the model, as far as can be told. NULL: with any. */
+    bool (*has_key)(const struct settings *settings);
+    const char *no_key; /* with providers: what is said where there is none */
     int (*prepare)(const struct settings *settings, const struct runner_turn *turn,
                    struct runner_start *ret_start, struct err *err);
     /* session: as in struct runner_turn. Both are borrowed for the call. */

@@ -125,6 +125,7 @@ static void move_program(struct plan *p, const struct plan_policy *policy)
             strv_add(&p->links, link);
             strv_add(&p->links, shown.outside);
             move_paths(&linked, 1, &p->argv, false);
+            move_paths(&linked, 1, &p->env, true);
         }
     }
 

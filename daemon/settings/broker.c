@@ -21,6 +21,16 @@ static const struct known {
     { "openai", "https://api.openai.com", "authorization", "Bearer", "POST",
       /* no GET: it would list what others had stored of their completions */
       "/v1/chat/completions /v1/responses /v1/responses/compact" },
+    { "openrouter", "https://openrouter.ai/api", "authorization", "Bearer", "POST",
+      "/v1/chat/completions" },
+    { "deepseek", "https://api.deepseek.com", "authorization", "Bearer", "POST",
+      "/chat/completions" },
+    { "groq", "https://api.groq.com/openai", "authorization", "Bearer", "POST",
+      "/v1/chat/completions" },
+    { "mistral", "https://api.mistral.ai", "authorization", "Bearer", "POST",
+      "/v1/chat/completions" },
+    { "xai", "https://api.x.ai", "authorization", "Bearer", "POST",
+      "/v1/chat/completions" },
 };
 /* clang-format on */
 

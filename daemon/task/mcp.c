@@ -226,6 +226,44 @@ char *mcp_print(const struct mcp *m)
     return json_print(root);
 }
 
+static void add_copy(struct json *to, const char *key, const struct json *value)
+{
+    if (value)
+        json_add(to, key, json_copy(value));
+}
+
+static struct json *for_opencode(const struct json *server)
+{
+    const char *url = json_get_str(server, "url");
+    struct json *result = json_object(), *command;
+
+    json_add_str(result, "type", url ? "remote" : "local");
+    if (url) {
+        json_add_str(result, "url", url);
+        add_copy(result, "headers", json_get(server, "headers"));
+    } else {
+        command = json_array();
+        json_push_str(command, json_get_str(server, "command"));
+        for (const struct json *a = json_first(json_get(server, "args")); a; a = json_next(a))
+            json_push(command, json_copy(a));
+        json_add(result, "command", command);
+        add_copy(result, "environment", json_get(server, "env"));
+    }
+    json_add_bool(result, "enabled", true);
+    return result;
+}
+
+char *mcp_print_opencode(const struct mcp *m)
+{
+    CLEANUP_PTR(json_free) struct json *root = json_object();
+    struct json *servers = json_object();
+
+    for (const struct json *s = json_first(m->servers); s; s = json_next(s))
+        json_add(servers, json_key(s), for_opencode(s));
+    json_add(root, "mcp", servers);
+    return json_print(root);
+}
+
 static bool has(const struct strv *list, const char *text)
 {
     for (size_t i = 0; i < list->len; i++)

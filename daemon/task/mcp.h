@@ -27,6 +27,9 @@ int mcp_add_gateway(struct mcp *m, const char *base, const char *text, size_t le
 size_t mcp_len(const struct mcp *m); /* servers */
 /* {"mcpServers":{...}}, to be freed. */
 char *mcp_print(const struct mcp *m);
+/* The same as OpenCode reads it, to be freed: {"mcp":{"NAME":{"type":"local","command":[...],
+ * "environment":{...},"enabled":true}}}, or {"type":"remote","url","headers","enabled"}. */
+char *mcp_print_opencode(const struct mcp *m);
 /* The places of remote servers, as entries of settings/allow.h, each once; appended. */
 void mcp_places(const struct mcp *m, struct strv *places);
 /* The values that look like secrets, by the names that they have: of env and headers, in args

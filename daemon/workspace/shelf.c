@@ -19,6 +19,7 @@ static const char *const part_names[SHELF_PART_COUNT] = {
     [SHELF_RULES] = "rules",
     [SHELF_SKILLS] = "skills",
     [SHELF_MCP] = "mcp.json",
+    [SHELF_MCP_OPENCODE] = "opencode.json",
 };
 
 struct shelf_set {

@@ -20,8 +20,8 @@ DEFINE_CLEANUP(struct staging *, staging_free);
 
 /* Begins a set, empty; one that was begun and not finished is given up. */
 int staging_begin(struct staging *s, struct err *err);
-/* A whole file: rules/NAME, or where part is SHELF_MCP mcp.json. extension: of a name that is there
- * already what comes before it gets -2, -3; NULL: -EEXIST. */
+/* A whole file: rules/NAME, or where part is a file its own name. extension: of a name that is
+ * there already what comes before it gets -2, -3; NULL: -EEXIST. */
 int staging_add(struct staging *s, enum shelf_part part, const char *name, const char *extension,
                 const void *bytes, size_t len, struct err *err);
 /* The folder for a skill, NAME or with -2, -3, made; to be freed. */

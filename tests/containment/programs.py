@@ -19,6 +19,7 @@ TESTS = os.path.dirname(HERE)
 sys.path.insert(0, os.path.join(TESTS, "integration"))
 
 import claudekit  # noqa: E402
+import npmkit  # noqa: E402
 from daemonkit import Account, accounts  # noqa: E402
 from hubkit import REPORTS  # noqa: E402
 
@@ -238,7 +239,7 @@ def fetch(folder):
                               timeout=480, env=env)
     except subprocess.TimeoutExpired:
         pytest.skip(NO_NPM)
-    if done.returncode != 0 and claudekit.UNREACHABLE.search(done.stderr):
+    if done.returncode != 0 and npmkit.UNREACHABLE.search(done.stderr):
         pytest.skip(NO_NPM)
     assert done.returncode == 0, done.stderr
     with open(os.path.join(folder, "done"), "w", encoding="ascii"):

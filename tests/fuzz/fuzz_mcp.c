@@ -10,6 +10,7 @@
 #include "support/input.h"
 #include "task/mcp.h"
 #include "util/err.h"
+#include "util/json.h"
 
 static void count(const char *value, void *ctx)
 {
@@ -51,6 +52,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char *one = input_until(&in, '\0'), *two = input_rest(&in), *text;
     struct mcp *m = mcp_new(), *again = mcp_new();
     struct strv places = { 0 };
+    struct json *root = NULL;
     size_t bytes = 0;
 
     ask_gateway(one);
@@ -69,6 +71,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         (void)mcp_add(again, text, strlen(text), NULL); /* a name may have grown too long */
         FUZZ_CHECK(mcp_len(again) == 0 || mcp_len(again) == mcp_len(m));
     }
+    free(text);
+    text = mcp_print_opencode(m);
+    FUZZ_CHECK(json_parse(text, strlen(text), &root, NULL) < 0 ||
+               json_len(json_get(root, "mcp")) == mcp_len(m));
+    json_free(root);
     free(text);
     strv_done(&places);
     mcp_free(m);

@@ -10,18 +10,16 @@ What the model does is written in the prompt: see tests/support/stub-model.mjs.
 import fcntl
 import json
 import os
-import shutil
-import signal
 import subprocess
 
 import pytest
 
+import agentkit
 import npmkit
 
-from hubkit import wait_until
+from agentkit import SECRET, Model, model  # noqa: F401: a fixture
 from npmkit import SUPPORT
 
-SECRET = "stub-key-of-the-tests"
 NO_NPM = "the npm registry can't be reached, so there is no Claude Code to run"
 BYTES_EACH = 450 << 20  # of memory that one running Claude Code is to have here
 
@@ -61,56 +59,12 @@ def _fetch(folder, program):
 
 
 def for_account(program, account):
-    """The program where the account can execute it: a build beneath /root is closed to others."""
-    if subprocess.run([*account.wrap, "test", "-x", program]).returncode == 0:
-        return program
-    folder = account.mkdir("node_modules", 0o755)
-    os.makedirs(os.path.join(folder, "claude-code"))
-    return shutil.copy(program, os.path.join(folder, "claude-code", "claude"))
+    return agentkit.for_account(program, account, "claude")
 
 
 def how_many(most):
     """How many Claude Codes this machine can run at once."""
-    with open("/proc/meminfo", encoding="ascii") as file:
-        [available] = [int(line.split()[1]) << 10 for line in file
-                       if line.startswith("MemAvailable:")]
-    return max(2, min(most, available // BYTES_EACH))
-
-
-class Model:
-    """The model's stand-in, on loopback."""
-
-    def __init__(self, folder):
-        self.log = os.path.join(folder, "requests.ndjson")
-        script = os.path.join(SUPPORT, "stub-model.mjs")
-        self.proc = subprocess.Popen(["node", script, "0", "--log", self.log],
-                                     stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
-        line = self.proc.stdout.readline().decode()
-        assert line.startswith("ready "), line
-        self.url = line.split()[1]
-
-    def requests(self):
-        """The bodies of what it was asked, oldest first."""
-        if not os.path.exists(self.log):
-            return []
-        with open(self.log, encoding="utf-8") as file:
-            entries = [json.loads(line) for line in file.read().splitlines()]
-        return [entry["body"] for entry in entries
-                if entry["path"].startswith("/v1/messages") and entry.get("body")]
-
-    def wait_asked(self, text, timeout_s=30):
-        """Waits until a request has the text in its conversation; returns that request."""
-
-        def look():
-            return next((body for body in self.requests()
-                         if text in json.dumps(body.get("messages"))), None)
-
-        return wait_until(look, timeout_s, f"the model to be asked for {text}")
-
-    def end(self):
-        self.proc.send_signal(signal.SIGTERM)
-        self.proc.wait(10)
-        self.proc.stdout.close()
+    return agentkit.how_many(most, BYTES_EACH)
 
 
 # fixtures
@@ -119,13 +73,6 @@ class Model:
 @pytest.fixture(scope="session")
 def program():
     return install()
-
-
-@pytest.fixture
-def model(tmp_path, make_daemon):  # so that it ends before the daemons are looked after
-    model = Model(str(tmp_path))
-    yield model
-    model.end()
 
 
 @pytest.fixture

@@ -134,7 +134,7 @@ static void what_the_control_plane_provides_is_linked_into_the_home(void **state
     const struct plan_shown shown[] = { { "/srv/set/rules", PLAN_HOME "/.claude/rules" },
                                         { NULL, PLAN_HOME "/.claude/skills" },
                                         { "/srv/set/mcp.json", "/nairid/mcp.json" } };
-    CLEANUP(strv_done) struct strv argv = { 0 };
+    CLEANUP(strv_done) struct strv argv = { 0 }, env = { 0 };
     const struct plan_policy policy = { .profile = profiles_get("agent"),
                                         .ground = { .rung = PLAN_RUNG_BARE },
                                         .workspace = "/srv/jobs/j/workspace",
@@ -142,14 +142,21 @@ static void what_the_control_plane_provides_is_linked_into_the_home(void **state
                                         .shown = shown,
                                         .shown_count = 3,
                                         .argv = &argv,
+                                        .env = &env,
                                         .uid = 1000 };
     CLEANUP_PTR(plan_free) struct plan *p = NULL, *decoded = NULL;
     CLEANUP(buf_done) struct buf bytes = { 0 };
+    bool is_moved = false;
 
     (void)state;
     strv_add(&argv, "/usr/bin/claude");
     strv_add(&argv, "--mcp-config=/nairid/mcp.json");
+    strv_add(&env, "OPENCODE_CONFIG=/nairid/mcp.json");
     assert_int_equal(plan_make(&policy, &p, NULL), 0);
+    for (size_t i = 0; i < p->env.len; i++)
+        is_moved |= strcmp(p->env.items[i],
+                           "OPENCODE_CONFIG=/srv/jobs/j/home/" PLAN_BARE_SCRATCH "/mcp.json") == 0;
+    assert_true(is_moved);
     /* all on the machine may read arguments, and nobody else what is in a task's own directory */
     assert_string_equal(p->argv.items[1],
                         "--mcp-config=/srv/jobs/j/home/" PLAN_BARE_SCRATCH "/mcp.json");

@@ -38,6 +38,26 @@ static void a_name_that_comes_again_gets_a_number(void **state)
     mcp_free(m);
 }
 
+static void opencode_gets_them_in_words_of_its_own(void **state)
+{
+    struct mcp *m = mcp_new();
+    char *text;
+
+    (void)state;
+    assert_int_equal(add(m, "{\"mcpServers\":{\"a\":{\"command\":\"x\",\"args\":[\"-y\",\"z\"],"
+                            "\"env\":{\"K\":\"v\"}},\"b\":{\"command\":\"y\"},\"c\":{\"type\":"
+                            "\"sse\",\"url\":\"https://h.example/p\",\"headers\":{\"H\":\"w\"}}}}"),
+                     0);
+    text = mcp_print_opencode(m);
+    assert_string_equal(text,
+                        "{\"mcp\":{\"a\":{\"type\":\"local\",\"command\":[\"x\",\"-y\",\"z\"],"
+                        "\"environment\":{\"K\":\"v\"},\"enabled\":true},\"b\":{\"type\":\"local\","
+                        "\"command\":[\"y\"],\"enabled\":true},\"c\":{\"type\":\"remote\",\"url\":"
+                        "\"https://h.example/p\",\"headers\":{\"H\":\"w\"},\"enabled\":true}}}");
+    free(text);
+    mcp_free(m);
+}
+
 static void a_file_counts_whole_or_not_at_all(void **state)
 {
     static const char *const bad[] = {
@@ -246,6 +266,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_name_that_comes_again_gets_a_number),
+        cmocka_unit_test(opencode_gets_them_in_words_of_its_own),
         cmocka_unit_test(a_file_counts_whole_or_not_at_all),
         cmocka_unit_test(each_place_of_a_remote_server_is_told_once_and_without_a_grant),
         cmocka_unit_test(secrets_are_known_by_their_names),

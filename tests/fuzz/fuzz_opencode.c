@@ -1,0 +1,9 @@
+/* What OpenCode prints (support/agentfuzz.h). */
+#include "support/replay.h"
+
+#include "support/agentfuzz.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    return agentfuzz_run("opencode", data, size);
+}

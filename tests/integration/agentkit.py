@@ -1,0 +1,78 @@
+"""What tests of the agents' real programs share: a model for them to talk to, and where they are."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+
+import pytest
+
+from hubkit import wait_until
+from npmkit import SUPPORT
+
+SECRET = "stub-key-of-the-tests"
+
+
+def for_account(program, account, name):
+    """The program where the account can execute it: a build beneath /root is closed to others."""
+    if subprocess.run([*account.wrap, "test", "-x", program]).returncode == 0:
+        return program
+    folder = account.mkdir("node_modules", 0o755)
+    os.makedirs(os.path.join(folder, "agent"))
+    return shutil.copy(program, os.path.join(folder, "agent", name))
+
+
+def how_many(most, bytes_each):
+    """How many programs of that size this machine can run at once."""
+    with open("/proc/meminfo", encoding="ascii") as file:
+        [available] = [int(line.split()[1]) << 10 for line in file
+                       if line.startswith("MemAvailable:")]
+    return max(2, min(most, available // bytes_each))
+
+
+class Model:
+    """The model's stand-in, on loopback. What it does is written in the prompt: see
+    tests/support/stub-model.mjs."""
+
+    def __init__(self, folder):
+        self.log = os.path.join(folder, "requests.ndjson")
+        script = os.path.join(SUPPORT, "stub-model.mjs")
+        self.proc = subprocess.Popen(["node", script, "0", "--log", self.log],
+                                     stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        line = self.proc.stdout.readline().decode()
+        assert line.startswith("ready "), line
+        self.url = line.split()[1]
+
+    def entries(self):
+        """What it was asked, oldest first: method, path, headers, body."""
+        if not os.path.exists(self.log):
+            return []
+        with open(self.log, encoding="utf-8") as file:
+            return [json.loads(line) for line in file.read().splitlines()]
+
+    def requests(self, path="/v1/messages"):
+        """The bodies of what it was asked there."""
+        return [entry["body"] for entry in self.entries()
+                if entry["path"].startswith(path) and entry.get("body")]
+
+    def wait_asked(self, text, timeout_s=30):
+        """Waits until a request has the text in it; returns that request's body."""
+
+        def look():
+            return next((entry["body"] for entry in self.entries()
+                         if text in json.dumps(entry.get("body"))), None)
+
+        return wait_until(look, timeout_s, f"the model to be asked for {text}")
+
+    def end(self):
+        self.proc.send_signal(signal.SIGTERM)
+        self.proc.wait(10)
+        self.proc.stdout.close()
+
+
+@pytest.fixture
+def model(tmp_path, make_daemon):  # so that it ends before the daemons are looked after
+    model = Model(str(tmp_path))
+    yield model
+    model.end()
