@@ -18,35 +18,55 @@
 #include "util/str.h"
 #include "util/strv.h"
 
-void plan_free(struct plan *p)
+/* Of one that was made here. */
+static void free_texts(struct plan *p)
 {
-    if (!p)
-        return;
     for (size_t i = 0; i < p->step_count; i++) {
         free(p->steps[i].target);
         free(p->steps[i].text);
     }
-    free(p->steps);
+    for (size_t i = 0; i < p->rule_count; i++)
+        free(p->rules[i].path);
+    for (size_t i = 0; i < p->host_count; i++)
+        free(p->hosts[i].text);
     free(p->directory);
     free(p->scratch);
     free(p->brief);
-    strv_done(&p->links);
-    for (size_t i = 0; i < p->rule_count; i++)
-        free(p->rules[i].path);
-    free(p->rules);
-    for (size_t i = 0; i < p->host_count; i++)
-        free(p->hosts[i].text);
-    free(p->hosts);
-    broker_done_all(&p->brokers);
     free(p->ca_file);
     if (p->proxy)
         secret_wipe(p->proxy, strlen(p->proxy)); /* a password may be in it */
     free(p->proxy);
-    strv_done(&p->programs);
-    strv_done(&p->argv);
     for (size_t i = 0; i < p->env.len; i++)
         secret_wipe(p->env.items[i], strlen(p->env.items[i])); /* the runner's secrets */
+    strv_done(&p->links);
+    strv_done(&p->programs);
+    strv_done(&p->argv);
     strv_done(&p->env);
+}
+
+/* Of one that was read: they lie in its bytes. */
+static void free_bytes(struct plan *p)
+{
+    secret_wipe(p->bytes, p->bytes_len);
+    free(p->bytes);
+    free(p->links.items);
+    free(p->programs.items);
+    free(p->argv.items);
+    free(p->env.items);
+}
+
+void plan_free(struct plan *p)
+{
+    if (!p)
+        return;
+    if (p->bytes)
+        free_bytes(p);
+    else
+        free_texts(p);
+    free(p->steps);
+    free(p->rules);
+    free(p->hosts);
+    broker_done_all(&p->brokers);
     free(p->profile);
     strv_done(&p->origins);
     free(p->env_origins);

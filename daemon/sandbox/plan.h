@@ -230,6 +230,9 @@ struct plan {
     struct strv programs;       /* paths to try in order; the first that execve(2) takes wins */
     struct strv argv;
     struct strv env;
+    char *bytes; /* of a decoded one: all texts but the brokers' lie in them; NULL: each is by
+                    itself, and free(3) is for it */
+    size_t bytes_len;
     /* Only for plan_explain(), and not encoded: */
     char *profile;                          /* its name */
     struct strv origins;                    /* sentences; the first one is "" */
@@ -246,6 +249,9 @@ DEFINE_CLEANUP(struct plan *, plan_free);
  * refuses with -EINVAL whatever plan_encode() can't have written, and what no plan may ask for. */
 void plan_encode(const struct plan *p, struct buf *b);
 int plan_decode(const void *bytes, size_t len, struct plan **ret_plan, struct err *err);
+/* The same of bytes on the heap, never NULL, that are taken over, also on failure, and wiped in the
+ * end: what is read of them stays where it is. */
+int plan_take(char *bytes, size_t len, struct plan **ret_plan, struct err *err);
 /* The setting's key, as in settings/table.h. */
 const char *plan_word_key(enum plan_word word);
 /* On whose word a thing is there: "" where that isn't known, as in a decoded plan. */

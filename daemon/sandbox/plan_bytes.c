@@ -111,9 +111,10 @@ void plan_encode(const struct plan *p, struct buf *b)
 
 /* What is left to read. Once something didn't fit, bad stays set and all that follows is 0. */
 struct reader {
-    const unsigned char *at;
+    char *at;
     size_t left;
     bool bad;
+    char nothing[1]; /* in place of a text that isn't there */
 };
 
 static void get(struct reader *r, void *bytes, size_t size)
@@ -149,31 +150,43 @@ static uint32_t get_u32(struct reader *r, uint32_t most)
     return n;
 }
 
-/* Never NULL. */
-static char *get_str(struct reader *r, size_t most)
+/* In place, never NULL. */
+static char *get_text(struct reader *r, size_t most)
 {
     size_t len = get_u32(r, (uint32_t)most);
-    char *s;
+    char *s = r->at;
 
-    if (r->bad || r->left <= len || r->at[len] != '\0' || memchr(r->at, '\0', len)) {
+    if (r->bad || r->left <= len || s[len] != '\0' || memchr(s, '\0', len)) {
         r->bad = true;
-        return mem_strdup("");
+        return r->nothing;
     }
-    s = mem_dup(r->at, len);
     r->at += len + 1;
     r->left -= len + 1;
     return s;
+}
+
+/* A copy, never NULL. */
+static char *get_str(struct reader *r, size_t most)
+{
+    return mem_strdup(get_text(r, most));
 }
 
 static void get_strv(struct reader *r, struct strv *v)
 {
     uint32_t count = get_u32(r, PLAN_STRINGS_MAX);
 
-    for (uint32_t i = 0; i < count && !r->bad; i++) {
-        AUTO_FREE char *s = get_str(r, PLAN_STRING_MAX);
+    for (uint32_t i = 0; i < count && !r->bad; i++)
+        strv_add(v, get_text(r, PLAN_STRING_MAX));
+}
 
-        strv_add(v, s);
-    }
+/* The same, but its texts stay where they are. */
+static void get_texts(struct reader *r, struct strv *v)
+{
+    uint32_t count = get_u32(r, PLAN_STRINGS_MAX);
+
+    v->items = mem_calloc(count + 1, sizeof v->items[0]);
+    for (uint32_t i = 0; i < count && !r->bad; i++)
+        v->items[v->len++] = get_text(r, PLAN_STRING_MAX);
 }
 
 static bool step_is_sound(const struct plan_step *s)
@@ -199,8 +212,8 @@ static void get_steps(struct reader *r, struct plan *p)
         s->flags = get_u32(r, PLAN_FLAGS_ALL);
         s->mode = get_u32(r, 01777);
         s->size_bytes = get_u64(r);
-        s->target = get_str(r, PLAN_PATH_MAX);
-        s->text = get_str(r, PLAN_STRING_MAX);
+        s->target = get_text(r, PLAN_PATH_MAX);
+        s->text = get_text(r, PLAN_STRING_MAX);
         if (!step_is_sound(s))
             r->bad = true;
     }
@@ -215,7 +228,7 @@ static void get_rules(struct reader *r, struct plan *p)
         struct plan_rule *rule = &p->rules[p->rule_count++];
 
         rule->rights = get_u32(r, PLAN_RIGHTS_ALL);
-        rule->path = get_str(r, PLAN_PATH_MAX);
+        rule->path = get_text(r, PLAN_PATH_MAX);
         if (strcmp(rule->path, "/") != 0 && !plan_path_is_plain(rule->path))
             r->bad = true;
     }
@@ -259,7 +272,7 @@ static void get_hosts(struct reader *r, struct plan *p)
     for (uint32_t i = 0; i < count && !r->bad; i++) {
         struct plan_host *host = &p->hosts[p->host_count++];
 
-        host->text = get_str(r, ALLOW_TEXT_MAX);
+        host->text = get_text(r, ALLOW_TEXT_MAX);
         if (!wanted || allow_parse(host->text, &allow, NULL) < 0)
             r->bad = true;
     }
@@ -267,10 +280,10 @@ static void get_hosts(struct reader *r, struct plan *p)
     for (uint32_t i = 0; i < count && !r->bad; i++)
         get_broker(r, p);
     wanted = plan_has_egress(p);
-    p->ca_file = get_str(r, PLAN_PATH_MAX);
+    p->ca_file = get_text(r, PLAN_PATH_MAX);
     if (*p->ca_file && p->brokers.len == 0)
         r->bad = true;
-    p->proxy = get_str(r, PLAN_PATH_MAX);
+    p->proxy = get_text(r, PLAN_PATH_MAX);
     p->egress_uid = get_u32(r, UINT32_MAX);
     if ((!wanted && (*p->proxy || p->egress_uid != 0)) ||
         (wanted && p->as_root != (p->egress_uid != 0)) || p->egress_uid == (uid_t)-1 ||
@@ -302,10 +315,10 @@ static void get_ground(struct reader *r, struct plan *p)
     p->ground.rung = get_u32(r, PLAN_RUNG_COUNT - 1);
     p->ground.host_proc = get_u32(r, 1);
     p->ground.without_landlock = get_u32(r, 1);
-    p->directory = get_str(r, PLAN_PATH_MAX);
-    p->scratch = get_str(r, PLAN_PATH_MAX);
-    p->brief = get_str(r, PLAN_BRIEF_MAX);
-    get_strv(r, &p->links);
+    p->directory = get_text(r, PLAN_PATH_MAX);
+    p->scratch = get_text(r, PLAN_PATH_MAX);
+    p->brief = get_text(r, PLAN_BRIEF_MAX);
+    get_texts(r, &p->links);
     if (!plan_path_is_plain(p->directory))
         r->bad = true;
 }
@@ -358,19 +371,21 @@ static void get_plan(struct reader *r, struct plan *p)
     get_steps(r, p);
     get_rules(r, p);
     get_hosts(r, p);
-    get_strv(r, &p->programs);
-    get_strv(r, &p->argv);
-    get_strv(r, &p->env);
+    get_texts(r, &p->programs);
+    get_texts(r, &p->argv);
+    get_texts(r, &p->env);
     if (r->left > 0 || p->programs.len == 0 || p->argv.len == 0 || !ours_is_sound(p) ||
         !ground_is_sound(p))
         r->bad = true;
 }
 
-int plan_decode(const void *bytes, size_t len, struct plan **ret_plan, struct err *err)
+int plan_take(char *bytes, size_t len, struct plan **ret_plan, struct err *err)
 {
     struct reader r = { .at = bytes, .left = len, .bad = len > PLAN_BYTES_MAX };
     CLEANUP_PTR(plan_free) struct plan *p = mem_new(struct plan);
 
+    p->bytes = bytes;
+    p->bytes_len = len;
     get_plan(&r, p);
     if (r.bad)
         return err_set(err, -EINVAL, "the plan of %zu bytes is damaged", len);
@@ -379,4 +394,9 @@ int plan_decode(const void *bytes, size_t len, struct plan **ret_plan, struct er
                        (unsigned)p->outer_uid);
     *ret_plan = TAKE_PTR(p);
     return 0;
+}
+
+int plan_decode(const void *bytes, size_t len, struct plan **ret_plan, struct err *err)
+{
+    return plan_take(mem_dup(bytes, len), len, ret_plan, err);
 }
