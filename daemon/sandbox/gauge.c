@@ -393,7 +393,6 @@ static void init_held(struct gauge *g)
 
 void gauge_init(struct gauge *g, const struct plan *plan, bool limited)
 {
-    memset(g, 0, sizeof *g);
     meter_init(&g->meter);
     g->proc = -1;
     g->bare = plan->ground.rung == PLAN_RUNG_BARE;

@@ -44,7 +44,8 @@ struct gauge {
     uint64_t lent_due_ms, lent_began_ms;
 };
 
-/* Before the program runs. limited: memory and processor time are, by a cgroup. */
+/* Before the program runs. g: nothing but zeroes (it is large, and most of it isn't touched for
+ * most tasks). limited: memory and processor time are, by a cgroup. */
 void gauge_init(struct gauge *g, const struct plan *plan, bool limited);
 /* Until gauge_step() has something to do; -1: never. */
 int gauge_wait_ms(const struct gauge *g);

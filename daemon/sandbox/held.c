@@ -13,11 +13,12 @@ enum { LISTING_BYTES = 4096, BLOCK_BYTES = 512, PATH_BYTES = 32, STAT_BYTES = 51
 
 void held_init(struct held *h, int proc, held_fn is_meant, const void *ctx)
 {
-    memset(h, 0, sizeof *h);
     h->proc = proc;
     h->is_meant = is_meant;
     h->ctx = ctx;
+    h->device_count = 0;
     h->uid = geteuid();
+    h->walking = false; /* seen is emptied when it begins */
     h->fds = -1;
 }
 

@@ -29,7 +29,8 @@ static void free_behind(const struct relay *r, off_t before)
         (void)fallocate(r->file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, r->at);
 }
 
-bool relay_pass(struct relay *r)
+/* Apart, as so large a buffer costs its caller whether it is used or not. */
+__attribute__((noinline)) static bool pass(struct relay *r)
 {
     char piece[PIECE_BYTES];
     ssize_t n;
@@ -50,4 +51,9 @@ bool relay_pass(struct relay *r)
         free_behind(r, r->at - written);
     }
     return false;
+}
+
+bool relay_pass(struct relay *r)
+{
+    return r->out >= 0 && pass(r);
 }
