@@ -313,7 +313,7 @@ void cgroup_doors_done(struct cgroup_doors *d)
             (void)close(d->tasks[i]);
 }
 
-static void read_v2(const struct cgroup *c, uint64_t task, struct cgroup_usage *usage)
+static void read_v2(const struct cgroup *c, uint64_t task, bool cpu, struct cgroup_usage *usage)
 {
     AUTO_FREE char *path = path_of(c, task);
     char text[CGROUPFILE_MAX];
@@ -322,7 +322,7 @@ static void read_v2(const struct cgroup *c, uint64_t task, struct cgroup_usage *
         usage->oom = cgroupfile_number(text, "oom_kill") > 0;
     if (cgroupfile_read(path, "memory.peak", text) == 0)
         (void)str_to_u64(text, UINT64_MAX, &usage->peak_bytes); /* else it stays 0 */
-    if (cgroupfile_read(path, "cpu.stat", text) == 0)
+    if (cpu && cgroupfile_read(path, "cpu.stat", text) == 0)
         usage->cpu_ms = cgroupfile_number(text, "usage_usec") / 1000;
 }
 
@@ -332,7 +332,16 @@ void cgroup_read(const struct cgroup *c, uint64_t task, struct cgroup_usage *ret
     if (c->legacy)
         legacy_read(c->legacy, task, ret_usage);
     else
-        read_v2(c, task, ret_usage);
+        read_v2(c, task, true, ret_usage);
+}
+
+void cgroup_read_memory(const struct cgroup *c, uint64_t task, struct cgroup_usage *ret_usage)
+{
+    *ret_usage = (struct cgroup_usage){ 0 };
+    if (c->legacy)
+        legacy_read_memory(c->legacy, task, ret_usage);
+    else
+        read_v2(c, task, false, ret_usage);
 }
 
 int cgroup_remove(const struct cgroup *c, uint64_t task)

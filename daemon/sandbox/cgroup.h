@@ -54,5 +54,7 @@ int cgroup_make(const struct cgroup *c, uint64_t task, struct cgroup_doors *ret_
                 struct err *err);
 int cgroup_limit(const struct cgroup *c, uint64_t task, const struct plan *plan, struct err *err);
 void cgroup_read(const struct cgroup *c, uint64_t task, struct cgroup_usage *ret_usage);
+/* The same without processor time. */
+void cgroup_read_memory(const struct cgroup *c, uint64_t task, struct cgroup_usage *ret_usage);
 /* Kills what is still in it and removes it. -EBUSY while something isn't reaped yet. */
 int cgroup_remove(const struct cgroup *c, uint64_t task);

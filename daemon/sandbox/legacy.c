@@ -425,7 +425,7 @@ static uint64_t read_number(const struct legacy *l, enum hierarchy h, uint64_t t
     return n;
 }
 
-void legacy_read(const struct legacy *l, uint64_t task, struct cgroup_usage *usage)
+void legacy_read_memory(const struct legacy *l, uint64_t task, struct cgroup_usage *usage)
 {
     AUTO_FREE char *memory = path_of(l, MEMORY, task);
     char text[CGROUPFILE_MAX];
@@ -433,6 +433,11 @@ void legacy_read(const struct legacy *l, uint64_t task, struct cgroup_usage *usa
     if (cgroupfile_read(memory, "memory.oom_control", text) == 0)
         usage->oom = cgroupfile_number(text, "oom_kill") > 0;
     usage->peak_bytes = read_number(l, MEMORY, task, "memory.max_usage_in_bytes");
+}
+
+void legacy_read(const struct legacy *l, uint64_t task, struct cgroup_usage *usage)
+{
+    legacy_read_memory(l, task, usage);
     usage->cpu_ms = read_number(l, CPUACCT, task, "cpuacct.usage") / 1000000;
 }
 

@@ -35,5 +35,6 @@ int legacy_make(const struct legacy *l, uint64_t task, struct cgroup_doors *ret_
 int legacy_limit(const struct legacy *l, uint64_t task, const struct plan *plan, struct err *err);
 /* Fills in what it knows. */
 void legacy_read(const struct legacy *l, uint64_t task, struct cgroup_usage *usage);
+void legacy_read_memory(const struct legacy *l, uint64_t task, struct cgroup_usage *usage);
 /* Kills what is still in them and removes them. -EBUSY while something isn't reaped yet. */
 int legacy_remove(const struct legacy *l, uint64_t task);
