@@ -19,6 +19,7 @@
 #include "sandbox/handover.h"
 #include "sandbox/landlock.h"
 #include "sandbox/plan.h"
+#include "sandbox/plan_shared.h"
 #include "sandbox/tree.h"
 #include "settings/profile.h"
 #include "util/err.h"
@@ -194,7 +195,11 @@ static int adopt(struct birth *b, const void *ctx)
         return r;
     if (b->prepared && (h.plan->calls != calls || plan_is_ours(h.plan)))
         return -EINVAL; /* its filter is another's */
+    if (!plan_shared_fits(b->plan, h.plan))
+        return -EINVAL;
+    b->shared = b->plan;
     b->plan = h.plan;
+    b->plan_fd = h.plan_fd;
     b->filter = filter_of(ctx, h.plan);
     memcpy(b->places, h.stdio, sizeof b->places);
     b->stdio = b->places;
@@ -247,7 +252,7 @@ static int join_cgroup(int cgroup, pid_t pid)
 }
 
 /* Without namespaces. It does nothing before our word, so it makes nothing outside its cgroup. */
-static int fork_task(const struct birth *b, pid_t *ret_pid, int *ret_pidfd)
+static int fork_task(struct birth *b, pid_t *ret_pid, int *ret_pidfd)
 {
     int r = 0, cgroup = b->doors ? b->doors->clone : -1;
     pid_t pid = _Fork();
@@ -303,6 +308,7 @@ static void birth_done(struct birth *b)
             (void)close(b->trees[i]); /* the task has its own */
     free(b->trees);
     free(b->keep);
+    free(b->allowed);
 }
 
 int apply_start(const struct apply *a, const struct plan *plan, const int stdio[3],
@@ -317,6 +323,9 @@ int apply_start(const struct apply *a, const struct plan *plan, const int stdio[
                        .plan = plan,
                        .filter = filter_of(a, plan),
                        .host = -1,
+                       .ruleset = -1,
+                       .plan_fd = -1,
+                       .sure = true,
                        .stdio = stdio,
                        .doors = cgroup.doors,
                        .limited = cgroup.limited };
@@ -355,6 +364,8 @@ int apply_prepare(const struct apply *a, const struct plan *shared,
     struct birth b = { .landlock_abi = a->landlock_abi,
                        .watch = -1,
                        .host = -1,
+                       .ruleset = -1,
+                       .plan_fd = -1,
                        .plan = shared,
                        .second = a->second,
                        .doors = doors };
@@ -372,6 +383,7 @@ int apply_prepare(const struct apply *a, const struct plan *shared,
     theirs = pair[1];
     b.control = theirs;
     b.first = parts ? parts->first : NULL;
+    b.allowed = mem_calloc(shared->rule_count + 1, sizeof b.allowed[0]);
     r = fd_set_nonblock(ours);
     if (r == 0)
         r = prepare(&b, &report);
@@ -397,7 +409,8 @@ int apply_hand_over(const struct apply_task *task, const struct plan *shared,
                     const struct plan *plan, int plan_fd, const int stdio[3], bool limited)
 {
     AUTO_FREE int *trees = mem_calloc(plan->step_count + 1, sizeof trees[0]);
-    struct handover h = { .stdio = { stdio[0], stdio[1], stdio[2] },
+    struct handover h = { .plan_fd = plan_fd,
+                          .stdio = { stdio[0], stdio[1], stdio[2] },
                           .limited = limited,
                           .opens = !plan->as_root,
                           .trees = trees };
@@ -409,9 +422,14 @@ int apply_hand_over(const struct apply_task *task, const struct plan *shared,
     if (!h.opens)
         r = tree_open(plan, shared->step_count, -1, trees, &index);
     if (r == 0)
-        r = handover_send(task->control, plan_fd, &h, plan->step_count);
+        r = handover_send(task->control, &h, plan->step_count);
     close_all(trees, plan->step_count);
     return r;
+}
+
+bool apply_has_begun(int plan_fd)
+{
+    return lseek(plan_fd, 0, SEEK_CUR) != 0;
 }
 
 static int write_proc(pid_t pid, const char *name, const char *text)

@@ -13,9 +13,12 @@
  * One of apply_prepare() says APPLY_WAITING once there is nothing left to do without a task's plan,
  *   with a descriptor where it has one for the caller to hold (APPLY_HOST);
  *   where its ids are known, that comes after APPLY_READY and APPLY_GO. Once it has the plan it
- * says APPLY_TAKEN: before that it has done nothing for its task. APPLY_TERM asks it to send TERM
- * to the program's process group, or before APPLY_GO to end without a word. EOF ends it. Sources:
- * clone(2), user_namespaces(7), pid_namespaces(7), mount_namespaces(7). */
+ *   goes on at once, but the program doesn't begin before the caller has said APPLY_SURE: that the
+ *   sandbox is still what the task is to have. That word may come before APPLY_GO is due. Then it
+ *   moves the offset of the plan's descriptor away from 0: before that it has run nothing.
+ * APPLY_TERM asks it to send TERM to the program's process group, or before APPLY_GO to end without
+ * a word. EOF ends it. Sources: clone(2), user_namespaces(7), pid_namespaces(7),
+ * mount_namespaces(7). */
 #pragma once
 #include "util/cleanup.h"
 #include <stdbool.h>
@@ -39,9 +42,8 @@ enum apply_kind {
     APPLY_USE,
     APPLY_PAST,
     APPLY_WAITING,
-    APPLY_TAKEN,
 };
-enum apply_word { APPLY_GO = 'g', APPLY_TERM = 't' };
+enum apply_word { APPLY_GO = 'g', APPLY_TERM = 't', APPLY_SURE = 's' };
 
 enum apply_stage {
     APPLY_CLONE,
@@ -119,10 +121,13 @@ int apply_start(const struct apply *a, const struct plan *plan, const int stdio[
  * doors: as of struct apply_cgroup. */
 int apply_prepare(const struct apply *a, const struct plan *shared,
                   const struct cgroup_doors *doors, struct apply_task *ret_task);
-/* Gives one that is waiting its task. plan_fd: the plan's encoded bytes; stdio: as above; limited:
- * as of struct apply_cgroup. On failure it is of no use any more, and has run nothing. */
+/* Gives one that is waiting its task. plan_fd: the plan's encoded bytes, at offset 0; stdio: as
+ * above; limited: as of struct apply_cgroup. It waits for APPLY_SURE still. On failure it is of no
+ * use any more, and has run nothing. */
 int apply_hand_over(const struct apply_task *task, const struct plan *shared,
                     const struct plan *plan, int plan_fd, const int stdio[3], bool limited);
+/* Whether one that has got its task has begun the program, or is about to. */
+bool apply_has_begun(int plan_fd);
 /* After APPLY_READY: maps its one id where the plan has a user namespace, and makes it the kernel's
  * first choice when memory is short (choom(1)). Holds its mount namespace, where that can be. */
 int apply_map_ids(const struct plan *plan, struct apply_task *task, struct err *err);

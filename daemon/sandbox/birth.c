@@ -21,6 +21,7 @@
 #include "sandbox/init.h"
 #include "sandbox/landlock.h"
 #include "sandbox/plan.h"
+#include "sandbox/plan_shared.h"
 #include "sandbox/tree.h"
 #include "util/cleanup.h"
 #include "util/fd.h"
@@ -41,7 +42,7 @@ static void close_rest(const struct birth *b)
     (void)close_range((unsigned)from, ~0u, 0);
 }
 
-static void await_go(int control)
+static char hear(int control)
 {
     char word;
     ssize_t n;
@@ -51,20 +52,45 @@ static void await_go(int control)
     while (n < 0 && errno == EINTR);
     if (n < 0)
         init_fail(control, APPLY_INIT, 0, -errno);
-    if (n == 0 || word != APPLY_GO)
-        _exit(1); /* the caller is gone, or changed its mind */
+    if (n == 0)
+        _exit(1); /* the caller is gone */
+    return word;
+}
+
+static void await_go(struct birth *b)
+{
+    char word = hear(b->control);
+
+    if (word == APPLY_SURE) {
+        b->sure = true;
+        word = hear(b->control);
+    }
+    if (word != APPLY_GO)
+        _exit(1); /* the caller changed its mind */
+}
+
+/* The last moment at which another sandbox can take the task. */
+static void await_sure(const struct birth *b)
+{
+    if (!b->sure && hear(b->control) != APPLY_SURE)
+        _exit(1);
+    if (b->plan_fd < 0)
+        return;
+    if (lseek(b->plan_fd, 1, SEEK_SET) != 1)
+        init_fail(b->control, APPLY_INIT, 0, -errno);
+    (void)close(b->plan_fd); /* it was read long ago */
 }
 
 /* Dumpable from here until the maps are written, which the caller does meanwhile. */
-static void await_maps(int control, bool has_maps)
+static void await_maps(struct birth *b, bool has_maps)
 {
     const struct apply_report ready = { .kind = APPLY_READY };
 
     if (has_maps)
         (void)prctl(PR_SET_DUMPABLE, 1); /* where it fails, writing the maps does, and says so */
-    if (send(control, &ready, sizeof ready, MSG_NOSIGNAL) < 0)
+    if (send(b->control, &ready, sizeof ready, MSG_NOSIGNAL) < 0)
         _exit(1);
-    await_go(control);
+    await_go(b);
     (void)prctl(PR_SET_DUMPABLE, 0);
 }
 
@@ -118,14 +144,14 @@ static int open_listener(void)
 }
 
 /* Hands the listener out, and waits until somebody serves it. */
-static int offer_listener(int control)
+static int offer_listener(struct birth *b)
 {
     const struct apply_report listening = { .kind = APPLY_LISTENING };
     AUTO_CLOSE int fd = open_listener();
-    int r = fd < 0 ? fd : fd_send(control, &listening, sizeof listening, &fd, 1);
+    int r = fd < 0 ? fd : fd_send(b->control, &listening, sizeof listening, &fd, 1);
 
     if (r == 0)
-        await_go(control);
+        await_go(b);
     return r;
 }
 
@@ -193,14 +219,14 @@ static void enter_root(const struct birth *b, int root)
 }
 
 /* All is where it is to be. */
-static void leave_building(const struct birth *b, int root)
+static void leave_building(struct birth *b, int root)
 {
     int r = tree_seal(root);
 
     (void)close(root); /* it is "/" now */
     if (r < 0)
         init_fail(b->control, APPLY_TREE, b->plan->step_count + 1, r);
-    r = plan_has_egress(b->plan) ? offer_listener(b->control) : 0;
+    r = plan_has_egress(b->plan) ? offer_listener(b) : 0;
     if (r < 0)
         init_fail(b->control, APPLY_LISTENER, 0, r);
 }
@@ -220,6 +246,30 @@ static int drop_caps(const struct plan *plan)
     return r < 0 ? r : caps_keep(0);
 }
 
+/* Adds what the ruleset made before doesn't hold: the job's rules, and those whose paths weren't
+ * there yet. */
+static int complete_ruleset(const struct birth *b, size_t *ret_rule)
+{
+    const struct plan *plan = b->plan;
+    size_t at = 0;
+    int r;
+
+    for (size_t i = 0; i < plan->rule_count; i++) {
+        if (plan_shared_has_rule(b->shared, &plan->rules[i], &at) && b->allowed[at - 1])
+            continue;
+        r = landlock_allow(b->ruleset, &plan->rules[i],
+                           landlock_firm(plan->rules, plan->rule_count, plan->rules[i].path),
+                           b->landlock_abi);
+        if (r == 0 || r == -ENOENT)
+            continue;
+        *ret_rule = i;
+        return r;
+    }
+    r = landlock_restrict(b->ruleset);
+    (void)close(b->ruleset); /* entered, or the process ends */
+    return r;
+}
+
 static int enter_landlock(const struct birth *b, size_t *ret_rule)
 {
     const struct plan *plan = b->plan;
@@ -237,7 +287,9 @@ static int enter_landlock(const struct birth *b, size_t *ret_rule)
     /* Elsewhere a network that is not the host's has nothing but the task's own servers. */
     if (bare && plan->network == PLAN_NETWORK_NONE)
         flags |= LANDLOCK_NO_TCP;
-    r = landlock_enter(plan->rules, plan->rule_count, b->landlock_abi, flags, ret_rule);
+    r = b->ruleset >= 0
+            ? complete_ruleset(b, ret_rule)
+            : landlock_enter(plan->rules, plan->rule_count, b->landlock_abi, flags, ret_rule);
     /* In the end it kills all that it can reach: that must never be what is outside. */
     if (r == 0 && bare && !plan->as_root && kill(getppid(), 0) == 0)
         r = -EOPNOTSUPP;
@@ -283,6 +335,7 @@ _Noreturn static void finish(const struct birth *b)
     r = load_filters(b);
     if (r < 0)
         init_fail(b->control, APPLY_FILTER, 0, r);
+    await_sure(b);
     init_run(plan, b->stdio, b->control, b->limited);
 }
 
@@ -303,10 +356,10 @@ static void begin(const struct birth *b)
     close_rest(b);
     enter_cgroup(b);
     (void)prctl(PR_SET_NAME, "nairid-init");
-    (void)signal(SIGCHLD, SIG_DFL); /* ignored, children would vanish unreaped */
+    init_reset_signals(); /* with SIGCHLD ignored children would vanish unreaped */
 }
 
-static void build_all(const struct birth *b)
+static void build_all(struct birth *b)
 {
     int root = build_namespaces(b);
 
@@ -314,10 +367,10 @@ static void build_all(const struct birth *b)
     leave_building(b, root);
 }
 
-_Noreturn void birth_run(const struct birth *b)
+_Noreturn void birth_run(struct birth *b)
 {
     begin(b);
-    await_maps(b->control, b->plan->ground.rung == PLAN_RUNG_TOP);
+    await_maps(b, b->plan->ground.rung == PLAN_RUNG_TOP);
     if (b->plan->ground.rung != PLAN_RUNG_BARE)
         build_all(b);
     else if (prctl(PR_SET_CHILD_SUBREAPER, 1ul) < 0)
@@ -343,18 +396,42 @@ static void prepare_walls(struct birth *b)
     b->prepared = true;
 }
 
+/* A rule is for what is there now, whatever is mounted over it later. It counts for nobody yet. */
+static void prepare_ruleset(struct birth *b)
+{
+    const struct plan *plan = b->plan;
+
+    if (plan->ground.without_landlock || b->landlock_abi < LANDLOCK_ABI_NEEDED)
+        return;
+    b->ruleset = landlock_new(b->landlock_abi, LANDLOCK_SCOPED);
+    if (b->ruleset < 0)
+        init_fail(b->control, APPLY_LANDLOCK, plan->rule_count, b->ruleset);
+    for (size_t i = 0; i < plan->rule_count; i++) {
+        const struct plan_rule *rule = &plan->rules[i];
+        int r = landlock_allow(b->ruleset, rule,
+                               landlock_firm(plan->rules, plan->rule_count, rule->path),
+                               b->landlock_abi);
+
+        b->allowed[i] = r == 0;
+        if (r < 0 && r != -ENOENT)
+            init_fail(b->control, APPLY_LANDLOCK, i, r);
+    }
+}
+
 /* As far as that goes without a task. Returns the root that is being built. */
 static int build_shared(struct birth *b, bool *ret_entered)
 {
     int root;
 
-    await_maps(b->control, true);
+    await_maps(b, true);
     if (b->opens)
         b->host = tree_keep_host();
     root = build_namespaces(b);
     *ret_entered = !b->opens || b->host >= 0;
     if (*ret_entered) /* what it takes the kernel to forget the host's mounts is most of all */
         enter_root(b, root);
+    if (*ret_entered)
+        prepare_ruleset(b);
     if (*ret_entered && b->first)
         prepare_walls(b);
     return root;
@@ -385,7 +462,6 @@ static void build_rest(struct birth *b, size_t done, int root, bool entered)
 
 _Noreturn void birth_wait(struct birth *b, birth_adopt_fn adopt, const void *ctx)
 {
-    const struct apply_report taken = { .kind = APPLY_TAKEN };
     size_t done = b->plan->step_count;
     bool entered = false;
     int root = -1;
@@ -396,12 +472,10 @@ _Noreturn void birth_wait(struct birth *b, birth_adopt_fn adopt, const void *ctx
     tell_waiting(b);
     if (adopt(b, ctx) < 0)
         _exit(1); /* the task then gets a new one, which has more to say */
-    if (send(b->control, &taken, sizeof taken, MSG_NOSIGNAL) < 0)
-        _exit(1);
     if (done > 0) {
         build_rest(b, done, root, entered);
     } else {
-        await_maps(b->control, b->plan->ground.rung == PLAN_RUNG_TOP);
+        await_maps(b, b->plan->ground.rung == PLAN_RUNG_TOP);
         root = build_namespaces(b);
         enter_root(b, root);
     }

@@ -15,6 +15,11 @@ struct birth {
     const struct filter *bare, *offline; /* on top of that, on the bare rung */
     const struct filter *first, *second; /* in place of filter, in one that waits; NULL: none */
     bool prepared;                       /* the first is loaded, and no bound or core is left */
+    const struct plan *shared;           /* what one that waited was made of; else NULL */
+    int ruleset;                         /* of Landlock, with the rules of that; -1: none */
+    bool *allowed;                       /* room for each of them: which are in it */
+    bool sure;                           /* APPLY_SURE was said, or needn't be */
+    int plan_fd;                         /* to be moved on when the program begins; -1: none */
     int landlock_abi;
     int watch; /* a socket for the filter's listener; -1: nobody watches */
     const int *stdio;
@@ -36,4 +41,4 @@ typedef int (*birth_adopt_fn)(struct birth *b, const void *ctx);
  * at once; whatever else depends on a plan waits for adopt(). Then it goes on as birth_run(). */
 _Noreturn void birth_wait(struct birth *b, birth_adopt_fn adopt, const void *ctx);
 /* The new process: ends in sandbox/init.h's loop, or with a FAILED report. */
-_Noreturn void birth_run(const struct birth *b);
+_Noreturn void birth_run(struct birth *b);

@@ -8,7 +8,9 @@
 #include <sched.h>
 #include <signal.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -37,7 +39,7 @@ enum {
     PROCESS_1 = 1,    /* counts among the user's processes, not among the program's */
     CPU_SPARE_S = 10, /* for one process by itself, past the time of all: they are measured */
 };
-enum { STACK_BYTES = 64 * 1024 };
+enum { STACK_BYTES = 64 * 1024, STACK_GAP = 4096 };
 
 /* A failed send needs no answer: the caller is gone then, and so are we with the next poll. */
 static void send_report(int control, const struct apply_report *report)
@@ -118,14 +120,21 @@ static int set_limits(const struct plan *plan, unsigned *ret_resource)
     return 0;
 }
 
-/* As after boot: no signal ignored or blocked that the daemon has so. */
-static void reset_signals(void)
+void init_reset_signals(void)
 {
     const struct sigaction def = { .sa_handler = SIG_DFL };
-    sigset_t none;
+    sigset_t all;
 
+    (void)sigfillset(&all);
+    (void)sigprocmask(SIG_SETMASK, &all, NULL); /* can't fail with these arguments */
     for (int signo = 1; signo <= SIGRTMAX; signo++)
         (void)sigaction(signo, &def, NULL); /* KILL, STOP and libc's own ones can't be set */
+}
+
+static void unblock_signals(void)
+{
+    sigset_t none;
+
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
@@ -181,7 +190,7 @@ _Noreturn static void be_program(const struct plan *plan, const int stdio[3], in
     unsigned resource = 0;
 
     (void)setsid(); /* can't fail: a new process leads no group */
-    reset_signals();
+    unblock_signals();
     report.error = place_stdio(stdio);
     if (report.error == 0) {
         report.stage = APPLY_LIMITS;
@@ -229,13 +238,15 @@ static int enter_program(void *ctx)
  * more than all the rest of a start. What runs in place of a program gets one. */
 static pid_t start_program(const struct plan *plan, const int stdio[3], int result)
 {
-    _Alignas(max_align_t) char stack[STACK_BYTES];
     struct program p = { plan, stdio, result };
+    /* Its stack is what lies below ours, which nobody uses meanwhile. An array would be as good,
+     * but each of its pages would be filled or probed. */
+    char *top = (char *)((uintptr_t)__builtin_frame_address(0) / STACK_GAP * STACK_GAP) - STACK_GAP;
     pid_t pid;
 
     if (!plan_is_ours(plan)) {
-        pid = clone(enter_program, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, &p);
-        ASAN_UNPOISON_MEMORY_REGION(stack, sizeof stack); /* its frames never ended */
+        pid = clone(enter_program, top, CLONE_VM | CLONE_VFORK | SIGCHLD, &p);
+        ASAN_UNPOISON_MEMORY_REGION(top - STACK_BYTES, STACK_BYTES); /* its frames never ended */
         return pid;
     }
     pid = _Fork();
@@ -416,15 +427,16 @@ _Noreturn void init_run(const struct plan *plan, const int stdio[3], int control
 {
     int result[2], signals, places[3] = { stdio[0], stdio[1], stdio[2] };
     struct relay relay = { .file = -1, .out = -1 };
-    struct gauge gauge;
+    /* Large: what isn't touched of it costs nothing, but on our stack it would. */
+    struct gauge *gauge =
+        mmap(NULL, sizeof *gauge, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     sigset_t all;
     pid_t program;
     int r = 0;
 
     (void)sigfillset(&all);
-    (void)sigprocmask(SIG_SETMASK, &all, NULL); /* can't fail with these arguments */
     signals = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
-    if (signals < 0 || pipe2(result, O_CLOEXEC) < 0)
+    if (gauge == MAP_FAILED || signals < 0 || pipe2(result, O_CLOEXEC) < 0)
         init_fail(control, APPLY_INIT, 0, -errno);
     if (*plan->scratch)
         r = scratch_make(plan->scratch, plan->brief, MAKE_MS);
@@ -438,7 +450,7 @@ _Noreturn void init_run(const struct plan *plan, const int stdio[3], int control
         init_fail(control, APPLY_STDIO, 0, r);
     if (plan->stdout_file)
         places[1] = relay.file;
-    gauge_init(&gauge, plan, limited);
+    gauge_init(gauge, plan, limited);
     program = start_program(plan, places, result[1]);
     if (program < 0)
         init_fail(control, APPLY_INIT, 0, -errno);
@@ -448,5 +460,5 @@ _Noreturn void init_run(const struct plan *plan, const int stdio[3], int control
             (void)close(
                 stdio[i]); /* the other end must see EOF when the program is done with them */
     await_exec(plan, result[0], control);
-    watch(plan, control, signals, program, &relay, &gauge);
+    watch(plan, control, signals, program, &relay, gauge);
 }

@@ -12,6 +12,10 @@ struct plan;
 _Noreturn void init_fail(int control, enum apply_stage stage, size_t index, int error);
 /* Sets a resource limit, hard and soft, but not above what the machine allows. */
 int init_limit(unsigned resource, uint64_t most);
-/* Called when all walls are up. Reports over control. stdio: the program's descriptors 0 to 2.
- * limited: the task as a whole is, by a cgroup. */
+/* As after boot, but all blocked, until the program begins: none is ignored that the daemon
+ * ignores.
+ */
+void init_reset_signals(void);
+/* Called when all walls are up, with signals as above. Reports over control. stdio: the program's
+ * descriptors 0 to 2. limited: the task as a whole is, by a cgroup. */
 _Noreturn void init_run(const struct plan *plan, const int stdio[3], int control, bool limited);

@@ -79,8 +79,7 @@ static uint64_t rights_to_fs(uint32_t rights)
     return fs;
 }
 
-/* As firm_len(): what the rules let be changed. */
-static size_t firm_path(const struct plan_rule *rules, size_t count, const char *path)
+size_t landlock_firm(const struct plan_rule *rules, size_t count, const char *path)
 {
     size_t len = strlen(path);
 
@@ -90,8 +89,7 @@ static size_t firm_path(const struct plan_rule *rules, size_t count, const char 
     return len;
 }
 
-/* len: of firm_len(). */
-static int add_rule(int ruleset, const struct plan_rule *rule, size_t len, int abi)
+int landlock_allow(int ruleset, const struct plan_rule *rule, size_t len, int abi)
 {
     struct landlock_path_beneath_attr attr = { .allowed_access =
                                                    rights_to_fs(rule->rights) & handled_fs(abi) };
@@ -99,7 +97,7 @@ static int add_rule(int ruleset, const struct plan_rule *rule, size_t len, int a
     struct stat st;
 
     if (fd < 0)
-        return fd == -ENOENT ? 0 : fd;
+        return fd;
     if (fstat(fd, &st) < 0)
         return -errno;
     if (!S_ISDIR(st.st_mode))
@@ -123,24 +121,37 @@ static int make_ruleset(uint64_t fs, uint64_t net, uint64_t scoped)
     return fd < 0 ? -errno : (int)fd;
 }
 
+int landlock_new(int abi, unsigned flags)
+{
+    return make_ruleset(handled_fs(abi), flags & LANDLOCK_NO_TCP ? tcp(abi) : 0,
+                        flags & LANDLOCK_SCOPED ? scopes(abi) : 0);
+}
+
+int landlock_restrict(int ruleset)
+{
+    return syscall(SYS_landlock_restrict_self, ruleset, 0) < 0 ? -errno : 0;
+}
+
 int landlock_enter(const struct plan_rule *rules, size_t count, int abi, unsigned flags,
                    size_t *ret_rule)
 {
-    AUTO_CLOSE int ruleset = make_ruleset(handled_fs(abi), flags & LANDLOCK_NO_TCP ? tcp(abi) : 0,
-                                          flags & LANDLOCK_SCOPED ? scopes(abi) : 0);
+    AUTO_CLOSE int ruleset = landlock_new(abi, flags);
     size_t i = 0;
     int r = ruleset < 0 ? ruleset : 0;
 
     for (; r == 0 && i < count; i++) {
         const char *path = rules[i].path;
 
-        r = add_rule(ruleset, &rules[i],
-                     flags & LANDLOCK_FIRM ? firm_path(rules, count, path) : strlen(path), abi);
+        r = landlock_allow(ruleset, &rules[i],
+                           flags & LANDLOCK_FIRM ? landlock_firm(rules, count, path) : strlen(path),
+                           abi);
+        if (r == -ENOENT)
+            r = 0;
         if (r < 0)
             break;
     }
-    if (r == 0 && syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
-        r = -errno;
+    if (r == 0)
+        r = landlock_restrict(ruleset);
     if (r < 0 && ret_rule)
         *ret_rule = ruleset < 0 ? count : i;
     return r;

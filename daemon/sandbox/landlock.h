@@ -27,6 +27,14 @@ enum landlock_flag {
  * out. On failure ret_rule, if not NULL, is the rule's index, or count if it was none of them. */
 int landlock_enter(const struct plan_rule *rules, size_t count, int abi, unsigned flags,
                    size_t *ret_rule);
+/* The same in steps, for one who knows some of the rules before the others: a ruleset that allows
+ * nothing yet; one more rule, -ENOENT where its path isn't there; and to enter it. The first one
+ * returns a descriptor, which is the caller's. len: of landlock_firm(), with all rules there are.
+ */
+int landlock_new(int abi, unsigned flags);
+size_t landlock_firm(const struct plan_rule *rules, size_t count, const char *path);
+int landlock_allow(int ruleset, const struct plan_rule *rule, size_t len, int abi);
+int landlock_restrict(int ruleset);
 /* Only the scopes (signals, abstract sockets), but mounting is over with it, too; 0 also where the
  * ABI has none. */
 int landlock_enter_scopes(int abi);

@@ -349,10 +349,6 @@ bool pool_take(struct pool *p, const struct plan *plan, struct apply_task *ret_t
 
     if (!p->marks)
         return false;
-    if (host_has_changed(p)) {
-        pool_renew(p);
-        return false;
-    }
     if (p->shared && plan_shared_fits(p->shared, plan))
         item = find_item(p, false, plan->as_root ? plan->outer_uid : 0);
     if (!item && p->least && plan_shared_fits(p->least, plan))
@@ -366,7 +362,15 @@ bool pool_take(struct pool *p, const struct plan *plan, struct apply_task *ret_t
     return true;
 }
 
-void pool_give_up(struct pool *p, struct apply_task *task, uint64_t group)
+bool pool_is_current(struct pool *p)
+{
+    if (p->marks && !host_has_changed(p))
+        return true;
+    pool_renew(p);
+    return false;
+}
+
+void pool_give_up(struct pool *p, struct apply_task *task, uint64_t group, bool broken)
 {
     for (size_t i = 0; i < POOL_MAX; i++) {
         struct pool_item *item = &p->items[i];
@@ -376,7 +380,8 @@ void pool_give_up(struct pool *p, struct apply_task *task, uint64_t group)
         item->at = *task; /* its place is free since it was taken */
         item->group = group;
         end(item);
-        pause_making(p);
+        if (broken)
+            pause_making(p);
         return;
     }
 }

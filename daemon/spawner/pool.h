@@ -50,13 +50,20 @@ void pool_learn(struct pool *p, const struct plan *plan);
 void pool_rest(struct pool *p);
 /* Makes one, if it is time. */
 void pool_walk(struct pool *p, uint64_t now_ms);
-/* One for that plan, which is the caller's from now on, with its cgroup; false: there is none. */
+/* One for that plan, which is the caller's from now on, with its cgroup; false: there is none. Its
+ * task is not to begin before pool_is_current() was asked. */
 bool pool_take(struct pool *p, const struct plan *plan, struct apply_task *ret_task,
                uint64_t *ret_group);
 /* What the last one taken was made of; borrowed until the next pool_learn(). */
 const struct plan *pool_shared(const struct pool *p);
-/* Gives back one that was taken and is of no use; it is ended. */
-void pool_give_up(struct pool *p, struct apply_task *task, uint64_t group);
+/* Whether the host is still as it was when those that are there were made: each path of it that
+ * they show, and what is mounted. Where it isn't, they end, and new ones are made. So no task gets
+ * to see what was exchanged before it began, however long its sandbox had waited. To be asked when
+ * the sandbox has got its task, which it makes ready meanwhile: it takes about as long. */
+bool pool_is_current(struct pool *p);
+/* Gives back one that was taken and is of no use; it is ended. broken: by itself, so that it may be
+ * better to wait before the next one is made. */
+void pool_give_up(struct pool *p, struct apply_task *task, uint64_t group, bool broken);
 /* SIGKILL for all that wait. */
 void pool_drop(struct pool *p);
 /* The host's mounts have changed: new ones are made, which see that. */

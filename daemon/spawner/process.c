@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -71,7 +72,6 @@ static int read_plan(int fd, struct plan **ret_plan, struct err *err)
     struct stat st;
     AUTO_FREE char *bytes = NULL;
     ssize_t n;
-    int r;
 
     if (fd >= 0 && fstat(fd, &st) < 0)
         return err_set(err, -errno, "look at the plan of a task: %s", strerror(errno));
@@ -82,13 +82,10 @@ static int read_plan(int fd, struct plan **ret_plan, struct err *err)
         n = pread(fd, bytes, (size_t)st.st_size, 0);
     while (n < 0 && errno == EINTR);
     if (n == st.st_size)
-        r = plan_decode(bytes, (size_t)n, ret_plan, err);
-    else if (n < 0)
-        r = err_set(err, -errno, "read the plan of a task: %s", strerror(errno));
-    else
-        r = err_set(err, -EIO, "the plan of a task can't be read");
-    secret_wipe(bytes, (size_t)st.st_size); /* the environment is among it */
-    return r;
+        return plan_take(TAKE_PTR(bytes), (size_t)n, ret_plan, err);
+    secret_wipe(bytes, (size_t)st.st_size); /* the environment may be among it */
+    return n < 0 ? err_set(err, -errno, "read the plan of a task: %s", strerror(errno))
+                 : err_set(err, -EIO, "the plan of a task can't be read");
 }
 
 /* Where a task's end is that of all processes of its user, no two may have the same. */
@@ -287,8 +284,8 @@ static int fd_of(const struct ward *w, enum source source)
         return w->escort ? escort_words(w->escort) : -1;
     case SOURCE_EGRESS:
         return w->escort ? escort_pidfd(w->escort) : -1;
-    case SOURCE_CONTROL:
-        return w->at.control;
+    case SOURCE_CONTROL: /* its end would be told twice, and we be in the way of the second time */
+        return w->ended ? -1 : w->at.control;
     case SOURCE_TASK:
         return w->at.pid ? w->at.pidfd : -1;
     }
@@ -510,6 +507,7 @@ _Noreturn void process_run(const struct process_means *means, int sock, int kept
                                    .ctx = &p };
     memset(&ready, 0, sizeof ready);
     ready.type = IPC_READY;
+    (void)mallopt(M_MXFAST, 0); /* what is freed in small pieces is touched once, not again later */
     title_set("nairid: spawner");
     (void)setsid(); /* a fork leads no group: can't fail */
     (void)prctl(PR_SET_NAME, "nairid-spawner");

@@ -219,6 +219,19 @@ static void start_escort(struct ward *w, int listener)
 
 /* ---- its process 1 ---- */
 
+/* What the cgroup knows of the task. */
+static void ask_cgroup(struct ward *w)
+{
+    struct cgroup_usage usage;
+
+    if (!w->cgroup)
+        return;
+    cgroup_read_memory(w->cgroup, w->group, &usage);
+    w->exit.oom = usage.oom;
+    if (usage.peak_bytes > 0)
+        w->exit.peak_rss_bytes = usage.peak_bytes;
+}
+
 /* fd: came with it, -1 for none; taken over. */
 static void on_report(struct ward *w, const struct apply_report *report, int fd)
 {
@@ -239,6 +252,7 @@ static void on_report(struct ward *w, const struct apply_report *report, int fd)
             start_escort(w, TAKE_FD(owned));
         return;
     case APPLY_STARTED:
+        close_again(w);
         w->started_due = true;
         w->started_pid = w->at.pid;
         plan_free(w->plan); /* it holds the task's secrets, and later tasks are born from us */
@@ -259,11 +273,9 @@ static void on_report(struct ward *w, const struct apply_report *report, int fd)
         w->exit.wall_ms = clock_mono_ms() - w->started_ms;
         w->kill_at_ms = WARD_NEVER;
         w->stuck_at_ms = clock_mono_ms() + STUCK_MS;
+        ask_cgroup(w); /* while process 1 ends */
         return;
     case APPLY_WAITING: /* it does so no more */
-        return;
-    case APPLY_TAKEN:
-        close_again(w);
         return;
     case APPLY_USE:
         w->grown_bytes = report->bytes;
@@ -313,19 +325,6 @@ static void judge(struct ward *w, int init_status)
     }
 }
 
-/* What the cgroup knows of the task. Its end is as slow, and has time until the end is told. */
-static void ask_cgroup(struct ward *w)
-{
-    struct cgroup_usage usage;
-
-    if (!w->cgroup)
-        return;
-    cgroup_read(w->cgroup, w->group, &usage);
-    w->exit.oom = usage.oom;
-    if (usage.peak_bytes > 0)
-        w->exit.peak_rss_bytes = usage.peak_bytes;
-}
-
 /* What outlives the plan. */
 static void keep_limits(struct ward *w)
 {
@@ -344,20 +343,12 @@ static void keep_limits(struct ward *w)
         w->room_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
 }
 
-static int keep_again(struct ward *w, const int fds[4])
-{
-    for (size_t i = 0; i < ARRAY_SIZE(w->again); i++) {
-        w->again[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 3);
-        if (w->again[i] < 0)
-            return -errno;
-    }
-    return 0;
-}
-
-/* One that was made before, if there is one that fits. */
-static bool adopt(struct ward *w, const int fds[4])
+/* One that was made before, if there is one that fits. What has to be known before the program
+ * begins is found out while it gets ready. */
+static bool adopt(struct ward *w, int fds[4])
 {
     const struct cgroup *cgroup = w->means->cgroup;
+    const char word = APPLY_SURE;
     struct pool *pool = w->means->pool;
     struct apply_task found;
     uint64_t group;
@@ -365,16 +356,19 @@ static bool adopt(struct ward *w, const int fds[4])
 
     if (!pool || !pool_take(pool, w->plan, &found, &group))
         return false;
-    r = keep_again(w, fds);
+    r = apply_hand_over(&found, pool_shared(pool), w->plan, fds[0], fds + 1, cgroup != NULL);
+    if (r == 0 && !pool_is_current(pool))
+        r = -ESTALE;
     if (r == 0 && cgroup)
         r = cgroup_limit(cgroup, group, w->plan, NULL);
-    if (r == 0)
-        r = apply_hand_over(&found, pool_shared(pool), w->plan, fds[0], fds + 1, cgroup != NULL);
+    if (r == 0 && send(found.control, &word, 1, MSG_NOSIGNAL) != 1)
+        r = -errno;
     if (r < 0) { /* a new one says what is wrong, if that stays so */
-        close_again(w);
-        pool_give_up(pool, &found, group);
+        pool_give_up(pool, &found, group, r != -ESTALE);
         return false;
     }
+    for (size_t i = 0; i < ARRAY_SIZE(w->again); i++)
+        w->again[i] = TAKE_FD(fds[i]);
     w->at = found;
     w->cgroup = cgroup;
     w->group = group;
@@ -398,7 +392,7 @@ static int make_cgroup(struct ward *w, struct cgroup_doors *ret_doors, struct er
     return r;
 }
 
-static int place(struct ward *w, const int fds[4], bool may_adopt, struct err *err)
+static int place(struct ward *w, int fds[4], bool may_adopt, struct err *err)
 {
     CLEANUP(cgroup_doors_done) struct cgroup_doors doors = CGROUP_NO_DOORS;
     struct apply_report report;
@@ -420,7 +414,7 @@ static int place(struct ward *w, const int fds[4], bool may_adopt, struct err *e
     return err->code;
 }
 
-int ward_place(struct ward *w, const struct ward_means *means, const int fds[4], struct err *err)
+int ward_place(struct ward *w, const struct ward_means *means, int fds[4], struct err *err)
 {
     const struct plan_ground *ground = apply_ground(means->apply);
 
@@ -451,10 +445,11 @@ static void end_rest(struct ward *w)
         w->exit.stuck = true;
 }
 
-/* The one that was made before has died without having done anything for the task. */
+/* The one that was made before has died without having run anything. */
 static bool is_lost(const struct ward *w)
 {
-    return w->again[0] >= 0 && !w->killed && !w->asked && !w->exit.failed_to_start;
+    return w->again[0] >= 0 && !w->killed && !w->asked && !w->exit.failed_to_start && !w->escort &&
+           !apply_has_begun(w->again[0]);
 }
 
 static void start_anew(struct ward *w)
@@ -495,7 +490,8 @@ void ward_reap(struct ward *w)
     if (w->exit.peak_rss_bytes == 0)
         w->exit.peak_rss_bytes = (uint64_t)usage.ru_maxrss * 1024;
     end_rest(w);
-    ask_cgroup(w);
+    if (!w->ended)
+        ask_cgroup(w);
     if (w->escort)
         escort_kill(w->escort);
     w->kill_at_ms = w->hard_at_ms = w->stuck_at_ms = WARD_NEVER;

@@ -68,9 +68,9 @@ struct ward *ward_new(uint64_t task);
 void ward_free(struct ward *w); /* there is no process any more */
 /* Neither the task nor its egress process. */
 bool ward_is_reaped(const struct ward *w);
-/* Starts its plan. fds: the encoded plan and the program's 0 to 2, which stay the caller's. On
- * failure there is no process, and err says why. */
-int ward_place(struct ward *w, const struct ward_means *means, const int fds[4], struct err *err);
+/* Starts its plan. fds: the encoded plan and the program's 0 to 2; those that it takes over are -1
+ * then. On failure there is no process, and err says why. */
+int ward_place(struct ward *w, const struct ward_means *means, int fds[4], struct err *err);
 /* Sets its exit to failed_to_start, for that reason. */
 void ward_fail(struct ward *w, const struct err *err);
 /* SIGKILL for all of it. */

@@ -358,10 +358,10 @@ WRAP(int, plan_make, const struct plan_policy *policy, struct plan **ret_plan, s
     return __real_plan_make(policy, ret_plan, err);
 }
 
-WRAP(int, plan_decode, const void *bytes, size_t len, struct plan **ret_plan, struct err *err)
+WRAP(int, plan_take, char *bytes, size_t len, struct plan **ret_plan, struct err *err)
 {
     recording_put("plan", 0, bytes, len);
-    return __real_plan_decode(bytes, len, ret_plan, err);
+    return __real_plan_take(bytes, len, ret_plan, err);
 }
 
 WRAP(int, ipc_read_news, const void *bytes, size_t len, struct ipc_news *ret_news)

@@ -42,7 +42,7 @@ struct fixture {
     struct loop *loop;
     struct loop_timer *guard, *tick;
     struct spawner *spawner;
-    char *dir, *shown, *workspace;
+    char *dir, *shown, *file, *workspace;
     uint64_t task;
     pid_t pid; /* of the running task's process 1 */
     struct buf out;
@@ -50,6 +50,7 @@ struct fixture {
     struct spawner_exit exit;
     uint64_t memory_bytes, cpu_time_ms;
     uid_t user;
+    const char *watched; /* a path that Landlock lets the task only look at; NULL: none */
 };
 
 static void on_started(uint64_t task, pid_t pid, void *ctx)
@@ -122,6 +123,15 @@ static char *make_directory(const char *dir, const char *name)
     return path;
 }
 
+static void put_file(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "we");
+
+    assert_non_null(file);
+    assert_true(fputs(text, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+}
+
 static int setup(void **state)
 {
     struct fixture *f = mem_new(struct fixture);
@@ -131,6 +141,8 @@ static int setup(void **state)
     assert_int_equal(chmod(f->dir, 0755), 0);
     f->workspace = make_directory(f->dir, "workspace");
     f->shown = make_directory(f->dir, "shown");
+    f->file = mem_printf("%s/file", f->dir);
+    put_file(f->file, "old\n");
     f->memory_bytes = 1024ull * MIB;
     f->user = TASK_UID;
     must(spawner_fork(NULL, -1, NULL, &f->spawner, &err), &err);
@@ -153,6 +165,7 @@ static int teardown(void **state)
     loop_free(f->loop);
     buf_done(&f->out);
     free(f->shown);
+    free(f->file);
     free(f->workspace);
     tempdir_free(f->dir);
     free(f);
@@ -177,10 +190,14 @@ static void start(struct fixture *f, const char *script)
                                   .task_uid = f->user };
 
     strv_add(&read, f->shown);
+    strv_add(&read, f->file);
     strv_add(&argv, "sh");
     strv_add(&argv, "-c");
     strv_add(&argv, script);
     must(plan_make(&policy, &plan, &err), &err);
+    for (size_t i = 0; f->watched && i < plan->rule_count; i++)
+        if (strcmp(plan->rules[i].path, f->watched) == 0)
+            plan->rules[i].rights = PLAN_MAY_LIST | PLAN_MAY_READ;
     buf_clear(&f->out);
     f->exited = false;
     spawner_start(f->spawner, ++f->task, plan, -1, "", 0);
@@ -396,6 +413,46 @@ static void what_the_host_has_exchanged_is_seen_as_it_is_now(void **state)
     assert_string_equal(buf_str(&f->out), "new\n");
 }
 
+static void a_file_that_was_replaced_is_seen_as_it_is_now(void **state)
+{
+    struct fixture *f = *state;
+    AUTO_FREE char *script = mem_printf("cat %s", f->file);
+    AUTO_FREE char *fresh = mem_printf("%s.new", f->file);
+
+    spawner_warm(f->spawner, 1);
+    for (int i = 0; i < 5; i++) {
+        AUTO_FREE char *text = mem_printf("%d\n", i);
+
+        run_warm(f, script);
+        for (int k = 0; k < 10; k++)
+            pass_time(f);
+        put_file(fresh, text);
+        assert_int_equal(rename(fresh, f->file), 0);
+        run(f, script);
+        assert_string_equal(buf_str(&f->out), text);
+    }
+}
+
+/* Where only Landlock stands in the way: of the workspace, whose rule comes with the task, and of
+ * /tmp, whose rule is there before. */
+static void its_rules_of_landlock_hold_for_what_was_there_before_and_what_comes_later(void **state)
+{
+    struct fixture *f = *state;
+
+    spawner_warm(f->spawner, 2);
+    run_warm(f, "touch /workspace/a /tmp/a && mkdir /workspace/d && "
+                "ln /workspace/a /workspace/d/a && rm -r /workspace/a /workspace/d");
+    f->watched = PLAN_WORKSPACE;
+    run_warm(f, "touch /tmp/a && ! touch /workspace/a && ls /workspace");
+    assert_non_null(strstr(buf_str(&f->out), "Permission denied"));
+    f->watched = "/tmp";
+    run(f, "! touch /tmp/a"); /* those that wait were made for other rules */
+    run_warm(f, "touch /workspace/a && ! touch /tmp/a && ls /tmp && rm /workspace/a");
+    assert_non_null(strstr(buf_str(&f->out), "Permission denied"));
+    f->watched = NULL;
+    run_warm(f, "touch /workspace/a /tmp/a && rm /workspace/a");
+}
+
 static void await_end(int pidfd)
 {
     struct pollfd fd = { .fd = pidfd, .events = POLLIN };
@@ -520,6 +577,8 @@ int main(void)
         TEST(asking_again_makes_them_anew),
         TEST(a_plan_that_they_do_not_fit_gets_a_new_one),
         TEST(what_the_host_has_exchanged_is_seen_as_it_is_now),
+        TEST(a_file_that_was_replaced_is_seen_as_it_is_now),
+        TEST(its_rules_of_landlock_hold_for_what_was_there_before_and_what_comes_later),
         TEST(the_death_of_the_spawner_ends_them),
         TEST(freeing_the_spawner_ends_them),
         TEST(a_kill_right_after_the_start_ends_it),

@@ -46,7 +46,8 @@ int __wrap_cgroup_make(const struct cgroup *c, uint64_t task, struct cgroup_door
                        struct err *err);
 int __wrap_cgroup_limit(const struct cgroup *c, uint64_t task, const struct plan *plan,
                         struct err *err);
-void __wrap_cgroup_read(const struct cgroup *c, uint64_t task, struct cgroup_usage *ret_usage);
+void __wrap_cgroup_read_memory(const struct cgroup *c, uint64_t task,
+                               struct cgroup_usage *ret_usage);
 int __wrap_cgroup_remove(const struct cgroup *c, uint64_t task);
 
 static uint64_t made, removed; /* the last ones */
@@ -71,7 +72,8 @@ int __wrap_cgroup_limit(const struct cgroup *c, uint64_t task, const struct plan
     return 0;
 }
 
-void __wrap_cgroup_read(const struct cgroup *c, uint64_t task, struct cgroup_usage *ret_usage)
+void __wrap_cgroup_read_memory(const struct cgroup *c, uint64_t task,
+                               struct cgroup_usage *ret_usage)
 {
     (void)c;
     (void)task;
@@ -381,7 +383,7 @@ static struct ward *ended_ward(const struct fixture *f, const struct ward_means 
 {
     AUTO_CLOSE int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     AUTO_CLOSE int plan = plan_file(f, "exit 3");
-    const int fds[] = { plan, null, null, null };
+    int fds[] = { plan, null, null, null };
     struct ward *w = ward_new(task);
     struct err err = { 0 };
 
