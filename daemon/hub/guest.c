@@ -58,7 +58,7 @@ static void on_sweep(struct loop_timer *timer, void *ctx)
 
         if (g->deadline_ms == 0)
             continue;
-        if (g->deadline_ms <= now_ms || (g->reading && guest_has_left(g))) {
+        if (g->deadline_ms <= now_ms || (g->reading && !g->held && guest_has_left(g))) {
             dismiss(g);
             continue;
         }

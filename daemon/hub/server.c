@@ -18,6 +18,7 @@ enum {
     POOL_BYTES = 8 << 10,   /* libmicrohttpd's memory of one connection; bounds the headers too */
     DRAIN_MAX = 64 << 20,   /* a body past its limit is read so far, so that the 413 arrives */
     BLOCK_BYTES = 32 << 10, /* libmicrohttpd's memory for an answer that is read as it goes */
+    OWN_LIMIT_S = 3600,     /* never reached, see resume() */
     MHD_FLAGS = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME,
 };
 
@@ -52,6 +53,7 @@ struct server_request {
     bool crowded_out;
     bool arrived;
     bool suspended;
+    bool resumed; /* and hasn't been looked at since */
     bool watched; /* once it is suspended */
     bool gone;
     struct loop_fd *watcher; /* of the client's socket while suspended */
@@ -313,6 +315,9 @@ static enum MHD_Result on_access(void *ctx, struct MHD_Connection *mhd, const ch
         *request = r = request_new(s, mhd, path, method);
         return begin(s, r);
     }
+    if (r->resumed)
+        (void)MHD_set_connection_option(mhd, MHD_CONNECTION_OPTION_TIMEOUT, 0u); /* can't fail */
+    r->resumed = false;
     if (r->beginning) { /* libmicrohttpd asks again */
         r->beginning = false;
         return answers_early(r) ? queue(r) : MHD_YES;
@@ -432,9 +437,14 @@ void server_reply(struct server_request *r, unsigned status, char *body,
 }
 
 /* A resume has no wake-up of its own: without a run of libmicrohttpd it would wait for whatever
- * comes next. */
+ * comes next. And that reads from the client before it asks us, and closes the connection where a
+ * client has ended its sending side behind its request; but for connections with a time limit of
+ * their own, which it asks about first. */
 static void resume(struct server_request *r)
 {
+    r->resumed = true;
+    (void)MHD_set_connection_option(r->mhd, MHD_CONNECTION_OPTION_TIMEOUT,
+                                    (unsigned)OWN_LIMIT_S); /* can't fail */
     MHD_resume_connection(r->mhd);
     loop_fd_feed(r->server->watcher, LOOP_READ);
 }
