@@ -43,6 +43,22 @@ static const struct provider_key *find_key(const struct provider *p,
     return NULL;
 }
 
+static bool has_any_key(const struct provider_set *set, const struct settings *settings)
+{
+    for (size_t i = 0; i < set->provider_count; i++)
+        if (provider_has_key(set, &set->providers[i], settings))
+            return true;
+    return false;
+}
+
+/* Whether the program logs in by it. */
+static bool counts(const struct provider_set *set, const struct provider_login *login,
+                   const struct settings *settings)
+{
+    return provider_is_set(settings, login->variable) &&
+           !(login->is_fallback && has_any_key(set, settings));
+}
+
 static bool logs_in_otherwise(const struct provider_set *set, const struct settings *settings)
 {
     for (size_t i = 0; i < set->login_count; i++)
@@ -175,19 +191,16 @@ bool provider_keeps(const struct provider_set *set, const struct settings *setti
 
 bool provider_has_any(const struct provider_set *set, const struct settings *settings)
 {
-    for (size_t i = 0; i < set->provider_count; i++)
-        if (provider_has_key(set, &set->providers[i], settings))
-            return true;
     for (size_t i = 0; i < set->login_count; i++)
         if (provider_is_set(settings, set->logins[i].variable))
             return true;
-    return false;
+    return has_any_key(set, settings);
 }
 
 const char *provider_exposed(const struct provider_set *set, const struct settings *settings)
 {
     for (size_t i = 0; i < set->login_count; i++)
-        if (provider_is_set(settings, set->logins[i].variable))
+        if (counts(set, &set->logins[i], settings))
             return set->logins[i].warning;
     for (size_t i = 0; i < set->provider_count; i++) {
         const struct provider *p = &set->providers[i];
@@ -201,10 +214,18 @@ const char *provider_exposed(const struct provider_set *set, const struct settin
 void provider_add_hosts(const struct provider_set *set, const struct settings *settings,
                         struct strv *hosts)
 {
-    bool has_any = provider_any_brokered(set, settings);
+    bool has_any = has_any_key(set, settings);
 
-    for (size_t i = 0; i < set->provider_count; i++)
-        has_any |= provider_has_key(set, &set->providers[i], settings);
+    for (size_t i = 0; i < set->login_count; i++) {
+        const struct provider_login *login = &set->logins[i];
+
+        for (size_t k = 0; k < ARRAY_SIZE(login->hosts); k++) {
+            if (!login->hosts[k] || !counts(set, login, settings))
+                continue;
+            strv_add(hosts, login->hosts[k]);
+            has_any = true;
+        }
+    }
     for (size_t i = 0; i < set->provider_count; i++) {
         const struct provider *p = &set->providers[i];
         const char *url = provider_variable(settings, p->variable);

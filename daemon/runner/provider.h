@@ -37,8 +37,10 @@ struct provider {
 /* A way to log in that the program itself has to have. */
 struct provider_login {
     const char *variable;
-    const char *warning; /* that tasks have it, and what to use instead; static */
-    bool is_instead;     /* with it the program uses no key of another kind: none is brokered */
+    const char *warning;  /* that tasks have it, and what to use instead; static */
+    bool is_instead;      /* with it the program uses no key of another kind: none is brokered */
+    bool is_fallback;     /* it only counts where there is no key */
+    const char *hosts[2]; /* that it needs in place of the APIs', as entries of settings/allow.h */
 };
 
 /* All that a runner's program can work with. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "runner/claude.h"
+#include "runner/codex.h"
 #include "runner/command.h"
 #include "runner/opencode.h"
 #include "util/cleanup.h"
@@ -14,7 +15,8 @@
 #include "util/str.h"
 #include "util/strv.h"
 
-static const struct runner *const runners[] = { &runner_claude, &runner_opencode, &runner_command };
+static const struct runner *const runners[] = { &runner_claude, &runner_codex, &runner_opencode,
+                                                &runner_command };
 
 const struct runner *runner_find(const char *name)
 {
@@ -73,10 +75,11 @@ int runner_check(const struct settings *settings, struct err *err)
     int r;
 
     if (!runner)
-        return err_set(err, -EINVAL,
-                       "%srunner.name %s is not available in this version; set it to claude, or to "
-                       "command with the program to run in runner.argv",
-                       settings_place(settings, "runner.name", place), settings->runner_name);
+        return err_set(
+            err, -EINVAL,
+            "%srunner.name %s is not available in this version; set it to claude or codex, or "
+            "to command with the program to run in runner.argv",
+            settings_place(settings, "runner.name", place), settings->runner_name);
     r = runner->providers ? check_agent(runner, settings, err) : 0;
     return r == 0 && runner->check ? runner->check(settings, err) : r;
 }

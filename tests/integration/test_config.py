@@ -51,10 +51,10 @@ def test_no_secret_is_shown(config):
 
 
 def test_it_says_why_the_daemon_would_not_start_and_shows_the_settings_all_the_same(config):
-    done = config("agent: {id: a}\nrunner: {name: codex}\n")
-    assert f"runner.name: codex  # {config.file}:2:10" in lines_of(done)
+    done = config("agent: {id: a}\nrunner: {name: cursor}\n")
+    assert f"runner.name: cursor  # {config.file}:2:10" in lines_of(done)
     assert "the daemon would not start with these settings" in done.stderr
-    assert "runner.name codex" in done.stderr
+    assert "runner.name cursor" in done.stderr
 
 
 @pytest.mark.parametrize("text, said", [

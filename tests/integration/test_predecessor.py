@@ -232,7 +232,7 @@ def test_check_says_what_each_old_setting_means(make_before):
         assert secret not in done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("agent", ["codex", "cursor"])
+@pytest.mark.parametrize("agent", ["cursor"])
 def test_an_agent_that_is_not_here_yet_is_refused_by_name(tmp_path, agent):
     env = environment(tmp_path, XDG_STATE_HOME=str(tmp_path), NAIRI_AGENT_ID="x")
     done = nairid("--agent", agent, "--model", "m", env=env)

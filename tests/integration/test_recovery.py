@@ -261,8 +261,8 @@ SHELL = "runner: {name: command, argv: [sh]}\n"
      ["nairid.yaml:1:46:", "sandbox.network.allow", "HOST:PORT"]),
     ("sandbox: {network: {mode: none}, write: [/proc/x]}\n" + SHELL, ["sandbox.write", "/proc"]),
     ("sandbox: {network: {mode: none}}\n", ["nairid.yaml:1:21:", "sandbox.network.mode", "host"]),
-    ("runner: {name: codex}\nsandbox: {network: {mode: host}}\n",
-     ["runner.name", "codex", "command"]),
+    ("runner: {name: cursor}\nsandbox: {network: {mode: host}}\n",
+     ["runner.name", "cursor", "command"]),
 ])
 def test_wrong_settings_are_named_by_place(make_daemon, text, words):
     daemon = make_daemon(start=False)

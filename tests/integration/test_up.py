@@ -326,7 +326,7 @@ def test_a_taken_port_is_named(make_up):
 
 
 @pytest.mark.parametrize("config, words", [
-    ("runner: {name: codex}\nsandbox: {network: {mode: host}}\n", ["runner.name", "command"]),
+    ("runner: {name: cursor}\nsandbox: {network: {mode: host}}\n", ["runner.name", "command"]),
     ("runner: {name: command, argv: [sh]}\nmax_concurency: 1\n", ["up.yaml:2:1", "max_concurrency"]),
 ])
 def test_settings_that_no_daemon_could_run_with_end_it_with_78(make_up, config, words):

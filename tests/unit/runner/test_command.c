@@ -101,11 +101,11 @@ static void a_command_without_a_program_is_refused(void **state)
 
 static void an_unknown_runner_is_refused_with_the_remedy(void **state)
 {
-    struct settings s = { .runner_name = (char[]){ "codex" } };
+    struct settings s = { .runner_name = (char[]){ "cursor" } };
     struct err err = { 0 };
 
     (void)state;
-    assert_null(runner_find("codex"));
+    assert_null(runner_find("cursor"));
     assert_int_equal(runner_check(&s, &err), -EINVAL);
     assert_non_null(strstr(err.text, "runner.argv"));
     s.runner_name = (char[]){ "command" };
