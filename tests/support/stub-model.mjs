@@ -55,7 +55,9 @@ function textOf(content) {
   return content.map((part) => (typeof part === 'string' ? part : part.text ?? '')).join('\n');
 }
 
-const cleaned = (content) => textOf(content).replace(NOISE, '').replace(/^# AGENTS\.md instructions[^\n]*\n?/, '').trim();
+// and what nairid puts before a message, for programs that take no system prompt
+const BRIEF = /^(# BEHAVIOR INSTRUCTIONS\n[\s\S]*?\n# USER MESSAGE\n+|\[This is ask mode[^\]]*\]\n+)/;
+const cleaned = (content) => textOf(content).replace(NOISE, '').replace(/^# AGENTS\.md instructions[^\n]*\n?/, '').trim().replace(BRIEF, '');
 
 // All three dialects are reduced to { prompts, results, tools }: the user prompts so far, the
 // tool outputs since the newest one, and the names of the tools offered.

@@ -1,0 +1,52 @@
+"""What takes Codex long: it tries again, with growing pauses, before it says what is wrong."""
+
+import os
+
+from agentkit import SECRET
+from codexkit import make_codex, model, program  # noqa: F401: fixtures
+from daemonkit import ERROR
+from hubkit import wait_until
+
+FAILURES = [
+    ("FAIL 401", "refused the key", "401 Unauthorized"),
+    ("FAIL 429", "limits how much", "429 Too Many Requests"),
+    ("FAIL 500", "has a problem", "high demand"),
+    ("OVERLOADED", "overloaded", "at capacity"),
+    ("FAIL 400", "refused the request", "Stub error 400"),
+    ("REFUSE 404 not_found_error model gpt-nope does not exist", "runner.model", "gpt-nope"),
+    ("REFUSE 429 insufficient_quota You exceeded your quota", "usage limit", "Quota exceeded"),
+]
+
+
+def test_each_failure_has_words_that_a_chat_user_can_act_on(make_codex):  # noqa: F811
+    daemon = make_codex()
+    started = [(daemon.hub.start(prompt), prompt, ours, its) for prompt, ours, its in FAILURES]
+    for (job, message), prompt, ours, its in started:
+        reply = daemon.reply(job, message)
+        assert reply["role"] == "system" and reply["content"].startswith(ERROR), (prompt, reply)
+        assert ours in reply["content"] and its in reply["content"], (prompt, reply)
+        assert SECRET not in reply["content"]
+
+
+def test_a_model_out_of_reach_is_told(make_codex):  # noqa: F811
+    daemon = make_codex(runner={"env": {"OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}})
+    assert "could not reach its model" in daemon.failure("hello")
+
+
+def test_a_network_that_stays_away_ends_the_turn(make_codex):  # noqa: F811
+    """Codex itself would wait for ever."""
+    daemon = make_codex(runner={"broker": "off", "env": {"OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}},
+                        sandbox={"network": {"mode": "host"}}, task={"idle_timeout": "5m"})
+    assert "could not reach its model" in daemon.failure("hello", timeout_s=240)
+
+
+def test_a_turn_is_cancelled_in_the_middle_of_a_tool(make_codex):  # noqa: F811
+    daemon = make_codex()
+    job, message = daemon.hub.start("TOOL: echo begun > begun; sleep 1000")
+    begun = os.path.join(daemon.state, "jobs", job, "workspace", "begun")
+    wait_until(lambda: os.path.exists(begun), 30, "the tool to begin")
+    assert daemon.hub.api("POST", f"/conversations/{job}/stop").status == 202
+    assert daemon.reply(job, message)["content"] == ERROR + "stopped by the user"
+    wait_until(lambda: not daemon.tasks(), 5, "the sandbox to be empty")
+    content = daemon.reply(job, daemon.hub.resume(job, "RECALL"))["content"]
+    assert "sleep 1000" in content and content.endswith("RECALL")
