@@ -3,9 +3,9 @@
  * ENOSYS, so that programs fall back as on an older kernel; what would change the machine or reach
  * out of a sandbox gives EPERM; a call in another ABI (32 bit, x32) kills the process. Arguments
  * are looked at where it matters: clone's namespace flags, socket families and protocols, terminal
- * ioctls that type for the user, set-id modes, prctl, personality. What passes its arguments in
- * memory can't be looked at: clone3 and openat2 give ENOSYS, after which libc uses clone and
- * openat.
+ * ioctls that type for the user, set-id modes, prctl, personality, what is done to process 1. What
+ * passes its arguments in memory can't be looked at: clone3 and openat2 give ENOSYS, after which
+ * libc uses clone and openat.
  */
 #pragma once
 #include "util/cleanup.h"

@@ -218,6 +218,10 @@ static const uint32_t set_id[] = { S_ISUID | S_ISGID };
 /* core(5): no core is written, nor piped to a handler outside, while the limit is 1; a task could
  * still lower it to 0, with which it is piped. Programs that try are told that all is well. */
 static const uint32_t core_limit[] = { RLIMIT_CORE };
+/* Ours, which measures the task and ends it, and has the same user: without a file that it may open
+ * it would see nothing, and behind all others it would come too late. */
+static const uint32_t init[] = { 1 };
+static const uint32_t users[] = { PRIO_USER }, io_users[] = { 3 /* IOPRIO_WHO_USER */ };
 
 /* Without namespaces the machine's sockets and processes are there. Landlock knows nothing of
  * sockets with a path, and of processes only signals and debugging. A pair of datagram sockets can
@@ -254,6 +258,11 @@ static const struct filter_check checks[] = {
     { TASK, "setrlimit", "of the core size", FILTER_ANY_OF, 0, 0, VALUES(core_limit), ALWAYS },
     { TASK, "prlimit64", "of the core size", FILTER_NOT_ZERO, 2, 0, .guard = 1,
       .guard_value = RLIMIT_CORE },
+    { TASK, "prlimit64 sched_setaffinity sched_setattr sched_setparam sched_setscheduler",
+      "of process 1", FILTER_ANY_OF, 0, EPERM, VALUES(init), ALWAYS },
+    { TASK, "setpriority ioprio_set", "of process 1", FILTER_ANY_OF, 1, EPERM, VALUES(init), ALWAYS },
+    { TASK, "setpriority", "of a whole user", FILTER_ANY_OF, 0, EPERM, VALUES(users), ALWAYS },
+    { TASK, "ioprio_set", "of a whole user", FILTER_ANY_OF, 0, EPERM, VALUES(io_users), ALWAYS },
     { ALL, "chmod fchmod creat mknod", "with a set-id mode", FILTER_ANY_BIT, 1, EPERM, VALUES(set_id),
       ALWAYS },
     { ALL, "fchmodat open mknodat", "with a set-id mode", FILTER_ANY_BIT, 2, EPERM, VALUES(set_id),

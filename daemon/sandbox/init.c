@@ -208,7 +208,7 @@ _Noreturn static void be_program(const struct plan *plan, const int stdio[3], in
     }
     (void)umask(022);
     if (report.error == 0 && plan_is_ours(plan)) {
-        (void)close(result); /* as an execve(2) would */
+        (void)close_range(3, ~0u, 0); /* as an execve(2) would: what is hostile is read now */
         if (plan->unpack)
             unpack_run();
         survey_run(plan->argv.items[1], plan->argv.items[2]);
@@ -364,8 +364,9 @@ static int sooner(int a_ms, int b_ms)
     return a_ms < 0 || (b_ms >= 0 && b_ms < a_ms) ? b_ms : a_ms;
 }
 
-/* Waits for news; a file has none to give, so it is looked at, more often while it grows. */
-static void wait_for_news(struct pollfd fds[3], struct relay *relay, const struct gauge *gauge)
+/* Waits for news; a file has none to give, so it is looked at, more often while it grows. False:
+ * it can't wait, and what it can't watch must not go on. */
+static bool wait_for_news(struct pollfd fds[3], struct relay *relay, const struct gauge *gauge)
 {
     off_t before = relay->at;
     bool full = relay->out >= 0 && relay_pass(relay);
@@ -374,8 +375,10 @@ static void wait_for_news(struct pollfd fds[3], struct relay *relay, const struc
     if (relay->out < 0 || full)
         wait_ms = -1;
     fds[2].fd = full ? relay->out : -1;
-    if (poll(fds, 3, sooner(wait_ms, gauge_wait_ms(gauge))) < 0)
-        fds[0].revents = fds[1].revents = 0; /* every signal is blocked: only a debugger's stop */
+    if (poll(fds, 3, sooner(wait_ms, gauge_wait_ms(gauge))) >= 0)
+        return true;
+    fds[0].revents = fds[1].revents = 0;
+    return errno == EINTR || errno == ENOMEM; /* every signal is blocked: a debugger's stop */
 }
 
 _Noreturn static void watch(const struct plan *plan, int control, int signals, pid_t program,
@@ -387,7 +390,8 @@ _Noreturn static void watch(const struct plan *plan, int control, int signals, p
     int status = 0;
 
     for (;;) {
-        wait_for_news(fds, relay, gauge);
+        if (!wait_for_news(fds, relay, gauge))
+            finish(plan);
         if (fds[1].revents) {
             struct signalfd_siginfo info;
 

@@ -137,6 +137,50 @@ static int trace_init(struct scene *s, const char *argument)
     return 0;
 }
 
+/* What a program may do to others of its user's: process 1 watches over it. */
+static int limit_init(struct scene *s, const char *argument)
+{
+    struct rlimit old;
+
+    (void)argument;
+    if (prlimit(1, RLIMIT_NOFILE, NULL, &old) < 0)
+        return -errno;
+    return probe_verdict(s, prlimit(1, RLIMIT_NOFILE, &old, NULL), "set process 1's limit");
+}
+
+static int slow_init(struct scene *s, const char *who)
+{
+    bool user = *who == 'u';
+
+    return probe_verdict(s, setpriority(user ? PRIO_USER : PRIO_PROCESS, user ? 0 : 1, 1),
+                         "made process 1 slower");
+}
+
+static int reschedule_init(struct scene *s, const char *argument)
+{
+    const struct sched_param none = { 0 };
+
+    (void)argument;
+    return probe_verdict(s, sched_setscheduler(1, SCHED_BATCH, &none), "rescheduled process 1");
+}
+
+static int bind_init(struct scene *s, const char *argument)
+{
+    cpu_set_t cpus;
+
+    (void)argument;
+    if (sched_getaffinity(1, sizeof cpus, &cpus) < 0)
+        return -errno;
+    return probe_verdict(s, sched_setaffinity(1, sizeof cpus, &cpus),
+                         "bound process 1 to processors");
+}
+
+static int idle_init(struct scene *s, const char *argument)
+{
+    (void)argument; /* as below */
+    return probe_verdict(s, syscall(SYS_ioprio_set, 1, 1, 3 << 13), "made process 1's I/O idle");
+}
+
 static int memory_of_victim(struct scene *s, const char *mode)
 {
     uintptr_t at = (uintptr_t)strtoull(scene_get(s, "victim_address"), NULL, 16);
@@ -328,6 +372,12 @@ static const struct probe probes[] = {
     { "ptrace-spawner", seize, "spawner" },
     { "ptrace-other-task", seize, "other_task" },
     { "ptrace-init", trace_init, NULL },
+    { "init-limit", limit_init, NULL },
+    { "init-nice", slow_init, "process" },
+    { "init-nice-user", slow_init, "user" },
+    { "init-policy", reschedule_init, NULL },
+    { "init-affinity", bind_init, NULL },
+    { "init-ionice", idle_init, NULL },
     { "process-vm-read", memory_of_victim, "r" },
     { "process-vm-write", memory_of_victim, "w" },
     { "process-getfd", take_descriptor, NULL },

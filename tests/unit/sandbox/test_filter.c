@@ -325,6 +325,29 @@ static void the_core_limit_stays_where_no_core_is_piped(void **state)
     assert_int_equal(setrlimit(RLIMIT_CORE, &before), 0);
 }
 
+/* Our process 1 has the same user, so that the kernel would let the task. */
+static void nothing_is_done_to_process_1(void **state)
+{
+    static const struct attempt attempts[] = {
+        { "prlimit", SYS_prlimit64, { 1, RLIMIT_NOFILE, 0, 0 }, EPERM },
+        { "upper half", SYS_prlimit64, { (1L << 32) | 1, RLIMIT_NOFILE, 0, 0 }, EPERM },
+        { "affinity", SYS_sched_setaffinity, { 1, 0, 0 }, EPERM },
+        { "policy", SYS_sched_setscheduler, { 1, SCHED_BATCH, 0 }, EPERM },
+        { "parameters", SYS_sched_setparam, { 1, 0 }, EPERM },
+        { "attributes", SYS_sched_setattr, { 1, 0, 0 }, EPERM },
+        { "nice", SYS_setpriority, { PRIO_PROCESS, 1, 19 }, EPERM },
+        { "nice to a user", SYS_setpriority, { PRIO_USER, 0, 19 }, EPERM },
+        { "I/O", SYS_ioprio_set, { 1, 1, 3 << 13 }, EPERM },
+        { "I/O of a user", SYS_ioprio_set, { 3, 0, 3 << 13 }, EPERM },
+        { "one's own limit", SYS_prlimit64, { 0, RLIMIT_NOFILE, 0, 0 }, 0 },
+        { "being nice oneself", SYS_setpriority, { PRIO_PROCESS, 0, 19 }, 0 },
+        { "one's own I/O", SYS_ioprio_set, { 1, 0, 3 << 13 }, 0 },
+    };
+
+    (void)state;
+    check(FILTER_TASK, attempts, ARRAY_SIZE(attempts));
+}
+
 static void personality_stays_what_it_is(void **state)
 {
     static const struct attempt attempts[] = {
@@ -686,6 +709,7 @@ int main(void)
         cmocka_unit_test(terminals_cannot_be_typed_for),
         cmocka_unit_test(no_set_id_file_can_be_made),
         cmocka_unit_test(the_core_limit_stays_where_no_core_is_piped),
+        cmocka_unit_test(nothing_is_done_to_process_1),
         cmocka_unit_test(personality_stays_what_it_is),
         cmocka_unit_test(ones_own_children_can_be_debugged_unless_strict),
 #ifdef __x86_64__
