@@ -421,6 +421,20 @@ static void weigh_landlock(struct rung *r, uid_t uid)
             "with network mode host a task reaches the host's");
 }
 
+/* core(5): the limit that keeps cores from a file and from a pipe means nothing to a socket. */
+static void weigh_cores(struct rung *r)
+{
+    char first = '\0';
+    AUTO_CLOSE int fd = open("/proc/sys/kernel/core_pattern", O_RDONLY | O_CLOEXEC);
+
+    if (fd >= 0 && read(fd, &first, 1) == 1 && first == '@' &&
+        r->walls[RUNG_FILTER].state == RUNG_HOLDS)
+        set(r, RUNG_FILTER, RUNG_WEAKER,
+            "the core of a program that crashes goes to the host's service that listens on the "
+            "socket in kernel.core_pattern, whatever its limit is: that one reads what a task "
+            "wrote; name a pipe or a file there");
+}
+
 static void weigh(struct rung *r, uid_t uid)
 {
     CLEANUP_PTR(cgroup_free) struct cgroup *cgroup = NULL;
@@ -437,6 +451,7 @@ static void weigh(struct rung *r, uid_t uid)
     }
     weigh_groups(r, uid);
     weigh_landlock(r, uid);
+    weigh_cores(r);
     if (r->walls[RUNG_UTS_NAMESPACE].state == RUNG_HOLDS &&
         try_clone((r->ground.rung == PLAN_RUNG_TOP ? CLONE_NEWUSER : 0) | CLONE_NEWUTS,
                   rename_host) == 1)

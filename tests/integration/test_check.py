@@ -12,7 +12,7 @@ import threading
 import pytest
 
 from clikit import check_reports, environment, nairid
-from daemonkit import Account
+from daemonkit import Account, in_chroot
 from hubkit import program
 
 
@@ -370,15 +370,30 @@ def test_a_login_that_every_task_sees_is_named(setup, login, shown):
     assert "login" not in lines(setup.check("--set", words))
 
 
-def with_file_over(setup, path, text, verb):
-    """Runs the verb where the machine's file has those lines besides its own."""
+def with_file_over(setup, path, text, verb, keep=True):
+    """Runs the verb where the machine's file has those lines besides its own, if it keeps them."""
     copy = setup.folder / "over"
     with open(path) as file:
-        copy.write_text(file.read() + text)
+        copy.write_text((file.read() if keep else "") + text)
     return subprocess.run(["unshare", "-m", "sh", "-ec",
                            f"mount --bind '{copy}' {path}\n" + 'exec "$@"', "sh",
                            program("nairid"), verb, "-c", setup.config, "--state", setup.state],
                           env=setup.env, capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root")
+def test_a_service_that_gets_the_cores_of_tasks_is_named(setup):
+    for pattern, weaker in (("core", False), ("|/bin/false", False), ("@/run/cores", True),
+                            ("@@/run/cores", True)):
+        setup.write()  # what is over a part of /proc hides that
+        setup.config.write_text(setup.config.read_text().replace("mode: none}",
+                                                                 "mode: none}, accept: [proc]"))
+        done = with_file_over(setup, "/proc/sys/kernel/core_pattern", pattern + "\n", "check",
+                              keep=False)
+        check_reports(done.stderr)
+        assert done.returncode == 0, done.stdout
+        weaker = weaker and not in_chroot()  # out of which it looks at the machine
+        assert ("filter is weaker: the core of a program" in done.stdout) is weaker, done.stdout
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root")
