@@ -452,9 +452,12 @@ def test_the_manual_names_each_wall_that_can_be_done_without():
     page = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))),
                         "packaging", "man", "nairid-container.7")
     with open(page, encoding="ascii") as file:
-        named = {word for line in file if line.startswith((".Va ", ".Pq Va "))
-                 for word in re.findall("[a-z][a-z-]+", line)}
+        text = file.read()
+    named = {word for line in text.splitlines() if line.startswith((".Va ", ".Pq Va "))
+             for word in re.findall("[a-z][a-z-]+", line)}
     assert set(LOSSES) <= named, set(LOSSES) - named
+    examples = [re.findall("[a-z-]+", found) for found in re.findall(r"accept: \[([^]]*)", text)]
+    assert examples == [BARE, [*BARE, "ids"]]  # a container's, a sidecar's
 
 
 @on([rung for rung in RUNGS if rung.accept])
