@@ -7,8 +7,8 @@
  * Files without a name that the task holds open count as well (sandbox/held.h): on the file systems
  * of its trees as disk space, and in memory where it has no cgroup. Of memory files and what is
  * mapped as shared the larger counts, as one may be the other.
- * Not counted: what held.h doesn't see; processor time of children that nobody waited for (SIGCHLD
- * ignored) and that were gone between two looks.
+ * Not counted: what held.h doesn't see, and what waits in sockets and pipes; processor time of
+ * children that nobody waited for (SIGCHLD ignored) and that were gone between two looks.
  * Async-signal-safe. Sources: proc(5), statfs(2). */
 #pragma once
 #include "sandbox/held.h"

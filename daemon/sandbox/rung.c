@@ -444,9 +444,10 @@ static void weigh(struct rung *r, uid_t uid)
         set(r, RUNG_CGROUP, RUNG_HOLDS, "");
     } else {
         (void)err_prefix(&err, "memory and processor time of a task are measured now and then and "
-                               "not held by the kernel, but for each process by itself; files of "
-                               "memory that it doesn't have open aren't seen, and how many "
-                               "processors it uses at a time isn't limited");
+                               "not held by the kernel, but for each process by itself; what waits "
+                               "in its sockets and pipes, and files of memory that it doesn't have "
+                               "open, aren't seen, and how many processors it uses at a time isn't "
+                               "limited");
         set(r, RUNG_CGROUP, RUNG_WEAKER, err.text);
     }
     weigh_groups(r, uid);

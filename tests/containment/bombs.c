@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -153,10 +154,32 @@ static int memory_hidden(struct scene *s, const char *name)
     return r;
 }
 
-/* Each child takes less than a process may, all of them more than the task. */
-static int memory_in_parts(struct scene *s, const char *name)
+static int fill_pages(size_t bytes)
 {
-    size_t bytes = (size_t)most(s, name) << 20;
+    return fill(MAP_PRIVATE | MAP_ANONYMOUS, -1, bytes);
+}
+
+/* With what waits in local sockets to be read: the kernel's own memory. */
+static int fill_sockets(size_t bytes)
+{
+    static const char block[1 << 14] = { 1 };
+    size_t done = 0;
+
+    while (done < bytes) {
+        int pair[2];
+
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair) < 0)
+            return -errno;
+        for (int end = 0; end < 2; end++)
+            while (write(pair[end], block, sizeof block) == (ssize_t)sizeof block)
+                done += sizeof block;
+    }
+    return 0;
+}
+
+/* Each child takes less than a process may, all of them more than the task. */
+static int take_in_parts(struct scene *s, size_t bytes, int (*take)(size_t bytes), const char *what)
+{
     enum { PARTS = 8 };
     int gate[2], done[2], good = 0;
     char byte;
@@ -170,7 +193,7 @@ static int memory_in_parts(struct scene *s, const char *name)
             continue;
         (void)close(gate[1]);
         (void)close(done[0]);
-        if (fill(MAP_PRIVATE | MAP_ANONYMOUS, -1, bytes / PARTS) == 0)
+        if (take(bytes / PARTS) == 0)
             (void)write(done[1], "x", 1);
         (void)read(gate[0], &byte, 1); /* until all have theirs */
         _exit(0);
@@ -182,8 +205,18 @@ static int memory_in_parts(struct scene *s, const char *name)
     (void)close(gate[1]);
     if (good < PARTS)
         return -ENOMEM;
-    scene_say(s, "%zu MiB of memory in %d processes", bytes >> 20, PARTS);
+    scene_say(s, "%zu MiB %s %d processes", bytes >> 20, what, PARTS);
     return 0;
+}
+
+static int memory_in_parts(struct scene *s, const char *name)
+{
+    return take_in_parts(s, (size_t)most(s, name) << 20, fill_pages, "of memory in");
+}
+
+static int memory_in_sockets(struct scene *s, const char *name)
+{
+    return take_in_parts(s, (size_t)most(s, name) << 20, fill_sockets, "in sockets of");
 }
 
 static int write_file(const char *path, size_t bytes)
@@ -235,6 +268,7 @@ static const struct probe probes[] = {
     { "bomb-memory-shared", shared_memory, "bomb_memory" },
     { "bomb-memory-file", memory_file, "bomb_memory" },
     { "bomb-memory-hidden", memory_hidden, "bomb_memory" },
+    { "bomb-memory-sockets", memory_in_sockets, "bomb_memory" },
     { "bomb-memory-parts", memory_in_parts, "bomb_memory" },
     { "bomb-disk", one_file, "bomb_disk" },
     { "bomb-tmp", temporary_file, "/tmp/probe-bomb" },

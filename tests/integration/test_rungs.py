@@ -417,7 +417,8 @@ WEAKER = {
                    "commands", "landlock-scopes is weaker: abstract sockets are kept away by the "
                    "network namespace only"],
     "no-cgroup": ["cgroup is weaker: memory and processor time of a task are measured now and then",
-                  "files of memory that it doesn't have open aren't seen"],
+                  "what waits in its sockets and pipes, and files of memory that it doesn't have "
+                  "open, aren't seen"],
 }
 
 
