@@ -443,11 +443,10 @@ static void weigh(struct rung *r, uid_t uid)
     if (cgroup_find(NULL, NULL, &cgroup, &err) == 0) {
         set(r, RUNG_CGROUP, RUNG_HOLDS, "");
     } else {
-        (void)err_prefix(&err, "memory and processor time of a task are measured now and then and "
-                               "not held by the kernel, but for each process by itself; what waits "
-                               "in its sockets and pipes, and files of memory that it doesn't have "
-                               "open, aren't seen, and how many processors it uses at a time isn't "
-                               "limited");
+        (void)err_prefix(&err, "a task's memory and processor time are measured now and then, and "
+                               "held by the kernel for each process only; not seen: what waits in "
+                               "sockets and pipes, memory files that aren't open; not limited: "
+                               "how many processors it uses");
         set(r, RUNG_CGROUP, RUNG_WEAKER, err.text);
     }
     weigh_groups(r, uid);

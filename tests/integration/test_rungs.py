@@ -416,9 +416,8 @@ WEAKER = {
     "landlock-2": ["landlock is weaker: it knows nothing of truncate(2), TCP ports and device "
                    "commands", "landlock-scopes is weaker: abstract sockets are kept away by the "
                    "network namespace only"],
-    "no-cgroup": ["cgroup is weaker: memory and processor time of a task are measured now and then",
-                  "what waits in its sockets and pipes, and files of memory that it doesn't have "
-                  "open, aren't seen"],
+    "no-cgroup": ["cgroup is weaker: a task's memory and processor time are measured now and then",
+                  "not seen: what waits in sockets and pipes, memory files that aren't open"],
 }
 
 
