@@ -102,7 +102,8 @@ static bool is_plain(const char *name)
                                          "PWD",
                                          "TMPDIR",
                                          "ANTHROPIC_BASE_URL",
-                                         "ANTHROPIC_MODEL" };
+                                         "ANTHROPIC_MODEL",
+                                         "OPENAI_BASE_URL" };
 
     for (size_t i = 0; i < ARRAY_SIZE(plain); i++)
         if (str_eq(plain[i], name))

@@ -232,6 +232,7 @@ static char *config_of(const struct settings *settings, const struct runner_turn
 {
     CLEANUP_PTR(json_free) struct json *root = json_object();
     struct json *instructions = json_array(), *agent = json_object(), *title = json_object();
+    struct json *build = json_object();
 
     json_add_bool(root, "autoupdate", false);
     json_add_bool(root, "snapshot", false); /* of the workspace, at each step, for its own undo */
@@ -243,6 +244,8 @@ static char *config_of(const struct settings *settings, const struct runner_turn
     json_add(root, "instructions", instructions);
     json_add_bool(title, "disable", true); /* a request to the model that nobody reads */
     json_add(agent, "title", title);
+    json_add(build, "permission", permissions(settings, turn)); /* a file's would come before all */
+    json_add(agent, "build", build);
     json_add(root, "agent", agent);
     json_add(root, "permission", permissions(settings, turn));
     json_add(root, "provider", provider_configs(settings));

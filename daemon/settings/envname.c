@@ -11,6 +11,7 @@ static const char own[] = "it is one of nairid's own";
 static const char place[] = "the sandbox sets it";
 static const char way[] = "it would change the way out of the sandbox, which is the operator's";
 static const char loads[] = "it would change what programs load";
+static const char goes_there[] = "a model's key goes there, so the operator names it (runner.env)";
 
 /* A name, or with a star at the end all that begin so; proxies are read in either case. */
 static const struct {
@@ -46,7 +47,9 @@ static const struct {
     { "YARN_HTTPS_PROXY", way },
     { "GLOBAL_AGENT_*", way },
     { "NODE_USE_ENV_PROXY", way },
-    { "ANTHROPIC_BASE_URL", "a model's key goes there, so the operator names it (runner.env)" },
+    { "ANTHROPIC_BASE_URL", goes_there },
+    { "OPENAI_BASE_URL", goes_there },
+    { "OPENCODE_CONFIG*", "we tell OpenCode by it where its model is" },
 };
 
 bool envname_is_valid(const char *name)

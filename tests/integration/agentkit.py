@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -21,6 +22,28 @@ def for_account(program, account, name):
     folder = account.mkdir("node_modules", 0o755)
     os.makedirs(os.path.join(folder, "agent"))
     return shutil.copy(program, os.path.join(folder, "agent", name))
+
+
+WRAPPER = """#!/bin/sh
+# the agent's program, and something that outlives it
+{before}
+"{program}" "$@"
+{after}
+"""
+
+
+def wrap(make, program, account, before="", after=""):
+    """A daemon, made by make(), whose program is a script around the real one."""
+    path = os.path.join(account.shared(), "wrapper")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(WRAPPER.format(program=program, before=before, after=after))
+    os.chmod(path, 0o755)
+    return make(runner={"program": path}, sandbox={"read": [os.path.dirname(program)]})
+
+
+def ends(daemon):
+    """How the daemon says that tasks ended: ["status=0", "signal=SIGTERM"]"""
+    return re.findall(r"task_ended .*?(status=\d+|signal=\w+)", daemon.log)
 
 
 def how_many(most, bytes_each):

@@ -1,13 +1,13 @@
 """Claude Code itself, the one that npm gives, in the sandbox, against a model of ours on loopback."""
 
 import os
-import re
 import shutil
 import time
 
 import pytest
 
 import claudekit
+from agentkit import ends, wrap
 from claudekit import make_claude, model, program  # noqa: F401: fixtures
 from daemonkit import ERROR, assert_nothing_left, replies
 from hubkit import wait_until
@@ -217,31 +217,9 @@ def test_a_daemon_that_is_killed_goes_on_in_the_session(account, make_claude, mo
     assert len(replies(daemon.hub.messages(job), second)) == 1
 
 
-WRAPPER = """#!/bin/sh
-# Claude Code, and something that outlives it
-{before}
-"{program}" "$@"
-{after}
-"""
-
-
-def wrap(make_claude, program, account, **script):
-    path = os.path.join(account.shared(), "wrapper")
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(WRAPPER.format(program=program, **script))
-    os.chmod(path, 0o755)
-    folder = os.path.dirname(program)
-    return make_claude(runner={"program": path}, sandbox={"read": [folder]})
-
-
-def ends(daemon):
-    """How the daemon says that tasks ended: ["status=0", "signal=SIGTERM"]"""
-    return re.findall(r"task_ended .*?(status=\d+|signal=\w+)", daemon.log)
-
-
 def test_a_program_that_hangs_after_its_result_is_ended(me, make_claude, program):
     program = claudekit.for_account(program, me)
-    daemon = wrap(make_claude, program, me, before="", after="exec sleep 1000")
+    daemon = wrap(make_claude, program, me, after="exec sleep 1000")
     began = time.monotonic()
     reply = daemon.answer("hello")
     assert (reply["role"], reply["content"]) == ("assistant", "ECHO: hello")
@@ -251,7 +229,7 @@ def test_a_program_that_hangs_after_its_result_is_ended(me, make_claude, program
 
 def test_a_grandchild_that_holds_the_pipes_holds_up_nothing(me, make_claude, program):
     program = claudekit.for_account(program, me)
-    daemon = wrap(make_claude, program, me, before="setsid sleep 1000 &", after="")
+    daemon = wrap(make_claude, program, me, before="setsid sleep 1000 &")
     assert daemon.answer("hello")["content"] == "ECHO: hello"
     assert ends(daemon) == ["status=0"]  # by itself, not after the grace
     wait_until(lambda: not daemon.tasks(), 5, "the sandbox to be empty")

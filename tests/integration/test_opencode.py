@@ -4,7 +4,6 @@ takes three seconds a turn: most tests of it are in opencode_long.py."""
 import os
 
 from agentkit import SECRET
-from daemonkit import ERROR
 from opencodekit import make_opencode, model, program  # noqa: F401: fixtures
 
 
@@ -14,16 +13,14 @@ def test_a_conversation_with_tools_goes_on_without_the_key_being_in_reach(
     job, first = daemon.hub.start(
         "TOOL: echo made > file; id -u; pwd; ls -A /tmp | grep -c '[.]so$'; "
         f"grep -rasl '[{SECRET[0]}]{SECRET[1:]}' /proc/[0-9]*/environ /home /workspace /nairid; true")
-    reply = daemon.reply(job, first)
+    reply = daemon.reply(job, first, 120)
     assert (reply["role"], reply["content"]) == ("assistant", "OUTPUT:\n1000\n/workspace\n1\n")
     assert reply["model"] == "claude-test-1"
     assert reply["input_tokens"] > 0 and reply["output_tokens"] > 0
     workspace = os.path.join(daemon.state, "jobs", job, "workspace")
     assert os.listdir(workspace) == ["file"]
-    told = [m for m in daemon.hub.messages(job) if m.get("tool_name") == "bash"]
-    assert told and all(m["progress_type"] == "tool_use" for m in told)
     second = daemon.hub.resume(job, "RECALL")
-    content = daemon.reply(job, second)["content"]
+    content = daemon.reply(job, second, 120)["content"]
     assert content.startswith("RECALLED 2:\nTOOL: echo made") and content.endswith("RECALL")
     entries = model.entries()
     assert {entry["path"] for entry in entries} == {"/v1/messages"}
@@ -31,5 +28,5 @@ def test_a_conversation_with_tools_goes_on_without_the_key_being_in_reach(
 
 
 def test_a_refused_key_is_named(make_opencode):  # noqa: F811
-    text = make_opencode().failure("FAIL 401")
-    assert text.startswith(ERROR) and "refused the key" in text and "invalid x-api-key" in text
+    text = make_opencode().failure("FAIL 401", 120)
+    assert "refused the key" in text and "invalid x-api-key" in text

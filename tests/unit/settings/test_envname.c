@@ -41,6 +41,8 @@ static void what_the_sandbox_or_the_daemon_means_by_a_name_is_refused(void **sta
         "CCAGENT_API_KEY",
         "AGENT_MCP_PROXY",
         "ANTHROPIC_BASE_URL",
+        "OPENAI_BASE_URL",
+        "OPENCODE_CONFIG_CONTENT",
         "GLOBAL_AGENT_NO_PROXY",
     };
 
