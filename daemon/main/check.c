@@ -316,6 +316,23 @@ static void tell_logins(const struct settings *s)
              found.items[i]);
 }
 
+/* A login that there is for the program itself, where nothing else is given to tasks. */
+static void tell_unused_login(const struct settings *s)
+{
+    const struct runner *runner = runner_find(s->runner_name);
+    const char *home = getenv("HOME");
+    AUTO_FREE char *path = NULL;
+
+    if (!runner->login || !runner_advice(s))
+        return;
+    path = mem_printf("%s/%s", str_is_empty(home) ? "/root" : home, runner->login);
+    if (access(path, F_OK) == 0)
+        tell(GRADE_WARN, "login",
+             "the login in '%s' is refreshed by the program itself, so it can't be brokered, and "
+             "tasks don't get it: use an API key (runner.secrets)",
+             path);
+}
+
 /* Which keys stay out of tasks, and which don't. */
 static int check_brokers(const struct settings *s)
 {
@@ -339,6 +356,7 @@ static int check_brokers(const struct settings *s)
              b->key_file ? b->key_file : b->key_variable);
     }
     tell_logins(s);
+    tell_unused_login(s);
     if (runner_exposed(s))
         tell(GRADE_WARN, "broker", "%s", runner_exposed(s));
     return code;

@@ -475,6 +475,29 @@ static struct json *list_of(const struct strv *v)
     return list;
 }
 
+/* What is there and isn't given to tasks, as their program has no place for it. */
+static void add_unfit(const struct provisions *p, struct json *list)
+{
+    const struct runner *runner = runner_find(p->daemon->settings.runner_name);
+    const struct {
+        size_t count;
+        bool taken;
+        const char *what;
+    } rows[] = {
+        { p->manifest.rules, runner && runner->rules, "rules" },
+        { p->manifest.skills, runner && runner->skills, "skills" },
+        { p->manifest.mcp_servers, runner && runner->mcp != RUNNER_MCP_NONE, "MCP servers" },
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        AUTO_FREE char *text = mem_printf("artifacts: the runner %s doesn't get the %s",
+                                          p->daemon->settings.runner_name, rows[i].what);
+
+        if (rows[i].count > 0 && !rows[i].taken)
+            json_push_str(list, text);
+    }
+}
+
 static void add_problems(const struct provisions *p, struct json *list)
 {
     const struct strv *const problems[] = { &p->env.problems, &p->manifest.problems };
@@ -489,6 +512,7 @@ static void add_problems(const struct provisions *p, struct json *list)
     for (size_t k = 0; k < ARRAY_SIZE(problems); k++)
         for (size_t i = 0; i < problems[k]->len; i++)
             json_push_str(list, problems[k]->items[i]);
+    add_unfit(p, list);
 }
 
 struct json *provisions_status(const struct provisions *p)

@@ -160,11 +160,13 @@ static int prepare(const struct settings *settings, const struct runner_turn *tu
 const struct runner runner_codex = {
     .name = "codex",
     .remedy = "npm install -g @openai/codex",
+    .skills = ".agents/skills",
     .version_option = "--version",
     .earlier = true,
     .program = program,
     .providers = &providers,
     .models = "gpt-5.5",
+    .login = ".codex/auth.json",
     .no_key = "Codex has no key: put one into a file of mode 0600 and name it in runner.secrets, "
               "as in {OPENAI_API_KEY: {file: /etc/nairid/openai.key}}; a ChatGPT login "
               "(~/.codex/auth.json) does not do: its token is refreshed, so it can't be brokered",

@@ -102,6 +102,9 @@ struct runner {
     int (*check)(const struct settings *settings, struct err *err);
     /* Whether there is a key or a login for the model, as far as can be told. NULL: with any. */
     bool (*has_key)(const struct settings *settings);
+    /* Where its program keeps a person's login, beneath the home: refreshed by the program itself,
+     * it can't be brokered, and tasks don't get it. NULL: not known. */
+    const char *login;
     const char *no_key; /* with providers: what is said where there is none */
     int (*prepare)(const struct settings *settings, const struct runner_turn *turn,
                    struct runner_start *ret_start, struct err *err);
