@@ -55,9 +55,20 @@ def test_in_ask_mode_the_workspace_is_not_written(make_codex, model):  # noqa: F
     assert "This is ask mode" in json.dumps(model.requests("/v1/responses")[0]["input"])
 
 
-def test_check_names_the_program_the_broker_and_a_login_that_does_not_do(me, make_codex):  # noqa: F811
+def test_check_names_the_program_and_the_broker(me, make_codex):  # noqa: F811
     daemon = make_codex(start=False)
     done = daemon.run("check", "-c", daemon.config, "--state", daemon.state)
     assert "codex-cli 0.169.0" in done.stdout, done.stdout + done.stderr
     assert "tasks ask http://127.0.0.1:808/openai" in done.stdout
     assert done.returncode == 0, done.stdout
+
+
+def test_check_names_a_login_that_can_not_be_brokered(me, make_codex):  # noqa: F811
+    daemon = make_codex(start=False, key=None)
+    home = me.mkdir("somebody")
+    os.makedirs(os.path.join(home, ".codex"))
+    login = me.write(os.path.join(home, ".codex", "auth.json"), "{}")
+    daemon.env["HOME"] = home
+    done = daemon.run("check", "-c", daemon.config, "--state", daemon.state)
+    assert f"the login in '{login}' is refreshed by the program itself" in done.stdout, done.stdout
+    assert "OPENAI_API_KEY: {file:" in done.stdout  # what to use instead
