@@ -81,12 +81,20 @@ static void await_sure(const struct birth *b)
     (void)close(b->plan_fd); /* it was read long ago */
 }
 
+/* Whether the caller's rights to write what apply_map_ids() does hang on our being dumpable: all
+ * that is ours to write, unless it is root and stays so for us. */
+static bool is_to_be_dumpable(const struct plan *plan)
+{
+    return plan->ground.rung == PLAN_RUNG_TOP ||
+           (plan->ground.rung == PLAN_RUNG_BARE && !plan->as_root);
+}
+
 /* Dumpable from here until the maps are written, which the caller does meanwhile. */
-static void await_maps(struct birth *b, bool has_maps)
+static void await_maps(struct birth *b, bool dumpable)
 {
     const struct apply_report ready = { .kind = APPLY_READY };
 
-    if (has_maps)
+    if (dumpable)
         (void)prctl(PR_SET_DUMPABLE, 1); /* where it fails, writing the maps does, and says so */
     if (send(b->control, &ready, sizeof ready, MSG_NOSIGNAL) < 0)
         _exit(1);
@@ -370,7 +378,7 @@ static void build_all(struct birth *b)
 _Noreturn void birth_run(struct birth *b)
 {
     begin(b);
-    await_maps(b, b->plan->ground.rung == PLAN_RUNG_TOP);
+    await_maps(b, is_to_be_dumpable(b->plan));
     if (b->plan->ground.rung != PLAN_RUNG_BARE)
         build_all(b);
     else if (prctl(PR_SET_CHILD_SUBREAPER, 1ul) < 0)
@@ -475,7 +483,7 @@ _Noreturn void birth_wait(struct birth *b, birth_adopt_fn adopt, const void *ctx
     if (done > 0) {
         build_rest(b, done, root, entered);
     } else {
-        await_maps(b, b->plan->ground.rung == PLAN_RUNG_TOP);
+        await_maps(b, is_to_be_dumpable(b->plan));
         root = build_namespaces(b);
         enter_root(b, root);
     }

@@ -24,6 +24,7 @@ PROBE = textwrap.dedent("""
 
     status = open("/proc/self/status").read()
     said["status"] = dict(line.split(":\\t", 1) for line in status.splitlines())
+    said["badness"] = open("/proc/self/oom_score_adj").read().strip()
     said["securebits"] = libc.prctl(27, 0, 0, 0, 0)
     said["descriptors"] = sorted(os.listdir("/proc/self/fd"))
     said["environ"] = sorted(os.environ)

@@ -270,6 +270,7 @@ def check_identity(place, said):
     assert "SECRET" not in said["environ"]
     assert (said["tty_nr"], said["session"]) == ("0", True)
     assert said["core"] == [1, 1]
+    assert said["badness"] == "1000"  # it dies before we do
 
 
 def check_files(place, said):
