@@ -527,6 +527,24 @@ def test_the_daemon_runs_tasks(place, make_hub):
     assert daemon.end() == 0
 
 
+@pytest.mark.parametrize("victim", ["daemon", "spawner"])
+@on(rung_named("bare") + rung_named("no-user-namespace"))
+def test_whichever_of_the_daemons_is_killed_everything_ends(place, make_hub, victim):
+    hub = make_hub()
+    daemon = daemonkit.Daemon(place.account, hub,
+                              sandbox={"accept": place.rung.accepted(place.account.is_root)})
+    daemon.wrap = [place.lessen, *place.rung.flags]
+    os.chmod(daemon.folder, 0o711)
+    daemon.boot()
+    _, _, leave = LEAVE.partition("\n")  # but for the line about a life line
+    hub.start(f"trap '' TERM\n{leave}sleep 1000; sleep 1000")
+    wait_until(lambda: len(daemon.tasks()) >= 6, 30, "all of it to be there")
+    os.kill(daemon.pid if victim == "daemon" else daemon.status()["spawner_pid"], signal.SIGKILL)
+    assert daemon.program.wait() == (-signal.SIGKILL if victim == "daemon" else 75)
+    wait_until(lambda: not daemonkit.descendants(but=[hub.proc.pid]), END_S,
+               lambda: f"these to end: {daemonkit.descendants(but=[hub.proc.pid])}")
+
+
 @on(rung_named("bare") + rung_named("no-user-namespace"))
 def test_what_came_with_a_message_is_read_and_not_changed(place, peer):
     accept = place.rung.accepted(place.account.is_root)
