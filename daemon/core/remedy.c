@@ -43,6 +43,11 @@ void remedy_limit(struct buf *b, enum limit limit, const struct ending_limits *l
             buf_printf(b, " (sandbox.limits.cpu_time is %s)",
                        clock_span(span, limits->cpu_time_ms));
         return;
+    case LIMIT_PIDS:
+        buf_append_str(b, "it had more processes and threads than it may");
+        if (limits->pids > 0)
+            buf_printf(b, " (sandbox.limits.pids is %u)", limits->pids);
+        return;
     case LIMIT_DISK:
         buf_append_str(b, "the conversation's files take more disk space than they may");
         name_size(b, "disk", limits->disk_bytes);

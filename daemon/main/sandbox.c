@@ -270,6 +270,13 @@ static void on_refused(uint64_t task, const struct gateway_word *refusal, void *
     fprintf(stderr, "nairid sandbox: %s\n", text);
 }
 
+/* NULL: not one of a sandbox whose workspace is nobody's job. */
+static const char *const limit_keys[LIMIT_COUNT] = {
+    [LIMIT_MEMORY] = "memory",
+    [LIMIT_CPU_TIME] = "cpu_time",
+    [LIMIT_PIDS] = "pids",
+};
+
 static void on_exited(uint64_t task, const struct spawner_exit *ended, void *ctx)
 {
     struct session *session = ctx;
@@ -288,9 +295,9 @@ static void on_exited(uint64_t task, const struct spawner_exit *ended, void *ctx
         fputs(
             "nairid sandbox: the kernel killed it for want of memory: see sandbox.limits.memory\n",
             stderr);
-    else if (ended->limit == LIMIT_MEMORY || ended->limit == LIMIT_CPU_TIME)
+    else if (ended->limit < LIMIT_COUNT && limit_keys[ended->limit])
         fprintf(stderr, "nairid sandbox: it was killed at a limit: see sandbox.limits.%s\n",
-                ended->limit == LIMIT_MEMORY ? "memory" : "cpu_time");
+                limit_keys[ended->limit]);
     if (ended->stuck)
         fputs("nairid sandbox: some process hangs in the kernel and could not be killed\n", stderr);
     loop_stop(session->loop);

@@ -91,7 +91,7 @@ static uint64_t cpu_of(const struct gauge *g, const char *pid)
 }
 
 struct sum {
-    uint64_t own_bytes, shared_bytes, cpu_ms;
+    uint64_t own_bytes, shared_bytes, cpu_ms, threads;
 };
 
 /* exact: what is shared is counted once. The kernel tells that of what may be traced only. */
@@ -105,6 +105,7 @@ static void add_memory(const struct gauge *g, const char *pid, bool exact, struc
     } else if (read_proc(g->proc, pid, "status", text)) {
         sum->own_bytes += field(text, "RssAnon:") * 1024;
         sum->shared_bytes += field(text, "RssShmem:") * 1024;
+        sum->threads += field(text, "Threads:");
     }
 }
 
@@ -231,6 +232,8 @@ static enum limit measure_processes(struct gauge *g, uint64_t now_ms)
     g->processes_due_ms = now_ms + (g->near ? NEAR_MS : CALM_MS);
     if (has_too_much_memory(g, &sum))
         return LIMIT_MEMORY;
+    if (g->threads > 0 && sum.threads > g->threads)
+        return LIMIT_PIDS;
     return g->cpu_time_ms > 0 && g->cpu_used_ms > g->cpu_time_ms ? LIMIT_CPU_TIME : LIMIT_NONE;
 }
 
@@ -400,8 +403,9 @@ void gauge_init(struct gauge *g, const struct plan *plan, bool limited)
     if (!limited) {
         g->memory_bytes = plan->memory_bytes;
         g->cpu_time_ms = plan->cpu_time_ms;
+        g->threads = g->bare && !plan->as_root ? plan->pids : 0;
     }
-    if (g->memory_bytes > 0 || g->cpu_time_ms > 0)
+    if (g->memory_bytes > 0 || g->cpu_time_ms > 0 || g->threads > 0)
         g->proc = open_proc();
     g->ticks_per_s = sysconf(_SC_CLK_TCK);
     g->processes_due_ms = g->lent_due_ms = clock_mono_ms() + NEAR_MS;

@@ -1,6 +1,7 @@
 /* gauge.h - what a task uses up, measured by its process 1 for as long as the kernel doesn't limit
  * the task as a whole: memory and processor time of all its processes from its own /proc, where it
- * has no cgroup; and always the disk space of what its job keeps, as no quota holds that.
+ * has no cgroup; how many they are where setrlimit(2) would count other processes of its user, too;
+ * and always the disk space of what its job keeps, as no quota holds that.
  * Each step is bounded, and what is expensive is done seldom: memory that processes share is told
  * apart only when what they have is too much otherwise, and trees are walked only when their file
  * system has changed, and not for more than a small share of the time.
@@ -20,7 +21,7 @@
 struct plan;
 
 struct gauge {
-    uint64_t memory_bytes, cpu_time_ms, tree_bytes; /* limits; 0: not measured here */
+    uint64_t memory_bytes, cpu_time_ms, threads, tree_bytes; /* limits; 0: not measured here */
     int proc;
     bool bare; /* in no pid namespace of its own */
     uint64_t self;

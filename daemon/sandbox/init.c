@@ -73,7 +73,8 @@ int init_limit(unsigned resource, uint64_t most)
 }
 
 /* Where the limit counts all of our user's, as nothing sets the task's apart: no less than those
- * that aren't the task's, which is all threads of the machine at the most. */
+ * that aren't the task's, which is all threads of the machine at the most. The gauge counts the
+ * task's own. */
 static uint64_t others(const struct plan *plan)
 {
     AUTO_CLOSE int fd = -1;

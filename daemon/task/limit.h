@@ -6,6 +6,7 @@ enum limit {
     LIMIT_NONE,
     LIMIT_MEMORY,   /* of all its processes */
     LIMIT_CPU_TIME, /* of all its processes ever */
+    LIMIT_PIDS,     /* how many processes and threads it has */
     LIMIT_DISK,     /* what its job keeps */
     LIMIT_ROOM,     /* the machine's disk was nearly full, and this task had added most */
     LIMIT_COUNT

@@ -48,6 +48,7 @@ static int processes(struct scene *s, const char *name)
     }
     if (why < 0)
         return why;
+    hold(s);
     scene_say(s, "%ld processes at once", made);
     return 0;
 }

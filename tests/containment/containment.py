@@ -224,7 +224,7 @@ class Campaign:
         argv = scenery.sandbox_argv(profile, "none", [*more, "--workspace", workspace],
                                     self.less(rung))
         verdicts = {}
-        alone = [[name] for name in MEMORY_BOMBS if name not in but]  # which may end a sandbox
+        alone = [[name] for name in LARGE_BOMBS if name not in but]  # which may end a sandbox
         for names in (SMALL_BOMBS, *alone):
             done = scenery.run([*argv, "--", scenery.program, scene, *names], workspace)
             self._check_reports(done.stderr)
@@ -342,8 +342,8 @@ REAL = ("kill-daemon", "kill-spawner", "kill-egress", "kill-other-task", "ptrace
         "ptrace-spawner", "ptrace-other-task", "setns-daemon-mount", "net-hub", "file-real-key",
         "file-real-state", "file-real-jobs", "unix-real-admin")
 HIDDEN = ("bomb-memory-hidden", "bomb-memory-sockets")
-MEMORY_BOMBS = [name for name in all_names() if name.startswith("bomb-memory")]
-SMALL_BOMBS = [name for name in all_names() if name.startswith("bomb-") and name not in MEMORY_BOMBS]
+LARGE_BOMBS = [name for name in all_names() if name.startswith(("bomb-memory", "bomb-processes"))]
+SMALL_BOMBS = [name for name in all_names() if name.startswith("bomb-") and name not in LARGE_BOMBS]
 PREFIXES = sorted({name.partition("-")[0] + "-" for name in all_names()} - {"bomb-", "survive-"})
 
 

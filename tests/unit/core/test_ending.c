@@ -98,6 +98,8 @@ static void each_limit_of_the_sandbox_has_its_own_words(void **state)
                          "(sandbox.limits.memory is 4096 MiB)",
         [LIMIT_CPU_TIME] = "worker was ended because it used up the processor time that it may "
                            "use (sandbox.limits.cpu_time is 2h)",
+        [LIMIT_PIDS] = "worker was ended because it had more processes and threads than it may "
+                       "(sandbox.limits.pids is 512)",
         [LIMIT_DISK] = "worker was ended because the conversation's files take more disk space "
                        "than they may (sandbox.limits.disk is 10240 MiB); they are still there, "
                        "and another message can have some removed",
