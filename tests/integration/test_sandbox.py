@@ -193,6 +193,8 @@ def test_one_user_id_is_mapped_and_it_is_not_the_hosts_root(box):
 
 
 def test_as_root_no_group_is_left(box, account):
+    if account.is_root:
+        account.wrap = ["setpriv", "--groups=4,61399", "--"]
     groups = box.sh("grep Groups: /proc/self/status").split()[1:]
     assert groups == [] if account.is_root else True
 
@@ -621,6 +623,19 @@ def test_the_spawner_is_closed_to_its_own_user(box, account):
         look = subprocess.run([*account.wrap, "cat", f"/proc/{spawner}/environ"],
                               capture_output=True)
         assert look.returncode != 0 and look.stdout == b""
+    process.send_signal(signal.SIGQUIT)
+    process.communicate(timeout=20)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root")
+def test_neither_process_1_nor_the_spawner_has_an_environment(box):
+    process = box.popen("sh", "-c", "echo ready; sleep 1000")
+    wait_line(process)
+    found = {p.name: p for p in descendants(process.pid) if p.name.startswith("nairid-")}
+    assert set(found) == {"nairid-spawner", "nairid-init"}
+    for one in found.values():  # as root sees it, from whom nothing is hidden
+        with open(f"/proc/{one.pid}/environ", "rb") as file:
+            assert file.read().strip(b"\0") == b""
     process.send_signal(signal.SIGQUIT)
     process.communicate(timeout=20)
 

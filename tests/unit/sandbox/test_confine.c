@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/keyctl.h>
 #include <netdb.h>
 #include <pthread.h>
 #include <signal.h>
@@ -14,6 +15,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -245,6 +247,28 @@ static void the_spawner_can_still_start_programs(void **state)
     in_child(be_spawner, *state);
 }
 
+/* One that is watched has no filter, so that this can still be asked. */
+static int leave_keys(const struct fixture *f)
+{
+    struct err err;
+
+    (void)f;
+    if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0 ||
+        syscall(SYS_add_key, "user", "nairid-test", "key", 3, KEY_SPEC_SESSION_KEYRING) < 0)
+        return 0; /* a kernel without, or a container that forbids it, its tasks too */
+    EXPECT(syscall(SYS_keyctl, KEYCTL_SEARCH, KEY_SPEC_SESSION_KEYRING, "user", "nairid-test", 0) >
+           0);
+    EXPECT(confine_spawner(&(struct plan_ground){ 0 }, true, &err) == 0);
+    EXPECT(syscall(SYS_keyctl, KEYCTL_SEARCH, KEY_SPEC_SESSION_KEYRING, "user", "nairid-test", 0) <
+           0);
+    return 0;
+}
+
+static void no_key_of_the_callers_session_reaches_the_spawner(void **state)
+{
+    in_child(leave_keys, *state);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
@@ -255,6 +279,7 @@ int main(void)
         TEST(the_daemon_can_end_the_spawner),
         TEST(a_directory_that_is_not_there_gives_no_right),
         TEST(the_spawner_can_still_start_programs),
+        TEST(no_key_of_the_callers_session_reaches_the_spawner),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

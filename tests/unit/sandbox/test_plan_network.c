@@ -96,14 +96,31 @@ static void what_is_no_place_is_refused_with_its_origin(void **state)
 
 static void programs_are_told_of_the_proxy_and_of_their_own_loopback(void **state)
 {
+    static const char *const names[] = {
+        "http_proxy",
+        "HTTP_PROXY",
+        "https_proxy",
+        "HTTPS_PROXY",
+        "all_proxy",
+        "ALL_PROXY",
+        "npm_config_proxy",
+        "npm_config_https_proxy",
+        "YARN_HTTP_PROXY",
+        "YARN_HTTPS_PROXY",
+        "GLOBAL_AGENT_HTTP_PROXY",
+        "GLOBAL_AGENT_HTTPS_PROXY",
+    };
+    static const char *const without[] = { "no_proxy", "NO_PROXY", "npm_config_noproxy",
+                                           "GLOBAL_AGENT_NO_PROXY" };
     CLEANUP_PTR(plan_free) struct plan *p = plan_with("a.test:443", "b.test:443", 0, NULL);
 
     (void)state;
-    assert_string_equal(variable(p, "https_proxy"), "http://127.0.0.1:808");
-    assert_string_equal(variable(p, "HTTP_PROXY"), "http://127.0.0.1:808");
-    assert_string_equal(variable(p, "npm_config_https_proxy"), "http://127.0.0.1:808");
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+        assert_string_equal(variable(p, names[i]), "http://127.0.0.1:808");
+    for (size_t i = 0; i < ARRAY_SIZE(without); i++)
+        assert_string_equal(variable(p, without[i]), "localhost,127.0.0.1,::1");
     assert_string_equal(variable(p, "NODE_USE_ENV_PROXY"), "1");
-    assert_string_equal(variable(p, "no_proxy"), "localhost,127.0.0.1,::1");
+    assert_non_null(strstr(variable(p, "JAVA_TOOL_OPTIONS"), "-Dhttp.proxyHost=127.0.0.1 "));
     assert_non_null(strstr(variable(p, "JAVA_TOOL_OPTIONS"), "-Dhttps.proxyPort=808"));
 }
 
