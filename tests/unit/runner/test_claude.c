@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "runner/claude.h"
+#include "support/launch.h"
 #include "util/buf.h"
 #include "util/cleanup.h"
 #include "util/err.h"
@@ -27,21 +28,7 @@ static struct settings usual(void)
 
 static struct runner_start start_with(const struct settings *s, const struct runner_turn *turn)
 {
-    struct runner_start start = { 0 };
-    struct err err = { 0 };
-
-    if (runner_claude.prepare(s, turn, &start, &err) < 0)
-        fail_msg("%s", err.text);
-    return start;
-}
-
-static void assert_argv(const struct runner_start *start, const char *want)
-{
-    CLEANUP(buf_done) struct buf b = { 0 };
-
-    for (size_t i = 0; i < start->argv.len; i++)
-        buf_printf(&b, "%s%s", i > 0 ? " " : "", start->argv.items[i]);
-    assert_string_equal(buf_str(&b), want);
+    return launch_with(&runner_claude, s, turn);
 }
 
 static void the_prompt_goes_to_standard_input(void **state)
@@ -51,9 +38,10 @@ static void the_prompt_goes_to_standard_input(void **state)
     struct runner_start start = start_with(&s, &(struct runner_turn){ .task = &t });
 
     (void)state;
-    assert_argv(&start, "claude --verbose --output-format=stream-json "
-                        "--permission-mode=acceptEdits --append-system-prompt-file=/nairid/brief "
-                        "-p");
+    launch_assert_argv(&start,
+                       "claude --verbose --output-format=stream-json "
+                       "--permission-mode=acceptEdits --append-system-prompt-file=/nairid/brief "
+                       "-p");
     assert_string_equal(start.input, "--help me\n-p");
     assert_int_equal(start.input_len, strlen(start.input));
     assert_non_null(start.brief);
@@ -81,9 +69,10 @@ static void mcp_servers_are_waited_for_and_the_file_of_them_named(void **state)
     start = start_with(&s, &(struct runner_turn){ .task = &t, .has_mcp = true });
     assert_true(has_env(&start, "MCP_CONNECTION_NONBLOCKING=0"));
     assert_true(has_env(&start, "MCP_CONNECT_TIMEOUT_MS=30000"));
-    assert_argv(&start, "claude --verbose --output-format=stream-json "
-                        "--permission-mode=acceptEdits --append-system-prompt-file=/nairid/brief "
-                        "--mcp-config=" RUNNER_MCP_PATH " -p");
+    launch_assert_argv(&start,
+                       "claude --verbose --output-format=stream-json "
+                       "--permission-mode=acceptEdits --append-system-prompt-file=/nairid/brief "
+                       "--mcp-config=" RUNNER_MCP_PATH " -p");
     runner_start_done(&start);
 }
 
@@ -99,9 +88,9 @@ static void settings_and_session_become_options_that_no_value_can_leave(void **s
     s.runner_model = TEXT("-p");
     s.runner_permissions = SETTINGS_BYPASS;
     start = start_with(&s, &turn);
-    assert_argv(&start, "/opt/claude/bin/claude --verbose --output-format=stream-json "
-                        "--dangerously-skip-permissions --resume=-x --model=-p "
-                        "--append-system-prompt-file=/nairid/brief -p");
+    launch_assert_argv(&start, "/opt/claude/bin/claude --verbose --output-format=stream-json "
+                               "--dangerously-skip-permissions --resume=-x --model=-p "
+                               "--append-system-prompt-file=/nairid/brief -p");
     assert_int_equal(strncmp(start.brief, "--be brief\n\n", 12), 0);
     runner_start_done(&start);
 }
@@ -114,9 +103,10 @@ static void in_ask_mode_nothing_can_be_written_and_the_model_is_told(void **stat
 
     (void)state;
     assert_true(start.workspace_read_only);
-    assert_argv(&start, "claude --verbose --output-format=stream-json "
-                        "--permission-mode=acceptEdits --append-system-prompt-file=/nairid/brief "
-                        "--disallowedTools=Edit,Write,NotebookEdit -p");
+    launch_assert_argv(&start,
+                       "claude --verbose --output-format=stream-json "
+                       "--permission-mode=acceptEdits --append-system-prompt-file=/nairid/brief "
+                       "--disallowedTools=Edit,Write,NotebookEdit -p");
     assert_non_null(strstr(start.brief, "read-only"));
     runner_start_done(&start);
     t.system_prompt = TEXT("Be brief.");
@@ -125,10 +115,11 @@ static void in_ask_mode_nothing_can_be_written_and_the_model_is_told(void **stat
     assert_non_null(strstr(start.brief, "This is ask mode"));
     runner_start_done(&start);
     start = start_with(&s, &(struct runner_turn){ .task = &t, .outbox = "/home/agent/outbox" });
-    assert_argv(&start, "claude --verbose --output-format=stream-json "
-                        "--permission-mode=acceptEdits --append-system-prompt-file=/nairid/brief "
-                        "--add-dir=/home/agent/outbox "
-                        "--disallowedTools=Edit(//workspace/**),NotebookEdit -p");
+    launch_assert_argv(&start,
+                       "claude --verbose --output-format=stream-json "
+                       "--permission-mode=acceptEdits --append-system-prompt-file=/nairid/brief "
+                       "--add-dir=/home/agent/outbox "
+                       "--disallowedTools=Edit(//workspace/**),NotebookEdit -p");
     assert_non_null(strstr(start.brief, "/home/agent/outbox"));
     runner_start_done(&start);
 }
@@ -169,17 +160,9 @@ static void variables_of_the_settings_come_after_ours(void **state)
 static void an_empty_message_is_refused_with_a_sentence(void **state)
 {
     const struct settings s = usual();
-    struct task t = { .prompt = TEXT(" \n\t") };
-    struct runner_start start = { 0 };
-    struct err err = { 0 };
 
     (void)state;
-    assert_int_equal(runner_claude.prepare(&s, &(struct runner_turn){ .task = &t }, &start, &err),
-                     -EINVAL);
-    assert_non_null(strstr(err.text, "empty"));
-    t.prompt = NULL;
-    assert_int_equal(runner_claude.prepare(&s, &(struct runner_turn){ .task = &t }, &start, &err),
-                     -EINVAL);
+    launch_assert_empty_refused(&runner_claude, &s);
 }
 
 static void must_refuse(const struct settings *s, const char *want)

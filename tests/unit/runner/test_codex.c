@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "runner/codex.h"
+#include "support/launch.h"
 #include "util/buf.h"
 #include "util/cleanup.h"
 #include "util/err.h"
@@ -30,12 +31,7 @@ static struct settings usual(void)
 
 static struct runner_start start_with(const struct settings *s, const struct runner_turn *turn)
 {
-    struct runner_start start = { 0 };
-    struct err err = { 0 };
-
-    if (runner_codex.prepare(s, turn, &start, &err) < 0)
-        fail_msg("%s", err.text);
-    return start;
+    return launch_with(&runner_codex, s, turn);
 }
 
 static bool has(const struct strv *v, const char *word)

@@ -12,6 +12,7 @@
 
 #include "runner/opencode.h"
 #include "runner/provider.h"
+#include "support/launch.h"
 #include "util/buf.h"
 #include "util/cleanup.h"
 #include "util/err.h"
@@ -33,21 +34,7 @@ static struct settings usual(void)
 
 static struct runner_start start_with(const struct settings *s, const struct runner_turn *turn)
 {
-    struct runner_start start = { 0 };
-    struct err err = { 0 };
-
-    if (runner_opencode.prepare(s, turn, &start, &err) < 0)
-        fail_msg("%s", err.text);
-    return start;
-}
-
-static void assert_argv(const struct runner_start *start, const char *want)
-{
-    CLEANUP(buf_done) struct buf b = { 0 };
-
-    for (size_t i = 0; i < start->argv.len; i++)
-        buf_printf(&b, "%s%s", i > 0 ? " " : "", start->argv.items[i]);
-    assert_string_equal(buf_str(&b), want);
+    return launch_with(&runner_opencode, s, turn);
 }
 
 /* The last of that name counts; NULL: there is none. */
@@ -96,7 +83,8 @@ static void the_prompt_goes_to_standard_input(void **state)
     struct runner_start start = start_with(&s, &(struct runner_turn){ .task = &t });
 
     (void)state;
-    assert_argv(&start, "opencode run --format=json --agent=build --model=anthropic/claude-x");
+    launch_assert_argv(&start,
+                       "opencode run --format=json --agent=build --model=anthropic/claude-x");
     assert_string_equal(start.input, "--help me\n-p");
     assert_int_equal(start.input_len, strlen(start.input));
     assert_non_null(start.brief);
@@ -118,8 +106,8 @@ static void settings_and_session_become_options_that_no_value_can_leave(void **s
     (void)state;
     s.runner_program = TEXT("/opt/opencode");
     start = start_with(&s, &turn);
-    assert_argv(&start, "/opt/opencode run --format=json --agent=build --session=-x "
-                        "--model=anthropic/claude-x");
+    launch_assert_argv(&start, "/opt/opencode run --format=json --agent=build --session=-x "
+                               "--model=anthropic/claude-x");
     assert_int_equal(strncmp(start.brief, "--be brief\n\n", 12), 0);
     assert_string_equal(variable(&start, "OPENCODE_CONFIG"), RUNNER_MCP_PATH);
     runner_start_done(&start);
@@ -287,14 +275,9 @@ static void a_model_without_its_provider_is_refused(void **state)
 static void an_empty_message_is_refused_with_a_sentence(void **state)
 {
     const struct settings s = usual();
-    struct task t = { .prompt = TEXT(" \n\t") };
-    struct runner_start start = { 0 };
-    struct err err = { 0 };
 
     (void)state;
-    assert_int_equal(runner_opencode.prepare(&s, &(struct runner_turn){ .task = &t }, &start, &err),
-                     -EINVAL);
-    assert_non_null(strstr(err.text, "empty"));
+    launch_assert_empty_refused(&runner_opencode, &s);
 }
 
 int main(void)
