@@ -163,6 +163,8 @@ static void on_over(enum pump_end end, void *ctx)
 
     pump_free(c->pump);
     c->pump = NULL;
+    if (end == PUMP_SPENT)
+        herald_refuse(c->all->herald, GATEWAY_SPENT, &c->host, c->port, NULL);
     if (end == PUMP_DONE && c->h->form != HEAD_CONNECT)
         linger(c); /* the client may still be sending what the server didn't want */
     else

@@ -113,6 +113,12 @@ void gateway_describe(const struct gateway_word *w, char *text, size_t size)
     case GATEWAY_NO_ANSWER:
         (void)snprintf(text, size, "the broker got no answer from %s: %s", place, w->detail);
         return;
+    case GATEWAY_SPENT:
+        (void)snprintf(text, size,
+                       "the task's connection to %s was cut, as it has had all the bytes from and "
+                       "to the network that one task may have",
+                       place);
+        return;
     case GATEWAY_REFUSAL_COUNT:
         break;
     }

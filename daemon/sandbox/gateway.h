@@ -50,6 +50,7 @@ enum gateway_refusal {
     GATEWAY_NOT_TLS,     /* in its tunnel something else than TLS was spoken */
     GATEWAY_NOT_LISTED,  /* the broker of that place isn't for this: detail, METHOD PATH */
     GATEWAY_NO_ANSWER,   /* the broker got none from that place: detail */
+    GATEWAY_SPENT,       /* the task has had all bytes that it may have, and some for that place */
     GATEWAY_REFUSAL_COUNT
 };
 
