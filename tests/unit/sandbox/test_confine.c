@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -21,9 +22,11 @@
 #include <cmocka.h>
 
 #include "sandbox/confine.h"
+#include "sandbox/filter.h"
 #include "sandbox/plan.h"
 #include "support/tempdir.h"
 #include "util/buf.h"
+#include "util/cleanup.h"
 #include "util/err.h"
 #include "util/fd.h"
 #include "util/mem.h"
@@ -247,6 +250,30 @@ static void the_spawner_can_still_start_programs(void **state)
     in_child(be_spawner, *state);
 }
 
+/* Its sockets are all that a task could make it open. */
+static int be_egress(const struct fixture *f)
+{
+    CLEANUP_PTR(filter_free) struct filter *filter = NULL;
+    struct err err = { 0 };
+    int count = 0;
+
+    (void)f;
+    EXPECT(filter_new(FILTER_EGRESS, 0, &filter, &err) == 0);
+    EXPECT(confine_egress(filter, 0, false, &err) == 0);
+    EXPECT(open("/etc/hosts", O_RDONLY | O_CLOEXEC) >= 0 || errno == ENOENT);
+    EXPECT(open("/etc/passwd", O_RDONLY | O_CLOEXEC) < 0 && errno == EACCES);
+    while (count <= 1024 && socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) >= 0)
+        count++;
+    EXPECT(count < 1024 && errno == EMFILE);
+    EXPECT(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0) < 0 && errno == EAFNOSUPPORT);
+    _exit(0); /* where nothing can be opened a leak check can't be made, either */
+}
+
+static void an_egress_process_has_sockets_and_no_files(void **state)
+{
+    in_child(be_egress, *state);
+}
+
 /* One that is watched has no filter, so that this can still be asked. */
 static int leave_keys(const struct fixture *f)
 {
@@ -279,6 +306,7 @@ int main(void)
         TEST(the_daemon_can_end_the_spawner),
         TEST(a_directory_that_is_not_there_gives_no_right),
         TEST(the_spawner_can_still_start_programs),
+        TEST(an_egress_process_has_sockets_and_no_files),
         TEST(no_key_of_the_callers_session_reaches_the_spawner),
     };
 
