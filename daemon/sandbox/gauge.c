@@ -127,14 +127,14 @@ static bool is_pid(const char *name)
     return name[0] >= '1' && name[0] <= '9';
 }
 
-/* Whether a process is one of the task's: in a pid namespace all but this one, which is 1; without
- * one all that are below this one, to which orphans come. */
+/* Whether a process is one of the task's: in a /proc of its own all but this one, which is 1; in
+ * the host's all that are below this one, to which orphans come. */
 static bool is_tasks(const struct gauge *g, const char *pid)
 {
     char next[24];
     uint64_t parent;
 
-    if (!g->bare)
+    if (!g->shares_proc)
         return strcmp(pid, "1") != 0;
     if (number(pid) == g->self)
         return false;
@@ -372,6 +372,16 @@ static bool is_meant(const char *pid, const void *ctx)
     return is_tasks(ctx, pid);
 }
 
+/* By which number /proc knows this process: a namespace of its own has others. */
+static uint64_t own_number(void)
+{
+    char text[24];
+    ssize_t n = readlink("/proc/self", text, sizeof text - 1);
+
+    text[n > 0 ? n : 0] = '\0';
+    return n > 0 ? number(text) : (uint64_t)getpid();
+}
+
 static int open_proc(void)
 {
     return open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -398,8 +408,8 @@ void gauge_init(struct gauge *g, const struct plan *plan, bool limited)
 {
     meter_init(&g->meter);
     g->proc = -1;
-    g->bare = plan->ground.rung == PLAN_RUNG_BARE;
-    g->self = (uint64_t)getpid();
+    g->shares_proc = plan->ground.host_proc;
+    g->self = own_number();
     if (!limited) {
         g->memory_bytes = plan->memory_bytes;
         g->cpu_time_ms = plan->cpu_time_ms;

@@ -23,8 +23,8 @@ struct plan;
 struct gauge {
     uint64_t memory_bytes, cpu_time_ms, threads, tree_bytes; /* limits; 0: not measured here */
     int proc;
-    bool bare; /* in no pid namespace of its own */
-    uint64_t self;
+    bool shares_proc; /* others' processes are there, too */
+    uint64_t self;    /* our number there */
     long ticks_per_s;
     uint64_t processes_due_ms;
     uint64_t cpu_total_ms, cpu_used_ms; /* what was seen last; all that ever was */

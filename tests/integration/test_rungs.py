@@ -439,14 +439,34 @@ for i in range(4):
 os.wait()"""
 
 
-@on(rung_named("no-cgroup"))
-def test_without_a_cgroup_what_a_task_uses_is_measured(place):
+@on(rung_named("no-cgroup") + rung_named("host-proc"))
+def test_what_a_task_uses_is_measured(place):
     for limit, command in (("memory=64M", ["/usr/bin/python3", "-c", MEMORY]),
                            ("cpu_time=1s", ["sh", "-c", "while :; do /bin/true; done"])):
         code, _, err = place.run(*command, flags=["--set", f"sandbox.limits.{limit}"])
         assert code == 128 + signal.SIGKILL, err
         name = limit.partition("=")[0]
-        assert f"it was killed at a limit: see sandbox.limits.{name}" in err, err
+        assert f"see sandbox.limits.{name}" in err, err
+
+
+# Before nairid somebody who has much and does much.
+BUSY_BESIDE = """
+/usr/bin/python3 -c 'held = b"x" * (200 << 20)
+while True: pass' & beside=$!
+until [ "$(awk '/^RssAnon/ {print ($2 > 200000)}' /proc/$beside/status)" = 1 ]; do sleep 0.05; done
+"$@"; code=$?
+kill -KILL $beside 2>/dev/null
+exit $code
+"""
+
+
+@on([rung for rung in RUNGS if rung.name in ("everything", "host-proc", "no-cgroup", "bare")])
+def test_what_others_use_is_not_the_tasks(place):
+    around = place.around()
+    place.around = lambda: [*around, "bash", "-c", BUSY_BESIDE, "beside"]
+    code, out, err = place.run("sh", "-c", "sleep 2; echo done", flags=[  # nap: several looks
+        "--set", "sandbox.limits.memory=64M", "--set", "sandbox.limits.cpu_time=1s"])
+    assert (code, out) == (0, "done\n"), err
 
 
 def test_the_manual_names_each_wall_that_can_be_done_without():
