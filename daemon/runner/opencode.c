@@ -336,13 +336,14 @@ const struct runner runner_opencode = {
     .models = "anthropic/claude-sonnet-4-5 or openai/gpt-5",
     .check = check,
     .has_key = has_key,
+    .login = ".local/share/opencode/auth.json",
     .no_key =
         "OpenCode has no key for the provider that runner.model names: put one into a file of "
         "mode 0600 and name it in runner.secrets, as in {ANTHROPIC_API_KEY: {file: "
         "/etc/nairid/anthropic.key}}, or, for a provider that isn't anthropic, openai, "
         "openrouter, deepseek, groq, mistral or xai, in an entry of broker that has the "
         "provider's name. A login of 'opencode auth' (~/.local/share/opencode/auth.json) "
-        "with a token that is refreshed can't be brokered, and tasks don't see it",
+        "does not do: its token is refreshed, so it can't be brokered",
     .prepare = prepare,
     .parser_new = opencode_stream_new,
     .feed = opencode_stream_feed,
