@@ -413,7 +413,7 @@ void gauge_init(struct gauge *g, const struct plan *plan, bool limited)
     if (!limited) {
         g->memory_bytes = plan->memory_bytes;
         g->cpu_time_ms = plan->cpu_time_ms;
-        g->threads = g->bare && !plan->as_root ? plan->pids : 0;
+        g->threads = plan->ground.rung == PLAN_RUNG_BARE && !plan->as_root ? plan->pids : 0;
     }
     if (g->memory_bytes > 0 || g->cpu_time_ms > 0 || g->threads > 0)
         g->proc = open_proc();
