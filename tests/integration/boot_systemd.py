@@ -80,7 +80,7 @@ def make_tree(source, folder, more=()):
     say("build for release")
     call("cmake", "-S", source, "-B", build, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=RelWithDebInfo",
          "-DBUILD_TESTING=OFF", "-DCMAKE_INSTALL_PREFIX=/usr")
-    call("cmake", "--build", build, "--parallel", "2")
+    call("cmake", "--build", build, "--parallel", "2", timeout_s=1500)  # others may work here, too
     libraries = packages_of(os.path.join(build, "daemon", name) for name in ("nairid", "nairi-hub"))
     say(f"a tree with systemd and {' '.join(libraries)}")
     include = ",".join(["systemd", "systemd-sysv", "libpam-systemd", "dbus", "procps", "python3",
