@@ -63,15 +63,18 @@ def wait_until(condition, what, timeout_s=30):
 
 def packages_of(programs):
     """Debian's packages with the shared libraries of the programs."""
-    found = set()
-    for program in programs:
-        for path in re.findall(r"=> (/\S+)", call("ldd", program)):
-            owners = [subprocess.run(["dpkg-query", "-S", name], capture_output=True, text=True)
-                      for name in (path, os.path.realpath(path), path.removeprefix("/usr"))]
-            names = {owner.stdout.split(":")[0] for owner in owners if owner.returncode == 0}
-            assert names, f"{path} is of no package"
-            found |= names
-    return sorted(found)
+    paths = {path for program in programs
+             for path in re.findall(r"=> (/\S+)", call("ldd", program))}
+    names = {path: {path, os.path.realpath(path), path.removeprefix("/usr")} for path in paths}
+    done = subprocess.run(["dpkg-query", "-S", *sorted(set().union(*names.values()))],
+                          capture_output=True, text=True)
+    owners = {}
+    for line in done.stdout.splitlines():
+        packages, _, name = line.rpartition(": ")
+        owners[name] = packages.split(":")[0]
+    for path, tried in names.items():
+        assert tried & owners.keys(), f"{path} is of no package"
+    return sorted(set(owners.values()))
 
 
 def make_tree(source, folder, more=()):
