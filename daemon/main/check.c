@@ -296,10 +296,10 @@ static void tell_network(const struct settings *s)
         tell(GRADE_WARN, "network",
              "tasks reach nothing: name what they may in sandbox.network.allow, or set "
              "sandbox.network.mode to none, which says so");
-    if (s->server_proxy)
-        tell(
-            GRADE_WARN, "network",
-            "server.proxy resolves the names that tasks ask for: where they lead can't be checked");
+    if (s->sandbox_network_proxy || s->server_proxy)
+        tell(GRADE_WARN, "network",
+             "%s resolves the names that tasks ask for: where they lead can't be checked",
+             s->sandbox_network_proxy ? "sandbox.network.proxy" : "server.proxy");
 }
 
 /* A login that is refreshed can't be brokered, and what a task prints of it isn't known to us. */

@@ -660,3 +660,10 @@ def test_check_says_what_tasks_reach(make_daemon):
     daemon = make_daemon(sandbox={"network": {"mode": "allowlist", "allow": ["site.test:443"]}})
     done = daemon.run("check", "-c", daemon.config, "--state", daemon.state + "2")
     assert "allowlist" in done.stdout and "site.test:443" in done.stdout, done.stdout
+    assert "can't be checked" not in done.stdout
+    for key in ("server.proxy", "sandbox.network.proxy"):
+        done = daemon.run("check", "-c", daemon.config, "--state", daemon.state + "2",
+                          "--set", f"{key}=http://user:hunter2@127.0.0.1:1")
+        assert re.search(rf"^WARN +network +{key} resolves the names that tasks ask for: where they "
+                         "lead can't be checked$", done.stdout, re.M), done.stdout
+        assert "hunter2" not in done.stdout
