@@ -1,6 +1,7 @@
 #include "sandbox/filter_lists.h"
 
 #include <errno.h>
+#include <linux/btrfs.h>
 #include <sched.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -203,6 +204,11 @@ static const uint32_t personalities[] = { 0, 0xffffffff, 0x0040000 };
  * pasted, output taken over. */
 static const uint32_t ioctls[] = { 0x5412 /* TIOCSTI */, 0x5423 /* TIOCSETD */,
                                    0x541c /* TIOCLINUX */, 0x541d /* TIOCCONS */ };
+/* btrfs-subvolume(8): anybody may make one where he may make a directory, and mark it read-only, in
+ * which nobody removes a file any more, root neither. */
+static const uint32_t subvolumes[] = { BTRFS_IOC_SUBVOL_CREATE, BTRFS_IOC_SUBVOL_CREATE_V2,
+                                       BTRFS_IOC_SNAP_CREATE, BTRFS_IOC_SNAP_CREATE_V2,
+                                       BTRFS_IOC_SUBVOL_SETFLAGS };
 /* Local, internet and route netlink, which getaddrinfo(3) asks for addresses. Other families reach
  * the machine's other parts: vsock, packet, bluetooth, the kernel's cryptography. */
 static const uint32_t families[] = { AF_UNIX, AF_INET, AF_INET6, AF_NETLINK };
@@ -251,6 +257,8 @@ static const struct filter_check checks[] = {
       VALUES(local), ALWAYS },
     { ALL, "ioctl", "TIOCSTI, TIOCSETD, TIOCLINUX or TIOCCONS", FILTER_ANY_OF, 1, EPERM,
       VALUES(ioctls), ALWAYS },
+    { TASK, "ioctl", "that makes a btrfs subvolume, or marks one", FILTER_ANY_OF, 1, EPERM,
+      VALUES(subvolumes), ALWAYS },
     { TASK, "prctl", "of an option that isn't about the program itself", FILTER_NONE_OF, 0, EINVAL,
       VALUES(prctls), ALWAYS },
     { ALL, "personality", "other than Linux's own", FILTER_NONE_OF, 0, EPERM, VALUES(personalities),

@@ -135,6 +135,7 @@ CONDITIONS = {
     "socket of a protocol other than TCP, UDP and ICMP": ("socket", [2, 1, 132]),
     "socketpair of a family other than unix": ("socketpair", [30, 1]),
     "ioctl TIOCSTI, TIOCSETD, TIOCLINUX or TIOCCONS": ("ioctl", [0, 0x5423]),
+    "ioctl that makes a btrfs subvolume, or marks one": ("ioctl", [0, 0x50009417]),
     "prctl of an option that isn't about the program itself": ("prctl", [35]),
     "personality other than Linux's own": ("personality", [0x400000]),
     "setrlimit of the core size": ("setrlimit", [4, 0]),

@@ -269,6 +269,22 @@ static void terminals_cannot_be_typed_for(void **state)
     check(FILTER_TASK, attempts, ARRAY_SIZE(attempts));
 }
 
+/* As the numbers are in the kernel's linux/btrfs.h; where there is no btrfs it would be ENOTTY. */
+static void no_subvolume_that_nobody_can_empty_is_made(void **state)
+{
+    static const struct attempt attempts[] = {
+        { "create", SYS_ioctl, { -1, 0x5000940e, 0 }, EPERM },
+        { "create v2", SYS_ioctl, { -1, 0x50009418, 0 }, EPERM },
+        { "snapshot", SYS_ioctl, { -1, 0x50009401, 0 }, EPERM },
+        { "snapshot v2", SYS_ioctl, { -1, 0x50009417, 0 }, EPERM },
+        { "read-only", SYS_ioctl, { -1, 0x4008941a, 0 }, EPERM },
+        { "reflink", SYS_ioctl, { -1, 0x40049409, 0 }, EBADF },
+    };
+
+    (void)state;
+    check(FILTER_TASK, attempts, ARRAY_SIZE(attempts));
+}
+
 static void no_set_id_file_can_be_made(void **state)
 {
     static const char path[] = "/nonexistent/file";
@@ -707,6 +723,7 @@ int main(void)
         cmocka_unit_test(a_group_that_a_profile_leaves_out_is_refused_with_a_word),
         cmocka_unit_test(a_call_is_named_with_the_condition_that_it_meets),
         cmocka_unit_test(terminals_cannot_be_typed_for),
+        cmocka_unit_test(no_subvolume_that_nobody_can_empty_is_made),
         cmocka_unit_test(no_set_id_file_can_be_made),
         cmocka_unit_test(the_core_limit_stays_where_no_core_is_piped),
         cmocka_unit_test(nothing_is_done_to_process_1),
