@@ -155,8 +155,8 @@ def test_a_session_that_is_gone_is_begun_anew_with_a_word_about_it(make_opencode
 # ends
 
 
-def test_progress_is_told_and_a_turn_is_cancelled_in_the_middle_of_a_tool(account,  # noqa: F811
-                                                                         make_opencode):
+def test_progress_is_told_and_a_turn_is_cancelled_in_the_middle_of_a_tool(  # noqa: F811
+        account, make_opencode, model):
     daemon = make_opencode()
     job, message = daemon.hub.start("TOOL: echo first\nTOOL: echo begun > begun; sleep 1000")
     wait_until(lambda: os.path.exists(os.path.join(workspace(daemon, job), "begun")), TURN_S,
@@ -167,9 +167,10 @@ def test_progress_is_told_and_a_turn_is_cancelled_in_the_middle_of_a_tool(accoun
     assert daemon.hub.api("POST", f"/conversations/{job}/stop").status == 202
     assert daemon.reply(job, message)["content"] == ERROR + "stopped by the user"
     wait_until(lambda: not daemon.tasks(), 5, "the sandbox to be empty")
-    again = daemon.hub.resume(job, "RECALL")  # what was said before the stop is not lost
-    content = daemon.reply(job, again, TURN_S)["content"]
-    assert "sleep 1000" in content and content.endswith("RECALL")
+    again = daemon.hub.resume(job, "and now?")  # what was said before the stop is not lost
+    assert daemon.reply(job, again, TURN_S)["role"] == "assistant"
+    seen = json.dumps(model.requests()[-1])
+    assert "sleep 1000" in seen and "was interrupted" in seen and "and now?" in seen
 
 
 def test_a_daemon_that_is_killed_goes_on_in_the_session(account, make_opencode, model):  # noqa: F811
