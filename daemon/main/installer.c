@@ -12,25 +12,29 @@
 #include "main/unpacker.h"
 #include "sandbox/unpack.h"
 #include "task/mcp.h"
+#include "task/rulebook.h"
 #include "upstream/upstream.h"
 #include "util/buf.h"
+#include "util/cleanup.h"
 #include "util/err.h"
 #include "util/fd.h"
 #include "util/log.h"
 #include "util/mask.h"
 #include "util/mem.h"
 #include "util/str.h"
+#include "util/toml.h"
 #include "util/utf8.h"
 #include "workspace/shelf.h"
 
 enum {
     DOWNLOAD_MS = 10 * 60 * 1000,
     RULE_MAX = 1 << 20,
+    BOOK_MAX = 8 << 20, /* bytes of all rules */
     MANIFEST_PROBLEMS = 100,
 };
 
 /* What the stocker's next answer is about. */
-enum phase { IDLE, BEGUN, RULE, SKILL_BEGUN, SKILL_FED, SERVERS, SERVERS_AGAIN, FINISHED };
+enum phase { IDLE, BEGUN, RULE, SKILL_BEGUN, SKILL_FED, FORMS, FINISHED };
 
 struct installer {
     struct daemon *daemon;
@@ -47,6 +51,8 @@ struct installer {
     struct upstream_call *call; /* in flight, or NULL */
     struct buf download;        /* what came of it */
     struct mcp *mcp;
+    struct buf book; /* all rules as one text, for programs that take no files of them */
+    size_t form;     /* what of forms[] comes next */
     struct manifest manifest;
     char *again; /* why another attempt is due, although what is there may be in force */
     uint32_t retry_after_ms;
@@ -67,6 +73,7 @@ static void clear(struct installer *i)
     provision_files_done(&i->files);
     mcp_free(i->mcp);
     i->mcp = NULL;
+    buf_done(&i->book);
     manifest_done(&i->manifest);
     free(i->again);
     i->again = NULL;
@@ -229,13 +236,55 @@ static void write_manifest(struct installer *i)
     stocker_finish(i->stocker, text);
 }
 
-/* For a program that reads them in another form. */
-static void write_servers_again(struct installer *i)
+static char *print_common(const struct installer *i)
 {
-    AUTO_FREE char *text = mcp_print_opencode(i->mcp);
+    return i->manifest.mcp_servers > 0 ? mcp_print(i->mcp) : NULL;
+}
 
-    i->phase = SERVERS_AGAIN;
-    stocker_add(i->stocker, SHELF_MCP_OPENCODE, "opencode.json", NULL, text, strlen(text));
+static char *print_opencode(const struct installer *i)
+{
+    return i->manifest.mcp_servers > 0 ? mcp_print_opencode(i->mcp) : NULL;
+}
+
+static char *print_codex(const struct installer *i)
+{
+    CLEANUP(buf_done) struct buf b = { 0 };
+    AUTO_FREE char *servers = mcp_print_codex(i->mcp);
+
+    if (i->book.len == 0 && i->manifest.mcp_servers == 0)
+        return NULL;
+    if (i->book.len > 0) {
+        buf_append_str(&b, "developer_instructions = ");
+        toml_add_string(&b, buf_str(&i->book));
+        buf_append_char(&b, '\n');
+    }
+    buf_append_str(&b, servers);
+    return buf_steal(&b);
+}
+
+/* What programs read in one file, in the form of each; NULL: there is nothing to read. */
+static const struct {
+    enum shelf_part part;
+    char *(*print)(const struct installer *i);
+} forms[] = {
+    { SHELF_MCP, print_common },
+    { SHELF_MCP_OPENCODE, print_opencode },
+    { SHELF_MCP_CODEX, print_codex },
+};
+
+static void write_forms(struct installer *i)
+{
+    while (i->form < ARRAY_SIZE(forms)) {
+        enum shelf_part part = forms[i->form].part;
+        AUTO_FREE char *text = forms[i->form++].print(i);
+
+        if (!text)
+            continue;
+        i->phase = FORMS;
+        stocker_add(i->stocker, part, shelf_part_name(part), NULL, text, strlen(text));
+        return;
+    }
+    write_manifest(i);
 }
 
 static void complete(struct installer *i)
@@ -243,14 +292,8 @@ static void complete(struct installer *i)
     i->manifest.mcp_servers = mcp_len(i->mcp);
     mcp_places(i->mcp, &i->manifest.mcp_places);
     mcp_each_secret(i->mcp, mask_value, i->daemon->mask);
-    if (i->manifest.mcp_servers > 0) {
-        AUTO_FREE char *text = mcp_print(i->mcp);
-
-        i->phase = SERVERS;
-        stocker_add(i->stocker, SHELF_MCP, "mcp.json", NULL, text, strlen(text));
-    } else {
-        write_manifest(i);
-    }
+    i->form = 0;
+    write_forms(i);
 }
 
 static void put_in_force(struct installer *i)
@@ -350,11 +393,8 @@ static void on_stocked(const struct err *err, void *ctx)
         unpacker_start(i->unpacker, buf_str(&archive), archive.len);
         break;
     }
-    case SERVERS:
-        write_servers_again(i);
-        break;
-    case SERVERS_AGAIN:
-        write_manifest(i);
+    case FORMS:
+        write_forms(i);
         break;
     case FINISHED:
         put_in_force(i);
@@ -385,6 +425,11 @@ static void add_rule(struct installer *i)
         leave_out(i, "it is no text in UTF-8");
         return;
     }
+    if (i->book.len + i->download.len > BOOK_MAX) {
+        leave_out(i, "with it there are more rules than programs can be given");
+        return;
+    }
+    rulebook_add(&i->book, current(i)->name, buf_str(&i->download), i->download.len);
     i->phase = RULE;
     stocker_add(i->stocker, SHELF_RULES, current(i)->name, ".md", buf_str(&i->download),
                 i->download.len);

@@ -429,15 +429,46 @@ static void show(struct provisions_view *v, const char *outside, const char *ins
     v->shown[v->count++] = (struct plan_shown){ .outside = outside, .inside = inside };
 }
 
+static bool has_within(const struct strv *paths, const char *top)
+{
+    size_t len = strlen(top);
+
+    for (size_t i = 0; i < paths->len; i++)
+        if (str_eq(paths->items[i], "/") || str_eq(paths->items[i], "/etc") ||
+            strncmp(paths->items[i], top, len) == 0)
+            return true;
+    return false;
+}
+
+/* Whether there is a place for the file in which its program reads MCP servers. */
+static bool takes_file(const struct provisions *p, const struct runner *runner)
+{
+    const struct settings *s = &p->daemon->settings;
+
+    if (runner->mcp != RUNNER_MCP_CODEX)
+        return runner->mcp != RUNNER_MCP_NONE;
+    return p->daemon->ground.rung != PLAN_RUNG_BARE && !str_eq(s->sandbox_profile, "host") &&
+           !has_within(&s->sandbox_read, "/etc/codex") &&
+           !has_within(&s->sandbox_write, "/etc/codex");
+}
+
 void provisions_view(struct provisions *p, const struct runner *runner,
                      struct provisions_view *ret_view)
 {
     const char *const places[] = { runner->rules, runner->skills };
     const enum shelf_part parts[] = { SHELF_RULES, SHELF_SKILLS };
     struct provisions_view v = { .set = p->is_shown ? shelf_hold(p->shelf) : NULL };
-    const enum shelf_part form =
-        runner->mcp == RUNNER_MCP_OPENCODE ? SHELF_MCP_OPENCODE : SHELF_MCP;
-    const char *mcp = v.set ? shelf_path(v.set, form) : NULL;
+    static const struct {
+        enum shelf_part part;
+        const char *inside;
+    } forms[] = {
+        [RUNNER_MCP_NONE] = { SHELF_MCP, NULL },
+        [RUNNER_MCP_COMMON] = { SHELF_MCP, RUNNER_MCP_PATH },
+        [RUNNER_MCP_OPENCODE] = { SHELF_MCP_OPENCODE, RUNNER_MCP_PATH },
+        [RUNNER_MCP_CODEX] = { SHELF_MCP_CODEX, RUNNER_CODEX_PATH },
+    };
+    const char *inside = forms[runner->mcp].inside,
+               *file = v.set ? shelf_path(v.set, forms[runner->mcp].part) : NULL;
 
     for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
         if (!places[i])
@@ -445,9 +476,10 @@ void provisions_view(struct provisions *p, const struct runner *runner,
         v.inside[i] = mem_printf(PLAN_HOME "/%s", places[i]);
         show(&v, v.set ? shelf_path(v.set, parts[i]) : NULL, v.inside[i]);
     }
-    v.has_mcp = mcp && runner->mcp != RUNNER_MCP_NONE && p->manifest.mcp_servers > 0;
-    if (v.has_mcp)
-        show(&v, mcp, RUNNER_MCP_PATH);
+    if (file && takes_file(p, runner)) {
+        v.has_mcp = p->manifest.mcp_servers > 0;
+        show(&v, file, inside);
+    }
     *ret_view = v;
 }
 
@@ -484,9 +516,11 @@ static void add_unfit(const struct provisions *p, struct json *list)
         bool taken;
         const char *what;
     } rows[] = {
-        { p->manifest.rules, runner && runner->rules, "rules" },
+        { p->manifest.rules,
+          runner && (runner->rules || (runner->mcp == RUNNER_MCP_CODEX && takes_file(p, runner))),
+          "rules" },
         { p->manifest.skills, runner && runner->skills, "skills" },
-        { p->manifest.mcp_servers, runner && runner->mcp != RUNNER_MCP_NONE, "MCP servers" },
+        { p->manifest.mcp_servers, runner && takes_file(p, runner), "MCP servers" },
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {

@@ -13,6 +13,7 @@
 #include "util/mem.h"
 #include "util/str.h"
 #include "util/strv.h"
+#include "util/toml.h"
 
 #define PROGRAM "codex"
 /* How we name the API among its providers. */
@@ -52,23 +53,12 @@ static const char *program(const struct settings *settings)
 
 /* ---- how to start it ---- */
 
-/* TOML's strings in quotes are JSON's, but for DEL. */
 static void add_string(struct strv *argv, const char *key, const char *value)
 {
     CLEANUP(buf_done) struct buf b = { 0 };
 
-    buf_printf(&b, "%s=\"", key);
-    for (; *value; value++) {
-        unsigned char c = (unsigned char)*value;
-
-        if (c == '"' || c == '\\')
-            buf_append_char(&b, '\\');
-        if (c < ' ' || c == 0x7f)
-            buf_printf(&b, "\\u%04x", (unsigned)c);
-        else
-            buf_append_char(&b, *value);
-    }
-    buf_append_char(&b, '"');
+    buf_printf(&b, "%s=", key);
+    toml_add_string(&b, value);
     strv_add(argv, "-c");
     strv_add(argv, buf_str(&b));
 }
@@ -161,6 +151,7 @@ const struct runner runner_codex = {
     .name = "codex",
     .remedy = "npm install -g @openai/codex",
     .skills = ".agents/skills",
+    .mcp = RUNNER_MCP_CODEX,
     .version_option = "--version",
     .earlier = true,
     .program = program,

@@ -27,6 +27,9 @@ struct runner_turn {
 #define RUNNER_BRIEF_PATH "/nairid/brief"
 /* Where it has the MCP servers that the control plane provides, read-only. */
 #define RUNNER_MCP_PATH   "/nairid/mcp.json"
+/* Where Codex has them, and rules; only where a task's /etc is made for it. Source: Codex's
+ * documentation, "Config basics": the system's file, below all others. */
+#define RUNNER_CODEX_PATH "/etc/codex/config.toml"
 
 /* How to start one attempt. Filled by prepare; runner_start_done() frees. */
 struct runner_start {
@@ -76,9 +79,10 @@ struct runner_result {
 };
 
 enum runner_mcp {
-    RUNNER_MCP_NONE,    /* it reads none */
-    RUNNER_MCP_COMMON,  /* {"mcpServers":{...}} */
-    RUNNER_MCP_OPENCODE /* {"mcp":{...}} */
+    RUNNER_MCP_NONE,     /* it reads none */
+    RUNNER_MCP_COMMON,   /* {"mcpServers":{...}} */
+    RUNNER_MCP_OPENCODE, /* {"mcp":{...}} */
+    RUNNER_MCP_CODEX     /* [mcp_servers.NAME] at RUNNER_CODEX_PATH, with rules in the same file */
 };
 
 struct runner {

@@ -11,6 +11,7 @@
 #include "util/json.h"
 #include "util/mem.h"
 #include "util/str.h"
+#include "util/toml.h"
 #include "util/utf8.h"
 
 enum { NODES_MAX = 5000, WORD_MAX = 80, PATH_MAX_BYTES = 512, PROBLEMS_MAX = 20 };
@@ -262,6 +263,51 @@ char *mcp_print_opencode(const struct mcp *m)
         json_add(servers, json_key(s), for_opencode(s));
     json_add(root, "mcp", servers);
     return json_print(root);
+}
+
+static void add_toml_list(struct buf *b, const char *key, const struct json *list)
+{
+    if (!list)
+        return;
+    buf_printf(b, "%s = [", key);
+    for (const struct json *item = json_first(list); item; item = json_next(item)) {
+        toml_add_string(b, json_str(item));
+        buf_append_str(b, json_next(item) ? ", " : "");
+    }
+    buf_append_str(b, "]\n");
+}
+
+static void add_toml_map(struct buf *b, const char *key, const struct json *map)
+{
+    if (!map)
+        return;
+    buf_printf(b, "%s = {", key);
+    for (const struct json *item = json_first(map); item; item = json_next(item)) {
+        buf_append_char(b, ' ');
+        toml_add_string(b, json_key(item));
+        buf_append_str(b, " = ");
+        toml_add_string(b, json_str(item));
+        buf_append_str(b, json_next(item) ? "," : " ");
+    }
+    buf_append_str(b, "}\n");
+}
+
+char *mcp_print_codex(const struct mcp *m)
+{
+    struct buf b = { 0 };
+
+    for (const struct json *s = json_first(m->servers); s; s = json_next(s)) {
+        const char *url = json_get_str(s, "url");
+
+        buf_append_str(&b, "[mcp_servers.");
+        toml_add_string(&b, json_key(s));
+        buf_printf(&b, "]\nstartup_timeout_sec = 30\n%s = ", url ? "url" : "command");
+        toml_add_string(&b, url ? url : json_get_str(s, "command"));
+        buf_append_char(&b, '\n');
+        add_toml_list(&b, "args", url ? NULL : json_get(s, "args"));
+        add_toml_map(&b, url ? "http_headers" : "env", json_get(s, url ? "headers" : "env"));
+    }
+    return buf_steal(&b);
 }
 
 static bool has(const struct strv *list, const char *text)

@@ -30,6 +30,9 @@ char *mcp_print(const struct mcp *m);
 /* The same as OpenCode reads it, to be freed: {"mcp":{"NAME":{"type":"local","command":[...],
  * "environment":{...},"enabled":true}}}, or {"type":"remote","url","headers","enabled"}. */
 char *mcp_print_opencode(const struct mcp *m);
+/* The same as Codex reads it, in TOML, to be freed: tables [mcp_servers."NAME"] with command, args
+ * and env, or url and http_headers. */
+char *mcp_print_codex(const struct mcp *m);
 /* The places of remote servers, as entries of settings/allow.h, each once; appended. */
 void mcp_places(const struct mcp *m, struct strv *places);
 /* The values that look like secrets, by the names that they have: of env and headers, in args

@@ -20,6 +20,7 @@ static const char *const part_names[SHELF_PART_COUNT] = {
     [SHELF_SKILLS] = "skills",
     [SHELF_MCP] = "mcp.json",
     [SHELF_MCP_OPENCODE] = "opencode.json",
+    [SHELF_MCP_CODEX] = "codex.toml",
 };
 
 struct shelf_set {

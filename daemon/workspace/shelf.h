@@ -1,6 +1,6 @@
 /* shelf.h - the artifacts that the control plane provides, on the daemon's disk, as tasks are shown
  * them: STATE/artifacts/SET/ with rules/FILE, skills/NAME/FILE, mcp.json, opencode.json (the same
- * for another program), and manifest.json for us.
+ * for another program), codex.toml (for a third, with the rules), and manifest.json for us.
  * A set is filled beside the one in force (workspace/staging.h) and takes its place at once, by the
  * name in the file "current", so that whatever fails on the way leaves the old one as it was. A set
  * that a task is shown stays until that task has ended.
@@ -28,6 +28,7 @@ enum shelf_part {
     SHELF_SKILLS,
     SHELF_MCP,          /* a file, of runner.h's RUNNER_MCP_COMMON */
     SHELF_MCP_OPENCODE, /* a file, of RUNNER_MCP_OPENCODE */
+    SHELF_MCP_CODEX,    /* a file, of RUNNER_MCP_CODEX */
     SHELF_PART_COUNT
 };
 

@@ -143,7 +143,7 @@ static int make_file_named(int dir, const char *name, const char *extension)
 int staging_add(struct staging *s, enum shelf_part part, const char *name, const char *extension,
                 const void *bytes, size_t len, struct err *err)
 {
-    bool is_file = part == SHELF_MCP || part == SHELF_MCP_OPENCODE;
+    bool is_file = part != SHELF_RULES && part != SHELF_SKILLS;
     AUTO_CLOSE int dir = -1, fd = -1;
     int r = 0;
 

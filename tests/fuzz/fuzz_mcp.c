@@ -77,6 +77,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                json_len(json_get(root, "mcp")) == mcp_len(m));
     json_free(root);
     free(text);
+    text = mcp_print_codex(m);
+    FUZZ_CHECK((mcp_len(m) > 0) == (strncmp(text, "[mcp_servers.\"", 14) == 0));
+    free(text);
     strv_done(&places);
     mcp_free(m);
     mcp_free(again);

@@ -1,11 +1,14 @@
 """What takes Codex long: it tries again, with growing pauses, before it says what is wrong."""
 
+import json
 import os
 
 from agentkit import SECRET
+from claude_provided import furnish, server_program  # noqa: F401: a fixture
 from codexkit import make_codex, model, program  # noqa: F401: fixtures
 from daemonkit import ERROR
 from hubkit import wait_until
+from test_provisions import ready
 
 FAILURES = [
     ("FAIL 401", "refused the key", "401 Unauthorized"),
@@ -50,3 +53,28 @@ def test_a_turn_is_cancelled_in_the_middle_of_a_tool(make_codex):  # noqa: F811
     wait_until(lambda: not daemon.tasks(), 5, "the sandbox to be empty")
     content = daemon.reply(job, daemon.hub.resume(job, "RECALL"))["content"]
     assert "sleep 1000" in content and content.endswith("RECALL")
+
+
+def test_rules_skills_servers_and_variables_reach_the_model(
+        account, make_codex, model, server_program):  # noqa: F811
+    daemon = make_codex(start=False, sandbox={"read": [os.path.dirname(server_program)]})
+    furnish(daemon.hub, ["/usr/bin/python3", server_program, "the sum is "])
+    daemon.boot()
+    given = ready(daemon)
+    assert (given["rules"], given["skills"], given["mcp_servers"]) == (1, 1, 1)
+    assert given["problems"] == []
+    content = daemon.answer('TOOL: printf %s "$GIVEN" | rev; cat ~/.agents/skills/*/notes/how.txt',
+                            60)["content"]
+    assert "buh-eht-fo-elbairav-afold twice" in content
+    seen = json.dumps(model.requests("/v1/responses")[-1])
+    assert "AHOY-4711" in seen and "Folds PDF files into paper planes." in seen
+    assert "mcp__tools" in seen
+
+
+def test_what_can_not_be_given_is_named(make_codex, tmp_path):  # noqa: F811
+    daemon = make_codex(start=False, sandbox={"profile": "host"})
+    furnish(daemon.hub, ["/bin/false"])
+    daemon.boot()
+    assert ready(daemon)["problems"] == ["artifacts: the runner codex doesn't get the rules",
+                                         "artifacts: the runner codex doesn't get the MCP servers"]
+    assert daemon.answer("hello")["content"] == "ECHO: hello"

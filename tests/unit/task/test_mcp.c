@@ -38,6 +38,28 @@ static void a_name_that_comes_again_gets_a_number(void **state)
     mcp_free(m);
 }
 
+static void codex_gets_them_in_toml(void **state)
+{
+    struct mcp *m = mcp_new();
+    char *text;
+
+    (void)state;
+    assert_int_equal(
+        add(m, "{\"mcpServers\":{\"a\":{\"command\":\"x\",\"args\":[\"-y\",\"z \\\"\\\\\\n\"],"
+               "\"env\":{\"K\":\"v\",\"L\":\"\"}},\"b\":{\"command\":\"y\",\"args\":[]},\"c\":"
+               "{\"type\":\"http\",\"url\":\"https://h.example/p\",\"headers\":{\"H-1\":\"w\"}}}}"),
+        0);
+    text = mcp_print_codex(m);
+    assert_string_equal(
+        text, "[mcp_servers.\"a\"]\nstartup_timeout_sec = 30\ncommand = \"x\"\n"
+              "args = [\"-y\", \"z \\\"\\\\\\u000a\"]\nenv = { \"K\" = \"v\", \"L\" = \"\" }\n"
+              "[mcp_servers.\"b\"]\nstartup_timeout_sec = 30\ncommand = \"y\"\nargs = []\n"
+              "[mcp_servers.\"c\"]\nstartup_timeout_sec = 30\n"
+              "url = \"https://h.example/p\"\nhttp_headers = { \"H-1\" = \"w\" }\n");
+    free(text);
+    mcp_free(m);
+}
+
 static void opencode_gets_them_in_words_of_its_own(void **state)
 {
     struct mcp *m = mcp_new();
@@ -266,6 +288,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_name_that_comes_again_gets_a_number),
+        cmocka_unit_test(codex_gets_them_in_toml),
         cmocka_unit_test(opencode_gets_them_in_words_of_its_own),
         cmocka_unit_test(a_file_counts_whole_or_not_at_all),
         cmocka_unit_test(each_place_of_a_remote_server_is_told_once_and_without_a_grant),
