@@ -452,6 +452,13 @@ static bool takes_file(const struct provisions *p, const struct runner *runner)
            !has_within(&s->sandbox_write, "/etc/codex");
 }
 
+/* Whether its file is one with rules, and has no servers in it that don't suit the settings. */
+static bool has_rules_alone(const struct provisions *p, const struct runner *runner)
+{
+    return runner->mcp == RUNNER_MCP_CODEX &&
+           str_eq(p->manifest.gateway, policy_gateway(&p->daemon->settings));
+}
+
 void provisions_view(struct provisions *p, const struct runner *runner,
                      struct provisions_view *ret_view)
 {
@@ -476,10 +483,9 @@ void provisions_view(struct provisions *p, const struct runner *runner,
         v.inside[i] = mem_printf(PLAN_HOME "/%s", places[i]);
         show(&v, v.set ? shelf_path(v.set, parts[i]) : NULL, v.inside[i]);
     }
-    if (file && takes_file(p, runner)) {
-        v.has_mcp = p->manifest.mcp_servers > 0;
+    v.has_mcp = file && takes_file(p, runner) && p->manifest.mcp_servers > 0;
+    if (v.has_mcp || (file && takes_file(p, runner) && has_rules_alone(p, runner)))
         show(&v, file, inside);
-    }
     *ret_view = v;
 }
 
@@ -507,7 +513,8 @@ static struct json *list_of(const struct strv *v)
     return list;
 }
 
-/* What is there and isn't given to tasks, as their program has no place for it. */
+/* What is there and isn't given to tasks, as their agent has no place for it. That command gets
+ * variables only is no surprise. */
 static void add_unfit(const struct provisions *p, struct json *list)
 {
     const struct runner *runner = runner_find(p->daemon->settings.runner_name);
@@ -527,7 +534,7 @@ static void add_unfit(const struct provisions *p, struct json *list)
         AUTO_FREE char *text = mem_printf("artifacts: the runner %s doesn't get the %s",
                                           p->daemon->settings.runner_name, rows[i].what);
 
-        if (rows[i].count > 0 && !rows[i].taken)
+        if (runner && runner->providers && rows[i].count > 0 && !rows[i].taken)
             json_push_str(list, text);
     }
 }

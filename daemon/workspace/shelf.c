@@ -16,10 +16,8 @@
 enum { MANIFEST_MAX = 1 << 20 };
 
 static const char *const part_names[SHELF_PART_COUNT] = {
-    [SHELF_RULES] = "rules",
-    [SHELF_SKILLS] = "skills",
-    [SHELF_MCP] = "mcp.json",
-    [SHELF_MCP_OPENCODE] = "opencode.json",
+    [SHELF_RULES] = "rules",          [SHELF_SKILLS] = "skills",
+    [SHELF_MCP] = "mcp.json",         [SHELF_MCP_OPENCODE] = "opencode.json",
     [SHELF_MCP_CODEX] = "codex.toml",
 };
 
