@@ -8,6 +8,7 @@ probe and says what it could do; whatever it could have killed is in a pid names
 import ctypes
 import json
 import os
+import pathlib
 import re
 import shutil
 import signal
@@ -470,9 +471,8 @@ def test_what_others_use_is_not_the_tasks(place):
 
 
 def test_the_manual_names_each_wall_that_can_be_done_without():
-    page = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))),
-                        "packaging", "man", "nairid-container.7")
-    with open(page, encoding="ascii") as file:
+    root = pathlib.Path(__file__).resolve().parents[2]
+    with open(root / "packaging" / "man" / "nairid-container.7", encoding="ascii") as file:
         text = file.read()
     named = {word for line in text.splitlines() if line.startswith((".Va ", ".Pq Va "))
              for word in re.findall("[a-z][a-z-]+", line)}
