@@ -44,8 +44,8 @@ def say(text):
     print(f"== {text}", flush=True)
 
 
-def call(*argv, timeout_s=600, **kwargs):
-    """Its standard output; fails with all it said if it fails."""
+def call(*argv, timeout_s=1500, **kwargs):
+    """Its standard output; fails with all it said if it fails. Others may work on this machine."""
     done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, text=True, timeout=timeout_s, **kwargs)
     assert done.returncode == 0, f"{argv}: exit {done.returncode}\n{done.stdout[-4000:]}"
@@ -83,7 +83,7 @@ def make_tree(source, folder, more=()):
     say("build for release")
     call("cmake", "-S", source, "-B", build, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=RelWithDebInfo",
          "-DBUILD_TESTING=OFF", "-DCMAKE_INSTALL_PREFIX=/usr")
-    call("cmake", "--build", build, "--parallel", "2", timeout_s=1500)  # others may work here, too
+    call("cmake", "--build", build, "--parallel", "2")
     libraries = packages_of(os.path.join(build, "daemon", name) for name in ("nairid", "nairi-hub"))
     say(f"a tree with systemd and {' '.join(libraries)}")
     include = ",".join(["systemd", "systemd-sysv", "libpam-systemd", "dbus", "procps", "python3",
