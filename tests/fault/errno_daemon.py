@@ -5,6 +5,7 @@ the fault, if it has ended or owes an answer, and must make good what it owes.
 """
 
 import copy
+import json
 import os
 import re
 import shutil
@@ -19,6 +20,7 @@ from errnokit import Scenario, fds_of
 from peer import Peer
 from wire import answer
 from processes import Process, descendants
+from webkit import Server as WebServer
 
 STEP_S = 90  # nothing may take longer, on a busy machine either
 MINE = {"journal.db", "journal.db-wal", "journal.db-shm", "nairid.lock", "reserve"}
@@ -50,9 +52,8 @@ class Life(Scenario):
     EXITS = EXITS
     SPARE = {"nairid socket:": 16}  # connections that the daemon may keep to its server
 
-    def __init__(self, account, name, has_failed=lambda: False):
+    def __init__(self, account, name):
         self.account = account
-        self.has_failed = has_failed  # whether the call that was to fail has
         self.peer = Server()
         self.daemon = Daemon(account, self.peer, name, drain_timeout="10s")
         self.with_file = None  # the message whose task leaves one
@@ -111,6 +112,10 @@ class Life(Scenario):
         except OSError:
             return self.daemon.control(**request)
 
+    def is_idle(self):
+        """All is as it is between tasks."""
+        return len(descendants(self.daemon.pid)) <= 1
+
     def stop(self, signo=signal.SIGTERM):
         self.daemon.program.send(signo)
         self.wait()
@@ -129,7 +134,7 @@ class Life(Scenario):
         self.daemon.start()
         try:
             self.live()
-            self.until(lambda: len(descendants(self.daemon.pid)) <= 1, "the tasks to be reaped")
+            self.until(self.is_idle, "the tasks to be reaped")
         except Ended:
             self.wait()
             return False
@@ -318,6 +323,7 @@ echo '{"type":"system","subtype":"init","session_id":"s","model":"m"}'
 echo '{"type":"result","subtype":"success","is_error":false,"session_id":"s","result":"done"}'
 """
     SERVERS = b'{"mcpServers":{"a":{"command":"true","env":{"KEY":"a-secret-of-a-tool"}}}}'
+    SERVER_COUNT = 1
 
     def prepare(self):
         self.peer.provide("env", {"env_vars": [{"key": "GIVEN", "value": "by the server"}]})
@@ -342,12 +348,19 @@ echo '{"type":"result","subtype":"success","is_error":false,"session_id":"s","re
         found = status["provisioning"] if status else {"state": "unknown"}
         return found["state"], found.get("rules"), found.get("skills"), found.get("mcp_servers")
 
+    def has_all(self, rules):
+        return self.figures() == ("ready", rules, 1, self.SERVER_COUNT)
+
+    def is_without(self):
+        """Whoever unpacks may die for want of memory, which looks like an archive that wants it."""
+        return self.has_failed() and "it takes more than it may to unpack" in self.daemon.log
+
     def live(self):
         self.answered(self.first)
-        self.until(lambda: self.figures() == ("ready", 1, 1, 1), "what is provided")
+        self.until(lambda: self.has_all(rules=1) or self.is_without(), "what is provided")
         self.furnish(rules=2)
         self.daemon.program.send(signal.SIGHUP)
-        self.until(lambda: self.figures() == ("ready", 2, 1, 1) or self.has_failed(), "what is new")
+        self.until(lambda: self.has_all(rules=2) or self.has_failed(), "what is new")
         message, _ = self.give("hello again", "done", self.job)
         self.answered(message)
 
@@ -360,9 +373,29 @@ echo '{"type":"result","subtype":"success","is_error":false,"session_id":"s","re
         self.furnish(rules=2)
         self.daemon.env = {}
         self.daemon.start()
-        self.until(lambda: self.figures() == ("ready", 2, 1, 1), "all that is provided")
+        self.until(lambda: self.has_all(rules=2), "all that is provided")
         self.stop()
         shelf = os.path.join(self.daemon.state, "artifacts")
         assert len([name for name in os.listdir(shelf) if name.startswith("set-")]) == 1, \
             os.listdir(shelf)
         return errors
+
+
+class Switched(Furnished):
+    """With the MCP servers of a gateway in their place."""
+
+    SERVER_COUNT = 2
+
+    @classmethod
+    def make(cls, account, name):
+        cls.gateway = WebServer()
+        cls.gateway.answers["/servers"] = (200, json.dumps(
+            [{"name": "a", "url": "/a/mcp"}, {"name": "b", "url": "/b?all=1"}]).encode())
+
+    @classmethod
+    def unmake(cls):
+        cls.gateway.end()
+
+    def prepare(self):
+        super().prepare()
+        self.daemon.configure(runner={"mcp_gateway": self.gateway.url})

@@ -32,7 +32,7 @@ class Shift(Hub, Scenario):
     EXITS = {0, 70, 73, 74, 75}
     FAILURES = (OSError, http.client.HTTPException, Refused)
 
-    def __init__(self, account, name, has_failed=lambda: False):
+    def __init__(self, account, name):
         # without the keys that a Hub makes at once: that is part of what is tried here
         self.account = account
         self.state = account.mkdir(name)
@@ -262,7 +262,7 @@ class Keys(Scenario):
     EXITS = {0, 70, 73, 74, 75}
     refused = 0
 
-    def __init__(self, account, name, has_failed=lambda: False):
+    def __init__(self, account, name):
         self.hub = Shift(account, name)
         self.codes = self.hub.codes
         self.made = []

@@ -104,7 +104,7 @@ struct shared {
     _Atomic uint32_t matches; /* of the call to fail */
     _Atomic uint32_t fired;   /* the process that met it */
     _Atomic uint32_t lost;    /* sites that found no place */
-    uint32_t pad;
+    _Atomic uint32_t held;    /* nothing fails, nothing counts */
     char modules[MODULES_MAX][NAME_BYTES];
     struct site sites[SITES_MAX];
 };
@@ -265,7 +265,7 @@ static int look(const char *function, uint64_t argument, int fd, unsigned kinds,
     struct trail t;
     bool fails = false;
 
-    if (!shared || inside)
+    if (!shared || inside || atomic_load(&shared->held))
         return 0;
     if (!lists &&
         (order.nth == 0 || order.chain[0] != (uintptr_t)call || order.argument != argument ||

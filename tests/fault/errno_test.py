@@ -34,11 +34,12 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(os.path.dirname(HERE), name) for name in ("integration",
                                                                        "conformance")]
 
-from errno_daemon import Day, Furnished, Morning  # noqa: E402
+from errno_daemon import Day, Furnished, Morning, Switched  # noqa: E402
 from errno_hub import Keys, Shift  # noqa: E402
 from errno_links import Outward, Secure  # noqa: E402
 from errno_up import Evening, Again  # noqa: E402
 from errno_verbs import (Ask, Cancel, Check, Config, Drain, Sandbox, Status)  # noqa: E402
+from errno_warm import Warm  # noqa: E402
 from daemonkit import Account, assert_nothing_left  # noqa: E402
 from errnokit import Shim, Symbols  # noqa: E402
 from errnotable import Exemptions, errnos_of, unknown_functions  # noqa: E402
@@ -71,7 +72,7 @@ class Kind(typing.NamedTuple):
 
 
 KIND = {
-    "daemon": Kind("nairid", (Day, Morning, Secure, Outward, Furnished), (6, 8, 64)),
+    "daemon": Kind("nairid", (Day, Morning, Secure, Outward, Furnished, Switched, Warm), (6, 8, 64)),
     "verbs": Kind("nairid", (Config, Status, Cancel, Drain, Ask, Check, Sandbox), (2, 4, 24),
                   (Day, Outward)),
     "up": Kind("nairid", (Evening, Again), (6, 8, 48), (Day,)),
@@ -129,7 +130,9 @@ class Player:
 
     def life(self, scenario):
         self.played += 1
-        return scenario(self.account, f"run-{self.number}-{self.played}", self.shim.fired)
+        life = scenario(self.account, f"run-{self.number}-{self.played}")
+        life.shim = self.shim
+        return life
 
     def list(self, scenario):
         """Without a fault; returns (sites, descriptors in the end)."""
@@ -215,7 +218,7 @@ def plan(kind, listed, known, everything, exemptions):
     for scenario, sites in listed.items():
         for site in sites:
             key = str(site)
-            if key in seen:
+            if key in seen and site.role not in scenario.OWN:
                 continue
             seen.add(key)
             errnos = errnos_of(site)

@@ -34,7 +34,7 @@ class Evening(Scenario):
     EXITS = {0, 69, 70, 73, 74, 75}  # as a daemon's
     refused = 0
 
-    def __init__(self, account, name, has_failed=lambda: False):
+    def __init__(self, account, name):
         self.account = account
         self.folder = account.mkdir(name)
         self.state = os.path.join(self.folder, "state")

@@ -55,7 +55,7 @@ class Verb(Scenario):
     def kept(cls):
         return Verb.desk.pids
 
-    def __init__(self, account, name, has_failed=lambda: False):
+    def __init__(self, account, name):
         self.account = account
         self.folder = account.mkdir(name)
         self.codes = []

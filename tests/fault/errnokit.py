@@ -17,6 +17,7 @@ MAGIC = 0x6f727265
 DEPTH_MAX, MODULES_MAX, NAME_BYTES, ROLE_BYTES, SITES_MAX = 6, 96, 64, 24, 16384
 ORDER_BYTES = 4096
 HEAD = struct.Struct("=6I")
+HELD_AT = 5  # in HEAD
 SITE = struct.Struct(f"=QQ4I32s{ROLE_BYTES}s{DEPTH_MAX * 2}Q")
 SIZE = ORDER_BYTES + HEAD.size + MODULES_MAX * NAME_BYTES + SITES_MAX * SITE.size
 
@@ -46,7 +47,18 @@ class Scenario:
         return ()
 
     SPARE = {}  # kind of descriptor -> how many more of them are no leak
+    OWN = ()  # roles whose calls fail in this scenario, too, where another one has the same site
     fds, more_fds = None, {}
+    shim = None  # of this play; None: nothing is to fail
+
+    def has_failed(self):
+        """Whether the call that was to fail has."""
+        return bool(self.shim and self.shim.fired())
+
+    def hold(self, is_held):
+        """While it is, calls neither fail nor count: for what only comes before."""
+        if self.shim:
+            self.shim.hold(is_held)
 
     def is_running(self):
         raise NotImplementedError
@@ -205,6 +217,11 @@ class Shim:
         lines = [f"{site.function} {site.argument} {site.role} {error} {nth} {len(site.chain)}"]
         lines += [f"{module} {offset}" for module, offset in site.chain]
         self._write("\n".join(lines) + "\n")
+
+    def hold(self, is_held):
+        with open(self.path, "r+b") as file:
+            file.seek(ORDER_BYTES + HELD_AT * 4)
+            file.write(struct.pack("=I", is_held))
 
     def fired(self):
         """The process that met the call that was ordered to fail, or 0."""
