@@ -762,6 +762,8 @@ static const char *syscall_name(long number)
         { SYS_landlock_add_rule, "landlock_add_rule" },
         { SYS_landlock_create_ruleset, "landlock_create_ruleset" },
         { SYS_landlock_restrict_self, "landlock_restrict_self" },
+        { SYS_move_mount, "move_mount" },
+        { SYS_open_tree, "open_tree" },
         { SYS_openat2, "openat2" },
         { SYS_pidfd_open, "pidfd_open" },
         { SYS_pidfd_send_signal, "pidfd_send_signal" },
