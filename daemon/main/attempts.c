@@ -27,6 +27,7 @@
 #include "util/strv.h"
 #include "workspace/enclosed.h"
 #include "workspace/outgoing.h"
+#include "workspace/tenants.h"
 #include "workspace/workspace.h"
 
 enum {
@@ -240,6 +241,8 @@ static int start_attempt(struct attempts *a, const struct task *t, const struct 
     io->capture = capture_new(runner, &d->settings, turn.session);
     HASH_ADD(hh, a->by_seq, seq, sizeof io->seq, io);
     spawner_start(d->spawner, t->seq, plan, TAKE_FD(keys), start.input, start.input_len);
+    if (d->settings.sandbox_warm > 0)
+        spawner_expect(d->spawner, tenants_next(d->tenants));
     return 0;
 }
 

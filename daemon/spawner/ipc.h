@@ -14,6 +14,7 @@ enum ipc_type {
     IPC_REFUSED, /* spawner: news, before the task's EXITED */
     IPC_EXITED,  /* spawner: news */
     IPC_WARM,    /* daemon: order, of no task */
+    IPC_EXPECT,  /* daemon: order, of no task */
 };
 
 /* Descriptors of a START: the encoded plan in a memory file, the task's 0 to 2, and where the plan
@@ -25,6 +26,7 @@ struct ipc_order {
     union {
         uint32_t grace_ms; /* KILL */
         uint32_t count;    /* WARM */
+        uint32_t user;     /* EXPECT */
     };
     uint64_t task;
 };

@@ -104,14 +104,32 @@ static void forget(struct pool *p)
     p->mounts = -1;
 }
 
-/* For how many users there are some at a time. */
-static size_t user_count(const struct pool *p)
+static bool is_of_users(const struct pool *p)
 {
-    return p->shared && p->least ? p->wanted - 1 : 0;
+    return p->shared && p->least;
 }
 
-static bool is_recent(const struct pool *p, uid_t user)
+static bool keeps_expected(const struct pool *p)
 {
+    return is_of_users(p) && p->expected != 0 && p->wanted > 1;
+}
+
+/* Else there would be none for the task that came last. */
+static bool keeps_least(const struct pool *p)
+{
+    return p->least && !(keeps_expected(p) && p->wanted == 2);
+}
+
+/* For how many whose tasks came last there are some at a time. */
+static size_t user_count(const struct pool *p)
+{
+    return is_of_users(p) ? p->wanted - keeps_expected(p) - keeps_least(p) : 0;
+}
+
+static bool is_wanted(const struct pool *p, uid_t user)
+{
+    if (keeps_expected(p) && user == p->expected)
+        return true;
     for (size_t i = 0; i < user_count(p); i++)
         if (p->users[i] == user)
             return true;
@@ -151,6 +169,11 @@ void pool_want(struct pool *p, uint32_t count)
 {
     forget(p); /* the next plan may be another's */
     p->wanted = count < POOL_MAX ? count : POOL_MAX;
+}
+
+void pool_expect(struct pool *p, uid_t user)
+{
+    p->expected = user;
 }
 
 const struct plan *pool_shared(const struct pool *p)
@@ -223,28 +246,37 @@ static bool has_one(const struct pool *p, bool is_least, uid_t user)
     return false;
 }
 
-/* What the next one is to be. */
-static void choose(const struct pool *p, struct pool_item *item)
+/* What the next one is to be; false: all are there. */
+static bool choose(const struct pool *p, struct pool_item *item)
 {
     item->is_least = p->least != NULL;
     item->user = 0;
-    if (!p->shared || !has_one(p, true, 0))
-        return;
+    if (!p->shared || (keeps_least(p) && !has_one(p, true, 0)))
+        return true;
+    if (keeps_expected(p) && !has_one(p, false, p->expected)) {
+        item->is_least = false;
+        item->user = p->expected;
+        return true;
+    }
     for (size_t i = 0; i < user_count(p); i++) {
         if (p->users[i] == 0 || has_one(p, false, p->users[i]))
             continue;
         item->is_least = false;
         item->user = p->users[i];
-        return;
+        return true;
     }
+    return !item->is_least || keeps_least(p);
 }
 
-/* Those of users whose tasks came long ago. */
+/* Those of users whose tasks came long ago, and what isn't kept any more. */
 static void end_old(struct pool *p)
 {
-    for (size_t i = 0; i < POOL_MAX; i++)
-        if (p->items[i].user != 0 && !is_recent(p, p->items[i].user))
-            end(&p->items[i]);
+    for (size_t i = 0; i < POOL_MAX; i++) {
+        struct pool_item *item = &p->items[i];
+
+        if (item->is_least ? !keeps_least(p) : item->user != 0 && !is_wanted(p, item->user))
+            end(item);
+    }
 }
 
 static int make(struct pool *p, struct pool_item *item)
@@ -277,7 +309,8 @@ void pool_walk(struct pool *p, uint64_t now_ms)
         return;
     if (!p->marks)
         look_at_host(p);
-    choose(p, item);
+    if (!choose(p, item))
+        return;
     if (make(p, item) < 0) {
         pause_making(p);
         return;

@@ -3,8 +3,9 @@
  * of them knows anything of a task, as they are made of what all plans share
  * (sandbox/plan_shared.h), and while no plan is in the spawner's memory. What doesn't fit, or no
  * longer would, is thrown away; the task then gets a new one. As root what is made belongs to a
- * user, and each job has its own: all but one of them are for those whose tasks came last, and the
- * one that is anybody's has less done. It never waits. */
+ * user, and each job has its own: one of them is for the user who is expected, others are for those
+ * whose tasks came last, and one is anybody's and has less done, but not where there would be none
+ * for a task that came last besides. It never waits. */
 #pragma once
 #include "sandbox/apply.h"
 #include <stdbool.h>
@@ -34,7 +35,8 @@ struct pool {
     const struct plan *taken;    /* the one of these that the last one was */
     struct tree_mark *marks;     /* of the host's paths in shared; NULL: not looked at */
     uid_t users[POOL_MAX];       /* as root: whose tasks came last, the latest first */
-    int mounts; /* tells of changed mounts, proc_pid_mountinfo(5); -1: nothing does */
+    int mounts;     /* tells of changed mounts, proc_pid_mountinfo(5); -1: nothing does */
+    uid_t expected; /* as root: whose task is the first of a new job; 0: not known */
     uint32_t wanted;
     struct pool_item items[POOL_MAX];
     uint64_t due_ms; /* when to make the next one, or POOL_NEVER */
@@ -43,6 +45,8 @@ struct pool {
 void pool_init(struct pool *p, const struct apply *apply, const struct cgroup *cgroup);
 /* How many to keep ready. Those that there are end, whatever the number is. */
 void pool_want(struct pool *p, uint32_t count);
+/* As root: as whom the first task of the next new job comes; 0: that isn't known. */
+void pool_expect(struct pool *p, uid_t user);
 /* A task of that plan begins or has begun: the next ones are to be like it, unless it is one of our
  * own (plan_is_ours()). */
 void pool_learn(struct pool *p, const struct plan *plan);

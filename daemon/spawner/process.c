@@ -139,6 +139,8 @@ static void obey(struct process *p, const struct ipc_order *order, int *fds)
     pool_rest(&p->pool);
     if (order->type == IPC_WARM)
         pool_want(&p->pool, order->count);
+    else if (order->type == IPC_EXPECT)
+        pool_expect(&p->pool, order->user);
     else if (order->type == IPC_START && !w)
         start_ward(p, add_ward(p, order->task), fds);
     else if (order->type == IPC_KILL && w)

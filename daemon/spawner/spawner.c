@@ -43,7 +43,8 @@ struct waiting {
 struct spawner {
     pid_t pid; /* 0: reaped */
     int pidfd;
-    int sock; /* -1: the spawner is gone */
+    int sock;       /* -1: the spawner is gone */
+    uid_t expected; /* as last told */
     char unlimited[ERR_TEXT_MAX];
     struct loop_fd *watcher;
     struct loop_fd *death;      /* pidfd */
@@ -404,6 +405,15 @@ void spawner_warm(struct spawner *s, uint32_t count)
     const struct ipc_order order = { .type = IPC_WARM, .count = count };
 
     give_order(s, &order, NULL, 0);
+}
+
+void spawner_expect(struct spawner *s, uid_t user)
+{
+    const struct ipc_order order = { .type = IPC_EXPECT, .user = user };
+
+    if (user != s->expected)
+        give_order(s, &order, NULL, 0);
+    s->expected = user;
 }
 
 void spawner_kill(struct spawner *s, uint64_t task, uint32_t grace_ms)

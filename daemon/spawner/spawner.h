@@ -84,6 +84,9 @@ void spawner_start_with(struct spawner *s, uint64_t task, const struct plan *pla
 /* How many sandboxes to make before their tasks, in idle moments, and to keep ready; at first 0.
  * Those that there are end, so this is also to be called when what tasks are given has changed. */
 void spawner_warm(struct spawner *s, uint32_t count);
+/* As root: as which user the first task of the next new job is going to run, so that one of those
+ * sandboxes can be made for it; 0: that isn't known. */
+void spawner_expect(struct spawner *s, uid_t user);
 /* Asks for the end: TERM to the runner, after grace_ms KILL of everything. Idempotent: a shorter
  * grace replaces a longer one. */
 void spawner_kill(struct spawner *s, uint64_t task, uint32_t grace_ms);

@@ -14,6 +14,7 @@
 #include "util/err.h"
 #include "util/hash.h"
 #include "util/mem.h"
+#include "util/random.h"
 #include "util/str.h"
 #include "workspace/beneath.h"
 
@@ -38,6 +39,7 @@ struct tenants {
     bool known;    /* the directory was read to its end */
     int shared_fd; /* -1: nobody else is looked at */
     uid_t home;    /* the first of our block; 0: none */
+    uid_t next;    /* of it: told to be the next job's; 0: none */
 };
 
 struct tenants *tenants_new(void)
@@ -294,11 +296,9 @@ uid_t tenants_first_choice(const char *job_id)
     return (uid_t)(PLAN_JOB_UID_MIN + hash_of(job_id) % UID_COUNT);
 }
 
-/* From where its hash leads to, the next one of count that is free; 0: none is. */
-static uid_t pick_among(const struct tenants *t, uid_t first, uid_t count, const char *job_id)
+/* From there, the next one of count that is free; 0: none is. */
+static uid_t pick_among(const struct tenants *t, uid_t first, uid_t count, uint64_t begin)
 {
-    uint64_t begin = hash_of(job_id);
-
     for (uid_t i = 0; i < count; i++) {
         uid_t uid = first + (uid_t)((begin + i) % count);
 
@@ -306,6 +306,21 @@ static uid_t pick_among(const struct tenants *t, uid_t first, uid_t count, const
             return uid;
     }
     return 0;
+}
+
+static bool is_next(const struct tenants *t, uid_t uid)
+{
+    return uid != 0 && is_home(t, uid) && !is_taken(t, uid);
+}
+
+/* By chance: where it began at one place, a job that is gone would soon have an heir. */
+uid_t tenants_next(struct tenants *t)
+{
+    if (!t->known || t->home == 0)
+        return 0;
+    if (!is_next(t, t->next))
+        t->next = pick_among(t, t->home, BLOCK, random_u64());
+    return t->next;
 }
 
 int tenants_pick(struct tenants *t, int root_fd, const char *root, const char *job_id,
@@ -317,13 +332,17 @@ int tenants_pick(struct tenants *t, int root_fd, const char *root, const char *j
     if (r < 0)
         return r;
     /* no file system has as many directories as there are uids */
-    uid = t->home != 0 ? pick_among(t, t->home, BLOCK, job_id)
-                       : pick_among(t, PLAN_JOB_UID_MIN, UID_COUNT, job_id);
+    if (is_next(t, t->next))
+        uid = t->next;
+    else
+        uid = t->home != 0 ? pick_among(t, t->home, BLOCK, hash_of(job_id))
+                           : pick_among(t, PLAN_JOB_UID_MIN, UID_COUNT, hash_of(job_id));
+    t->next = 0;
     if (uid == 0) { /* the block is full */
         r = settle(t, root, err);
         if (r < 0)
             return r;
-        uid = pick_among(t, t->home, BLOCK, job_id);
+        uid = pick_among(t, t->home, BLOCK, hash_of(job_id));
     }
     (void)take(t, uid);
     *ret_uid = uid;

@@ -32,11 +32,16 @@ DEFINE_CLEANUP(struct tenants *, tenants_free);
 int tenants_share(struct tenants *t, const char *dir, const char *root, struct err *err);
 /* Takes the uid that a job has already. -EBUSY where a job of another daemon has it just now. */
 int tenants_claim(struct tenants *t, uid_t uid, struct err *err);
-/* A uid for a new job: the one that its id leads to, or the next one that is free. Where nothing is
- * known reads the directory first, a call per job. root: its name, for messages. Nobody else's
- * pick gets the same one. A negative errno where the directory can't be read. */
+/* A uid for a new job: that of tenants_next() where that was asked for since the last pick, else
+ * the one that its id leads to, or the next one that is free. Where nothing is known reads the
+ * directory first, a call per job. root: its name, for messages. Nobody else's pick gets the same
+ * one. A negative errno where the directory can't be read. */
 int tenants_pick(struct tenants *t, int root_fd, const char *root, const char *job_id,
                  uid_t *ret_uid, struct err *err);
+/* The uid that the next pick gives, told before, so that something can be made for it; nobody has
+ * it until then. 0 where that can't be told: it isn't known what jobs have, or nothing is shared.
+ */
+uid_t tenants_next(struct tenants *t);
 /* Whether a job has that uid. A negative errno as above. */
 int tenants_have(struct tenants *t, int root_fd, const char *root, uid_t uid, struct err *err);
 /* Jobs are gone: the next pick reads the directory again. */

@@ -564,6 +564,28 @@ static void as_root_one_is_whole_for_the_last_user_and_one_is_anybodys(void **st
     }
 }
 
+static void as_root_one_is_whole_for_who_is_expected_and_one_for_the_last_user(void **state)
+{
+    struct fixture *f = *state;
+
+    if (geteuid() != 0)
+        return; /* there is one user only */
+    spawner_warm(f->spawner, 2);
+    run(f, "true");
+    for (int i = 0; i < 2; i++) {
+        spawner_expect(f->spawner, f->user + 1);
+        while (count_whole(f) != 2)
+            pass_time(f);
+        run(f, "test $(id -u) = 1000"); /* the conversation goes on */
+        assert_true(f->exit.warm);
+        while (count_whole(f) != 2)
+            pass_time(f);
+        f->user++; /* a new one begins */
+        run(f, "test -O /tmp && test -O /etc/passwd && test $(id -u) = 1000");
+        assert_true(f->exit.warm);
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -583,6 +605,7 @@ int main(void)
         TEST(freeing_the_spawner_ends_them),
         TEST(a_kill_right_after_the_start_ends_it),
         TEST(as_root_one_is_whole_for_the_last_user_and_one_is_anybodys),
+        TEST(as_root_one_is_whole_for_who_is_expected_and_one_for_the_last_user),
         TEST(its_processor_time_is_limited_as_in_a_new_one),
     };
 

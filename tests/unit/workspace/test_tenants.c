@@ -210,6 +210,31 @@ static void two_daemons_give_no_uid_twice(void **state)
     tenants_free(one);
 }
 
+static void the_next_uid_is_told_before_and_is_the_next_jobs(void **state)
+{
+    struct fixture *f = *state;
+    struct tenants *t;
+    uid_t next, first;
+
+    need_root();
+    t = share(f, f->dir);
+    first = next = tenants_next(t);
+    assert_in_range(next, PLAN_JOB_UID_MIN, PLAN_OWN_UID_MAX);
+    assert_int_equal(tenants_next(t), next);
+    assert_int_equal(pick_of(t, f->dir, "job_A"), next);
+    next = tenants_next(t);
+    assert_int_not_equal(next, first);
+    make_job(f, "job_B", "workspace", next); /* somebody has given it away all the same */
+    tenants_forget(t);
+    assert_int_equal(tenants_next(t), 0); /* who has what isn't known */
+    assert_int_not_equal(pick_of(t, f->dir, "job_C"), next);
+    assert_int_not_equal(tenants_next(t), next);
+    tenants_free(t);
+    assert_int_equal(tenants_next(f->tenants), 0); /* others may tell it, too */
+    (void)pick(f, "job_D");
+    assert_int_equal(tenants_next(f->tenants), 0);
+}
+
 static void a_uid_that_a_job_of_another_daemon_has_is_not_given(void **state)
 {
     struct fixture *f = *state;
@@ -298,6 +323,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_directory_that_cant_be_read_gives_no_uid, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(two_daemons_give_no_uid_twice, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_next_uid_is_told_before_and_is_the_next_jobs, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(a_uid_that_a_job_of_another_daemon_has_is_not_given, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(what_jobs_have_is_held_from_the_start, set_up, tear_down),
