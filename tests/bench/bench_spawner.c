@@ -34,7 +34,7 @@ enum {
     ROUNDS_MAX = 100000,
     WARM_UP = 5,
     TASK_UID = PLAN_LONE_UID_MIN,
-    REST_MS = 200,
+    REST_MS = 100,
     MADE_BEFORE = 2,
 };
 enum way { WAY_PLAIN, WAY_COLD, WAY_WARM, WAY_BUBBLEWRAP, WAY_COUNT };
