@@ -441,6 +441,12 @@ int filter_load_watched(const struct filter *f)
     return load(&f->watched, SECCOMP_FILTER_FLAG_NEW_LISTENER);
 }
 
+const void *filter_bytes(const struct filter *f, size_t *ret_len)
+{
+    *ret_len = f->usual.len * sizeof f->usual.code[0];
+    return f->usual.code;
+}
+
 /* ---- running it here ---- */
 
 /* Where a conditional jump leads, from the instruction behind it. */

@@ -9,6 +9,7 @@
  */
 #pragma once
 #include "util/cleanup.h"
+#include <stddef.h>
 #include <stdint.h>
 
 struct buf;
@@ -49,6 +50,9 @@ int filter_load(const struct filter *f);
  * (sandbox/witness.h); once it is closed, all of that gives ENOSYS. A process can have only one
  * such filter. */
 int filter_load_watched(const struct filter *f);
+/* The program of filter_load(), struct sock_filter after struct sock_filter, for another program
+ * that loads it (seccomp(2)); borrowed. */
+const void *filter_bytes(const struct filter *f, size_t *ret_len);
 /* A task's filter in two parts, which together give the same answers as it does; for one that has
  * some steps of its plan to carry out still when it is loaded, as that is what takes long. The
  * first part allows the calls for that besides; the second one, which takes no time, is loaded on

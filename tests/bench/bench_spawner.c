@@ -2,8 +2,8 @@
  * bubblewrap with the same files, one after the other in each round, so that whatever else goes on
  * meets all of them. Prints medians, and what remains resident beside a running task.
  *   bench_spawner [ROUNDS]
- * Both bubblewrap's sandbox and ours have all namespaces, the plan's mounts and no capability; ours
- * besides has a system call filter, Landlock, limits, and as root a user of its own. */
+ * Both bubblewrap's sandbox and ours have all namespaces, the plan's mounts, its system call filter
+ * and no capability; ours besides has Landlock, limits, and as root a user of its own. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "loop/loop.h"
+#include "sandbox/filter.h"
 #include "sandbox/plan.h"
 #include "settings/profile.h"
 #include "spawner/spawner.h"
@@ -186,16 +187,37 @@ static void add_words(struct strv *to, const char *const *words)
         strv_add(to, *words);
 }
 
-static void add_file(struct bench *b, const struct plan_step *s)
+/* Returns the name of its descriptor. */
+static char *hold_file(struct bench *b, const void *bytes, size_t len)
 {
-    AUTO_FREE char *fd = NULL;
-    int file = fd_memfile("file", s->text, strlen(s->text));
+    int file = fd_memfile("file", bytes, len);
 
     if (file < 0 || fcntl(file, F_SETFD, 0) < 0)
         give_up("a file of the plan", strerror(errno));
-    fd = mem_printf("%d", file);
     b->files = mem_realloc(b->files, (b->file_count + 1) * sizeof b->files[0]);
     b->files[b->file_count++] = file;
+    return mem_printf("%d", file);
+}
+
+static void add_filter(struct bench *b)
+{
+    CLEANUP_PTR(filter_free) struct filter *filter = NULL;
+    AUTO_FREE char *fd = NULL;
+    struct err err = { 0 };
+    const void *bytes;
+    size_t len;
+
+    if (filter_new(FILTER_TASK, b->plan->calls, &filter, &err) < 0)
+        give_up("the filter", err.text);
+    bytes = filter_bytes(filter, &len);
+    fd = hold_file(b, bytes, len);
+    add_words(&b->bubblewrap, (const char *const[]){ "--seccomp", fd, NULL });
+}
+
+static void add_file(struct bench *b, const struct plan_step *s)
+{
+    AUTO_FREE char *fd = hold_file(b, s->text, strlen(s->text));
+
     add_words(&b->bubblewrap,
               (const char *const[]){ "--perms", "0444", "--file", fd, s->target, NULL });
 }
@@ -251,6 +273,7 @@ static void prepare_bubblewrap(struct bench *b)
                                      "--clearenv", NULL });
     for (size_t i = 0; i < b->plan->step_count; i++)
         add_step(b, &b->plan->steps[i]);
+    add_filter(b);
     add_words(&b->bubblewrap, (const char *const[]){ "--remount-ro", "/", "--chdir", PLAN_WORKSPACE,
                                                      "/bin/true", NULL });
 }
