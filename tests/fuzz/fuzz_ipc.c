@@ -41,7 +41,8 @@ static void check_refusal(const struct gateway_word *w)
 
     FUZZ_CHECK(w->kind == GATEWAY_REFUSED);
     gateway_describe(w, text, sizeof text);
-    FUZZ_CHECK(str_starts_with(text, "the task ") || str_starts_with(text, "the broker "));
+    FUZZ_CHECK(str_starts_with(text, "the task ") || str_starts_with(text, "the task's ") ||
+               str_starts_with(text, "the broker "));
     FUZZ_CHECK(strstr(text, w->place) != NULL);
     for (const char *at = text; *at; at++)
         FUZZ_CHECK(*at >= ' ' && *at <= '~');
