@@ -212,7 +212,7 @@ static void read_failure(const struct runner_parser *p, const struct json *line,
                          struct runner_result *result)
 {
     CLEANUP(buf_done) struct buf words = { 0 };
-    struct claude_failure failure = { .subtype = json_get_str(line, "subtype"), .code = p->code };
+    struct words_failure failure = { .kind = json_get_str(line, "subtype"), .code = p->code };
 
     (void)json_get_i64(line, "api_error_status", &failure.status); /* absent: no answer in HTTP */
     read_words(line, &words);

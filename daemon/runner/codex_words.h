@@ -1,7 +1,7 @@
 /* codex_words.h - what to tell a person in a chat when Codex failed: the cause, what they or the
  * operator of the machine can do, and the program's own words. Pure; one table. */
 #pragma once
-#include <stdbool.h>
+#include "runner/words.h"
 
 /* message: of turn.failed, valid UTF-8 or NULL. Allocated. *ret_session_gone: there is no such
  * conversation to go on with. */

@@ -273,19 +273,19 @@ static void note_error(const struct feeding *f, const struct json *line)
     const struct json *error = json_get(line, "error"), *data = json_get(error, "data");
     const char *message = json_get_str(data, "message"), *body = json_get_str(data, "responseBody");
     CLEANUP(buf_done) struct buf words = { 0 };
-    struct opencode_failure failure = { .name = json_get_str(error, "name") };
+    struct words_failure failure = { .kind = json_get_str(error, "name") };
     struct runner_result result = { .final = true };
 
     if (p->result.ok)
         return;
     (void)json_get_i64(data, "statusCode", &failure.status); /* absent: no answer in HTTP */
     if (str_is_empty(message))
-        message = body ? body : failure.name;
+        message = body ? body : failure.kind;
     if (message)
         utf8_clean(&words, message, utf8_cut(message, strlen(message), JUNK_MAX));
     failure.words = buf_str(&words);
     result.error = opencode_words(&failure);
-    if (str_eq(failure.name, "ContextOverflowError")) {
+    if (str_eq(failure.kind, "ContextOverflowError")) {
         free(p->result.error);
         p->result.error = result.error;
         return;

@@ -1,79 +1,46 @@
 #include "runner/opencode_words.h"
 
-#include <stddef.h>
+#include <assert.h>
 #include <string.h>
 
-#include "runner/words.h"
 #include "util/cleanup.h"
 #include "util/mem.h"
 #include "util/str.h"
 
-#define PRODUCT  "OpenCode"
 #define OPERATOR WORDS_OPERATOR
 #define AGAIN    WORDS_AGAIN
-
-#define REFUSED                                                                                    \
-    "the model's provider refused the key; " OPERATOR "put a valid one into the file that "        \
-    "runner.secrets names"
 
 #define UNREACHED                                                                                  \
     "OpenCode could not reach its model; " AGAIN ". If it stays so, " OPERATOR "look after the "   \
     "network, the base URL in runner.env, server.proxy and sandbox.network.mode"
 
-/* All that a row names must be so; the first row that fits speaks. Source of names, codes and
- * texts: OpenCode 1.18.33, from what it printed (tests/fixtures/opencode) and its own table of
- * errors. */
-struct row {
-    const char *name;
-    int status_from, status_to; /* of HTTP; 0, 0: any */
-    const char *says;           /* in the program's words, whatever the case */
-    bool session_gone;
-    const char *text;
-};
-
+/* Kinds are the names of its errors. Source of names, codes and texts: OpenCode 1.18.33, from what
+ * it printed (tests/fixtures/opencode) and its own table of errors. */
 /* clang-format off */
-static const struct row rows[] = {
-    { .name = "ContextOverflowError",
-      .text = "the conversation is longer than the model can read; start a new conversation with "
-              "what matters from this one" },
-    { .name = "ProviderAuthError", .text = REFUSED },
-    { .name = "MessageOutputLengthError",
-      .text = "the answer became longer than the model may write at once; ask for a shorter one, or "
-              "for one part at a time" },
-    { .name = "ContentFilterError",
-      .text = "the model's provider filtered the answer; put the message in other words" },
-    { .name = "MessageAbortedError",
+static const struct words_row rows[] = {
+    { .kind = "ContextOverflowError", .text = WORDS_TOO_MUCH },
+    { .kind = "ProviderAuthError", .text = WORDS_KEY_REFUSED },
+    { .kind = "MessageOutputLengthError", .text = WORDS_TOO_LONG },
+    { .kind = "ContentFilterError", .text = WORDS_FILTERED },
+    { .kind = "MessageAbortedError",
       .text = "OpenCode was interrupted before it was done; send the message again" },
     { .says = "nairid: the broker", .text = UNREACHED },
-    { .status_from = 401, .status_to = 401, .text = REFUSED },
-    { .status_from = 402, .status_to = 402,
-      .text = "the account at the model's provider has no credit left; " OPERATOR "add some, or "
-              "give another key in runner.secrets" },
-    { .says = "credit balance",
-      .text = "the account at the model's provider has no credit left; " OPERATOR "add some, or "
-              "give another key in runner.secrets" },
-    { .says = "insufficient_quota",
-      .text = "the account at the model's provider has no credit left; " OPERATOR "add some, or "
-              "give another key in runner.secrets" },
+    { .status_from = 401, .status_to = 401, .text = WORDS_KEY_REFUSED },
+    { .status_from = 402, .status_to = 402, .text = WORDS_NO_CREDIT },
+    { .says = "credit balance", .text = WORDS_NO_CREDIT },
+    { .says = "insufficient_quota", .text = WORDS_NO_CREDIT },
     { .status_from = 403, .status_to = 403,
       .text = "the model's provider doesn't let this key use the model; " OPERATOR "give another "
               "key in runner.secrets, or name another model in runner.model" },
     { .status_from = 404, .status_to = 404,
       .text = "the model is not there, or not for this account; " OPERATOR "name another one in "
               "runner.model" },
-    { .status_from = 413, .status_to = 413,
-      .text = "the message with all that belongs to it is too large for the API; start a new "
-              "conversation, with smaller files" },
-    { .status_from = 429, .status_to = 429,
-      .text = "the model's provider limits how much this account may ask; " AGAIN },
-    { .status_from = 529, .status_to = 529,
-      .text = "the model's provider is overloaded; " AGAIN },
-    { .status_from = 503, .status_to = 503,
-      .text = "the model's provider is overloaded; " AGAIN },
-    { .status_from = 500, .status_to = 599,
-      .text = "the model's provider has a problem; " AGAIN },
-    { .status_from = 400, .status_to = 499,
-      .text = "the model's provider refused the request" },
+    { .status_from = 413, .status_to = 413, .text = WORDS_TOO_LARGE },
+    { .status_from = 429, .status_to = 429, .text = WORDS_RATE_LIMITED },
+    { .status_from = 529, .status_to = 529, .text = WORDS_OVERLOADED },
+    { .status_from = 503, .status_to = 503, .text = WORDS_OVERLOADED },
+    { .status_from = 500, .status_to = 599, .text = WORDS_PROBLEM },
+    { .status_from = 400, .status_to = 499, .text = WORDS_REFUSED },
     { .says = "connect to API", .text = UNREACHED },
     { .says = "socket connection", .text = UNREACHED },
     { .says = "Model not found",
@@ -84,9 +51,8 @@ static const struct row rows[] = {
     { .text = "OpenCode could not answer" },
 };
 
-static const struct row stderr_rows[] = {
-    { .says = "Session not found", .session_gone = true,
-      .text = "the earlier conversation is not there any more" },
+static const struct words_row stderr_rows[] = {
+    { .says = "Session not found", .session_gone = true, .text = WORDS_SESSION_GONE },
     { .says = "opencode run [message..]",
       .text = "this version of OpenCode doesn't know an option that nairid uses; " OPERATOR
               "update it: npm install -g opencode-ai" },
@@ -102,35 +68,17 @@ static const struct row stderr_rows[] = {
 };
 /* clang-format on */
 
-static bool fits(const struct row *row, const struct opencode_failure *f)
+char *opencode_words(const struct words_failure *failure)
 {
-    return (!row->name || str_eq(row->name, f->name)) &&
-           (row->status_from == 0 ||
-            (f->status >= row->status_from && f->status <= row->status_to)) &&
-           (!row->says || (f->words && strcasestr(f->words, row->says)));
-}
+    const struct words_row *row = words_find(rows, ARRAY_SIZE(rows), failure);
 
-char *opencode_words(const struct opencode_failure *failure)
-{
-    const struct row *row = rows;
-
-    while (!fits(row, failure)) /* the last one fits everything */
-        row++;
-    return words_speak(PRODUCT, row->text, failure->words);
+    assert(row); /* the last one fits everything */
+    return words_speak("OpenCode", row->text, failure->words);
 }
 
 char *opencode_words_stderr(const char *tail, bool *ret_session_gone)
 {
-    const struct opencode_failure failure = { .words = tail };
-
-    *ret_session_gone = false;
-    for (size_t i = 0; i < ARRAY_SIZE(stderr_rows); i++) {
-        if (fits(&stderr_rows[i], &failure)) {
-            *ret_session_gone = stderr_rows[i].session_gone;
-            return mem_strdup(stderr_rows[i].text); /* its last words are shown anyway */
-        }
-    }
-    return NULL;
+    return words_stderr(stderr_rows, ARRAY_SIZE(stderr_rows), tail, ret_session_gone);
 }
 
 /* "external_directory (/etc/\*)" of "! permission requested: external_directory (/etc/\*);
@@ -164,11 +112,9 @@ char *opencode_words_unfinished(const char *reason, const char *rejected, const 
                           "the same)",
                           rejected);
     if (str_eq(reason, "length"))
-        return mem_strdup("the answer became longer than the model may write at once; ask for a "
-                          "shorter one, or for one part at a time");
+        return mem_strdup(WORDS_TOO_LONG);
     if (str_eq(reason, "content-filter"))
-        return mem_strdup("the model's provider filtered the answer; put the message in other "
-                          "words");
+        return mem_strdup(WORDS_FILTERED);
     return mem_strdup("OpenCode stopped in the middle of its work and gave no answer; say "
                       "\"continue\" to let it go on");
 }

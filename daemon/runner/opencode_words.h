@@ -1,18 +1,11 @@
 /* opencode_words.h - what to tell a person in a chat when OpenCode failed: the cause, what they or
  * the operator of the machine can do, and the program's own words. Pure; one table. */
 #pragma once
-#include <stdbool.h>
-#include <stdint.h>
+#include "runner/words.h"
 
-/* What its line of type "error" says; strings are borrowed, NULL where it says nothing. */
-struct opencode_failure {
-    const char *name;  /* "APIError", "ContextOverflowError", ... */
-    int64_t status;    /* of the API's answer in HTTP; 0: there was none */
-    const char *words; /* valid UTF-8 */
-};
-
-/* Allocated. */
-char *opencode_words(const struct opencode_failure *failure);
+/* Of what its line of type "error" says; kind is the error's name ("APIError",
+ * "ContextOverflowError", ...). Allocated. */
+char *opencode_words(const struct words_failure *failure);
 /* For a run that printed neither an answer nor an error: from the end of standard error. Allocated;
  * NULL where that says nothing. *ret_session_gone: there is no such conversation to go on with. */
 char *opencode_words_stderr(const char *tail, bool *ret_session_gone);

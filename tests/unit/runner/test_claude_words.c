@@ -12,15 +12,13 @@
 
 #include "runner/claude_words.h"
 #include "util/cleanup.h"
-#include "util/mem.h"
-#include "util/utf8.h"
 
 #define ERROR "error_during_execution"
 
 static void each_cause_has_its_words(void **state)
 {
     static const struct {
-        struct claude_failure failure;
+        struct words_failure failure;
         const char *want;
     } cases[] = {
         { { "success", "rate_limit", 429,
@@ -73,7 +71,7 @@ static void a_conversation_that_is_gone_is_known(void **state)
 
     (void)state;
     for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
-        const struct claude_failure failure = { .subtype = ERROR, .words = words[i] };
+        const struct words_failure failure = { .kind = ERROR, .words = words[i] };
         bool gone = false;
         AUTO_FREE char *text = claude_words(&failure, &gone);
 
@@ -107,42 +105,12 @@ static void standard_error_tells_what_keeps_it_from_starting(void **state)
     assert_null(claude_words_stderr("Segmentation fault\n", &gone)); /* its status says it */
 }
 
-static void its_own_words_are_bounded_and_whole_characters(void **state)
-{
-    AUTO_FREE char *words = mem_alloc(3001), *text = NULL;
-    const struct claude_failure failure = { .words = words };
-    bool gone;
-
-    (void)state;
-    for (size_t i = 0; i < 3000; i += 3)
-        memcpy(words + i, "\xe2\x82\xac", 3);
-    text = claude_words(&failure, &gone);
-    assert_true(strlen(text) < 600);
-    assert_true(utf8_is_valid(text, strlen(text)));
-    assert_string_equal(text + strlen(text) - 3, "...");
-}
-
-static void a_cut_leaves_no_part_of_a_word(void **state)
-{
-    AUTO_FREE char *words = mem_alloc(1001), *text = NULL;
-    const struct claude_failure failure = { .words = words };
-    bool gone;
-
-    (void)state;
-    memset(words, 'x', 1000);
-    memcpy(words, "the key is ", 11);
-    text = claude_words(&failure, &gone);
-    assert_string_equal(text + strlen(text) - 14, " the key is...");
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_cause_has_its_words),
         cmocka_unit_test(a_conversation_that_is_gone_is_known),
         cmocka_unit_test(standard_error_tells_what_keeps_it_from_starting),
-        cmocka_unit_test(its_own_words_are_bounded_and_whole_characters),
-        cmocka_unit_test(a_cut_leaves_no_part_of_a_word),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
