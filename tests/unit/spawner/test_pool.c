@@ -4,7 +4,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -20,6 +19,7 @@
 #include "loop/loop.h"
 #include "sandbox/plan.h"
 #include "spawner/spawner.h"
+#include "support/children.h"
 #include "support/profiles.h"
 #include "support/tempdir.h"
 #include "util/buf.h"
@@ -220,37 +220,11 @@ static void pass_time(struct fixture *f)
     loop_run(f->loop);
 }
 
-/* All processes whose parent is pid. */
-static size_t children_of(pid_t parent, pid_t pids[CHILDREN])
-{
-    DIR *dir = opendir("/proc");
-    const struct dirent *entry;
-    size_t count = 0;
-
-    assert_non_null(dir);
-    while ((entry = readdir(dir))) {
-        AUTO_FREE char *path = mem_printf("/proc/%s/stat", entry->d_name);
-        FILE *file = strtol(entry->d_name, NULL, 10) > 0 ? fopen(path, "re") : NULL;
-        char line[512] = "";
-        const char *end;
-        int ppid;
-
-        if (!file)
-            continue;
-        end = fgets(line, sizeof line, file) ? strrchr(line, ')') : NULL;
-        (void)fclose(file);
-        if (end && sscanf(end + 1, " %*c %d", &ppid) == 1 && ppid == parent && count < CHILDREN)
-            pids[count++] = (pid_t)strtol(entry->d_name, NULL, 10);
-    }
-    (void)closedir(dir);
-    return count;
-}
-
 static size_t await_children(struct fixture *f, size_t wanted, pid_t pids[CHILDREN])
 {
     size_t count;
 
-    while ((count = children_of(spawner_pid(f->spawner), pids)) != wanted)
+    while ((count = children_of(spawner_pid(f->spawner), pids, CHILDREN)) != wanted)
         pass_time(f);
     return count;
 }
@@ -331,7 +305,7 @@ static void none_is_made_unless_asked_for(void **state)
     run(f, "true");
     for (int i = 0; i < 20; i++)
         pass_time(f);
-    assert_int_equal(children_of(spawner_pid(f->spawner), pids), 0);
+    assert_int_equal(children_of(spawner_pid(f->spawner), pids, CHILDREN), 0);
     run(f, "true");
     assert_false(f->exit.warm);
 }

@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -12,6 +13,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -22,6 +24,7 @@
 #include "sandbox/plan_survey.h"
 #include "sandbox/survey.h"
 #include "spawner/spawner.h"
+#include "support/children.h"
 #include "support/tempdir.h"
 #include "task/leftover.h"
 #include "util/buf.h"
@@ -30,11 +33,11 @@
 #include "util/mem.h"
 #include "util/str.h"
 
-enum { TASK = 1, GUARD_MS = 60000, TASK_UID = 0x6fff0000 };
+enum { TASK = 1, GUARD_MS = 60000, TICK_MS = 20, TASK_UID = 0x6fff0000 };
 
 struct fixture {
     struct loop *loop;
-    struct loop_timer *guard;
+    struct loop_timer *guard, *tick;
     struct spawner *spawner;
     char *dir, *workspace, *home;
     struct buf out, err;
@@ -80,6 +83,12 @@ static void on_guard(struct loop_timer *timer, void *ctx)
     fail_msg("nothing happened for %d ms", GUARD_MS);
 }
 
+static void on_tick(struct loop_timer *timer, void *ctx)
+{
+    (void)timer;
+    loop_stop(ctx);
+}
+
 static int setup(void **state)
 {
     static const struct spawner_ops ops = {
@@ -98,6 +107,7 @@ static int setup(void **state)
         fail_msg("%s", err.text);
     f->guard = loop_timer_new(f->loop, on_guard, f);
     loop_timer_arm(f->guard, GUARD_MS);
+    f->tick = loop_timer_new(f->loop, on_tick, f->loop);
     *state = f;
     return 0;
 }
@@ -116,6 +126,7 @@ static int teardown(void **state)
     struct fixture *f = *state;
 
     loop_timer_free(f->guard);
+    loop_timer_free(f->tick);
     spawner_free(f->spawner, 5000);
     loop_free(f->loop);
     (void)nftw(f->dir, open_up, 16, FTW_PHYS);
@@ -170,8 +181,8 @@ static int give(const char *path, const struct stat *st, int type, struct FTW *a
     return lchown(path, TASK_UID, TASK_UID);
 }
 
-/* Runs the survey as the job's user; what it wrote is in f->seen. */
-static void run(struct fixture *f)
+/* Starts the survey as the job's user. */
+static void start(struct fixture *f)
 {
     CLEANUP_PTR(plan_free) struct plan *plan = NULL;
     struct err err = { 0 };
@@ -182,6 +193,11 @@ static void run(struct fixture *f)
     buf_clear(&f->out);
     leftover_done(&f->seen);
     spawner_start(f->spawner, TASK, plan, -1, "", 0);
+}
+
+/* To its end; what it wrote is in f->seen. */
+static void finish(struct fixture *f)
+{
     loop_run(f->loop);
     if (f->exit.failed_to_start || f->exit.status != 0)
         fail_msg("the survey failed (wait status %#x): %s%s", (unsigned)f->exit.status,
@@ -189,14 +205,26 @@ static void run(struct fixture *f)
     assert_int_equal(leftover_read(f->out.data, f->out.len, &f->seen), 0);
 }
 
+static void run(struct fixture *f)
+{
+    start(f);
+    finish(f);
+}
+
+/* To the job's user. */
+static void give_away(struct fixture *f)
+{
+    if (geteuid() != 0)
+        return;
+    assert_int_equal(chmod(f->dir, 0711), 0);
+    assert_int_equal(nftw(f->workspace, give, 16, FTW_PHYS), 0);
+    assert_int_equal(nftw(f->home, give, 16, FTW_PHYS), 0);
+}
+
 /* Of a tree that is the job's, as one that its tasks made is. */
 static void survey(struct fixture *f)
 {
-    if (geteuid() == 0) {
-        assert_int_equal(chmod(f->dir, 0711), 0);
-        assert_int_equal(nftw(f->workspace, give, 16, FTW_PHYS), 0);
-        assert_int_equal(nftw(f->home, give, 16, FTW_PHYS), 0);
-    }
+    give_away(f);
     run(f);
 }
 
@@ -436,24 +464,91 @@ static void a_deep_tree_ends_at_the_longest_path(void **state)
     assert_int_equal(f->seen.gaps, LEFTOVERS_DEEP);
 }
 
+static void put_links(const struct fixture *f, int count, const char *like)
+{
+    AUTO_CLOSE int fd = open(f->workspace, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    for (int i = 0; i < count; i++) {
+        AUTO_FREE char *name = mem_printf("%s-%d", like, i);
+
+        assert_int_equal(symlinkat("/root", fd, name), 0);
+    }
+}
+
 static void a_heap_of_findings_has_an_end(void **state)
 {
     struct fixture *f = *state;
-    AUTO_CLOSE int fd = open(f->workspace, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    char name[32];
 
-    for (int i = 0; i < LEFTOVERS_MAX + 100; i++) {
-        (void)snprintf(name, sizeof name, "link-%d", i);
-        assert_int_equal(symlinkat("/root", fd, name), 0);
-    }
+    put_links(f, LEFTOVERS_MAX + 100, "link");
     survey(f);
     assert_int_equal(f->seen.len, LEFTOVERS_MAX);
     assert_int_equal(f->seen.gaps, LEFTOVERS_FOUND);
 }
 
+/* ---- what it has besides ---- */
+
+/* proc(5): what it is blocked in. */
+static bool is_writing(pid_t pid)
+{
+    AUTO_FREE char *path = mem_printf("/proc/%d/syscall", (int)pid);
+    FILE *file = fopen(path, "re");
+    int number = -1;
+
+    if (!file)
+        return false;
+    if (fscanf(file, "%d", &number) != 1)
+        number = -1;
+    (void)fclose(file); /* it was only read */
+    return number == SYS_write;
+}
+
+/* The process of a survey that wants to say more than fits into its pipe. */
+static pid_t await_survey(struct fixture *f)
+{
+    pid_t init = 0, pid = 0;
+
+    while (children_of(spawner_pid(f->spawner), &init, 1) != 1 || children_of(init, &pid, 1) != 1 ||
+           !is_writing(pid)) {
+        loop_timer_arm(f->tick, TICK_MS);
+        loop_run(f->loop);
+    }
+    return pid;
+}
+
+/* What is hostile is read by it: whoever got hold of it would have them. */
+static void it_has_no_descriptor_but_its_three(void **state)
+{
+    enum { LINKS = 600 };
+    struct fixture *f = *state;
+    AUTO_FREE char *path = NULL;
+    const struct dirent *entry;
+    DIR *dir;
+    char name[201];
+
+    if (geteuid() != 0)
+        return; /* nobody else may look */
+    memset(name, 'n', sizeof name - 1);
+    name[sizeof name - 1] = '\0';
+    put_links(f, LINKS, name);
+    give_away(f);
+    start(f);
+    spawner_pause(f->spawner, TASK, true);
+    path = mem_printf("/proc/%d/fd", (int)await_survey(f));
+    dir = opendir(path);
+    assert_non_null(dir);
+    while ((entry = readdir(dir)))
+        if (entry->d_name[0] != '.' && strtol(entry->d_name, NULL, 10) > STDERR_FILENO)
+            fail_msg("descriptor %s is open", entry->d_name);
+    (void)closedir(dir); /* it was only read */
+    spawner_pause(f->spawner, TASK, false);
+    finish(f);
+    assert_int_equal(f->seen.len, LINKS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(it_has_no_descriptor_but_its_three, setup, teardown),
         cmocka_unit_test_setup_teardown(an_empty_job_leaves_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(an_ordinary_repository_leaves_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(what_others_trip_over_is_found, setup, teardown),
