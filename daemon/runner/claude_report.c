@@ -1,7 +1,5 @@
 #include "runner/claude_report.h"
 
-#include <string.h>
-
 #include "runner/shown.h"
 #include "util/buf.h"
 #include "util/cleanup.h"
@@ -40,16 +38,6 @@ static const char *input_of(const char *tool, const struct json *input)
     return NULL;
 }
 
-static void report_text(const struct claude_report *r, const struct json *block, const char *parent)
-{
-    CLEANUP(shown_done) struct shown s = { .progress = { .type = PROGRESS_TEXT } };
-
-    s.progress.text = shown_text(&s, &s.text, json_get_str(block, "text"), SHOWN_TEXT_MAX);
-    s.progress.parent_tool_use_id = shown_text(&s, &s.parent, parent, SHOWN_ID_MAX);
-    if (s.progress.text)
-        shown_report(&s, r->fn, r->ctx);
-}
-
 static void report_call(const struct claude_report *r, const struct json *block, const char *parent)
 {
     CLEANUP(shown_done)
@@ -66,15 +54,6 @@ static void report_call(const struct claude_report *r, const struct json *block,
     shown_report(&s, r->fn, r->ctx);
 }
 
-static void report_step(const struct claude_report *r, const char *summary, const char *status)
-{
-    CLEANUP(shown_done)
-    struct shown s = { .progress = { .type = PROGRESS_STEP, .status = status } };
-
-    s.progress.summary = shown_text(&s, &s.summary, summary, SHOWN_SHORT_MAX);
-    shown_report(&s, r->fn, r->ctx);
-}
-
 void claude_report_assistant(const struct claude_report *r, const struct json *line)
 {
     const struct json *content = json_get(json_get(line, "message"), "content");
@@ -88,11 +67,11 @@ void claude_report_assistant(const struct claude_report *r, const struct json *l
 
         count++;
         if (str_eq(type, "text"))
-            report_text(r, b, parent);
+            shown_say(json_get_str(b, "text"), parent, r->fn, r->ctx);
         else if (str_eq(type, "tool_use"))
             report_call(r, b, parent);
         else if (str_eq(type, "thinking"))
-            report_step(r, "Thinking...", NULL);
+            shown_step("Thinking...", NULL, r->fn, r->ctx);
     }
 }
 
@@ -226,7 +205,7 @@ static void report_retry(const struct claude_report *r, const struct json *line)
     }
     if (wait_ms >= 1000)
         buf_printf(&b, ", in %llu s", (unsigned long long)(wait_ms / 1000));
-    report_step(r, buf_str(&b), "running");
+    shown_step(buf_str(&b), "running", r->fn, r->ctx);
 }
 
 void claude_report_system(const struct claude_report *r, const struct json *line)
@@ -244,6 +223,6 @@ void claude_report_system(const struct claude_report *r, const struct json *line
 
         report_task(r, line, failed ? "error" : "completed", "", json_get_str(line, "summary"));
     } else if (str_eq(subtype, "status") && str_eq(status, "compacting")) {
-        report_step(r, "Summarising the conversation to make room...", "running");
+        shown_step("Summarising the conversation to make room...", "running", r->fn, r->ctx);
     }
 }

@@ -5,8 +5,9 @@
 
 #include "runner/claude_report.h"
 #include "runner/claude_words.h"
-#include "runner/lines.h"
+#include "runner/denied.h"
 #include "runner/toolcalls.h"
+#include "runner/transcript.h"
 #include "util/buf.h"
 #include "util/cleanup.h"
 #include "util/json.h"
@@ -14,39 +15,21 @@
 #include "util/str.h"
 #include "util/utf8.h"
 
-enum {
-    NODES_MAX = 256 * 1024, /* values in one line: what a long diff has, many times over */
-    SESSIONS_MAX = 8,       /* that one run may have; more is noise */
-    JUNK_MAX = 2000,
-    DENIED_MAX = 4 /* tools that a note names */
-};
-
 struct runner_parser {
-    struct lines lines;
+    struct transcript t;
     struct toolcalls calls;
-    size_t reply_limit;
     enum settings_permissions permissions;
-    char session[RUNNER_SESSION_MAX + 1]; /* as last reported */
-    unsigned sessions;
-    struct buf said; /* what the model said last, to the user */
-    struct buf junk; /* what wasn't JSON */
-    char *code;      /* of the last failed call to the API */
-    struct runner_result result;
+    char *code; /* of the last failed call to the API */
 };
 
-/* A feed's line handler needs where to report to. */
-struct feeding {
-    struct runner_parser *parser;
-    runner_event_fn fn;
-    void *ctx;
-};
+static void on_line(const struct json *line, void *parser);
 
 struct runner_parser *claude_stream_new(const struct settings *settings, const char *session)
 {
     struct runner_parser *p = mem_new(struct runner_parser);
 
     (void)session; /* it fails where that isn't there */
-    p->reply_limit = settings->task_reply_limit_bytes;
+    transcript_init(&p->t, settings, on_line, p);
     p->permissions = settings->runner_permissions;
     return p;
 }
@@ -55,12 +38,9 @@ void claude_stream_free(struct runner_parser *p)
 {
     if (!p)
         return;
-    lines_done(&p->lines);
+    transcript_done(&p->t);
     toolcalls_done(&p->calls);
-    buf_done(&p->said);
-    buf_done(&p->junk);
     free(p->code);
-    runner_result_done(&p->result);
     free(p);
 }
 
@@ -68,20 +48,12 @@ void claude_stream_free(struct runner_parser *p)
 
 /* Not from a result that failed: that of a conversation that isn't there has the id that was asked
  * for, or one that was made up. */
-static void note_session(const struct feeding *f, const struct json *line)
+static void note_session(struct runner_parser *p, const struct json *line)
 {
-    struct runner_parser *p = f->parser;
-    const char *id = json_get_str(line, "session_id");
-    const struct runner_event ev = { .type = RUNNER_SESSION, .session = p->session };
     bool failed = false;
 
-    if (json_get_bool(line, "is_error", &failed) == 0 && failed)
-        return;
-    if (!runner_is_session(id) || str_eq(id, p->session) || p->sessions == SESSIONS_MAX)
-        return;
-    memcpy(p->session, id, strlen(id) + 1);
-    p->sessions++;
-    f->fn(&ev, f->ctx);
+    if (json_get_bool(line, "is_error", &failed) < 0 || !failed)
+        transcript_session(&p->t, json_get_str(line, "session_id"));
 }
 
 /* ---- what the model says ---- */
@@ -104,8 +76,7 @@ static void note_said(struct runner_parser *p, const struct json *line)
 
         if (str_is_empty(text) || !str_eq(json_get_str(b, "type"), "text"))
             continue;
-        buf_clear(&p->said);
-        utf8_clean(&p->said, text, utf8_cut(text, strlen(text), p->reply_limit));
+        (void)transcript_say(&p->t, text); /* the answer is counted below */
     }
 }
 
@@ -145,30 +116,14 @@ static bool read_usage(const struct json *line, struct usage *usage)
     return usage_is_something(usage); /* where nothing was asked there are zeros */
 }
 
-/* In the answer, as the model may not know why. */
 static void append_denials(const struct runner_parser *p, const struct json *line, struct buf *b)
 {
     const struct json *denials = json_get(line, "permission_denials");
-    const char *names[DENIED_MAX] = { 0 };
-    size_t count = 0;
+    struct denied denied = { 0 };
 
-    for (const struct json *d = json_first(denials); d && count < DENIED_MAX; d = json_next(d)) {
-        const char *name = json_get_str(d, "tool_name");
-        bool known = !name;
-
-        for (size_t i = 0; i < count; i++)
-            known |= str_eq(names[i], name);
-        if (!known)
-            names[count++] = name;
-    }
-    if (count == 0)
-        return;
-    buf_append_str(b, "\n\n[Claude Code was not allowed to do all that it wanted (");
-    for (size_t i = 0; i < count; i++) {
-        buf_append_str(b, i > 0 ? ", " : "");
-        utf8_clean(b, names[i], utf8_cut(names[i], strlen(names[i]), 40));
-    }
-    buf_printf(b, ")%s]", p->permissions == SETTINGS_EDITS ? "; runner.permissions is edits" : "");
+    for (const struct json *d = json_first(denials); d; d = json_next(d))
+        denied_add(&denied, json_get_str(d, "tool_name"));
+    denied_append(&denied, "Claude Code", p->permissions, b);
 }
 
 /* The answer, cut at the reply's limit; where the result has none, what was said last. */
@@ -180,9 +135,9 @@ static void read_answer(const struct runner_parser *p, const struct json *line,
     size_t len, keep;
 
     if (str_is_empty(text))
-        text = buf_str(&p->said);
+        text = buf_str(&p->t.said);
     len = strlen(text);
-    keep = utf8_cut(text, len, p->reply_limit);
+    keep = utf8_cut(text, len, p->t.reply_limit);
     utf8_clean(&b, text, keep);
     result->dropped_bytes = len - keep;
     if (result->dropped_bytes == 0)
@@ -197,14 +152,15 @@ static void read_words(const struct json *line, struct buf *b)
     const char *text = json_get_str(line, "result");
 
     if (!str_is_empty(text))
-        utf8_clean(b, text, utf8_cut(text, strlen(text), JUNK_MAX));
-    for (const struct json *e = json_first(errors); e && b->len < JUNK_MAX; e = json_next(e)) {
+        utf8_clean(b, text, utf8_cut(text, strlen(text), TRANSCRIPT_JUNK_MAX));
+    for (const struct json *e = json_first(errors); e && b->len < TRANSCRIPT_JUNK_MAX;
+         e = json_next(e)) {
         const char *s = json_str(e);
 
         if (str_is_empty(s) || str_starts_with(s, "[ede_diagnostic]")) /* for its developers */
             continue;
         buf_append_str(b, b->len > 0 ? "; " : "");
-        utf8_clean(b, s, utf8_cut(s, strlen(s), JUNK_MAX));
+        utf8_clean(b, s, utf8_cut(s, strlen(s), TRANSCRIPT_JUNK_MAX));
     }
 }
 
@@ -221,45 +177,34 @@ static void read_failure(const struct runner_parser *p, const struct json *line,
 }
 
 /* A failure that comes after an answer is that of being ended: it changes nothing. */
-static void note_result(const struct feeding *f, const struct json *line)
+static void note_result(struct runner_parser *p, const struct json *line)
 {
-    struct runner_parser *p = f->parser;
-    const struct runner_event ev = { .type = RUNNER_FINAL };
-    struct runner_result result = { .final = true };
-    bool failed = true, first = !p->result.final;
+    struct runner_result result = { 0 };
+    bool failed = true;
 
     (void)json_get_bool(line, "is_error", &failed); /* who doesn't say that it worked, failed */
     result.ok = !failed && str_eq(json_get_str(line, "subtype"), "success");
-    if (!result.ok && p->result.ok)
+    if (!result.ok && p->t.result.ok)
         return;
     result.has_usage = read_usage(line, &result.usage);
     if (result.ok)
         read_answer(p, line, &result);
     else
         read_failure(p, line, &result);
-    runner_result_done(&p->result);
-    p->result = result;
-    if (first)
-        f->fn(&ev, f->ctx);
+    transcript_conclude(&p->t, &result);
 }
 
 /* ---- lines ---- */
 
-static void on_line(const char *bytes, size_t len, void *ctx)
+static void on_line(const struct json *line, void *parser)
 {
-    const struct feeding *f = ctx;
-    const struct claude_report report = { &f->parser->calls, f->fn, f->ctx };
-    CLEANUP_PTR(json_free) struct json *line = NULL;
-    const char *type;
+    struct runner_parser *p = parser;
+    const struct claude_report report = { &p->calls, p->t.fn, p->t.ctx };
+    const char *type = json_get_str(line, "type");
 
-    if (bytes[0] != '{' || json_parse_light(bytes, len, NODES_MAX, &line, NULL) < 0) {
-        lines_keep(&f->parser->junk, bytes, len, JUNK_MAX);
-        return;
-    }
-    note_session(f, line);
-    type = json_get_str(line, "type");
+    note_session(p, line);
     if (str_eq(type, "assistant")) {
-        note_said(f->parser, line);
+        note_said(p, line);
         claude_report_assistant(&report, line);
     } else if (str_eq(type, "user")) {
         claude_report_user(&report, line);
@@ -268,37 +213,22 @@ static void on_line(const char *bytes, size_t len, void *ctx)
     } else if (str_eq(type, "system")) {
         claude_report_system(&report, line);
     } else if (str_eq(type, "result")) {
-        note_result(f, line);
+        note_result(p, line);
     }
 }
 
 void claude_stream_feed(struct runner_parser *p, const char *bytes, size_t len, runner_event_fn fn,
                         void *ctx)
 {
-    struct feeding f = { .parser = p, .fn = fn, .ctx = ctx };
-
-    lines_feed(&p->lines, bytes, len, on_line, &f);
-}
-
-static void ignore(const struct runner_event *ev, void *ctx)
-{
-    (void)ev;
-    (void)ctx; /* it is over: nobody is told of progress any more */
+    transcript_feed(&p->t, bytes, len, fn, ctx);
 }
 
 void claude_stream_finish(struct runner_parser *p, const struct runner_exit *end,
                           struct runner_result *ret_result)
 {
-    struct feeding f = { .parser = p, .fn = ignore };
-    struct runner_result *result = &p->result;
+    struct runner_result *result = &p->t.result;
 
-    lines_end(&p->lines, on_line, &f); /* a line may lack its newline */
-    if (!result->final) {
-        /* what was said so far is no answer: it is shown as last words, if nothing better is there
-         */
-        result->text = buf_steal(p->junk.len > 0 ? &p->junk : &p->said);
+    if (!transcript_end(&p->t))
         result->error = claude_words_stderr(end->stderr_tail, &result->session_gone);
-    }
-    *ret_result = *result;
-    *result = (struct runner_result){ 0 };
+    transcript_take(&p->t, ret_result);
 }

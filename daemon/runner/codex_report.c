@@ -1,14 +1,10 @@
 #include "runner/codex_report.h"
 
-#include <string.h>
-
 #include "runner/shown.h"
 #include "util/buf.h"
 #include "util/cleanup.h"
 #include "util/json.h"
-#include "util/mem.h"
 #include "util/str.h"
-#include "util/utf8.h"
 
 enum { CHANGES_MAX = 16 }; /* files that one message names */
 
@@ -89,15 +85,6 @@ static void report_tool(const struct json *item, const char *type, const char *t
     shown_report(&s, fn, ctx);
 }
 
-static void report_text(const struct json *item, runner_event_fn fn, void *ctx)
-{
-    CLEANUP(shown_done) struct shown s = { .progress = { .type = PROGRESS_TEXT } };
-
-    s.progress.text = shown_text(&s, &s.text, json_get_str(item, "text"), SHOWN_TEXT_MAX);
-    if (s.progress.text)
-        shown_report(&s, fn, ctx);
-}
-
 static void report_subagent(const struct json *item, const char *type, runner_event_fn fn,
                             void *ctx)
 {
@@ -107,15 +94,6 @@ static void report_subagent(const struct json *item, const char *type, runner_ev
     s.progress.status = status_of(item, type);
     text = text ? text : json_get_str(item, "prompt");
     s.progress.summary = shown_text(&s, &s.summary, text, SHOWN_SHORT_MAX);
-    shown_report(&s, fn, ctx);
-}
-
-void codex_report_step(const char *summary, const char *status, runner_event_fn fn, void *ctx)
-{
-    CLEANUP(shown_done)
-    struct shown s = { .progress = { .type = PROGRESS_STEP, .status = status } };
-
-    s.progress.summary = shown_text(&s, &s.summary, summary, SHOWN_SHORT_MAX);
     shown_report(&s, fn, ctx);
 }
 
@@ -136,15 +114,15 @@ void codex_report_item(const struct json *item, const char *type, runner_event_f
     } else if (str_eq(kind, "web_search")) {
         report_tool(item, type, kind, json_get_str(item, "query"), fn, ctx);
     } else if (str_eq(kind, "agent_message") && is_done) {
-        report_text(item, fn, ctx);
+        shown_say(json_get_str(item, "text"), NULL, fn, ctx);
     } else if (str_eq(kind, "reasoning") && is_done) {
-        codex_report_step("Reasoning...", NULL, fn, ctx);
+        shown_step("Reasoning...", NULL, fn, ctx);
     } else if (str_eq(kind, "todo_list")) {
         add_checklist(item, &b);
-        codex_report_step(buf_str(&b), NULL, fn, ctx);
+        shown_step(buf_str(&b), NULL, fn, ctx);
     } else if (str_eq(kind, "collab_tool_call")) {
         report_subagent(item, type, fn, ctx);
     } else if (str_eq(kind, "error") && is_done) { /* a warning: nothing failed */
-        codex_report_step(json_get_str(item, "message"), NULL, fn, ctx);
+        shown_step(json_get_str(item, "message"), NULL, fn, ctx);
     }
 }

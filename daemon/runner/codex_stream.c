@@ -6,18 +6,14 @@
 #include "runner/codex_report.h"
 #include "runner/codex_thread.h"
 #include "runner/codex_words.h"
-#include "runner/lines.h"
+#include "runner/shown.h"
+#include "runner/transcript.h"
 #include "util/buf.h"
 #include "util/cleanup.h"
 #include "util/json.h"
 #include "util/mem.h"
 #include "util/str.h"
 #include "util/utf8.h"
-
-enum {
-    NODES_MAX = 256 * 1024, /* values in one line: what a long diff has, many times over */
-    JUNK_MAX = 2000,
-};
 
 #define RETRY "Reconnecting..."
 
@@ -26,30 +22,21 @@ static const char lost_note[] =
     "said before]\n\n";
 
 struct runner_parser {
-    struct lines lines;
-    size_t reply_limit;
+    struct transcript t;
     char model[USAGE_MODEL_MAX];
     struct codex_thread asked, thread; /* id "": none, not yet */
     unsigned waits;                    /* lines in a row that say that there is no network */
-    struct buf said;                   /* what the model said last */
-    size_t said_dropped;               /* bytes of it past the reply limit */
-    struct buf junk;                   /* what wasn't JSON */
-    struct runner_result result;
+    size_t said_dropped;               /* bytes past the reply limit of what was said last */
 };
 
-/* A feed's line handler needs where to report to. */
-struct feeding {
-    struct runner_parser *parser;
-    runner_event_fn fn;
-    void *ctx;
-};
+static void on_line(const struct json *line, void *parser);
 
 struct runner_parser *codex_stream_new(const struct settings *settings, const char *session)
 {
     struct runner_parser *p = mem_new(struct runner_parser);
     struct usage named = { 0 };
 
-    p->reply_limit = settings->task_reply_limit_bytes;
+    transcript_init(&p->t, settings, on_line, p);
     usage_set_model(&named, settings->runner_model);
     memcpy(p->model, named.model, sizeof p->model);
     (void)codex_thread_parse(session, &p->asked); /* else as without: so prepare takes it */
@@ -60,28 +47,24 @@ void codex_stream_free(struct runner_parser *p)
 {
     if (!p)
         return;
-    lines_done(&p->lines);
-    buf_done(&p->said);
-    buf_done(&p->junk);
-    runner_result_done(&p->result);
+    transcript_done(&p->t);
     free(p);
 }
 
 /* ---- session ---- */
 
-static void tell_session(const struct feeding *f)
+static void tell_session(struct runner_parser *p)
 {
     char text[CODEX_THREAD_TEXT_MAX];
     const struct runner_event ev = { .type = RUNNER_SESSION,
-                                     .session = codex_thread_print(&f->parser->thread, text) };
+                                     .session = codex_thread_print(&p->thread, text) };
 
-    f->fn(&ev, f->ctx);
+    p->t.fn(&ev, p->t.ctx);
 }
 
 /* The first line of a run, and once. */
-static void note_thread(const struct feeding *f, const struct json *line)
+static void note_thread(struct runner_parser *p, const struct json *line)
 {
-    struct runner_parser *p = f->parser;
     const char *id = json_get_str(line, "thread_id");
 
     if (!codex_thread_is_id(id) || *p->thread.id)
@@ -90,7 +73,7 @@ static void note_thread(const struct feeding *f, const struct json *line)
         p->thread = p->asked;
     else
         memcpy(p->thread.id, id, CODEX_THREAD_ID_MAX + 1);
-    tell_session(f);
+    tell_session(p);
 }
 
 static bool is_lost(const struct runner_parser *p)
@@ -132,68 +115,53 @@ static bool read_usage(struct runner_parser *p, const struct json *line, struct 
 
 /* ---- the end ---- */
 
-static void end_with(const struct feeding *f, struct runner_result *result)
+static void note_completed(struct runner_parser *p, const struct json *line)
 {
-    struct runner_parser *p = f->parser;
-    const struct runner_event ev = { .type = RUNNER_FINAL };
-    bool first = !p->result.final;
-
-    result->final = true;
-    runner_result_done(&p->result);
-    p->result = *result;
-    if (first)
-        f->fn(&ev, f->ctx);
-}
-
-static void note_completed(const struct feeding *f, const struct json *line)
-{
-    struct runner_parser *p = f->parser;
     struct runner_result result = { .ok = true, .dropped_bytes = p->said_dropped };
 
-    if (p->result.ok) /* one turn a run */
+    if (p->t.result.ok) /* one turn a run */
         return;
     result.has_usage = read_usage(p, line, &result.usage);
     if (*p->thread.id)
-        tell_session(f);
-    result.text = mem_printf("%s%s", is_lost(p) ? lost_note : "", buf_str(&p->said));
-    end_with(f, &result);
+        tell_session(p);
+    result.text = mem_printf("%s%s", is_lost(p) ? lost_note : "", buf_str(&p->t.said));
+    transcript_conclude(&p->t, &result);
 }
 
-static void note_failure(const struct feeding *f, const char *message)
+static void note_failure(struct runner_parser *p, const char *message)
 {
     struct runner_result result = { 0 };
     CLEANUP(buf_done) struct buf words = { 0 };
 
-    if (f->parser->result.ok)
+    if (p->t.result.ok)
         return;
     if (message)
-        utf8_clean(&words, message, utf8_cut(message, strlen(message), JUNK_MAX));
-    codex_report_step("Turn failed", "error", f->fn, f->ctx);
+        utf8_clean(&words, message, utf8_cut(message, strlen(message), TRANSCRIPT_JUNK_MAX));
+    shown_step("Turn failed", "error", p->t.fn, p->t.ctx);
     result.error = codex_words(words.len > 0 ? buf_str(&words) : NULL, &result.session_gone);
-    end_with(f, &result);
+    transcript_conclude(&p->t, &result);
 }
 
 /* Its error is an object; a text as well, to be safe. */
-static void note_failed(const struct feeding *f, const struct json *line)
+static void note_failed(struct runner_parser *p, const struct json *line)
 {
     const struct json *error = json_get(line, "error");
 
-    note_failure(f, json_is_string(error) ? json_str(error) : json_get_str(error, "message"));
+    note_failure(p, json_is_string(error) ? json_str(error) : json_get_str(error, "message"));
 }
 
 /* A retry; the last one is followed by turn.failed, with the same words. */
-static void note_error(const struct feeding *f, const struct json *line, unsigned waits)
+static void note_error(struct runner_parser *p, const struct json *line, unsigned waits)
 {
-    struct runner_parser *p = f->parser;
     const char *message = json_get_str(line, "message");
 
     if (!message || !str_starts_with(message, RETRY))
         return;
-    codex_report_step(message, "running", f->fn, f->ctx);
+    shown_step(message, "running", p->t.fn, p->t.ctx);
     if (strstr(message, "waiting for network"))
         p->waits = waits + 1;
     if (p->waits == CODEX_STREAM_WAITS_MAX)
-        note_failure(f, message);
+        note_failure(p, message);
 }
 
 /* ---- lines ---- */
@@ -201,71 +169,47 @@ static void note_error(const struct feeding *f, const struct json *line, unsigne
 static void note_said(struct runner_parser *p, const struct json *item)
 {
     const char *text = json_get_str(item, "text");
-    size_t len = text ? strlen(text) : 0, keep;
 
-    if (len == 0 || !str_eq(json_get_str(item, "type"), "agent_message"))
-        return;
-    keep = utf8_cut(text, len, p->reply_limit);
-    buf_clear(&p->said);
-    utf8_clean(&p->said, text, keep);
-    p->said_dropped = len - keep;
+    if (!str_is_empty(text) && str_eq(json_get_str(item, "type"), "agent_message"))
+        p->said_dropped = transcript_say(&p->t, text);
 }
 
-static void on_line(const char *bytes, size_t len, void *ctx)
+static void on_line(const struct json *line, void *parser)
 {
-    const struct feeding *f = ctx;
-    struct runner_parser *p = f->parser;
-    CLEANUP_PTR(json_free) struct json *line = NULL;
-    const char *type;
+    struct runner_parser *p = parser;
+    const char *type = json_get_str(line, "type");
     unsigned waits = p->waits;
 
-    if (bytes[0] != '{' || json_parse_light(bytes, len, NODES_MAX, &line, NULL) < 0) {
-        lines_keep(&p->junk, bytes, len, JUNK_MAX);
-        return;
-    }
-    type = json_get_str(line, "type");
     p->waits = 0;
     if (str_eq(type, "thread.started")) {
-        note_thread(f, line);
+        note_thread(p, line);
     } else if (type && str_starts_with(type, "item.")) {
         if (str_eq(type, "item.completed"))
             note_said(p, json_get(line, "item"));
-        codex_report_item(json_get(line, "item"), type + strlen("item."), f->fn, f->ctx);
+        codex_report_item(json_get(line, "item"), type + strlen("item."), p->t.fn, p->t.ctx);
     } else if (str_eq(type, "turn.completed")) {
-        note_completed(f, line);
+        note_completed(p, line);
     } else if (str_eq(type, "turn.failed")) {
-        note_failed(f, line);
+        note_failed(p, line);
     } else if (str_eq(type, "error")) {
-        note_error(f, line, waits);
+        note_error(p, line, waits);
     }
 }
 
 void codex_stream_feed(struct runner_parser *p, const char *bytes, size_t len, runner_event_fn fn,
                        void *ctx)
 {
-    struct feeding f = { .parser = p, .fn = fn, .ctx = ctx };
-
-    lines_feed(&p->lines, bytes, len, on_line, &f);
-}
-
-static void ignore(const struct runner_event *ev, void *ctx)
-{
-    (void)ev;
-    (void)ctx; /* it is over: nobody is told of progress any more */
+    transcript_feed(&p->t, bytes, len, fn, ctx);
 }
 
 void codex_stream_finish(struct runner_parser *p, const struct runner_exit *end,
                          struct runner_result *ret_result)
 {
-    struct feeding f = { .parser = p, .fn = ignore };
-    struct runner_result *result = &p->result;
+    struct runner_result *result = &p->t.result;
 
-    lines_end(&p->lines, on_line, &f); /* a line may lack its newline */
-    if (!result->final) { /* what was said so far is no answer: it is shown as last words */
-        result->text = buf_steal(p->junk.len > 0 ? &p->junk : &p->said);
+    if (!transcript_end(&p->t)) {
         result->error = codex_words_stderr(end->stderr_tail, &result->session_gone);
         result->session_gone = result->session_gone && *p->asked.id;
     }
-    *ret_result = *result;
-    *result = (struct runner_result){ 0 };
+    transcript_take(&p->t, ret_result);
 }

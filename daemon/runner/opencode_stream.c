@@ -3,9 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "runner/lines.h"
+#include "runner/denied.h"
 #include "runner/opencode_words.h"
 #include "runner/shown.h"
+#include "runner/transcript.h"
 #include "util/buf.h"
 #include "util/cleanup.h"
 #include "util/json.h"
@@ -13,38 +14,21 @@
 #include "util/str.h"
 #include "util/utf8.h"
 
-enum {
-    NODES_MAX = 256 * 1024, /* values in one line: what a long diff has, many times over */
-    SESSIONS_MAX = 8,       /* that one run may have; more is noise */
-    JUNK_MAX = 2000,
-    WORD_MAX = 40,  /* of a name that a note has */
-    DENIED_MAX = 4, /* tools that a note names */
-};
+enum { WORD_MAX = 40 }; /* of a name that is shown, with its NUL */
 
+/* What was said counts by steps: t.said is that of one, of at most the reply's limit. */
 struct runner_parser {
-    struct lines lines;
-    size_t reply_limit;
+    struct transcript t;
     enum settings_permissions permissions;
-    char session[RUNNER_SESSION_MAX + 1]; /* as last reported */
-    unsigned sessions;
-    struct buf said;       /* in this step, to the user; at most reply_limit bytes */
-    size_t dropped;        /* of it */
-    struct buf junk;       /* what wasn't JSON */
+    size_t dropped;        /* bytes of what was said in this step */
     char reason[WORD_MAX]; /* why the last step ended; "" while it lasts */
-    char denied[DENIED_MAX][WORD_MAX];
-    size_t denied_count;
+    struct denied denied;
     char rejected[WORD_MAX]; /* the tool after whose refusal a run ends; "" none */
     double usd;
     struct usage usage; /* of all steps; the cost stands in usd */
-    struct runner_result result;
 };
 
-/* A feed's line handler needs where to report to. */
-struct feeding {
-    struct runner_parser *parser;
-    runner_event_fn fn;
-    void *ctx;
-};
+static void on_line(const struct json *line, void *parser);
 
 struct runner_parser *opencode_stream_new(const struct settings *settings, const char *session)
 {
@@ -52,7 +36,7 @@ struct runner_parser *opencode_stream_new(const struct settings *settings, const
     const char *model = settings->runner_model ? strchr(settings->runner_model, '/') : NULL;
 
     (void)session; /* one that isn't there is never replaced by another */
-    p->reply_limit = settings->task_reply_limit_bytes;
+    transcript_init(&p->t, settings, on_line, p);
     p->permissions = settings->runner_permissions;
     usage_set_model(&p->usage, model ? model + 1 : NULL);
     return p;
@@ -62,46 +46,11 @@ void opencode_stream_free(struct runner_parser *p)
 {
     if (!p)
         return;
-    lines_done(&p->lines);
-    buf_done(&p->said);
-    buf_done(&p->junk);
-    runner_result_done(&p->result);
+    transcript_done(&p->t);
     free(p);
 }
 
-/* ---- session ---- */
-
-static void note_session(const struct feeding *f, const struct json *line)
-{
-    struct runner_parser *p = f->parser;
-    const char *id = json_get_str(line, "sessionID");
-    const struct runner_event ev = { .type = RUNNER_SESSION, .session = p->session };
-
-    if (!runner_is_session(id) || str_eq(id, p->session) || p->sessions == SESSIONS_MAX)
-        return;
-    memcpy(p->session, id, strlen(id) + 1);
-    p->sessions++;
-    f->fn(&ev, f->ctx);
-}
-
 /* ---- progress ---- */
-
-static void report_step(const struct feeding *f, const char *summary)
-{
-    CLEANUP(shown_done) struct shown s = { .progress = { .type = PROGRESS_STEP } };
-
-    s.progress.summary = shown_text(&s, &s.summary, summary, SHOWN_SHORT_MAX);
-    shown_report(&s, f->fn, f->ctx);
-}
-
-static void report_text(const struct feeding *f, const char *text)
-{
-    CLEANUP(shown_done) struct shown s = { .progress = { .type = PROGRESS_TEXT } };
-
-    s.progress.text = shown_text(&s, &s.text, text, SHOWN_TEXT_MAX);
-    if (s.progress.text)
-        shown_report(&s, f->fn, f->ctx);
-}
 
 /* Of a tool whose state has no title: the one member of its input that says most. */
 static const char *input_of(const struct json *input)
@@ -118,7 +67,7 @@ static const char *input_of(const struct json *input)
     return NULL;
 }
 
-static void report_tool(const struct feeding *f, const struct json *part)
+static void report_tool(struct runner_parser *p, const struct json *part)
 {
     CLEANUP(shown_done) struct shown s = { .progress = { .type = PROGRESS_TOOL_USE } };
     const struct json *state = json_get(part, "state");
@@ -133,63 +82,48 @@ static void report_tool(const struct feeding *f, const struct json *part)
     s.progress.output =
         shown_text(&s, &s.output, output ? output : json_get_str(state, "error"), SHOWN_TEXT_MAX);
     s.progress.tool_use_id = shown_text(&s, &s.id, json_get_str(part, "callID"), SHOWN_ID_MAX);
-    shown_report(&s, f->fn, f->ctx);
+    shown_report(&s, p->t.fn, p->t.ctx);
 }
 
 /* ---- steps ---- */
 
-static void begin_step(const struct feeding *f)
+static void begin_step(struct runner_parser *p)
 {
-    struct runner_parser *p = f->parser;
 
-    buf_clear(&p->said);
+    buf_clear(&p->t.said);
     p->dropped = 0;
     p->reason[0] = '\0';
-    report_step(f, "Step started");
+    shown_step("Step started", NULL, p->t.fn, p->t.ctx);
 }
 
-static void note_text(const struct feeding *f, const struct json *part)
+static void note_text(struct runner_parser *p, const struct json *part)
 {
-    struct runner_parser *p = f->parser;
     const char *text = json_get_str(part, "text");
     size_t len = text ? strlen(text) : 0, keep;
 
     if (len == 0)
         return;
-    report_text(f, text);
-    if (p->said.len > 0 && p->said.len + 2 <= p->reply_limit)
-        buf_append_str(&p->said, "\n\n");
-    keep = utf8_cut(text, len, p->reply_limit - p->said.len);
+    shown_say(text, NULL, p->t.fn, p->t.ctx);
+    if (p->t.said.len > 0 && p->t.said.len + 2 <= p->t.reply_limit)
+        buf_append_str(&p->t.said, "\n\n");
+    keep = utf8_cut(text, len, p->t.reply_limit - p->t.said.len);
     if (p->dropped > 0) /* no gap in what is kept */
         keep = 0;
-    utf8_clean(&p->said, text, keep);
+    utf8_clean(&p->t.said, text, keep);
     p->dropped += len - keep;
 }
 
-static void note_denied(struct runner_parser *p, const char *tool)
-{
-    char word[WORD_MAX];
-
-    (void)utf8_line(word, sizeof word, tool);
-    for (size_t i = 0; i < p->denied_count; i++)
-        if (str_eq(p->denied[i], word))
-            return;
-    if (p->denied_count < DENIED_MAX && word[0])
-        memcpy(p->denied[p->denied_count++], word, sizeof word);
-}
-
 /* Its own texts for what a rule forbids, and for what nobody could be asked for. */
-static void note_tool(const struct feeding *f, const struct json *part)
+static void note_tool(struct runner_parser *p, const struct json *part)
 {
-    struct runner_parser *p = f->parser;
     const char *error = json_get_str(json_get(part, "state"), "error");
     const char *tool = json_get_str(part, "tool");
 
-    report_tool(f, part);
+    report_tool(p, part);
     if (!error || !tool)
         return;
     if (strstr(error, "specified a rule which prevents you"))
-        note_denied(p, tool);
+        denied_add(&p->denied, tool);
     else if (strstr(error, "rejected permission"))
         (void)utf8_line(p->rejected, sizeof p->rejected, tool);
 }
@@ -220,129 +154,85 @@ static void add_usage(struct runner_parser *p, const struct json *part)
 
 /* ---- the end ---- */
 
-/* In the answer, as the model may not know why. */
-static void append_denials(const struct runner_parser *p, struct buf *b)
+static void end_step(struct runner_parser *p, const struct json *part)
 {
-    if (p->denied_count == 0)
-        return;
-    buf_append_str(b, "\n\n[OpenCode was not allowed to do all that it wanted (");
-    for (size_t i = 0; i < p->denied_count; i++)
-        buf_printf(b, "%s%s", i > 0 ? ", " : "", p->denied[i]);
-    buf_printf(b, ")%s]", p->permissions == SETTINGS_EDITS ? "; runner.permissions is edits" : "");
-}
-
-/* Takes over what the result holds. The first one is told: from then on nothing that runs matters;
- * but what is said still counts, should there be more. */
-static void conclude(const struct feeding *f, struct runner_result *result)
-{
-    struct runner_parser *p = f->parser;
-    const struct runner_event ev = { .type = RUNNER_FINAL };
-    bool first = !p->result.final;
-
-    runner_result_done(&p->result);
-    p->result = *result;
-    if (first)
-        f->fn(&ev, f->ctx);
-}
-
-static void end_step(const struct feeding *f, const struct json *part)
-{
-    struct runner_parser *p = f->parser;
     const char *reason = json_get_str(part, "reason");
     AUTO_FREE char *told = NULL;
-    struct runner_result result = { .ok = true, .final = true, .dropped_bytes = p->dropped };
+    struct runner_result result = { .ok = true, .dropped_bytes = p->dropped };
 
     (void)utf8_line(p->reason, sizeof p->reason, reason ? reason : "unknown");
     add_usage(p, part);
     told = mem_printf("Step completed (reason: %s)", p->reason);
-    report_step(f, reason ? told : "Step completed");
+    shown_step(reason ? told : "Step completed", NULL, p->t.fn, p->t.ctx);
     if (!str_eq(p->reason, "stop"))
         return;
     if (p->dropped == 0)
-        append_denials(p, &p->said);
-    result.text = buf_steal(&p->said);
+        denied_append(&p->denied, "OpenCode", p->permissions, &p->t.said);
+    result.text = buf_steal(&p->t.said);
     p->dropped = 0;
-    conclude(f, &result);
+    transcript_conclude(&p->t, &result);
 }
 
 /* A failure that comes after an answer is that of being ended: it changes nothing. After one of too
  * much to read the program shortens the conversation and goes on. */
-static void note_error(const struct feeding *f, const struct json *line)
+static void note_error(struct runner_parser *p, const struct json *line)
 {
-    struct runner_parser *p = f->parser;
     const struct json *error = json_get(line, "error"), *data = json_get(error, "data");
     const char *message = json_get_str(data, "message"), *body = json_get_str(data, "responseBody");
     CLEANUP(buf_done) struct buf words = { 0 };
     struct words_failure failure = { .kind = json_get_str(error, "name") };
-    struct runner_result result = { .final = true };
+    struct runner_result result = { 0 };
 
-    if (p->result.ok)
+    if (p->t.result.ok)
         return;
     (void)json_get_i64(data, "statusCode", &failure.status); /* absent: no answer in HTTP */
     if (str_is_empty(message))
         message = body ? body : failure.kind;
     if (message)
-        utf8_clean(&words, message, utf8_cut(message, strlen(message), JUNK_MAX));
+        utf8_clean(&words, message, utf8_cut(message, strlen(message), TRANSCRIPT_JUNK_MAX));
     failure.words = buf_str(&words);
     result.error = opencode_words(&failure);
     if (str_eq(failure.kind, "ContextOverflowError")) {
-        free(p->result.error);
-        p->result.error = result.error;
+        free(p->t.result.error);
+        p->t.result.error = result.error;
         return;
     }
-    conclude(f, &result);
+    transcript_conclude(&p->t, &result);
 }
 
 /* ---- lines ---- */
 
-static void on_line(const char *bytes, size_t len, void *ctx)
+static void on_line(const struct json *line, void *parser)
 {
-    const struct feeding *f = ctx;
-    CLEANUP_PTR(json_free) struct json *line = NULL;
-    const struct json *part;
-    const char *type;
+    struct runner_parser *p = parser;
+    const struct json *part = json_get(line, "part");
+    const char *type = json_get_str(line, "type");
 
-    if (bytes[0] != '{' || json_parse_light(bytes, len, NODES_MAX, &line, NULL) < 0) {
-        lines_keep(&f->parser->junk, bytes, len, JUNK_MAX);
-        return;
-    }
-    note_session(f, line);
-    type = json_get_str(line, "type");
-    part = json_get(line, "part");
+    transcript_session(&p->t, json_get_str(line, "sessionID"));
     if (str_eq(type, "step_start"))
-        begin_step(f);
+        begin_step(p);
     else if (str_eq(type, "text"))
-        note_text(f, part);
+        note_text(p, part);
     else if (str_eq(type, "reasoning"))
-        report_step(f, "Reasoning...");
+        shown_step("Reasoning...", NULL, p->t.fn, p->t.ctx);
     else if (str_eq(type, "tool_use"))
-        note_tool(f, part);
+        note_tool(p, part);
     else if (str_eq(type, "step_finish"))
-        end_step(f, part);
+        end_step(p, part);
     else if (str_eq(type, "error"))
-        note_error(f, line);
+        note_error(p, line);
 }
 
 void opencode_stream_feed(struct runner_parser *p, const char *bytes, size_t len,
                           runner_event_fn fn, void *ctx)
 {
-    struct feeding f = { .parser = p, .fn = fn, .ctx = ctx };
-
-    lines_feed(&p->lines, bytes, len, on_line, &f);
+    transcript_feed(&p->t, bytes, len, fn, ctx);
 }
 
-static void ignore(const struct runner_event *ev, void *ctx)
-{
-    (void)ev;
-    (void)ctx; /* it is over: nobody is told of progress any more */
-}
-
-/* What was said so far is no answer: it is shown as last words, if nothing better is there. */
 static void end_without_answer(struct runner_parser *p, const struct runner_exit *end)
 {
-    struct runner_result *result = &p->result;
+    struct runner_result *result = &p->t.result;
 
-    result->text = buf_steal(p->junk.len > 0 ? &p->junk : &p->said);
     if (result->error)
         return;
     result->error = opencode_words_stderr(end->stderr_tail, &result->session_gone);
@@ -354,15 +244,12 @@ static void end_without_answer(struct runner_parser *p, const struct runner_exit
 void opencode_stream_finish(struct runner_parser *p, const struct runner_exit *end,
                             struct runner_result *ret_result)
 {
-    struct feeding f = { .parser = p, .fn = ignore };
-    struct runner_result *result = &p->result;
+    struct runner_result *result = &p->t.result;
 
-    lines_end(&p->lines, on_line, &f); /* a line may lack its newline */
-    if (!result->final)
+    if (!transcript_end(&p->t))
         end_without_answer(p, end);
     result->has_usage = result->final && usage_is_something(&p->usage);
     if (result->has_usage)
         result->usage = p->usage;
-    *ret_result = *result;
-    *result = (struct runner_result){ 0 };
+    transcript_take(&p->t, ret_result);
 }

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "util/mem.h"
+#include "util/cleanup.h"
 #include "util/utf8.h"
 
 const char *shown_text(struct shown *shown, struct buf *b, const char *s, size_t max)
@@ -32,4 +32,23 @@ void shown_done(struct shown *shown)
 
     for (size_t i = 0; i < ARRAY_SIZE(bufs); i++)
         buf_done(bufs[i]);
+}
+
+void shown_step(const char *summary, const char *status, runner_event_fn fn, void *ctx)
+{
+    CLEANUP(shown_done)
+    struct shown s = { .progress = { .type = PROGRESS_STEP, .status = status } };
+
+    s.progress.summary = shown_text(&s, &s.summary, summary, SHOWN_SHORT_MAX);
+    shown_report(&s, fn, ctx);
+}
+
+void shown_say(const char *text, const char *parent, runner_event_fn fn, void *ctx)
+{
+    CLEANUP(shown_done) struct shown s = { .progress = { .type = PROGRESS_TEXT } };
+
+    s.progress.text = shown_text(&s, &s.text, text, SHOWN_TEXT_MAX);
+    s.progress.parent_tool_use_id = shown_text(&s, &s.parent, parent, SHOWN_ID_MAX);
+    if (s.progress.text)
+        shown_report(&s, fn, ctx);
 }

@@ -21,3 +21,8 @@ struct shown {
 const char *shown_text(struct shown *shown, struct buf *b, const char *s, size_t max);
 void shown_report(const struct shown *shown, runner_event_fn fn, void *ctx);
 void shown_done(struct shown *shown);
+
+/* Whole messages. A step of the work; status: NULL for none. */
+void shown_step(const char *summary, const char *status, runner_event_fn fn, void *ctx);
+/* What the model said, unless that is nothing; parent: the call within which, NULL for none. */
+void shown_say(const char *text, const char *parent, runner_event_fn fn, void *ctx);

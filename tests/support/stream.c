@@ -186,9 +186,9 @@ static void compare(const struct stream *s, const struct stream_fixture *f)
         fail_msg("%s gives\n%s\ninstead of\n%s", f->name, buf_str(&run.events), buf_str(&want));
 }
 
-void stream_check_recordings(const struct stream *s)
+void stream_gives_the_events_of_each_recording(void **state)
 {
-    each_fixture(s, compare);
+    each_fixture(*state, compare);
 }
 
 /* ---- however it is cut ---- */
@@ -210,9 +210,9 @@ static void compare_pieces(const struct stream *s, const struct stream_fixture *
     }
 }
 
-void stream_check_pieces(const struct stream *s)
+void stream_gives_the_same_in_pieces_of_any_size(void **state)
 {
-    each_fixture(s, compare_pieces);
+    each_fixture(*state, compare_pieces);
 }
 
 /* The events of a beginning are the beginning of the events, and it has no answer without its
@@ -255,9 +255,9 @@ static void cut_everywhere(const struct stream *s, const struct stream_fixture *
     }
 }
 
-void stream_check_cuts(const struct stream *s)
+void stream_ends_sanely_wherever_it_is_cut(void **state)
 {
-    each_fixture(s, cut_everywhere);
+    each_fixture(*state, cut_everywhere);
 }
 
 void stream_run_text(const struct stream *s, struct stream_run *run, const char *text,

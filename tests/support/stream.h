@@ -27,13 +27,16 @@ struct stream_fixture {
 };
 
 struct settings stream_settings(void);
-/* Each recording gives its events. */
-void stream_check_recordings(const struct stream *s);
-/* In pieces of any size it gives the same. */
-void stream_check_pieces(const struct stream *s);
+/* Tests for the list of a cmocka group; their state is a struct stream. */
+#define STREAM_TESTS(stream)                                                                       \
+    cmocka_unit_test_prestate(stream_gives_the_events_of_each_recording, (stream)),                \
+        cmocka_unit_test_prestate(stream_gives_the_same_in_pieces_of_any_size, (stream)),          \
+        cmocka_unit_test_prestate(stream_ends_sanely_wherever_it_is_cut, (stream))
+void stream_gives_the_events_of_each_recording(void **state);
+void stream_gives_the_same_in_pieces_of_any_size(void **state);
 /* The events of a beginning, cut within any line, are the beginning of the events, and there is no
  * answer without its last line. */
-void stream_check_cuts(const struct stream *s);
+void stream_ends_sanely_wherever_it_is_cut(void **state);
 /* Feeds the first len bytes in pieces. *run: to be freed with stream_run_done(). */
 void stream_run_bytes(const struct stream *s, struct stream_run *run,
                       const struct stream_fixture *f, size_t len, size_t piece,

@@ -18,47 +18,11 @@ static const struct stream stream = { .runner = &runner_claude,
                                       .fixtures = NAIRID_SOURCE "/tests/fixtures/claude",
                                       .fixtures_at_least = 45 };
 
-static void each_recording_gives_its_events(void **state)
-{
-    (void)state;
-    stream_check_recordings(&stream);
-}
-
-static void pieces_of_any_size_give_the_same(void **state)
-{
-    (void)state;
-    stream_check_pieces(&stream);
-}
-
-static void cut_at_every_line_and_within_it_still_ends_sanely(void **state)
-{
-    (void)state;
-    stream_check_cuts(&stream);
-}
-
 /* ---- what no recording shows ---- */
 
 #define OK_RESULT                                                                                  \
     "{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":false,\"result\":\"done\","         \
     "\"session_id\":\"s-1\"}\n"
-
-static void junk_lines_are_skipped_and_kept_for_the_error(void **state)
-{
-    const struct settings settings = stream_settings();
-    CLEANUP(stream_run_done) struct stream_run good, bad;
-
-    (void)state;
-    stream_run_text(&stream, &good,
-                    "Warning: \033[31mold\033[0m kernel\n[1,2]\n{\"type\":\n\n" OK_RESULT,
-                    &settings);
-    assert_true(good.result.ok);
-    assert_string_equal(good.result.text, "done");
-    assert_string_equal(buf_str(&good.events), "session s-1\nfinal\n");
-    stream_run_text(&stream, &bad, "Warning: \033[31mold\033[0m kernel\nIllegal instruction\n",
-                    &settings);
-    assert_false(bad.result.ok || bad.result.final);
-    assert_string_equal(bad.result.text, "Warning: old kernel\nIllegal instruction\n");
-}
 
 static void what_was_said_is_no_answer_without_a_result(void **state)
 {
@@ -130,47 +94,6 @@ static void an_answer_past_the_limit_is_cut_on_a_character(void **state)
     assert_true(run.result.ok);
     assert_string_equal(run.result.text, "abcd");
     assert_int_equal(run.result.dropped_bytes, 5);
-}
-
-static void only_a_plain_session_id_counts_and_not_too_many(void **state)
-{
-    static const char *const odd[] = { "", "--model", "a b", "../x", "\\n" };
-    const struct settings settings = stream_settings();
-    CLEANUP(buf_done) struct buf text = { 0 };
-    CLEANUP(stream_run_done) struct stream_run run, many;
-    unsigned sessions = 0;
-
-    (void)state;
-    for (size_t i = 0; i < ARRAY_SIZE(odd); i++)
-        if (i != 1) /* harmless: it is joined to its option */
-            buf_printf(&text, "{\"type\":\"system\",\"session_id\":\"%s\"}\n", odd[i]);
-    stream_run_text(&stream, &run, buf_str(&text), &settings);
-    assert_string_equal(buf_str(&run.events), "");
-    buf_clear(&text);
-    for (unsigned i = 0; i < 1000; i++)
-        buf_printf(&text, "{\"type\":\"system\",\"session_id\":\"s%u\"}\n", i);
-    stream_run_text(&stream, &many, buf_str(&text), &settings);
-    for (const char *at = many.events.data; (at = strstr(at, "session ")); at++)
-        sessions++;
-    assert_int_equal(sessions, 8);
-}
-
-/* A line that would cost the daemon gigabytes as a tree is not read. */
-static void a_line_of_very_many_values_is_junk(void **state)
-{
-    const struct settings settings = stream_settings();
-    CLEANUP(buf_done) struct buf text = { 0 };
-    CLEANUP(stream_run_done) struct stream_run run;
-
-    (void)state;
-    buf_append_str(&text,
-                   "{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":false,\"x\":[0");
-    for (unsigned i = 0; i < 300 * 1024; i++)
-        buf_append_str(&text, ",0");
-    buf_append_str(&text, "]}\n" OK_RESULT);
-    stream_run_text(&stream, &run, buf_str(&text), &settings);
-    assert_string_equal(run.result.text, "done");
-    assert_int_equal(run.finals, 1);
 }
 
 static void very_many_tools_are_forgotten_oldest_first(void **state)
@@ -271,17 +194,13 @@ static void numbers_that_make_no_sense_are_not_believed(void **state)
 
 int main(void)
 {
+    struct stream recorded = stream;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(each_recording_gives_its_events),
-        cmocka_unit_test(pieces_of_any_size_give_the_same),
-        cmocka_unit_test(cut_at_every_line_and_within_it_still_ends_sanely),
-        cmocka_unit_test(junk_lines_are_skipped_and_kept_for_the_error),
+        STREAM_TESTS(&recorded),
         cmocka_unit_test(what_was_said_is_no_answer_without_a_result),
         cmocka_unit_test(a_result_that_does_not_say_that_it_worked_failed),
         cmocka_unit_test(a_failure_after_the_answer_changes_nothing),
         cmocka_unit_test(an_answer_past_the_limit_is_cut_on_a_character),
-        cmocka_unit_test(only_a_plain_session_id_counts_and_not_too_many),
-        cmocka_unit_test(a_line_of_very_many_values_is_junk),
         cmocka_unit_test(very_many_tools_are_forgotten_oldest_first),
         cmocka_unit_test(a_tool_that_runs_long_beats),
         cmocka_unit_test(what_was_denied_is_noted_in_the_answer),

@@ -33,24 +33,6 @@ static const struct stream stream = { .runner = &runner_codex,
                                       .fixtures = NAIRID_SOURCE "/tests/fixtures/codex",
                                       .fixtures_at_least = 33 };
 
-static void each_recording_gives_its_events(void **state)
-{
-    (void)state;
-    stream_check_recordings(&stream);
-}
-
-static void pieces_of_any_size_give_the_same(void **state)
-{
-    (void)state;
-    stream_check_pieces(&stream);
-}
-
-static void cut_at_every_line_and_within_it_still_ends_sanely(void **state)
-{
-    (void)state;
-    stream_check_cuts(&stream);
-}
-
 static void run_resumed(struct stream_run *run, const char *session, const char *text)
 {
     struct stream resumed = stream;
@@ -204,10 +186,9 @@ static void other_items_are_told_too(void **state)
 
 int main(void)
 {
+    struct stream recorded = stream;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(each_recording_gives_its_events),
-        cmocka_unit_test(pieces_of_any_size_give_the_same),
-        cmocka_unit_test(cut_at_every_line_and_within_it_still_ends_sanely),
+        STREAM_TESTS(&recorded),
         cmocka_unit_test(a_thread_that_is_not_the_one_asked_for_is_told_in_the_answer),
         cmocka_unit_test(tokens_of_earlier_turns_are_not_counted_again),
         cmocka_unit_test(only_a_uuid_is_a_session_and_the_first_one),

@@ -18,24 +18,6 @@ static const struct stream stream = { .runner = &runner_opencode,
                                       .fixtures = NAIRID_SOURCE "/tests/fixtures/opencode",
                                       .fixtures_at_least = 33 };
 
-static void each_recording_gives_its_events(void **state)
-{
-    (void)state;
-    stream_check_recordings(&stream);
-}
-
-static void pieces_of_any_size_give_the_same(void **state)
-{
-    (void)state;
-    stream_check_pieces(&stream);
-}
-
-static void cut_at_every_line_and_within_it_still_ends_sanely(void **state)
-{
-    (void)state;
-    stream_check_cuts(&stream);
-}
-
 /* ---- what no recording shows ---- */
 
 #define STEP         "{\"type\":\"step_start\",\"sessionID\":\"ses_1\"}\n"
@@ -60,23 +42,6 @@ static void the_answer_is_what_the_last_step_said(void **state)
     assert_true(run.result.ok && run.result.final);
     assert_string_equal(run.result.text, "It is\n\nfine.");
     assert_int_equal(run.finals, 1);
-}
-
-static void junk_lines_are_skipped_and_kept_for_the_error(void **state)
-{
-    const struct settings settings = stream_settings();
-    CLEANUP(stream_run_done) struct stream_run good, bad;
-
-    (void)state;
-    stream_run_text(&stream, &good,
-                    "Warning: \033[31mold\033[0m kernel\n[1,2]\n{\"type\":\n\n" STEP TEXT("done")
-                        END("stop"),
-                    &settings);
-    assert_string_equal(good.result.text, "done");
-    stream_run_text(&stream, &bad, "Warning: \033[31mold\033[0m kernel\nIllegal instruction\n",
-                    &settings);
-    assert_false(bad.result.ok || bad.result.final);
-    assert_string_equal(bad.result.text, "Warning: old kernel\nIllegal instruction\n");
 }
 
 /* Where what was said doesn't fit any more it shortens the conversation and goes on; the error
@@ -220,36 +185,12 @@ static void numbers_that_make_no_sense_are_not_believed(void **state)
     assert_false(run.result.has_usage);
 }
 
-static void only_a_plain_session_id_counts_and_not_too_many(void **state)
-{
-    static const char *const odd[] = { "", "a b", "../x", "\\n" };
-    const struct settings settings = stream_settings();
-    CLEANUP(buf_done) struct buf text = { 0 };
-    CLEANUP(stream_run_done) struct stream_run run, many;
-    unsigned sessions = 0;
-
-    (void)state;
-    for (size_t i = 0; i < ARRAY_SIZE(odd); i++)
-        buf_printf(&text, "{\"type\":\"x\",\"sessionID\":\"%s\"}\n", odd[i]);
-    stream_run_text(&stream, &run, buf_str(&text), &settings);
-    assert_string_equal(buf_str(&run.events), "");
-    buf_clear(&text);
-    for (unsigned i = 0; i < 1000; i++)
-        buf_printf(&text, "{\"type\":\"x\",\"sessionID\":\"s%u\"}\n", i);
-    stream_run_text(&stream, &many, buf_str(&text), &settings);
-    for (const char *at = many.events.data; (at = strstr(at, "session ")); at++)
-        sessions++;
-    assert_int_equal(sessions, 8);
-}
-
 int main(void)
 {
+    struct stream recorded = stream;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(each_recording_gives_its_events),
-        cmocka_unit_test(pieces_of_any_size_give_the_same),
-        cmocka_unit_test(cut_at_every_line_and_within_it_still_ends_sanely),
+        STREAM_TESTS(&recorded),
         cmocka_unit_test(the_answer_is_what_the_last_step_said),
-        cmocka_unit_test(junk_lines_are_skipped_and_kept_for_the_error),
         cmocka_unit_test(too_long_a_conversation_may_still_be_answered),
         cmocka_unit_test(a_failure_after_the_answer_changes_nothing),
         cmocka_unit_test(each_failure_has_its_words),
@@ -257,7 +198,6 @@ int main(void)
         cmocka_unit_test(what_was_denied_is_noted_in_the_answer),
         cmocka_unit_test(tokens_and_costs_of_all_steps_are_added_up),
         cmocka_unit_test(numbers_that_make_no_sense_are_not_believed),
-        cmocka_unit_test(only_a_plain_session_id_counts_and_not_too_many),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
