@@ -6,8 +6,8 @@
 #include "runner/claude_report.h"
 #include "runner/claude_words.h"
 #include "runner/denied.h"
+#include "runner/printout.h"
 #include "runner/toolcalls.h"
-#include "runner/transcript.h"
 #include "util/buf.h"
 #include "util/cleanup.h"
 #include "util/json.h"
@@ -16,7 +16,7 @@
 #include "util/utf8.h"
 
 struct runner_parser {
-    struct transcript t;
+    struct printout t;
     struct toolcalls calls;
     enum settings_permissions permissions;
     char *code; /* of the last failed call to the API */
@@ -29,7 +29,7 @@ struct runner_parser *claude_stream_new(const struct settings *settings, const c
     struct runner_parser *p = mem_new(struct runner_parser);
 
     (void)session; /* it fails where that isn't there */
-    transcript_init(&p->t, settings, on_line, p);
+    printout_init(&p->t, settings, on_line, p);
     p->permissions = settings->runner_permissions;
     return p;
 }
@@ -38,7 +38,7 @@ void claude_stream_free(struct runner_parser *p)
 {
     if (!p)
         return;
-    transcript_done(&p->t);
+    printout_done(&p->t);
     toolcalls_done(&p->calls);
     free(p->code);
     free(p);
@@ -53,7 +53,7 @@ static void note_session(struct runner_parser *p, const struct json *line)
     bool failed = false;
 
     if (json_get_bool(line, "is_error", &failed) < 0 || !failed)
-        transcript_session(&p->t, json_get_str(line, "session_id"));
+        printout_session(&p->t, json_get_str(line, "session_id"));
 }
 
 /* ---- what the model says ---- */
@@ -76,7 +76,7 @@ static void note_said(struct runner_parser *p, const struct json *line)
 
         if (str_is_empty(text) || !str_eq(json_get_str(b, "type"), "text"))
             continue;
-        (void)transcript_say(&p->t, text); /* the answer is counted below */
+        (void)printout_say(&p->t, text); /* the answer is counted below */
     }
 }
 
@@ -152,15 +152,15 @@ static void read_words(const struct json *line, struct buf *b)
     const char *text = json_get_str(line, "result");
 
     if (!str_is_empty(text))
-        utf8_clean(b, text, utf8_cut(text, strlen(text), TRANSCRIPT_JUNK_MAX));
-    for (const struct json *e = json_first(errors); e && b->len < TRANSCRIPT_JUNK_MAX;
+        utf8_clean(b, text, utf8_cut(text, strlen(text), PRINTOUT_JUNK_MAX));
+    for (const struct json *e = json_first(errors); e && b->len < PRINTOUT_JUNK_MAX;
          e = json_next(e)) {
         const char *s = json_str(e);
 
         if (str_is_empty(s) || str_starts_with(s, "[ede_diagnostic]")) /* for its developers */
             continue;
         buf_append_str(b, b->len > 0 ? "; " : "");
-        utf8_clean(b, s, utf8_cut(s, strlen(s), TRANSCRIPT_JUNK_MAX));
+        utf8_clean(b, s, utf8_cut(s, strlen(s), PRINTOUT_JUNK_MAX));
     }
 }
 
@@ -191,7 +191,7 @@ static void note_result(struct runner_parser *p, const struct json *line)
         read_answer(p, line, &result);
     else
         read_failure(p, line, &result);
-    transcript_conclude(&p->t, &result);
+    printout_conclude(&p->t, &result);
 }
 
 /* ---- lines ---- */
@@ -220,7 +220,7 @@ static void on_line(const struct json *line, void *parser)
 void claude_stream_feed(struct runner_parser *p, const char *bytes, size_t len, runner_event_fn fn,
                         void *ctx)
 {
-    transcript_feed(&p->t, bytes, len, fn, ctx);
+    printout_feed(&p->t, bytes, len, fn, ctx);
 }
 
 void claude_stream_finish(struct runner_parser *p, const struct runner_exit *end,
@@ -228,7 +228,7 @@ void claude_stream_finish(struct runner_parser *p, const struct runner_exit *end
 {
     struct runner_result *result = &p->t.result;
 
-    if (!transcript_end(&p->t))
+    if (!printout_end(&p->t))
         result->error = claude_words_stderr(end->stderr_tail, &result->session_gone);
-    transcript_take(&p->t, ret_result);
+    printout_take(&p->t, ret_result);
 }

@@ -6,8 +6,8 @@
 #include "runner/codex_report.h"
 #include "runner/codex_thread.h"
 #include "runner/codex_words.h"
+#include "runner/printout.h"
 #include "runner/shown.h"
-#include "runner/transcript.h"
 #include "util/buf.h"
 #include "util/cleanup.h"
 #include "util/json.h"
@@ -22,7 +22,7 @@ static const char lost_note[] =
     "said before]\n\n";
 
 struct runner_parser {
-    struct transcript t;
+    struct printout t;
     char model[USAGE_MODEL_MAX];
     struct codex_thread asked, thread; /* id "": none, not yet */
     unsigned waits;                    /* lines in a row that say that there is no network */
@@ -36,7 +36,7 @@ struct runner_parser *codex_stream_new(const struct settings *settings, const ch
     struct runner_parser *p = mem_new(struct runner_parser);
     struct usage named = { 0 };
 
-    transcript_init(&p->t, settings, on_line, p);
+    printout_init(&p->t, settings, on_line, p);
     usage_set_model(&named, settings->runner_model);
     memcpy(p->model, named.model, sizeof p->model);
     (void)codex_thread_parse(session, &p->asked); /* else as without: so prepare takes it */
@@ -47,7 +47,7 @@ void codex_stream_free(struct runner_parser *p)
 {
     if (!p)
         return;
-    transcript_done(&p->t);
+    printout_done(&p->t);
     free(p);
 }
 
@@ -125,7 +125,7 @@ static void note_completed(struct runner_parser *p, const struct json *line)
     if (*p->thread.id)
         tell_session(p);
     result.text = mem_printf("%s%s", is_lost(p) ? lost_note : "", buf_str(&p->t.said));
-    transcript_conclude(&p->t, &result);
+    printout_conclude(&p->t, &result);
 }
 
 static void note_failure(struct runner_parser *p, const char *message)
@@ -136,10 +136,10 @@ static void note_failure(struct runner_parser *p, const char *message)
     if (p->t.result.ok)
         return;
     if (message)
-        utf8_clean(&words, message, utf8_cut(message, strlen(message), TRANSCRIPT_JUNK_MAX));
+        utf8_clean(&words, message, utf8_cut(message, strlen(message), PRINTOUT_JUNK_MAX));
     shown_step("Turn failed", "error", p->t.fn, p->t.ctx);
     result.error = codex_words(words.len > 0 ? buf_str(&words) : NULL, &result.session_gone);
-    transcript_conclude(&p->t, &result);
+    printout_conclude(&p->t, &result);
 }
 
 /* Its error is an object; a text as well, to be safe. */
@@ -171,7 +171,7 @@ static void note_said(struct runner_parser *p, const struct json *item)
     const char *text = json_get_str(item, "text");
 
     if (!str_is_empty(text) && str_eq(json_get_str(item, "type"), "agent_message"))
-        p->said_dropped = transcript_say(&p->t, text);
+        p->said_dropped = printout_say(&p->t, text);
 }
 
 static void on_line(const struct json *line, void *parser)
@@ -199,7 +199,7 @@ static void on_line(const struct json *line, void *parser)
 void codex_stream_feed(struct runner_parser *p, const char *bytes, size_t len, runner_event_fn fn,
                        void *ctx)
 {
-    transcript_feed(&p->t, bytes, len, fn, ctx);
+    printout_feed(&p->t, bytes, len, fn, ctx);
 }
 
 void codex_stream_finish(struct runner_parser *p, const struct runner_exit *end,
@@ -207,9 +207,9 @@ void codex_stream_finish(struct runner_parser *p, const struct runner_exit *end,
 {
     struct runner_result *result = &p->t.result;
 
-    if (!transcript_end(&p->t)) {
+    if (!printout_end(&p->t)) {
         result->error = codex_words_stderr(end->stderr_tail, &result->session_gone);
         result->session_gone = result->session_gone && *p->asked.id;
     }
-    transcript_take(&p->t, ret_result);
+    printout_take(&p->t, ret_result);
 }

@@ -5,8 +5,8 @@
 
 #include "runner/denied.h"
 #include "runner/opencode_words.h"
+#include "runner/printout.h"
 #include "runner/shown.h"
-#include "runner/transcript.h"
 #include "util/buf.h"
 #include "util/cleanup.h"
 #include "util/json.h"
@@ -18,7 +18,7 @@ enum { WORD_MAX = 40 }; /* of a name that is shown, with its NUL */
 
 /* What was said counts by steps: t.said is that of one, of at most the reply's limit. */
 struct runner_parser {
-    struct transcript t;
+    struct printout t;
     enum settings_permissions permissions;
     size_t dropped;        /* bytes of what was said in this step */
     char reason[WORD_MAX]; /* why the last step ended; "" while it lasts */
@@ -36,7 +36,7 @@ struct runner_parser *opencode_stream_new(const struct settings *settings, const
     const char *model = settings->runner_model ? strchr(settings->runner_model, '/') : NULL;
 
     (void)session; /* one that isn't there is never replaced by another */
-    transcript_init(&p->t, settings, on_line, p);
+    printout_init(&p->t, settings, on_line, p);
     p->permissions = settings->runner_permissions;
     usage_set_model(&p->usage, model ? model + 1 : NULL);
     return p;
@@ -46,7 +46,7 @@ void opencode_stream_free(struct runner_parser *p)
 {
     if (!p)
         return;
-    transcript_done(&p->t);
+    printout_done(&p->t);
     free(p);
 }
 
@@ -170,7 +170,7 @@ static void end_step(struct runner_parser *p, const struct json *part)
         denied_append(&p->denied, "OpenCode", p->permissions, &p->t.said);
     result.text = buf_steal(&p->t.said);
     p->dropped = 0;
-    transcript_conclude(&p->t, &result);
+    printout_conclude(&p->t, &result);
 }
 
 /* A failure that comes after an answer is that of being ended: it changes nothing. After one of too
@@ -189,7 +189,7 @@ static void note_error(struct runner_parser *p, const struct json *line)
     if (str_is_empty(message))
         message = body ? body : failure.kind;
     if (message)
-        utf8_clean(&words, message, utf8_cut(message, strlen(message), TRANSCRIPT_JUNK_MAX));
+        utf8_clean(&words, message, utf8_cut(message, strlen(message), PRINTOUT_JUNK_MAX));
     failure.words = buf_str(&words);
     result.error = opencode_words(&failure);
     if (str_eq(failure.kind, "ContextOverflowError")) {
@@ -197,7 +197,7 @@ static void note_error(struct runner_parser *p, const struct json *line)
         p->t.result.error = result.error;
         return;
     }
-    transcript_conclude(&p->t, &result);
+    printout_conclude(&p->t, &result);
 }
 
 /* ---- lines ---- */
@@ -208,7 +208,7 @@ static void on_line(const struct json *line, void *parser)
     const struct json *part = json_get(line, "part");
     const char *type = json_get_str(line, "type");
 
-    transcript_session(&p->t, json_get_str(line, "sessionID"));
+    printout_session(&p->t, json_get_str(line, "sessionID"));
     if (str_eq(type, "step_start"))
         begin_step(p);
     else if (str_eq(type, "text"))
@@ -226,7 +226,7 @@ static void on_line(const struct json *line, void *parser)
 void opencode_stream_feed(struct runner_parser *p, const char *bytes, size_t len,
                           runner_event_fn fn, void *ctx)
 {
-    transcript_feed(&p->t, bytes, len, fn, ctx);
+    printout_feed(&p->t, bytes, len, fn, ctx);
 }
 
 static void end_without_answer(struct runner_parser *p, const struct runner_exit *end)
@@ -246,10 +246,10 @@ void opencode_stream_finish(struct runner_parser *p, const struct runner_exit *e
 {
     struct runner_result *result = &p->t.result;
 
-    if (!transcript_end(&p->t))
+    if (!printout_end(&p->t))
         end_without_answer(p, end);
     result->has_usage = result->final && usage_is_something(&p->usage);
     if (result->has_usage)
         result->usage = p->usage;
-    transcript_take(&p->t, ret_result);
+    printout_take(&p->t, ret_result);
 }

@@ -1,7 +1,7 @@
-/* transcript.h - what is alike in all that programs print as one JSON object a line, for the
+/* printout.h - what is alike in all that programs print as one JSON object a line, for the
  * parsers of runners: lines that are none are skipped, and their end is kept for the error; the id
  * of the conversation and the end of the work are told; without an end there are last words. Pure.
- * A plain value; transcript_done() frees what it grew. */
+ * A plain value; printout_done() frees what it grew. */
 #pragma once
 #include "runner/lines.h"
 #include "runner/runner.h"
@@ -10,16 +10,16 @@
 struct json;
 
 enum {
-    TRANSCRIPT_NODES_MAX = 256 * 1024, /* values in one line: what a long diff has, many times */
-    TRANSCRIPT_SESSIONS_MAX = 8,       /* that one run may have; more is noise */
-    TRANSCRIPT_JUNK_MAX = 2000         /* bytes that are kept of what isn't JSON */
+    PRINTOUT_NODES_MAX = 256 * 1024, /* values in one line: what a long diff has, many times */
+    PRINTOUT_SESSIONS_MAX = 8,       /* that one run may have; more is noise */
+    PRINTOUT_JUNK_MAX = 2000         /* bytes that are kept of what isn't JSON */
 };
 
-/* One object. What it makes known is told by the transcript's fn. */
-typedef void (*transcript_fn)(const struct json *line, void *parser);
+/* One object. What it makes known is told by the printout's fn. */
+typedef void (*printout_fn)(const struct json *line, void *parser);
 
-struct transcript {
-    transcript_fn on_line;
+struct printout {
+    printout_fn on_line;
     void *parser; /* on_line's, borrowed */
     struct lines lines;
     struct buf junk;                      /* what wasn't JSON */
@@ -32,27 +32,27 @@ struct transcript {
     void *ctx;
 };
 
-void transcript_init(struct transcript *t, const struct settings *settings, transcript_fn on_line,
-                     void *parser);
-void transcript_done(struct transcript *t);
+void printout_init(struct printout *t, const struct settings *settings, printout_fn on_line,
+                   void *parser);
+void printout_done(struct printout *t);
 /* One piece, cut anywhere: calls on_line for each object that ends in it. */
-void transcript_feed(struct transcript *t, const char *bytes, size_t len, runner_event_fn fn,
-                     void *ctx);
+void printout_feed(struct printout *t, const char *bytes, size_t len, runner_event_fn fn,
+                   void *ctx);
 
 /* For on_line, whatever the string is; NULL for none. */
 
 /* Tells an id of the conversation that is new, if it is one that can be gone on with. */
-void transcript_session(struct transcript *t, const char *id);
+void printout_session(struct printout *t, const char *id);
 /* What the model says now, instead of what it said before: the beginning that the reply's limit
  * leaves. Returns how many bytes don't fit. */
-size_t transcript_say(struct transcript *t, const char *text);
+size_t printout_say(struct printout *t, const char *text);
 /* The result is there. Takes over what it holds; a later one replaces it. The first one is told:
  * from then on nothing that runs matters. */
-void transcript_conclude(struct transcript *t, struct runner_result *result);
+void printout_conclude(struct printout *t, struct runner_result *result);
 
 /* After the last piece, which may lack its newline; nobody is told of anything any more. Returns
  * whether there is a result. Where there is none its text becomes the last words: what isn't JSON,
  * or else what was said, which is no answer. */
-bool transcript_end(struct transcript *t);
+bool printout_end(struct printout *t);
 /* Hands out the result. */
-void transcript_take(struct transcript *t, struct runner_result *ret_result);
+void printout_take(struct printout *t, struct runner_result *ret_result);

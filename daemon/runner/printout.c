@@ -1,4 +1,4 @@
-#include "runner/transcript.h"
+#include "runner/printout.h"
 
 #include <string.h>
 
@@ -7,15 +7,15 @@
 #include "util/str.h"
 #include "util/utf8.h"
 
-void transcript_init(struct transcript *t, const struct settings *settings, transcript_fn on_line,
-                     void *parser)
+void printout_init(struct printout *t, const struct settings *settings, printout_fn on_line,
+                   void *parser)
 {
-    *t = (struct transcript){ .on_line = on_line,
-                              .parser = parser,
-                              .reply_limit = settings->task_reply_limit_bytes };
+    *t = (struct printout){ .on_line = on_line,
+                            .parser = parser,
+                            .reply_limit = settings->task_reply_limit_bytes };
 }
 
-void transcript_done(struct transcript *t)
+void printout_done(struct printout *t)
 {
     lines_done(&t->lines);
     buf_done(&t->junk);
@@ -25,35 +25,34 @@ void transcript_done(struct transcript *t)
 
 static void on_line(const char *bytes, size_t len, void *ctx)
 {
-    struct transcript *t = ctx;
+    struct printout *t = ctx;
     CLEANUP_PTR(json_free) struct json *line = NULL;
 
-    if (bytes[0] != '{' || json_parse_light(bytes, len, TRANSCRIPT_NODES_MAX, &line, NULL) < 0)
-        lines_keep(&t->junk, bytes, len, TRANSCRIPT_JUNK_MAX);
+    if (bytes[0] != '{' || json_parse_light(bytes, len, PRINTOUT_NODES_MAX, &line, NULL) < 0)
+        lines_keep(&t->junk, bytes, len, PRINTOUT_JUNK_MAX);
     else
         t->on_line(line, t->parser);
 }
 
-void transcript_feed(struct transcript *t, const char *bytes, size_t len, runner_event_fn fn,
-                     void *ctx)
+void printout_feed(struct printout *t, const char *bytes, size_t len, runner_event_fn fn, void *ctx)
 {
     t->fn = fn;
     t->ctx = ctx;
     lines_feed(&t->lines, bytes, len, on_line, t);
 }
 
-void transcript_session(struct transcript *t, const char *id)
+void printout_session(struct printout *t, const char *id)
 {
     const struct runner_event ev = { .type = RUNNER_SESSION, .session = t->session };
 
-    if (!runner_is_session(id) || str_eq(id, t->session) || t->sessions == TRANSCRIPT_SESSIONS_MAX)
+    if (!runner_is_session(id) || str_eq(id, t->session) || t->sessions == PRINTOUT_SESSIONS_MAX)
         return;
     memcpy(t->session, id, strlen(id) + 1);
     t->sessions++;
     t->fn(&ev, t->ctx);
 }
 
-size_t transcript_say(struct transcript *t, const char *text)
+size_t printout_say(struct printout *t, const char *text)
 {
     size_t len = text ? strlen(text) : 0, keep = text ? utf8_cut(text, len, t->reply_limit) : 0;
 
@@ -63,7 +62,7 @@ size_t transcript_say(struct transcript *t, const char *text)
     return len - keep;
 }
 
-void transcript_conclude(struct transcript *t, struct runner_result *result)
+void printout_conclude(struct printout *t, struct runner_result *result)
 {
     const struct runner_event ev = { .type = RUNNER_FINAL };
     bool first = !t->result.final;
@@ -81,7 +80,7 @@ static void ignore(const struct runner_event *ev, void *ctx)
     (void)ctx; /* it is over: nobody is told of progress any more */
 }
 
-bool transcript_end(struct transcript *t)
+bool printout_end(struct printout *t)
 {
     t->fn = ignore;
     lines_end(&t->lines, on_line, t);
@@ -90,7 +89,7 @@ bool transcript_end(struct transcript *t)
     return t->result.final;
 }
 
-void transcript_take(struct transcript *t, struct runner_result *ret_result)
+void printout_take(struct printout *t, struct runner_result *ret_result)
 {
     *ret_result = t->result;
     t->result = (struct runner_result){ 0 };
