@@ -1,13 +1,11 @@
 #include "runner/claude.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "runner/claude_stream.h"
 #include "runner/prompt.h"
 #include "util/cleanup.h"
-#include "util/err.h"
 #include "util/mem.h"
 #include "util/str.h"
 #include "util/strv.h"
@@ -96,10 +94,10 @@ static int prepare(const struct settings *settings, const struct runner_turn *tu
     const struct task *task = turn->task;
     bool is_asked = task->mode == TASK_MODE_ASK;
     struct runner_start start = { .workspace_read_only = is_asked, .stdout_file = true };
+    int rc = prompt_check(task, turn->attached, providers.product, err);
 
-    if ((!task->prompt || task->prompt[strspn(task->prompt, " \t\r\n")] == '\0') &&
-        (!turn->attached || turn->attached->len == 0))
-        return err_set(err, -EINVAL, "the message is empty, which Claude Code doesn't take");
+    if (rc < 0)
+        return rc;
     start.brief = prompt_brief(task, turn->outbox, settings->attachments_max_bytes);
     add_arguments(&start.argv, settings, turn, is_asked);
     strv_add(&start.env, "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1");

@@ -16,7 +16,7 @@
 #include "util/utf8.h"
 
 struct runner_parser {
-    struct printout t;
+    struct printout out;
     struct toolcalls calls;
     enum settings_permissions permissions;
     char *code; /* of the last failed call to the API */
@@ -29,7 +29,7 @@ struct runner_parser *claude_stream_new(const struct settings *settings, const c
     struct runner_parser *p = mem_new(struct runner_parser);
 
     (void)session; /* it fails where that isn't there */
-    printout_init(&p->t, settings, on_line, p);
+    printout_init(&p->out, settings, on_line, p);
     p->permissions = settings->runner_permissions;
     return p;
 }
@@ -38,7 +38,7 @@ void claude_stream_free(struct runner_parser *p)
 {
     if (!p)
         return;
-    printout_done(&p->t);
+    printout_done(&p->out);
     toolcalls_done(&p->calls);
     free(p->code);
     free(p);
@@ -53,7 +53,7 @@ static void note_session(struct runner_parser *p, const struct json *line)
     bool failed = false;
 
     if (json_get_bool(line, "is_error", &failed) < 0 || !failed)
-        printout_session(&p->t, json_get_str(line, "session_id"));
+        printout_session(&p->out, json_get_str(line, "session_id"));
 }
 
 /* ---- what the model says ---- */
@@ -76,7 +76,7 @@ static void note_said(struct runner_parser *p, const struct json *line)
 
         if (str_is_empty(text) || !str_eq(json_get_str(b, "type"), "text"))
             continue;
-        (void)printout_say(&p->t, text); /* the answer is counted below */
+        (void)printout_say(&p->out, text); /* the answer is counted below */
     }
 }
 
@@ -135,9 +135,9 @@ static void read_answer(const struct runner_parser *p, const struct json *line,
     size_t len, keep;
 
     if (str_is_empty(text))
-        text = buf_str(&p->t.said);
+        text = buf_str(&p->out.said);
     len = strlen(text);
-    keep = utf8_cut(text, len, p->t.reply_limit);
+    keep = utf8_cut(text, len, p->out.reply_limit);
     utf8_clean(&b, text, keep);
     result->dropped_bytes = len - keep;
     if (result->dropped_bytes == 0)
@@ -184,14 +184,14 @@ static void note_result(struct runner_parser *p, const struct json *line)
 
     (void)json_get_bool(line, "is_error", &failed); /* who doesn't say that it worked, failed */
     result.ok = !failed && str_eq(json_get_str(line, "subtype"), "success");
-    if (!result.ok && p->t.result.ok)
+    if (!result.ok && p->out.result.ok)
         return;
     result.has_usage = read_usage(line, &result.usage);
     if (result.ok)
         read_answer(p, line, &result);
     else
         read_failure(p, line, &result);
-    printout_conclude(&p->t, &result);
+    printout_conclude(&p->out, &result);
 }
 
 /* ---- lines ---- */
@@ -199,7 +199,7 @@ static void note_result(struct runner_parser *p, const struct json *line)
 static void on_line(const struct json *line, void *parser)
 {
     struct runner_parser *p = parser;
-    const struct claude_report report = { &p->calls, p->t.fn, p->t.ctx };
+    const struct claude_report report = { &p->calls, p->out.fn, p->out.ctx };
     const char *type = json_get_str(line, "type");
 
     note_session(p, line);
@@ -220,15 +220,15 @@ static void on_line(const struct json *line, void *parser)
 void claude_stream_feed(struct runner_parser *p, const char *bytes, size_t len, runner_event_fn fn,
                         void *ctx)
 {
-    printout_feed(&p->t, bytes, len, fn, ctx);
+    printout_feed(&p->out, bytes, len, fn, ctx);
 }
 
 void claude_stream_finish(struct runner_parser *p, const struct runner_exit *end,
                           struct runner_result *ret_result)
 {
-    struct runner_result *result = &p->t.result;
+    struct runner_result *result = &p->out.result;
 
-    if (!printout_end(&p->t))
+    if (!printout_end(&p->out))
         result->error = claude_words_stderr(end->stderr_tail, &result->session_gone);
-    printout_take(&p->t, ret_result);
+    printout_take(&p->out, ret_result);
 }

@@ -1,6 +1,5 @@
 #include "runner/codex.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,8 +8,6 @@
 #include "runner/prompt.h"
 #include "util/buf.h"
 #include "util/cleanup.h"
-#include "util/err.h"
-#include "util/mem.h"
 #include "util/str.h"
 #include "util/strv.h"
 #include "util/toml.h"
@@ -132,10 +129,10 @@ static int prepare(const struct settings *settings, const struct runner_turn *tu
     AUTO_FREE char *brief = NULL;
     struct codex_thread thread;
     bool goes_on = codex_thread_parse(turn->session, &thread);
+    int rc = prompt_check(task, turn->attached, providers.product, err);
 
-    if ((!task->prompt || task->prompt[strspn(task->prompt, " \t\r\n")] == '\0') &&
-        (!turn->attached || turn->attached->len == 0))
-        return err_set(err, -EINVAL, "the message is empty, which Codex doesn't take");
+    if (rc < 0)
+        return rc;
     add_arguments(&start.argv, settings, goes_on ? thread.id : NULL);
     runner_add_env(settings, &start.env);
     if (provider_is_brokered(&providers, &openai, settings))

@@ -22,7 +22,7 @@ static const char lost_note[] =
     "said before]\n\n";
 
 struct runner_parser {
-    struct printout t;
+    struct printout out;
     char model[USAGE_MODEL_MAX];
     struct codex_thread asked, thread; /* id "": none, not yet */
     unsigned waits;                    /* lines in a row that say that there is no network */
@@ -36,7 +36,7 @@ struct runner_parser *codex_stream_new(const struct settings *settings, const ch
     struct runner_parser *p = mem_new(struct runner_parser);
     struct usage named = { 0 };
 
-    printout_init(&p->t, settings, on_line, p);
+    printout_init(&p->out, settings, on_line, p);
     usage_set_model(&named, settings->runner_model);
     memcpy(p->model, named.model, sizeof p->model);
     (void)codex_thread_parse(session, &p->asked); /* else as without: so prepare takes it */
@@ -47,7 +47,7 @@ void codex_stream_free(struct runner_parser *p)
 {
     if (!p)
         return;
-    printout_done(&p->t);
+    printout_done(&p->out);
     free(p);
 }
 
@@ -59,7 +59,7 @@ static void tell_session(struct runner_parser *p)
     const struct runner_event ev = { .type = RUNNER_SESSION,
                                      .session = codex_thread_print(&p->thread, text) };
 
-    p->t.fn(&ev, p->t.ctx);
+    p->out.fn(&ev, p->out.ctx);
 }
 
 /* The first line of a run, and once. */
@@ -119,13 +119,13 @@ static void note_completed(struct runner_parser *p, const struct json *line)
 {
     struct runner_result result = { .ok = true, .dropped_bytes = p->said_dropped };
 
-    if (p->t.result.ok) /* one turn a run */
+    if (p->out.result.ok) /* one turn a run */
         return;
     result.has_usage = read_usage(p, line, &result.usage);
     if (*p->thread.id)
         tell_session(p);
-    result.text = mem_printf("%s%s", is_lost(p) ? lost_note : "", buf_str(&p->t.said));
-    printout_conclude(&p->t, &result);
+    result.text = mem_printf("%s%s", is_lost(p) ? lost_note : "", buf_str(&p->out.said));
+    printout_conclude(&p->out, &result);
 }
 
 static void note_failure(struct runner_parser *p, const char *message)
@@ -133,13 +133,13 @@ static void note_failure(struct runner_parser *p, const char *message)
     struct runner_result result = { 0 };
     CLEANUP(buf_done) struct buf words = { 0 };
 
-    if (p->t.result.ok)
+    if (p->out.result.ok)
         return;
     if (message)
         utf8_clean(&words, message, utf8_cut(message, strlen(message), PRINTOUT_JUNK_MAX));
-    shown_step("Turn failed", "error", p->t.fn, p->t.ctx);
+    shown_step("Turn failed", "error", p->out.fn, p->out.ctx);
     result.error = codex_words(words.len > 0 ? buf_str(&words) : NULL, &result.session_gone);
-    printout_conclude(&p->t, &result);
+    printout_conclude(&p->out, &result);
 }
 
 /* Its error is an object; a text as well, to be safe. */
@@ -157,7 +157,7 @@ static void note_error(struct runner_parser *p, const struct json *line, unsigne
 
     if (!message || !str_starts_with(message, RETRY))
         return;
-    shown_step(message, "running", p->t.fn, p->t.ctx);
+    shown_step(message, "running", p->out.fn, p->out.ctx);
     if (strstr(message, "waiting for network"))
         p->waits = waits + 1;
     if (p->waits == CODEX_STREAM_WAITS_MAX)
@@ -171,7 +171,7 @@ static void note_said(struct runner_parser *p, const struct json *item)
     const char *text = json_get_str(item, "text");
 
     if (!str_is_empty(text) && str_eq(json_get_str(item, "type"), "agent_message"))
-        p->said_dropped = printout_say(&p->t, text);
+        p->said_dropped = printout_say(&p->out, text);
 }
 
 static void on_line(const struct json *line, void *parser)
@@ -186,7 +186,7 @@ static void on_line(const struct json *line, void *parser)
     } else if (type && str_starts_with(type, "item.")) {
         if (str_eq(type, "item.completed"))
             note_said(p, json_get(line, "item"));
-        codex_report_item(json_get(line, "item"), type + strlen("item."), p->t.fn, p->t.ctx);
+        codex_report_item(json_get(line, "item"), type + strlen("item."), p->out.fn, p->out.ctx);
     } else if (str_eq(type, "turn.completed")) {
         note_completed(p, line);
     } else if (str_eq(type, "turn.failed")) {
@@ -199,17 +199,17 @@ static void on_line(const struct json *line, void *parser)
 void codex_stream_feed(struct runner_parser *p, const char *bytes, size_t len, runner_event_fn fn,
                        void *ctx)
 {
-    printout_feed(&p->t, bytes, len, fn, ctx);
+    printout_feed(&p->out, bytes, len, fn, ctx);
 }
 
 void codex_stream_finish(struct runner_parser *p, const struct runner_exit *end,
                          struct runner_result *ret_result)
 {
-    struct runner_result *result = &p->t.result;
+    struct runner_result *result = &p->out.result;
 
-    if (!printout_end(&p->t)) {
+    if (!printout_end(&p->out)) {
         result->error = codex_words_stderr(end->stderr_tail, &result->session_gone);
         result->session_gone = result->session_gone && *p->asked.id;
     }
-    printout_take(&p->t, ret_result);
+    printout_take(&p->out, ret_result);
 }

@@ -298,10 +298,10 @@ static int prepare(const struct settings *settings, const struct runner_turn *tu
     const struct task *task = turn->task;
     struct runner_start start = { .workspace_read_only = task->mode == TASK_MODE_ASK,
                                   .stdout_file = true };
+    int rc = prompt_check(task, turn->attached, set.product, err);
 
-    if ((!task->prompt || task->prompt[strspn(task->prompt, " \t\r\n")] == '\0') &&
-        (!turn->attached || turn->attached->len == 0))
-        return err_set(err, -EINVAL, "the message is empty, which OpenCode doesn't take");
+    if (rc < 0)
+        return rc;
     start.brief = prompt_brief(task, turn->outbox, settings->attachments_max_bytes);
     add_arguments(&start.argv, settings, turn);
     add_environment(&start.env, settings, turn);

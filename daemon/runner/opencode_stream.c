@@ -16,9 +16,9 @@
 
 enum { WORD_MAX = 40 }; /* of a name that is shown, with its NUL */
 
-/* What was said counts by steps: t.said is that of one, of at most the reply's limit. */
+/* What was said counts by steps: out.said is that of one, of at most the reply's limit. */
 struct runner_parser {
-    struct printout t;
+    struct printout out;
     enum settings_permissions permissions;
     size_t dropped;        /* bytes of what was said in this step */
     char reason[WORD_MAX]; /* why the last step ended; "" while it lasts */
@@ -36,7 +36,7 @@ struct runner_parser *opencode_stream_new(const struct settings *settings, const
     const char *model = settings->runner_model ? strchr(settings->runner_model, '/') : NULL;
 
     (void)session; /* one that isn't there is never replaced by another */
-    printout_init(&p->t, settings, on_line, p);
+    printout_init(&p->out, settings, on_line, p);
     p->permissions = settings->runner_permissions;
     usage_set_model(&p->usage, model ? model + 1 : NULL);
     return p;
@@ -46,7 +46,7 @@ void opencode_stream_free(struct runner_parser *p)
 {
     if (!p)
         return;
-    printout_done(&p->t);
+    printout_done(&p->out);
     free(p);
 }
 
@@ -82,7 +82,7 @@ static void report_tool(struct runner_parser *p, const struct json *part)
     s.progress.output =
         shown_text(&s, &s.output, output ? output : json_get_str(state, "error"), SHOWN_TEXT_MAX);
     s.progress.tool_use_id = shown_text(&s, &s.id, json_get_str(part, "callID"), SHOWN_ID_MAX);
-    shown_report(&s, p->t.fn, p->t.ctx);
+    shown_report(&s, p->out.fn, p->out.ctx);
 }
 
 /* ---- steps ---- */
@@ -90,10 +90,10 @@ static void report_tool(struct runner_parser *p, const struct json *part)
 static void begin_step(struct runner_parser *p)
 {
 
-    buf_clear(&p->t.said);
+    buf_clear(&p->out.said);
     p->dropped = 0;
     p->reason[0] = '\0';
-    shown_step("Step started", NULL, p->t.fn, p->t.ctx);
+    shown_step("Step started", NULL, p->out.fn, p->out.ctx);
 }
 
 static void note_text(struct runner_parser *p, const struct json *part)
@@ -103,13 +103,13 @@ static void note_text(struct runner_parser *p, const struct json *part)
 
     if (len == 0)
         return;
-    shown_say(text, NULL, p->t.fn, p->t.ctx);
-    if (p->t.said.len > 0 && p->t.said.len + 2 <= p->t.reply_limit)
-        buf_append_str(&p->t.said, "\n\n");
-    keep = utf8_cut(text, len, p->t.reply_limit - p->t.said.len);
+    shown_say(text, NULL, p->out.fn, p->out.ctx);
+    if (p->out.said.len > 0 && p->out.said.len + 2 <= p->out.reply_limit)
+        buf_append_str(&p->out.said, "\n\n");
+    keep = utf8_cut(text, len, p->out.reply_limit - p->out.said.len);
     if (p->dropped > 0) /* no gap in what is kept */
         keep = 0;
-    utf8_clean(&p->t.said, text, keep);
+    utf8_clean(&p->out.said, text, keep);
     p->dropped += len - keep;
 }
 
@@ -163,14 +163,14 @@ static void end_step(struct runner_parser *p, const struct json *part)
     (void)utf8_line(p->reason, sizeof p->reason, reason ? reason : "unknown");
     add_usage(p, part);
     told = mem_printf("Step completed (reason: %s)", p->reason);
-    shown_step(reason ? told : "Step completed", NULL, p->t.fn, p->t.ctx);
+    shown_step(reason ? told : "Step completed", NULL, p->out.fn, p->out.ctx);
     if (!str_eq(p->reason, "stop"))
         return;
     if (p->dropped == 0)
-        denied_append(&p->denied, "OpenCode", p->permissions, &p->t.said);
-    result.text = buf_steal(&p->t.said);
+        denied_append(&p->denied, "OpenCode", p->permissions, &p->out.said);
+    result.text = buf_steal(&p->out.said);
     p->dropped = 0;
-    printout_conclude(&p->t, &result);
+    printout_conclude(&p->out, &result);
 }
 
 /* A failure that comes after an answer is that of being ended: it changes nothing. After one of too
@@ -183,7 +183,7 @@ static void note_error(struct runner_parser *p, const struct json *line)
     struct words_failure failure = { .kind = json_get_str(error, "name") };
     struct runner_result result = { 0 };
 
-    if (p->t.result.ok)
+    if (p->out.result.ok)
         return;
     (void)json_get_i64(data, "statusCode", &failure.status); /* absent: no answer in HTTP */
     if (str_is_empty(message))
@@ -193,11 +193,11 @@ static void note_error(struct runner_parser *p, const struct json *line)
     failure.words = buf_str(&words);
     result.error = opencode_words(&failure);
     if (str_eq(failure.kind, "ContextOverflowError")) {
-        free(p->t.result.error);
-        p->t.result.error = result.error;
+        free(p->out.result.error);
+        p->out.result.error = result.error;
         return;
     }
-    printout_conclude(&p->t, &result);
+    printout_conclude(&p->out, &result);
 }
 
 /* ---- lines ---- */
@@ -208,13 +208,13 @@ static void on_line(const struct json *line, void *parser)
     const struct json *part = json_get(line, "part");
     const char *type = json_get_str(line, "type");
 
-    printout_session(&p->t, json_get_str(line, "sessionID"));
+    printout_session(&p->out, json_get_str(line, "sessionID"));
     if (str_eq(type, "step_start"))
         begin_step(p);
     else if (str_eq(type, "text"))
         note_text(p, part);
     else if (str_eq(type, "reasoning"))
-        shown_step("Reasoning...", NULL, p->t.fn, p->t.ctx);
+        shown_step("Reasoning...", NULL, p->out.fn, p->out.ctx);
     else if (str_eq(type, "tool_use"))
         note_tool(p, part);
     else if (str_eq(type, "step_finish"))
@@ -226,12 +226,12 @@ static void on_line(const struct json *line, void *parser)
 void opencode_stream_feed(struct runner_parser *p, const char *bytes, size_t len,
                           runner_event_fn fn, void *ctx)
 {
-    printout_feed(&p->t, bytes, len, fn, ctx);
+    printout_feed(&p->out, bytes, len, fn, ctx);
 }
 
 static void end_without_answer(struct runner_parser *p, const struct runner_exit *end)
 {
-    struct runner_result *result = &p->t.result;
+    struct runner_result *result = &p->out.result;
 
     if (result->error)
         return;
@@ -244,12 +244,12 @@ static void end_without_answer(struct runner_parser *p, const struct runner_exit
 void opencode_stream_finish(struct runner_parser *p, const struct runner_exit *end,
                             struct runner_result *ret_result)
 {
-    struct runner_result *result = &p->t.result;
+    struct runner_result *result = &p->out.result;
 
-    if (!printout_end(&p->t))
+    if (!printout_end(&p->out))
         end_without_answer(p, end);
     result->has_usage = result->final && usage_is_something(&p->usage);
     if (result->has_usage)
         result->usage = p->usage;
-    printout_take(&p->t, ret_result);
+    printout_take(&p->out, ret_result);
 }

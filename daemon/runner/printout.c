@@ -7,71 +7,73 @@
 #include "util/str.h"
 #include "util/utf8.h"
 
-void printout_init(struct printout *t, const struct settings *settings, printout_fn on_line,
+void printout_init(struct printout *out, const struct settings *settings, printout_fn on_line,
                    void *parser)
 {
-    *t = (struct printout){ .on_line = on_line,
-                            .parser = parser,
-                            .reply_limit = settings->task_reply_limit_bytes };
+    *out = (struct printout){ .on_line = on_line,
+                              .parser = parser,
+                              .reply_limit = settings->task_reply_limit_bytes };
 }
 
-void printout_done(struct printout *t)
+void printout_done(struct printout *out)
 {
-    lines_done(&t->lines);
-    buf_done(&t->junk);
-    buf_done(&t->said);
-    runner_result_done(&t->result);
+    lines_done(&out->lines);
+    buf_done(&out->junk);
+    buf_done(&out->said);
+    runner_result_done(&out->result);
 }
 
 static void on_line(const char *bytes, size_t len, void *ctx)
 {
-    struct printout *t = ctx;
+    struct printout *out = ctx;
     CLEANUP_PTR(json_free) struct json *line = NULL;
 
     if (bytes[0] != '{' || json_parse_light(bytes, len, PRINTOUT_NODES_MAX, &line, NULL) < 0)
-        lines_keep(&t->junk, bytes, len, PRINTOUT_JUNK_MAX);
+        lines_keep(&out->junk, bytes, len, PRINTOUT_JUNK_MAX);
     else
-        t->on_line(line, t->parser);
+        out->on_line(line, out->parser);
 }
 
-void printout_feed(struct printout *t, const char *bytes, size_t len, runner_event_fn fn, void *ctx)
+void printout_feed(struct printout *out, const char *bytes, size_t len, runner_event_fn fn,
+                   void *ctx)
 {
-    t->fn = fn;
-    t->ctx = ctx;
-    lines_feed(&t->lines, bytes, len, on_line, t);
+    out->fn = fn;
+    out->ctx = ctx;
+    lines_feed(&out->lines, bytes, len, on_line, out);
 }
 
-void printout_session(struct printout *t, const char *id)
+void printout_session(struct printout *out, const char *id)
 {
-    const struct runner_event ev = { .type = RUNNER_SESSION, .session = t->session };
+    const struct runner_event ev = { .type = RUNNER_SESSION, .session = out->session };
 
-    if (!runner_is_session(id) || str_eq(id, t->session) || t->sessions == PRINTOUT_SESSIONS_MAX)
+    if (!runner_is_session(id) || str_eq(id, out->session) ||
+        out->sessions == PRINTOUT_SESSIONS_MAX)
         return;
-    memcpy(t->session, id, strlen(id) + 1);
-    t->sessions++;
-    t->fn(&ev, t->ctx);
+    memcpy(out->session, id, strlen(id) + 1);
+    out->sessions++;
+    out->fn(&ev, out->ctx);
 }
 
-size_t printout_say(struct printout *t, const char *text)
+size_t printout_say(struct printout *out, const char *text)
 {
-    size_t len = text ? strlen(text) : 0, keep = text ? utf8_cut(text, len, t->reply_limit) : 0;
+    size_t len = text ? strlen(text) : 0, keep = text ? utf8_cut(text, len, out->reply_limit) : 0;
 
-    buf_clear(&t->said);
+    buf_clear(&out->said);
     if (text)
-        utf8_clean(&t->said, text, keep);
+        utf8_clean(&out->said, text, keep);
     return len - keep;
 }
 
-void printout_conclude(struct printout *t, struct runner_result *result)
+void printout_conclude(struct printout *out, struct runner_result *result)
 {
     const struct runner_event ev = { .type = RUNNER_FINAL };
-    bool first = !t->result.final;
+    bool first = !out->result.final;
 
     result->final = true;
-    runner_result_done(&t->result);
-    t->result = *result;
+    runner_result_done(&out->result);
+    out->result = *result;
     if (first)
-        t->fn(&ev, t->ctx);
+        out->fn(&ev, out->ctx);
 }
 
 static void ignore(const struct runner_event *ev, void *ctx)
@@ -80,17 +82,17 @@ static void ignore(const struct runner_event *ev, void *ctx)
     (void)ctx; /* it is over: nobody is told of progress any more */
 }
 
-bool printout_end(struct printout *t)
+bool printout_end(struct printout *out)
 {
-    t->fn = ignore;
-    lines_end(&t->lines, on_line, t);
-    if (!t->result.final)
-        t->result.text = buf_steal(t->junk.len > 0 ? &t->junk : &t->said);
-    return t->result.final;
+    out->fn = ignore;
+    lines_end(&out->lines, on_line, out);
+    if (!out->result.final)
+        out->result.text = buf_steal(out->junk.len > 0 ? &out->junk : &out->said);
+    return out->result.final;
 }
 
-void printout_take(struct printout *t, struct runner_result *ret_result)
+void printout_take(struct printout *out, struct runner_result *ret_result)
 {
-    *ret_result = t->result;
-    t->result = (struct runner_result){ 0 };
+    *ret_result = out->result;
+    out->result = (struct runner_result){ 0 };
 }

@@ -32,27 +32,27 @@ struct printout {
     void *ctx;
 };
 
-void printout_init(struct printout *t, const struct settings *settings, printout_fn on_line,
+void printout_init(struct printout *out, const struct settings *settings, printout_fn on_line,
                    void *parser);
-void printout_done(struct printout *t);
+void printout_done(struct printout *out);
 /* One piece, cut anywhere: calls on_line for each object that ends in it. */
-void printout_feed(struct printout *t, const char *bytes, size_t len, runner_event_fn fn,
+void printout_feed(struct printout *out, const char *bytes, size_t len, runner_event_fn fn,
                    void *ctx);
 
 /* For on_line, whatever the string is; NULL for none. */
 
 /* Tells an id of the conversation that is new, if it is one that can be gone on with. */
-void printout_session(struct printout *t, const char *id);
+void printout_session(struct printout *out, const char *id);
 /* What the model says now, instead of what it said before: the beginning that the reply's limit
  * leaves. Returns how many bytes don't fit. */
-size_t printout_say(struct printout *t, const char *text);
+size_t printout_say(struct printout *out, const char *text);
 /* The result is there. Takes over what it holds; a later one replaces it. The first one is told:
  * from then on nothing that runs matters. */
-void printout_conclude(struct printout *t, struct runner_result *result);
+void printout_conclude(struct printout *out, struct runner_result *result);
 
 /* After the last piece, which may lack its newline; nobody is told of anything any more. Returns
  * whether there is a result. Where there is none its text becomes the last words: what isn't JSON,
  * or else what was said, which is no answer. */
-bool printout_end(struct printout *t);
+bool printout_end(struct printout *out);
 /* Hands out the result. */
-void printout_take(struct printout *t, struct runner_result *ret_result);
+void printout_take(struct printout *out, struct runner_result *ret_result);

@@ -1,11 +1,13 @@
 #include "runner/prompt.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "task/attached.h"
 #include "task/task.h"
 #include "util/buf.h"
 #include "util/cleanup.h"
+#include "util/err.h"
 #include "util/json.h"
 #include "util/mem.h"
 #include "util/str.h"
@@ -192,4 +194,14 @@ char *prompt_with_brief(const struct task *task, const struct attached *attached
     if (task->mode == TASK_MODE_ASK)
         return mem_printf("[" ASK "]\n\n%s", text);
     return TAKE_PTR(text);
+}
+
+int prompt_check(const struct task *task, const struct attached *attached, const char *product,
+                 struct err *err)
+{
+    bool is_blank = !task->prompt || task->prompt[strspn(task->prompt, " \t\r\n")] == '\0';
+
+    if (is_blank && (!attached || attached->len == 0))
+        return err_set(err, -EINVAL, "the message is empty, which %s doesn't take", product);
+    return 0;
 }

@@ -8,6 +8,7 @@
 
 struct attached;
 struct buf;
+struct err;
 struct task;
 
 /* The message as the agent is to read it, to be freed by the caller: a line that says who sent it,
@@ -16,6 +17,10 @@ struct task;
  * that came with them, NULL for none; each is named after the text that it came with. Where the
  * payload can't be read, the message alone. */
 char *prompt_text(const struct task *task, const struct attached *attached, bool begins);
+/* Whether there is anything to read: -EINVAL with a sentence that product doesn't take such a
+ * message. */
+int prompt_check(const struct task *task, const struct attached *attached, const char *product,
+                 struct err *err);
 /* For programs that take no system prompt: both as one text, to be freed by the caller. Where a
  * conversation begins the brief stands before the message, each below a heading; later only what
  * ask mode changes is said again. Source: Nairi, CLI agents, "Common". */

@@ -34,6 +34,25 @@ void launch_assert_argv(const struct runner_start *start, const char *want)
     assert_string_equal(buf_str(&b), want);
 }
 
+void launch_assert_prompt(const struct runner_start *start, const char *want)
+{
+    assert_string_equal(start->input, want);
+    assert_int_equal(start->input_len, strlen(start->input));
+    assert_non_null(start->brief);
+    assert_false(start->workspace_read_only);
+}
+
+const char *launch_env(const struct runner_start *start, const char *name)
+{
+    const char *value = NULL;
+    size_t len = strlen(name);
+
+    for (size_t i = 0; i < start->env.len; i++)
+        if (strncmp(start->env.items[i], name, len) == 0 && start->env.items[i][len] == '=')
+            value = start->env.items[i] + len + 1;
+    return value;
+}
+
 void launch_assert_empty_refused(const struct runner *runner, const struct settings *s)
 {
     char blank[] = " \n\t";

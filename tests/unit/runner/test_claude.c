@@ -42,19 +42,8 @@ static void the_prompt_goes_to_standard_input(void **state)
                        "claude --verbose --output-format=stream-json "
                        "--permission-mode=acceptEdits --append-system-prompt-file=/nairid/brief "
                        "-p");
-    assert_string_equal(start.input, "--help me\n-p");
-    assert_int_equal(start.input_len, strlen(start.input));
-    assert_non_null(start.brief);
-    assert_false(start.workspace_read_only);
+    launch_assert_prompt(&start, "--help me\n-p");
     runner_start_done(&start);
-}
-
-static bool has_env(const struct runner_start *start, const char *pair)
-{
-    for (size_t i = 0; i < start->env.len; i++)
-        if (strcmp(start->env.items[i], pair) == 0)
-            return true;
-    return false;
 }
 
 static void mcp_servers_are_waited_for_and_the_file_of_them_named(void **state)
@@ -64,11 +53,11 @@ static void mcp_servers_are_waited_for_and_the_file_of_them_named(void **state)
     struct runner_start start = start_with(&s, &(struct runner_turn){ .task = &t });
 
     (void)state;
-    assert_false(has_env(&start, "MCP_CONNECTION_NONBLOCKING=0"));
+    assert_null(launch_env(&start, "MCP_CONNECTION_NONBLOCKING"));
     runner_start_done(&start);
     start = start_with(&s, &(struct runner_turn){ .task = &t, .has_mcp = true });
-    assert_true(has_env(&start, "MCP_CONNECTION_NONBLOCKING=0"));
-    assert_true(has_env(&start, "MCP_CONNECT_TIMEOUT_MS=30000"));
+    assert_string_equal(launch_env(&start, "MCP_CONNECTION_NONBLOCKING"), "0");
+    assert_string_equal(launch_env(&start, "MCP_CONNECT_TIMEOUT_MS"), "30000");
     launch_assert_argv(&start,
                        "claude --verbose --output-format=stream-json "
                        "--permission-mode=acceptEdits --append-system-prompt-file=/nairid/brief "

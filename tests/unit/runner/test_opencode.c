@@ -37,23 +37,11 @@ static struct runner_start start_with(const struct settings *s, const struct run
     return launch_with(&runner_opencode, s, turn);
 }
 
-/* The last of that name counts; NULL: there is none. */
-static const char *variable(const struct runner_start *start, const char *name)
-{
-    const char *value = NULL;
-    size_t len = strlen(name);
-
-    for (size_t i = 0; i < start->env.len; i++)
-        if (strncmp(start->env.items[i], name, len) == 0 && start->env.items[i][len] == '=')
-            value = start->env.items[i] + len + 1;
-    return value;
-}
-
 /* What it is told, to be freed. */
 static struct json *config_of(const struct settings *s, const struct runner_turn *turn)
 {
     struct runner_start start = start_with(s, turn);
-    const char *text = variable(&start, "OPENCODE_CONFIG_CONTENT");
+    const char *text = launch_env(&start, "OPENCODE_CONFIG_CONTENT");
     struct json *root = NULL;
 
     assert_non_null(text);
@@ -85,14 +73,11 @@ static void the_prompt_goes_to_standard_input(void **state)
     (void)state;
     launch_assert_argv(&start,
                        "opencode run --format=json --agent=build --model=anthropic/claude-x");
-    assert_string_equal(start.input, "--help me\n-p");
-    assert_int_equal(start.input_len, strlen(start.input));
-    assert_non_null(start.brief);
-    assert_false(start.workspace_read_only);
-    assert_string_equal(variable(&start, "NAIRID_BRIEF"), RUNNER_BRIEF_PATH);
-    assert_string_equal(variable(&start, "OPENCODE_DISABLE_MODELS_FETCH"), "1");
-    assert_string_equal(variable(&start, "OPENCODE_AUTH_CONTENT"), "{}");
-    assert_null(variable(&start, "OPENCODE_CONFIG"));
+    launch_assert_prompt(&start, "--help me\n-p");
+    assert_string_equal(launch_env(&start, "NAIRID_BRIEF"), RUNNER_BRIEF_PATH);
+    assert_string_equal(launch_env(&start, "OPENCODE_DISABLE_MODELS_FETCH"), "1");
+    assert_string_equal(launch_env(&start, "OPENCODE_AUTH_CONTENT"), "{}");
+    assert_null(launch_env(&start, "OPENCODE_CONFIG"));
     runner_start_done(&start);
 }
 
@@ -109,7 +94,7 @@ static void settings_and_session_become_options_that_no_value_can_leave(void **s
     launch_assert_argv(&start, "/opt/opencode run --format=json --agent=build --session=-x "
                                "--model=anthropic/claude-x");
     assert_int_equal(strncmp(start.brief, "--be brief\n\n", 12), 0);
-    assert_string_equal(variable(&start, "OPENCODE_CONFIG"), RUNNER_MCP_PATH);
+    assert_string_equal(launch_env(&start, "OPENCODE_CONFIG"), RUNNER_MCP_PATH);
     runner_start_done(&start);
 }
 
@@ -169,7 +154,7 @@ static void its_own_files_cannot_move_the_model_elsewhere(void **state)
     assert_at(config, "provider openai", NULL);
     json_free(config);
     start = start_with(&s, &turn);
-    assert_null(variable(&start, "ANTHROPIC_BASE_URL"));
+    assert_null(launch_env(&start, "ANTHROPIC_BASE_URL"));
     runner_start_done(&start);
     runner_brokers(&s, &brokers);
     assert_int_equal(brokers.len, 2);
@@ -233,7 +218,7 @@ static void a_login_that_is_refreshed_is_told(void **state)
     assert_non_null(strstr(runner_exposed(&s), "can't be brokered"));
     assert_non_null(strstr(runner_exposed(&s), "use an API key instead"));
     start = start_with(&s, &(struct runner_turn){ .task = &t });
-    assert_null(variable(&start, "OPENCODE_AUTH_CONTENT")); /* it comes with the secrets */
+    assert_null(launch_env(&start, "OPENCODE_AUTH_CONTENT")); /* it comes with the secrets */
     runner_start_done(&start);
 }
 

@@ -17,7 +17,7 @@
 
 /* Says, ends and changes sessions as its lines tell. */
 struct world {
-    struct printout t;
+    struct printout out;
     unsigned lines;
     size_t dropped;
     struct buf events;
@@ -39,13 +39,13 @@ static void on_line(const struct json *line, void *parser)
     const char *answer = json_get_str(line, "answer"), *said = json_get_str(line, "said");
 
     w->lines++;
-    printout_session(&w->t, json_get_str(line, "session"));
+    printout_session(&w->out, json_get_str(line, "session"));
     if (said)
-        w->dropped = printout_say(&w->t, said);
+        w->dropped = printout_say(&w->out, said);
     if (answer) {
         struct runner_result result = { .ok = true, .text = mem_strdup(answer) };
 
-        printout_conclude(&w->t, &result);
+        printout_conclude(&w->out, &result);
     }
 }
 
@@ -54,17 +54,17 @@ static void start(struct world *w, size_t reply_limit)
     const struct settings settings = { .task_reply_limit_bytes = reply_limit };
 
     *w = (struct world){ 0 };
-    printout_init(&w->t, &settings, on_line, w);
+    printout_init(&w->out, &settings, on_line, w);
 }
 
 static void feed(struct world *w, const char *text)
 {
-    printout_feed(&w->t, text, strlen(text), on_event, w);
+    printout_feed(&w->out, text, strlen(text), on_event, w);
 }
 
 static void stop(struct world *w)
 {
-    printout_done(&w->t);
+    printout_done(&w->out);
     buf_done(&w->events);
 }
 
@@ -78,8 +78,8 @@ static void only_objects_are_read_and_the_end_of_the_rest_is_kept(void **state)
     feed(&w, "Warning: \033[31mold\033[0m kernel\n[1,2]\n{\"type\":\n\n{\"sa");
     feed(&w, "id\":\"nearly\"}\nIllegal instruction");
     assert_int_equal(w.lines, 1);
-    assert_false(printout_end(&w.t));
-    printout_take(&w.t, &result);
+    assert_false(printout_end(&w.out));
+    printout_take(&w.out, &result);
     assert_false(result.ok || result.final);
     assert_string_equal(result.text,
                         "Warning: old kernel\n[1,2]\n{\"type\":\nIllegal instruction\n");
@@ -101,8 +101,8 @@ static void a_line_of_very_many_values_is_junk(void **state)
     buf_append_str(&text, "]}\n{\"answer\":\"y\"}\n");
     feed(&w, buf_str(&text));
     assert_int_equal(w.lines, 1);
-    assert_string_equal(w.t.result.text, "y");
-    assert_true(w.t.junk.len > 0 && w.t.junk.len <= PRINTOUT_JUNK_MAX);
+    assert_string_equal(w.out.result.text, "y");
+    assert_true(w.out.junk.len > 0 && w.out.junk.len <= PRINTOUT_JUNK_MAX);
     stop(&w);
 }
 
@@ -114,9 +114,9 @@ static void what_was_said_last_stands_where_there_is_no_end(void **state)
     (void)state;
     start(&w, 5);
     feed(&w, "{\"said\":\"first words\"}\n{\"said\":\"abcd\\u00e9fgh\"}");
-    assert_false(printout_end(&w.t)); /* which reads the line without a newline */
+    assert_false(printout_end(&w.out)); /* which reads the line without a newline */
     assert_int_equal(w.dropped, 5);
-    printout_take(&w.t, &result);
+    printout_take(&w.out, &result);
     assert_string_equal(result.text, "abcd");
     runner_result_done(&result);
     stop(&w);
@@ -131,8 +131,8 @@ static void the_first_end_is_told_and_the_last_one_counts(void **state)
     start(&w, 100);
     feed(&w, "{\"answer\":\"one\"}\n{\"answer\":\"two\"}\n{\"answer\":\"three\"}");
     assert_string_equal(buf_str(&w.events), "final\n");
-    assert_true(printout_end(&w.t));
-    printout_take(&w.t, &result);
+    assert_true(printout_end(&w.out));
+    printout_take(&w.out, &result);
     assert_true(result.ok && result.final);
     assert_string_equal(result.text, "three");
     runner_result_done(&result);
@@ -146,7 +146,7 @@ static void nobody_is_told_of_what_comes_after_the_last_piece(void **state)
     (void)state;
     start(&w, 100);
     feed(&w, "{\"session\":\"s\",\"answer\":\"late\"}");
-    assert_true(printout_end(&w.t));
+    assert_true(printout_end(&w.out));
     assert_string_equal(buf_str(&w.events), "");
     stop(&w);
 }
