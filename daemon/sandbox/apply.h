@@ -8,6 +8,8 @@
  *     loopback (sandbox/gateway.h), then waits for another APPLY_GO.
  *   it sends APPLY_STARTED when the program runs, APPLY_FAILED if anything on the way failed,
  *     and APPLY_ENDED when the program ended; then it exits, and the kernel kills all below it.
+ *     Where nothing is left of the task but process 1 itself, APPLY_ENDED says so: then nobody has
+ *     to wait for the kernel to be done with that one, too.
  *   meanwhile APPLY_USE says what has become of the job's files, and APPLY_PAST that the task has
  *     gone past a limit (sandbox/gauge.h): the caller ends it.
  * One of apply_prepare() says APPLY_WAITING once there is nothing left to do without a task's plan,
@@ -69,12 +71,13 @@ enum apply_stage {
 struct apply_report {
     uint32_t kind;
     uint32_t stage;
-    uint32_t index; /* FAILED: see the stage; PAST: enum limit;
-                       USE: 1 where not all of it could be seen */
-    int32_t error;  /* FAILED: a negative errno */
-    int32_t status; /* ENDED: the program's wait status; USE: by how many files and directories
-                       its job's grew */
-    uint64_t bytes; /* ENDED: memory of its largest process; USE: what its job's files grew by */
+    uint32_t index;  /* FAILED: see the stage; PAST: enum limit; ENDED: 1 where nothing is left;
+                        USE: 1 where not all of it could be seen */
+    int32_t error;   /* FAILED: a negative errno */
+    int32_t status;  /* ENDED: the program's wait status; USE: by how many files and directories
+                        its job's grew */
+    uint64_t bytes;  /* ENDED: memory of its largest process; USE: what its job's files grew by */
+    uint64_t cpu_ms; /* ENDED: that it used up, with process 1 */
 };
 
 enum apply_held { APPLY_NAMESPACE, APPLY_HOST, APPLY_HELD_COUNT };

@@ -273,6 +273,13 @@ static void end_others(const struct plan *plan)
     while (waitpid(-1, NULL, 0) > 0 || errno == EINTR);
 }
 
+/* Whether nothing is left to do once all other processes have ended. Without a namespace there may
+ * be some that aren't below us. */
+static bool is_over_alone(const struct plan *plan)
+{
+    return plan->ground.rung != PLAN_RUNG_BARE && !*plan->scratch;
+}
+
 _Noreturn static void finish(const struct plan *plan)
 {
     end_others(plan);
@@ -281,8 +288,9 @@ _Noreturn static void finish(const struct plan *plan)
     _exit(0);
 }
 
-/* Waits for all that ended. Returns whether the program did, and how. */
-static bool reap(pid_t program, int *ret_status)
+/* Waits for all that ended. Returns whether the program did, and how, and whether nobody is left:
+ * whoever loses his parent becomes our child. */
+static bool reap(pid_t program, int *ret_status, bool *ret_alone)
 {
     bool ended = false;
     pid_t pid;
@@ -294,14 +302,8 @@ static bool reap(pid_t program, int *ret_status)
         *ret_status = status;
         ended = true;
     }
+    *ret_alone = pid < 0 && errno == ECHILD;
     return ended;
-}
-
-static uint64_t peak_rss(void)
-{
-    struct rusage usage;
-
-    return getrusage(RUSAGE_CHILDREN, &usage) < 0 ? 0 : (uint64_t)usage.ru_maxrss * 1024;
 }
 
 /* A word of the caller's; false at EOF. */
@@ -319,12 +321,22 @@ static bool obey(int control, pid_t program)
     return true;
 }
 
-static void report_end(int control, int status)
+static uint64_t cpu_us(const struct rusage *usage)
 {
-    const struct apply_report report = { .kind = APPLY_ENDED,
-                                         .status = status,
-                                         .bytes = peak_rss() };
+    return (uint64_t)(usage->ru_utime.tv_sec + usage->ru_stime.tv_sec) * 1000000 +
+           (uint64_t)(usage->ru_utime.tv_usec + usage->ru_stime.tv_usec);
+}
 
+/* over: what is left is our own end, which nobody has to wait for. */
+static void report_end(int control, int status, bool over)
+{
+    struct apply_report report = { .kind = APPLY_ENDED, .status = status, .index = over };
+    struct rusage ours, theirs;
+
+    if (getrusage(RUSAGE_CHILDREN, &theirs) == 0 && getrusage(RUSAGE_SELF, &ours) == 0) {
+        report.bytes = (uint64_t)theirs.ru_maxrss * 1024;
+        report.cpu_ms = (cpu_us(&theirs) + cpu_us(&ours)) / 1000;
+    }
     send_report(control, &report);
 }
 
@@ -389,6 +401,7 @@ _Noreturn static void watch(const struct plan *plan, int control, int signals, p
                             { .fd = signals, .events = POLLIN },
                             { .fd = -1, .events = POLLOUT } };
     int status = 0;
+    bool alone;
 
     for (;;) {
         if (!wait_for_news(fds, relay, gauge))
@@ -397,9 +410,9 @@ _Noreturn static void watch(const struct plan *plan, int control, int signals, p
             struct signalfd_siginfo info;
 
             /* The news is that there is some; what it is, waitpid(2) knows better. */
-            if (read(signals, &info, sizeof info) > 0 && reap(program, &status)) {
+            if (read(signals, &info, sizeof info) > 0 && reap(program, &status, &alone)) {
                 relay_rest(relay, control, program);
-                report_end(control, status);
+                report_end(control, status, alone && is_over_alone(plan));
                 finish(plan);
             }
         }

@@ -526,6 +526,7 @@ _Noreturn void process_run(const struct process_means *means, int sock, int kept
         ready.exit.failure = err.code;
         (void)snprintf(ready.exit.error, sizeof ready.exit.error, "%s", err.text);
     }
+    (void)malloc_trim(0); /* each process 1 would begin with a copy, and end with giving it back */
     r = fd_send(p.sock, &ready, sizeof ready, NULL, 0);
     if (r < 0) /* then the daemon hears of our end only */
         fprintf(stderr, "nairid: the spawner can't tell that it is ready: %s\n", strerror(-r));

@@ -268,12 +268,16 @@ static void on_report(struct ward *w, const struct apply_report *report, int fd)
         w->ended = true;
         w->exit.status = report->status;
         w->exit.peak_rss_bytes = report->bytes;
+        w->exit.cpu_ms = report->cpu_ms;
         if (WIFEXITED(report->status))
             w->exit.limit = LIMIT_NONE; /* it was faster than we */
         w->exit.wall_ms = clock_mono_ms() - w->started_ms;
         w->kill_at_ms = WARD_NEVER;
         w->stuck_at_ms = clock_mono_ms() + STUCK_MS;
         ask_cgroup(w); /* while process 1 ends */
+        /* An egress process may have more to say; it is ended with the reaping. */
+        if (report->index != 0 && !w->bare && !w->escort)
+            w->exited_due = true;
         return;
     case APPLY_WAITING: /* it does so no more */
         return;

@@ -430,7 +430,9 @@ void realtime_posted(struct realtime *r, const struct realtime_answer *answer,
 {
     begin(r, now, commands);
     r->posting = false;
-    if (r->state == CLOSING)
+    if (r->state == CLOSING && r->out.len > 0 && is_good(answer))
+        post(r, REALTIME_GOODBYE_MS);
+    else if (r->state == CLOSING)
         go_off(r);
     else if (!is_good(answer))
         failed(r, "a post", answer);
@@ -465,7 +467,7 @@ void realtime_close(struct realtime *r, const struct realtime_now *now,
     begin(r, now, commands);
     if (r->state == OFF || r->state == CLOSING)
         return;
-    if (r->state != UP || r->posting) { /* nothing to end, or no way to say it */
+    if (r->state != UP) { /* nothing to end */
         go_off(r);
         return;
     }
@@ -475,7 +477,8 @@ void realtime_close(struct realtime *r, const struct realtime_now *now,
     (void)engineio_append(&r->out, ENGINEIO_CLOSE, NULL, 0);
     r->state = CLOSING;
     r->connect_ms = now->mono_ms + REALTIME_GOODBYE_MS;
-    post(r, REALTIME_GOODBYE_MS);
+    if (!r->posting) /* else it follows what is under way */
+        post(r, REALTIME_GOODBYE_MS);
 }
 
 /* What doesn't fit is best left: the session must not end over it. */

@@ -26,7 +26,7 @@ enum {
     REALTIME_MARGIN_MS = 15 * 1000,        /* a GET may take that much longer than pings do */
     REALTIME_KEEPALIVE_MS = 2 * 60 * 1000, /* between the application's pings */
     REALTIME_STABLE_MS = 30 * 1000,        /* up for that long, it counts as working */
-    REALTIME_GOODBYE_MS = 2 * 1000,        /* for the last POST */
+    REALTIME_GOODBYE_MS = 2 * 1000,        /* for the last POST, and one before it */
     REALTIME_ABSENT_MS = 10 * 60 * 1000,   /* until a server without the channel is asked again */
     REALTIME_BASE_MS = 1000,               /* first wait after a failure */
     REALTIME_CAP_MS = 60 * 1000,

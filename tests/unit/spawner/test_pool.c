@@ -203,21 +203,29 @@ static void start(struct fixture *f, const char *script)
     spawner_start(f->spawner, ++f->task, plan, -1, "", 0);
 }
 
+static void pass_time(struct fixture *f)
+{
+    loop_timer_arm(f->tick, TICK_MS);
+    loop_run(f->loop);
+}
+
+/* A task's end is told while its process 1 ends. */
+static void await_reaping(struct fixture *f)
+{
+    while (f->pid > 0 && kill(f->pid, 0) == 0)
+        pass_time(f);
+}
+
 static void run(struct fixture *f, const char *script)
 {
     start(f, script);
     while (!f->exited)
         loop_run(f->loop);
+    await_reaping(f);
     if (f->exit.failed_to_start)
         fail_msg("%s", f->exit.error);
     if (f->exit.status != 0)
         fail_msg("status %d: %s", f->exit.status, buf_str(&f->out));
-}
-
-static void pass_time(struct fixture *f)
-{
-    loop_timer_arm(f->tick, TICK_MS);
-    loop_run(f->loop);
 }
 
 static size_t await_children(struct fixture *f, size_t wanted, pid_t pids[CHILDREN])

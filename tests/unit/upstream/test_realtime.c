@@ -42,6 +42,12 @@ static void closed(struct world *w)
     realtime_close(w->r, &w->now, &w->commands);
 }
 
+static void said(struct world *w, const char *json)
+{
+    next(w);
+    assert_true(realtime_say(w->r, json, &w->now, &w->commands));
+}
+
 static struct realtime_answer answer(int status, const char *body)
 {
     return (struct realtime_answer){
@@ -470,6 +476,35 @@ static void it_says_goodbye(void **state)
     assert_null(find(w, REALTIME_POST));
 }
 
+static void a_goodbye_follows_the_post_that_is_under_way(void **state)
+{
+    struct world *w = *state;
+
+    come_up(w);
+    said(w, "{\"id\":\"m\"}");
+    assert_non_null(find(w, REALTIME_POST));
+    closed(w);
+    assert_non_null(find(w, REALTIME_DOWN));
+    assert_null(find(w, REALTIME_POST));
+    assert_null(find(w, REALTIME_CANCEL));
+    posted(w, 200, "ok");
+    assert_post(w, "41" RS "1");
+    posted(w, 200, "ok");
+    assert_int_equal(realtime_deadline(w->r), UINT64_MAX);
+    come_up(w);
+    said(w, "{\"id\":\"m\"}");
+    closed(w);
+    posted(w, 500, "no");
+    assert_null(find(w, REALTIME_POST));
+    assert_int_equal(realtime_deadline(w->r), UINT64_MAX);
+    come_up(w);
+    said(w, "{\"id\":\"m\"}");
+    closed(w);
+    later(w, REALTIME_GOODBYE_MS);
+    assert_non_null(find(w, REALTIME_CANCEL));
+    assert_int_equal(realtime_deadline(w->r), UINT64_MAX);
+}
+
 static void opened_again_while_it_says_goodbye_it_comes_back(void **state)
 {
     struct world *w = *state;
@@ -502,6 +537,7 @@ int main(void)
         TEST(a_server_that_answers_at_once_with_nothing_is_left),
         TEST(posts_stay_below_the_servers_limit),
         TEST(it_says_goodbye),
+        TEST(a_goodbye_follows_the_post_that_is_under_way),
         TEST(opened_again_while_it_says_goodbye_it_comes_back),
     };
 #undef TEST
