@@ -408,6 +408,23 @@ static void a_kill_without_grace_ends_everything_at_once(void **state)
     assert_true(ends_within(life, 2000));
 }
 
+/* What is left has much to give back, so that its end takes the kernel a while. */
+static void an_end_is_told_when_nobody_is_left(void **state)
+{
+    struct fixture *f = *state;
+    AUTO_CLOSE int life = open_life_line(f);
+    const struct spawner_exit *e;
+    char byte;
+
+    e = run_script(f, "exec 9>life >/dev/null 2>&1; mkfifo go\n"
+                      "{ head -c 200000000 /dev/zero; echo > go; sleep 1000; } |\n"
+                      "tail -c 300000000 &\n"
+                      "read x < go; exit 3");
+    assert_int_equal(read(life, &byte, 1), 0);
+    assert_true(WIFEXITED(e->status));
+    assert_int_equal(WEXITSTATUS(e->status), 3);
+}
+
 /* As start(), with standard output by way of a file. */
 static const struct spawner_exit *run_relayed(struct fixture *f, const char *script)
 {
@@ -728,6 +745,7 @@ int main(void)
         TEST(a_stopped_program_hears_term),
         TEST(whoever_ignores_term_is_killed_after_the_grace),
         TEST(a_kill_without_grace_ends_everything_at_once),
+        TEST(an_end_is_told_when_nobody_is_left),
         TEST(output_by_way_of_a_file_is_whole_and_leaves_nothing_open),
         TEST(a_program_whose_file_has_no_end_is_ended_as_others_are),
         TEST(what_a_program_leaves_behind_dies_with_it),
