@@ -7,6 +7,7 @@
 #include <sys/statfs.h>
 #include <unistd.h>
 
+#include "sandbox/living.h"
 #include "sandbox/plan.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
@@ -53,17 +54,17 @@ static uint64_t field(const char *text, const char *name)
 
 /* ---- processes ---- */
 
-/* The text of /proc/PID/NAME; false where there is none, or none for us. */
-static bool read_proc(int proc, const char *pid, const char *name, char text[TEXT_BYTES])
+/* The text of /proc/PID/NAME, or of a thread's; false where there is none, or none for us. */
+static bool read_proc(int proc, const char *whose, const char *name, char text[TEXT_BYTES])
 {
     char path[64];
     AUTO_CLOSE int fd = -1;
     ssize_t n;
-    size_t len = strlen(pid);
+    size_t len = strlen(whose);
 
     if (len + 1 + strlen(name) >= sizeof path)
         return false;
-    memcpy(path, pid, len);
+    memcpy(path, whose, len);
     path[len] = '/';
     memcpy(path + len + 1, name, strlen(name) + 1);
     fd = openat(proc, path, O_RDONLY | O_CLOEXEC);
@@ -95,18 +96,33 @@ struct sum {
 };
 
 /* exact: what is shared is counted once. The kernel tells that of what may be traced only. */
-static void add_memory(const struct gauge *g, const char *pid, bool exact, struct sum *sum)
+static void add_memory_of(const struct gauge *g, const char *path, bool exact, struct sum *sum)
 {
     char text[TEXT_BYTES];
 
-    if (exact && read_proc(g->proc, pid, "smaps_rollup", text)) {
+    if (exact && read_proc(g->proc, path, "smaps_rollup", text)) {
         sum->own_bytes += field(text, "Pss_Anon:") * 1024;
         sum->shared_bytes += field(text, "Pss_Shmem:") * 1024;
-    } else if (read_proc(g->proc, pid, "status", text)) {
+    } else if (read_proc(g->proc, path, "status", text)) {
         sum->own_bytes += field(text, "RssAnon:") * 1024;
         sum->shared_bytes += field(text, "RssShmem:") * 1024;
         sum->threads += field(text, "Threads:");
     }
+}
+
+static void add_memory(const struct gauge *g, const char *pid, bool exact, struct sum *sum)
+{
+    char path[LIVING_PATH_BYTES];
+    struct sum own = { 0 };
+
+    add_memory_of(g, pid, exact, &own);
+    if (own.own_bytes + own.shared_bytes == 0 && living_thread(g->proc, pid, path)) {
+        own = (struct sum){ 0 };
+        add_memory_of(g, path, exact, &own);
+    }
+    sum->own_bytes += own.own_bytes;
+    sum->shared_bytes += own.shared_bytes;
+    sum->threads += own.threads;
 }
 
 /* Memory files that are mapped are among what is shared already. */

@@ -7,9 +7,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "sandbox/living.h"
 #include "util/cleanup.h"
 
-enum { LISTING_BYTES = 4096, BLOCK_BYTES = 512, PATH_BYTES = 32, STAT_BYTES = 512 };
+enum { LISTING_BYTES = 4096, BLOCK_BYTES = 512, PATH_BYTES = 64, STAT_BYTES = 512 };
 
 void held_init(struct held *h, int proc, held_fn is_meant, const void *ctx)
 {
@@ -90,20 +91,31 @@ static bool is_dead(const struct held *h, const char path[PATH_BYTES])
     return name_end && (strncmp(name_end, ") Z", 3) == 0 || strncmp(name_end, ") X", 3) == 0);
 }
 
-static void enter(struct held *h, const char *pid)
+/* Where it can't be read, whether that is because nobody is there any more. */
+static bool open_fds(struct held *h, const char *whose)
 {
     char path[PATH_BYTES];
-    size_t len = strlen(pid);
+    size_t len = strlen(whose);
 
-    if (len + sizeof "/stat" > sizeof path || !h->is_meant(pid, h->ctx))
-        return;
-    memcpy(path, pid, len);
+    if (len + sizeof "/stat" > sizeof path)
+        return true; /* no number is as long */
+    memcpy(path, whose, len);
     memcpy(path + len, "/fd", sizeof "/fd");
     h->fds = openat(h->proc, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (h->fds >= 0 || errno == ENOENT || errno == ESRCH)
-        return; /* or it has ended */
+        return true; /* or it has ended */
     memcpy(path + len, "/stat", sizeof "/stat");
-    if (!is_dead(h, path))
+    return is_dead(h, path);
+}
+
+static void enter(struct held *h, const char *pid)
+{
+    char path[LIVING_PATH_BYTES];
+
+    if (!h->is_meant(pid, h->ctx))
+        return;
+    if (!open_fds(h, pid) ||
+        (h->fds < 0 && living_thread(h->proc, pid, path) && !open_fds(h, path)))
         h->hidden = true;
 }
 

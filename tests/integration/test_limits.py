@@ -81,6 +81,41 @@ for i in range(6):
 signal.pause()
 E
 """
+# /proc tells nothing of a process whose main thread has ended, but of its other threads
+HEADLESS = """python3 - <<'E'
+import ctypes, os, signal, threading, time
+
+def go_on():
+    while "State:\\tZ" not in open(f"/proc/{os.getpid()}/status").read():
+        time.sleep(0.01)  # poll
+    work()
+    signal.pause()
+
+def lose_main_thread():
+    threading.Thread(target=go_on).start()
+    ctypes.CDLL(None).syscall({"x86_64": 60}.get(os.uname().machine, 93), 0)  # exit(2)
+"""
+HEADLESS_MEMORY = HEADLESS + """
+held = []
+def work():
+    held.append(b"x" * (20 << 20))
+
+for i in range(12):
+    if os.fork() == 0:
+        lose_main_thread()
+signal.pause()
+E
+"""
+HEADLESS_FILES = HEADLESS + """
+def work():
+    for i in range(6):
+        fd = os.open(f"/home/agent/{i}", os.O_CREAT | os.O_RDWR)
+        os.write(fd, bytes(3000000))
+        os.unlink(f"/home/agent/{i}")
+
+lose_main_thread()
+E
+"""
 MEMORY_FILES = """python3 - <<'E'
 import os, signal
 for i in range(12):
@@ -132,6 +167,7 @@ BUSY = {
         "because it used up the processor time that it may use (sandbox.limits.cpu_time is 2s)"),
 }
 BOMBS["files that were removed and stay open"] = (REMOVED_FILES, BOMBS["large files"][1])
+BOMBS["files that nobody's main thread holds"] = (HEADLESS_FILES, BOMBS["large files"][1])
 BOMBS["memory files that nobody maps"] = (MEMORY_FILES, BOMBS["memory of many processes"][1])
 # limits that make a call fail: how the program ends is its own choice
 FAILURES = {
@@ -201,6 +237,12 @@ def test_memory_that_processes_share_counts_once(make_daemon, account):
     daemon = make_daemon(**limited({"memory": "64M"}))
     assert daemon.answer(SHARED)["content"] == "all is well"
     assert daemon.answer(PASSED_ON)["content"] == "all is well"
+
+
+def test_memory_counts_without_a_main_thread(make_daemon, account):
+    daemon = make_daemon(**limited({"memory": "64M"}))
+    text = daemon.failure(HEADLESS_MEMORY)
+    assert BOMBS["memory of many processes"][1] in text, text
 
 
 def test_a_conversation_that_has_too_many_files_can_remove_some(make_daemon, account):

@@ -7,6 +7,8 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +16,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -24,7 +27,7 @@
 #include "util/mem.h"
 #include "util/str.h"
 
-enum { KIB = 1024, MIB = 1024 * KIB, PIECES = 100000 };
+enum { KIB = 1024, MIB = 1024 * KIB, PIECES = 100000, WAIT_S = 20 };
 
 struct fixture {
     char *dir;
@@ -97,6 +100,46 @@ static void keep_in_child(struct fixture *f, size_t i, bool hide)
     assert_int_equal(read(ready[0], &byte, 1), 1);
     (void)close(ready[0]);
     (void)close(ready[1]);
+}
+
+static void *wait_for_ever(void *ctx)
+{
+    (void)ctx;
+    for (;;)
+        (void)pause();
+    return NULL;
+}
+
+static bool has_main_thread(const char *pid)
+{
+    AUTO_FREE char *path = mem_printf("/proc/%s/stat", pid);
+    AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+    char text[512];
+    ssize_t n = read(fd, text, sizeof text - 1);
+
+    assert_true(n > 0);
+    text[n] = '\0';
+    return strstr(text, ") Z") == NULL;
+}
+
+/* As keep_in_child(), but only another thread lives on in it. */
+static void keep_without_main_thread(struct fixture *f, size_t i)
+{
+    pid_t pid = fork();
+    pthread_t other;
+
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        if (pthread_create(&other, NULL, wait_for_ever, NULL) != 0)
+            _exit(1);
+        (void)syscall(SYS_exit, 0); /* exit(3) would end them all */
+    }
+    f->children[i] = pid;
+    (void)snprintf(f->pids[i], sizeof f->pids[i], "%d", (int)pid);
+    (void)alarm(WAIT_S);
+    while (has_main_thread(f->pids[i]))
+        (void)sched_yield();
+    (void)alarm(0);
 }
 
 static void fill(int fd, size_t bytes)
@@ -196,6 +239,26 @@ static void whoever_hides_its_descriptors_is_noticed(void **state)
     assert_true(f->held.hidden);
 }
 
+static void what_another_thread_than_the_main_one_holds_counts(void **state)
+{
+    struct fixture *f = *state;
+    int removed = make_removed(f, 256 * KIB);
+
+    if (geteuid() == 0) {
+        (void)printf("skip: needs an ordinary user\n");
+        skip();
+    }
+    held_add(&f->held, f->disk);
+    keep_without_main_thread(f, 0);
+    (void)close(removed);
+    assert_in_range(measure(f, 100), 256 * KIB, 300 * KIB);
+    assert_false(f->held.hidden);
+    assert_int_equal(kill(f->children[0], SIGKILL), 0);
+    assert_int_equal(waitpid(f->children[0], NULL, 0), f->children[0]);
+    f->children[0] = 0;
+    assert_int_equal(measure(f, 100), 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -204,6 +267,7 @@ int main(void)
         TEST(what_several_hold_counts_once),
         TEST(memory_files_count_by_themselves),
         TEST(whoever_hides_its_descriptors_is_noticed),
+        TEST(what_another_thread_than_the_main_one_holds_counts),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
