@@ -204,7 +204,7 @@ def test_every_kind_has_its_cases():
     daemon, hub = casefile.find("daemon"), casefile.find("hub")
     assert len(daemon) >= 150 and len(hub) >= 60
     played = casefile.find("daemon/poll", "daemon/listing", "daemon/channel-long",
-                           *test_daemon_links.KINDS, *test_daemon_posts.KINDS,
+                           "daemon/listing-long", *test_daemon_links.KINDS, *test_daemon_posts.KINDS,
                            *test_daemon_channel.KINDS)
     assert {case.name for case in played} == {case.name for case in daemon}
     titles = [case.title for case in daemon + hub]
