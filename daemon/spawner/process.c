@@ -248,6 +248,15 @@ static void earlier(uint64_t *at_ms, uint64_t other_ms)
         *at_ms = other_ms;
 }
 
+/* A task's plan is in our memory, which a new process would get a copy of. */
+static bool holds_plan(const struct process *p)
+{
+    for (const struct ward *w = p->wards; w; w = w->next)
+        if (w->plan)
+            return true;
+    return false;
+}
+
 static int timeout_ms(const struct process *p)
 {
     uint64_t next_ms = WARD_NEVER, now_ms = clock_mono_ms();
@@ -258,7 +267,8 @@ static int timeout_ms(const struct process *p)
         earlier(&next_ms, w->stuck_at_ms);
     }
     earlier(&next_ms, p->patrol.due_ms);
-    earlier(&next_ms, p->pool.due_ms);
+    if (!holds_plan(p)) /* else the pool has to wait for the plan's end, whatever the time */
+        earlier(&next_ms, p->pool.due_ms);
     if (!remnant_is_empty(&p->remnant))
         return 0;
     if (next_ms == WARD_NEVER)
@@ -369,15 +379,6 @@ static void look(const struct watch *watch)
         ward_reap(watch->ward);
         return;
     }
-}
-
-/* A task's plan is in our memory, which a new process would get a copy of. */
-static bool holds_plan(const struct process *p)
-{
-    for (const struct ward *w = p->wards; w; w = w->next)
-        if (w->plan)
-            return true;
-    return false;
 }
 
 static void turn(struct process *p)
