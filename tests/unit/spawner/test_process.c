@@ -14,6 +14,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -38,6 +39,7 @@ struct fixture {
     char *dir;
     int sock;
     pid_t pid;
+    enum plan_network network;
 };
 
 /* ---- cgroups that there are none of: only their numbers ---- */
@@ -87,6 +89,16 @@ int __wrap_cgroup_remove(const struct cgroup *c, uint64_t task)
     return 0;
 }
 
+/* ---- an egress process that is never ready ---- */
+
+static void be_mute(const struct gateway *g)
+{
+    char byte;
+
+    while (recv(g->words, &byte, 1, 0) > 0)
+        continue; /* the spawner has nothing to say */
+}
+
 /* ---- the daemon's end, by hand ---- */
 
 static ssize_t receive(const struct fixture *f, struct ipc_news *news)
@@ -124,7 +136,7 @@ static int setup_with(void **state, rlim_t files)
     if (f->pid == 0 && files > 0 && setrlimit(RLIMIT_NOFILE, &limit) < 0)
         _exit(1);
     if (f->pid == 0)
-        process_run(&(struct process_means){ .apply = f->apply }, pair[1], -1);
+        process_run(&(struct process_means){ .apply = f->apply, .egress = be_mute }, pair[1], -1);
     (void)close(pair[1]);
     f->sock = pair[0];
     assert_string_equal(expect(f, IPC_READY, 0).exit.error, "");
@@ -168,6 +180,8 @@ static struct plan *plan_of(const struct fixture *f, const char *script)
                                         .workspace = f->dir,
                                         .argv = &argv,
                                         .pids = 16,
+                                        .network = f->network,
+                                        .egress_uid = TASK_UID + 1,
                                         .uid = geteuid(),
                                         .task_uid = TASK_UID };
 
@@ -377,6 +391,35 @@ static void its_end_ends_what_is_being_started(void **state)
     /* teardown closes the socket right now, and waits for its end */
 }
 
+static uint64_t cpu_ms_of(pid_t pid)
+{
+    struct timespec used;
+    clockid_t its;
+
+    assert_int_equal(clock_getcpuclockid(pid, &its), 0);
+    assert_int_equal(clock_gettime(its, &used), 0);
+    return (uint64_t)used.tv_sec * 1000 + (uint64_t)used.tv_nsec / 1000000;
+}
+
+/* For as long as a task's plan is in its memory it makes no sandbox, however much one is wanted. */
+static void it_sleeps_while_a_task_that_is_begun_slowly_keeps_it_from_making_others(void **state)
+{
+    struct fixture *f = *state;
+    const struct ipc_order warm = { .type = IPC_WARM, .count = 2 };
+    struct pollfd p = { .fd = f->sock, .events = POLLIN };
+    uint64_t before_ms;
+
+    assert_int_equal(fd_send(f->sock, &warm, sizeof warm, NULL, 0), 0);
+    f->network = PLAN_NETWORK_ALLOWLIST;
+    start_true(f, 2);
+    assert_int_equal(poll(&p, 1, 300), 0); /* no news; one of the others is due by now */
+    before_ms = cpu_ms_of(f->pid);
+    assert_int_equal(poll(&p, 1, 400), 0);
+    assert_in_range(cpu_ms_of(f->pid) - before_ms, 0, 20);
+    order(f, IPC_KILL, 2, NULL, 0);
+    assert_int_equal(expect(f, IPC_EXITED, 2).exit.status, SIGKILL);
+}
+
 /* Its process has ended; it is still there, as one is whose egress process isn't reaped. */
 static struct ward *ended_ward(const struct fixture *f, const struct ward_means *means,
                                uint64_t task)
@@ -436,6 +479,7 @@ int main(void)
         TEST(a_second_start_under_a_living_number_is_passed_over),
         TEST(news_wait_for_a_daemon_that_does_not_read),
         TEST(its_end_ends_what_is_being_started),
+        TEST(it_sleeps_while_a_task_that_is_begun_slowly_keeps_it_from_making_others),
         TEST(a_task_that_is_started_again_at_once_has_another_cgroup_than_before),
         cmocka_unit_test_setup_teardown(
             without_descriptors_left_a_start_fails_in_words_and_later_ones_work, setup_with_few,
