@@ -421,7 +421,10 @@ static size_t largest(enum provision_kind kind)
 
 static void add_rule(struct installer *i)
 {
-    if (!utf8_is_valid(buf_str(&i->download), i->download.len)) {
+    const char *text = buf_str(&i->download);
+
+    /* the book is one text, which a zero byte would end */
+    if (!utf8_is_valid(text, i->download.len) || strlen(text) != i->download.len) {
         leave_out(i, "it is no text in UTF-8");
         return;
     }
@@ -429,10 +432,9 @@ static void add_rule(struct installer *i)
         leave_out(i, "with it there are more rules than programs can be given");
         return;
     }
-    rulebook_add(&i->book, current(i)->name, buf_str(&i->download), i->download.len);
+    rulebook_add(&i->book, current(i)->name, text, i->download.len);
     i->phase = RULE;
-    stocker_add(i->stocker, SHELF_RULES, current(i)->name, ".md", buf_str(&i->download),
-                i->download.len);
+    stocker_add(i->stocker, SHELF_RULES, current(i)->name, ".md", text, i->download.len);
 }
 
 static void take(struct installer *i)

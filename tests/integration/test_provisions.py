@@ -294,13 +294,14 @@ def test_w35_a_bad_archive_is_named_and_the_rest_is_applied(make, provider, me):
         provider.artifact("skill", name, f"skills/{name}.zip", data)
     provider.artifact("strange", "what", "x/what.x", b"?")
     provider.artifact("rule", "no text", "rules/bytes.md", b"\xff\xfe")
+    provider.artifact("rule", "a zero", "rules/zero.md", b"before\0behind")
     provider.artifact("mcp_config", "no JSON", "mcp/broken.json", b"{")
     provider.artifact("skill", "good", "skills/good.skill", archive(("SKILL.md", "good\n")))
     daemon = make()
     assert provider.answer("ls ~/.claude/skills; cat ~/.claude/skills/good/SKILL.md") == \
         "good\ngood\n"
     problems = "\n".join(ready(daemon)["problems"])
-    for name in (*bad, "what", "no text", "no JSON"):
+    for name in (*bad, "what", "no text", "a zero", "no JSON"):
         assert f"'{name}'" in problems, problems
     assert not os.path.exists(os.path.join(daemon.state, "escaped"))
     assert "AddressSanitizer" not in daemon.log
