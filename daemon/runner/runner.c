@@ -77,8 +77,8 @@ int runner_check(const struct settings *settings, struct err *err)
     if (!runner)
         return err_set(
             err, -EINVAL,
-            "%srunner.name %s is not available in this version; set it to claude or codex, or "
-            "to command with the program to run in runner.argv",
+            "%srunner.name %s is not available in this version; set it to claude, codex or "
+            "opencode, or to command with the program to run in runner.argv",
             settings_place(settings, "runner.name", place), settings->runner_name);
     r = runner->providers ? check_agent(runner, settings, err) : 0;
     return r == 0 && runner->check ? runner->check(settings, err) : r;

@@ -101,6 +101,7 @@ static void a_command_without_a_program_is_refused(void **state)
 
 static void an_unknown_runner_is_refused_with_the_remedy(void **state)
 {
+    static const char *const there[] = { "claude", "codex", "opencode", "command" };
     struct settings s = { .runner_name = (char[]){ "cursor" } };
     struct err err = { 0 };
 
@@ -108,6 +109,8 @@ static void an_unknown_runner_is_refused_with_the_remedy(void **state)
     assert_null(runner_find("cursor"));
     assert_int_equal(runner_check(&s, &err), -EINVAL);
     assert_non_null(strstr(err.text, "runner.argv"));
+    for (size_t i = 0; i < ARRAY_SIZE(there); i++)
+        assert_true(runner_find(there[i]) && strstr(err.text, there[i]));
     s.runner_name = (char[]){ "command" };
     assert_int_equal(runner_check(&s, &err), 0);
 }
