@@ -9,6 +9,7 @@
 #include "main/aftermath.h"
 #include "main/daemon.h"
 #include "main/downloads.h"
+#include "main/exhibit.h"
 #include "main/keyring.h"
 #include "main/policy.h"
 #include "main/provisions.h"
@@ -167,7 +168,7 @@ static char *place_of_outbox(const struct daemon *d, const struct task *t)
 }
 
 static int make_plan(struct daemon *d, const struct task *t, struct runner_start *start,
-                     const struct provisions_view *view, struct broker_list *brokers,
+                     const struct exhibit *view, struct broker_list *brokers,
                      struct plan **ret_plan, struct err *err)
 {
     const struct settings *s = &d->settings;
@@ -206,7 +207,7 @@ static int make_plan(struct daemon *d, const struct task *t, struct runner_start
 
 /* view: what it has of the set goes to the attempt's record. */
 static int start_attempt(struct attempts *a, const struct task *t, const struct attached *attached,
-                         const struct runner *runner, struct provisions_view *view, struct err *err)
+                         const struct runner *runner, struct exhibit *view, struct err *err)
 {
     struct daemon *d = a->daemon;
     CLEANUP(runner_start_done) struct runner_start start = { 0 };
@@ -251,14 +252,15 @@ static int start_with_view(struct attempts *a, const struct task *t,
 {
     const struct daemon *d = a->daemon;
     const struct runner *runner = runner_find(d->settings.runner_name);
-    struct provisions_view view;
+    struct exhibit view;
     int r;
 
     if (!runner)
         return err_set(err, -EINVAL, "there is no runner '%s'", d->settings.runner_name);
     provisions_view(d->provisions, runner, &view);
     r = start_attempt(a, t, attached, runner, &view, err);
-    provisions_view_done(d->provisions, &view);
+    provisions_release(d->provisions, TAKE_PTR(view.set)); /* where no attempt has it */
+    exhibit_done(&view);
     return r;
 }
 

@@ -7,6 +7,8 @@
 #include "loop/loop.h"
 #include "main/attempts.h"
 #include "main/daemon.h"
+#include "main/exhibit.h"
+#include "main/gate.h"
 #include "main/installer.h"
 #include "main/manifest.h"
 #include "main/policy.h"
@@ -63,9 +65,7 @@ struct provisions {
     struct strv missing;      /* places of MCP servers that the policy doesn't allow */
     struct strv tokens;       /* those that are masked, the newest last */
     struct loop_timer *bound;
-    bool open; /* tasks don't wait (any more) */
-    uint64_t *held;
-    size_t held_count;
+    struct gate gate; /* before which tasks wait */
 };
 
 static const char *const names[KIND_COUNT] = {
@@ -78,17 +78,17 @@ static void ask(struct source *s);
 
 /* ---- tasks that wait ---- */
 
+static void spawn(uint64_t seq, void *ctx)
+{
+    struct provisions *p = ctx;
+
+    attempts_spawn(p->daemon->attempts, seq);
+}
+
 static void open_gate(struct provisions *p)
 {
-    uint64_t *held = TAKE_PTR(p->held);
-    size_t count = p->held_count;
-
-    p->open = true;
-    p->held_count = 0;
     loop_timer_stop(p->bound);
-    for (size_t i = 0; i < count; i++)
-        attempts_spawn(p->daemon->attempts, held[i]);
-    free(held);
+    gate_open(&p->gate, spawn, p);
 }
 
 static void open_when_settled(struct provisions *p)
@@ -96,7 +96,7 @@ static void open_when_settled(struct provisions *p)
     for (size_t i = 0; i < KIND_COUNT; i++)
         if (!p->sources[i].settled)
             return;
-    if (!p->open)
+    if (!p->gate.is_open)
         open_gate(p);
 }
 
@@ -115,22 +115,12 @@ static void on_bound(struct loop_timer *timer, void *ctx)
 
 bool provisions_hold(struct provisions *p, uint64_t seq)
 {
-    if (p->open)
-        return false;
-    p->held = mem_realloc(p->held, (p->held_count + 1) * sizeof p->held[0]);
-    p->held[p->held_count++] = seq;
-    return true;
+    return gate_hold(&p->gate, seq);
 }
 
 bool provisions_let_go(struct provisions *p, uint64_t seq)
 {
-    for (size_t i = 0; i < p->held_count; i++) {
-        if (p->held[i] != seq)
-            continue;
-        p->held[i] = p->held[--p->held_count];
-        return true;
-    }
-    return false;
+    return gate_let_go(&p->gate, seq);
 }
 
 /* ---- variables ---- */
@@ -424,77 +414,22 @@ void provisions_ask_again(struct provisions *p)
 
 /* ---- what attempts are shown ---- */
 
-static void show(struct provisions_view *v, const char *outside, const char *inside)
+static struct exhibit_stock stock_of(const struct provisions *p, struct shelf_set *set)
 {
-    v->shown[v->count++] = (struct plan_shown){ .outside = outside, .inside = inside };
+    const struct settings *settings = &p->daemon->settings;
+
+    return (struct exhibit_stock){ .settings = settings,
+                                   .rung = p->daemon->ground.rung,
+                                   .gateway = policy_gateway(settings),
+                                   .set = set,
+                                   .manifest = &p->manifest };
 }
 
-static bool has_within(const struct strv *paths, const char *top)
+void provisions_view(struct provisions *p, const struct runner *runner, struct exhibit *ret_view)
 {
-    size_t len = strlen(top);
+    const struct exhibit_stock stock = stock_of(p, p->is_shown ? shelf_hold(p->shelf) : NULL);
 
-    for (size_t i = 0; i < paths->len; i++)
-        if (str_eq(paths->items[i], "/") || str_eq(paths->items[i], "/etc") ||
-            strncmp(paths->items[i], top, len) == 0)
-            return true;
-    return false;
-}
-
-/* Whether there is a place for the file in which its program reads MCP servers. */
-static bool takes_file(const struct provisions *p, const struct runner *runner)
-{
-    const struct settings *s = &p->daemon->settings;
-
-    if (runner->mcp != RUNNER_MCP_CODEX)
-        return runner->mcp != RUNNER_MCP_NONE;
-    return p->daemon->ground.rung != PLAN_RUNG_BARE && !str_eq(s->sandbox_profile, "host") &&
-           !has_within(&s->sandbox_read, "/etc/codex") &&
-           !has_within(&s->sandbox_write, "/etc/codex");
-}
-
-/* Whether its file is one with rules, and has no servers in it that don't suit the settings. */
-static bool has_rules_alone(const struct provisions *p, const struct runner *runner)
-{
-    return runner->mcp == RUNNER_MCP_CODEX &&
-           str_eq(p->manifest.gateway, policy_gateway(&p->daemon->settings));
-}
-
-void provisions_view(struct provisions *p, const struct runner *runner,
-                     struct provisions_view *ret_view)
-{
-    const char *const places[] = { runner->rules, runner->skills };
-    const enum shelf_part parts[] = { SHELF_RULES, SHELF_SKILLS };
-    struct provisions_view v = { .set = p->is_shown ? shelf_hold(p->shelf) : NULL };
-    static const struct {
-        enum shelf_part part;
-        const char *inside;
-    } forms[] = {
-        [RUNNER_MCP_NONE] = { SHELF_MCP, NULL },
-        [RUNNER_MCP_COMMON] = { SHELF_MCP, RUNNER_MCP_PATH },
-        [RUNNER_MCP_OPENCODE] = { SHELF_MCP_OPENCODE, RUNNER_MCP_PATH },
-        [RUNNER_MCP_CODEX] = { SHELF_MCP_CODEX, RUNNER_CODEX_PATH },
-    };
-    const char *inside = forms[runner->mcp].inside,
-               *file = v.set ? shelf_path(v.set, forms[runner->mcp].part) : NULL;
-
-    for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
-        if (!places[i])
-            continue;
-        v.inside[i] = mem_printf(PLAN_HOME "/%s", places[i]);
-        show(&v, v.set ? shelf_path(v.set, parts[i]) : NULL, v.inside[i]);
-    }
-    v.has_mcp = file && takes_file(p, runner) && p->manifest.mcp_servers > 0;
-    if (v.has_mcp || (file && takes_file(p, runner) && has_rules_alone(p, runner)))
-        show(&v, file, inside);
-    *ret_view = v;
-}
-
-void provisions_view_done(struct provisions *p, struct provisions_view *view)
-{
-    provisions_release(p, view->set);
-    for (size_t i = 0; i < ARRAY_SIZE(view->inside); i++)
-        free(view->inside[i]);
-    *view = (struct provisions_view){ 0 };
+    exhibit_make(&stock, runner, ret_view);
 }
 
 void provisions_release(struct provisions *p, struct shelf_set *set)
@@ -513,35 +448,10 @@ static struct json *list_of(const struct strv *v)
     return list;
 }
 
-/* What is there and isn't given to tasks, as their agent has no place for it. That command gets
- * variables only is no surprise. */
-static void add_unfit(const struct provisions *p, struct json *list)
-{
-    const struct runner *runner = runner_find(p->daemon->settings.runner_name);
-    const struct {
-        size_t count;
-        bool taken;
-        const char *what;
-    } rows[] = {
-        { p->manifest.rules,
-          runner && (runner->rules || (runner->mcp == RUNNER_MCP_CODEX && takes_file(p, runner))),
-          "rules" },
-        { p->manifest.skills, runner && runner->skills, "skills" },
-        { p->manifest.mcp_servers, runner && takes_file(p, runner), "MCP servers" },
-    };
-
-    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-        AUTO_FREE char *text = mem_printf("artifacts: the runner %s doesn't get the %s",
-                                          p->daemon->settings.runner_name, rows[i].what);
-
-        if (runner && runner->providers && rows[i].count > 0 && !rows[i].taken)
-            json_push_str(list, text);
-    }
-}
-
 static void add_problems(const struct provisions *p, struct json *list)
 {
     const struct strv *const problems[] = { &p->env.problems, &p->manifest.problems };
+    const struct exhibit_stock stock = stock_of(p, NULL);
 
     for (size_t i = 0; i < KIND_COUNT; i++) {
         const struct source *s = &p->sources[i];
@@ -553,7 +463,7 @@ static void add_problems(const struct provisions *p, struct json *list)
     for (size_t k = 0; k < ARRAY_SIZE(problems); k++)
         for (size_t i = 0; i < problems[k]->len; i++)
             json_push_str(list, problems[k]->items[i]);
-    add_unfit(p, list);
+    exhibit_find_unfit(&stock, list);
 }
 
 struct json *provisions_status(const struct provisions *p)
@@ -567,7 +477,7 @@ struct json *provisions_status(const struct provisions *p)
         settled &= p->sources[i].settled && !p->sources[i].asked && !p->sources[i].error;
     for (size_t i = 0; i < pairs->len; i++)
         json_push_str(variables, pairs->items[i].name);
-    json_add_str(root, "state", settled ? "ready" : p->open ? "fetching" : "awaited");
+    json_add_str(root, "state", settled ? "ready" : p->gate.is_open ? "fetching" : "awaited");
     json_add(root, "variables", variables);
     if (p->token.expires_ms > 0)
         json_add_str(root, "token_expires_at", clock_rfc3339(when, p->token.expires_ms));
@@ -661,6 +571,6 @@ void provisions_free(struct provisions *p)
     forget_tokens(p);
     strv_done(&p->missing);
     shelf_free(p->shelf);
-    free(p->held);
+    gate_done(&p->gate);
     free(p);
 }

@@ -6,13 +6,13 @@
  * secrets: masked, and in this process and the tasks' environment only.
  * Source: Nairi agents API, endpoints 1 to 4, and "Keys". */
 #pragma once
-#include "sandbox/plan.h"
 #include "spawner/spawner.h"
 #include <stdbool.h>
 #include <stdint.h>
 
 struct daemon;
 struct err;
+struct exhibit;
 struct json;
 struct provisions;
 struct runner;
@@ -34,19 +34,10 @@ bool provisions_hold(struct provisions *p, uint64_t seq);
 /* Whether it waited; it doesn't any more. */
 bool provisions_let_go(struct provisions *p, uint64_t seq);
 
-/* What an attempt is shown of the artifacts. */
-struct provisions_view {
-    struct shelf_set *set; /* held; NULL: none */
-    struct plan_shown shown[3];
-    size_t count;
-    char *inside[2];
-    bool has_mcp;
-};
-void provisions_view(struct provisions *p, const struct runner *runner,
-                     struct provisions_view *ret_view);
-/* set: NULL where somebody else releases it. */
-void provisions_view_done(struct provisions *p, struct provisions_view *view);
-void provisions_release(struct provisions *p, struct shelf_set *set);
+/* What an attempt of the runner is shown of the artifacts, to be freed with exhibit_done(). Its set
+ * is held, to be released by whoever keeps it. */
+void provisions_view(struct provisions *p, const struct runner *runner, struct exhibit *ret_view);
+void provisions_release(struct provisions *p, struct shelf_set *set); /* set may be NULL */
 
 /* For the status: names and counts, no values. */
 struct json *provisions_status(const struct provisions *p);
