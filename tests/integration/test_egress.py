@@ -239,16 +239,19 @@ def test_a_name_that_leads_to_the_machine_itself_is_loopback(box, tmp_path):
     """At an address of the internet, too: what listens on all addresses is behind it."""
     if os.getuid() != 0:
         pytest.skip("needs root")
-    (tmp_path / "hosts").write_text("8.8.4.4 own.test\n10.9.8.7 lan.test\n")
+    (tmp_path / "hosts").write_text("8.8.4.4 own.test\n10.9.8.7 lan.test\n169.254.7.7 link.test\n")
     box.before = ["unshare", "-nm", "sh", "-ec",
                   "ip link set lo up; ip addr add 8.8.4.4/32 dev lo; ip addr add 10.9.8.7/8 dev lo;"
+                  "ip addr add 169.254.7.7/32 dev lo;"
                   f"mount --bind '{tmp_path}/hosts' /etc/hosts; exec \"$@\"", "sh"]
     done = box.talk(*[f"GET http://{place}/ HTTP/1.1\r\n\r\n".encode() for place in (
-        "own.test", "lan.test", "own.test:81", "8.8.4.4")],
-        allow=["own.test:80", "lan.test:80 private", "own.test:81 loopback", "8.8.4.4:80"])
-    assert [status(answer) for answer in done.answers] == ["403", "403", "502", "502"]
+        "own.test", "lan.test", "own.test:81", "8.8.4.4", "link.test")],
+        allow=["own.test:80", "lan.test:80 private", "own.test:81 loopback", "8.8.4.4:80",
+               "link.test:80 private loopback"])
+    assert [status(answer) for answer in done.answers] == ["403", "403", "502", "502", "403"]
     assert all("a loopback address" in answer for answer in done.answers[:2])
-    assert all("Connection refused" in answer for answer in done.answers[2:])
+    assert all("Connection refused" in answer for answer in done.answers[2:4])
+    assert "a link-local or reserved address" in done.answers[4]  # the worse of the two counts
 
 
 def test_a_name_that_leads_elsewhere_the_next_time_is_judged_again(box, server):
@@ -447,13 +450,13 @@ def test_curl_and_python_speak_tls_through_it(box, tls_server, certificate):
 def test_http_in_a_tunnel_is_held_to_the_name_as_well(box, server):
     port = server.port
 
-    def get(host):
-        return f"GET / HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode()
+    def get(host, at=port):
+        return f"GET / HTTP/1.1\r\nHost: {host}:{at}\r\n\r\n".encode()
 
     done = box.python(tunnel_script(
-        server, ("127.0.0.1", "", get("127.0.0.1")), ("127.0.0.1", "", get("127.0.0.2"))),
-        allow=[f"127.0.0.1:{port}"])
-    assert done.out == "b'HTTP/1.1 200'\nb'HTTP/1.1 403'\n", done.err
+        server, ("127.0.0.1", "", get("127.0.0.1")), ("127.0.0.1", "", get("127.0.0.2")),
+        ("127.0.0.1", "", get("127.0.0.1", port - 1))), allow=[f"127.0.0.1:{port}"])
+    assert done.out == "b'HTTP/1.1 200'\nb'HTTP/1.1 403'\nb'HTTP/1.1 403'\n", done.err
     assert done.refused == [f"the task asked for 127.0.0.2 inside its connection to "
                             f"127.0.0.1:{port}, which the policy doesn't allow"]
     assert server.seen[0][1]["Connection"] == "close"
@@ -641,6 +644,18 @@ def test_a_proxy_on_the_way_is_followed_for_names(box, server, tls_server):
     assert done.out == "hello" and len(uplink.asked) == 3  # an address is reached without it
     assert "Proxy-Authorization" not in "".join(map(str, server.seen[-1]))
     uplink.end()
+
+
+def test_a_name_that_may_lead_inside_is_resolved_here_whatever_proxy_there_is(box, server):
+    """The proxy on the way can't know which addresses were granted."""
+    with serving({"in.test": ["127.0.0.1"]}) as dns:
+        uplink = Uplink()
+        box.use_dns(dns)
+        done = box.run("curl", "-sS", f"http://in.test:{server.port}/",
+                       allow=[f"in.test:{server.port} loopback"],
+                       flags=["--set", f"server.proxy=http://127.0.0.1:{uplink.port}"])
+    uplink.end()
+    assert (done.out, uplink.asked) == ("hello", []), done.err
 
 
 # tasks
