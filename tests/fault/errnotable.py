@@ -164,7 +164,7 @@ HARMLESS = set("""
     __assert_fail __ctype_b_loc __ctype_tolower_loc __errno_location __isoc99_sscanf __stack_chk_fail __xpg_basename
     _exit abort clearenv clearerr clock_gettime dirfd dirname exit ferror fileno free freeifaddrs getegid
     getenv geteuid getgroups getopt_long getpid getppid getrusage getuid gmtime_r inet_ntop inet_pton
-    isatty kill lseek mallopt munmap mbrtowc memchr memcmp memcpy memmem memmove memrchr memset nanosleep qsort setlocale
+    isatty kill lseek malloc_trim mallopt munmap mbrtowc memchr memcmp memcpy memmem memmove memrchr memset nanosleep qsort setlocale
     setfsgid setfsuid setpgid setsid shutdown sigabbrev_np sigaction sigaddset sigdelset sigdescr_np sigemptyset
     sigfillset sigismember signal sigprocmask snprintf strcasecmp strcasestr strchr strchrnul strcmp
     setpriority bsearch mempcpy stpcpy strcat strcpy strncat strncpy strtok_r strtoll strtoul strtoull
