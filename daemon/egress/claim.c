@@ -160,12 +160,19 @@ static bool is_named(struct head_text name, const char *pattern)
     return true;
 }
 
-static bool is_left_out(const struct claim *c, const struct head *h, struct head_text name)
+struct exchange {
+    const struct claim *claim;
+    const struct head *head;
+};
+
+static bool is_left_out(struct head_text name, const void *ctx)
 {
+    const struct exchange *x = ctx;
+
     for (size_t i = 0; i < ARRAY_SIZE(left_out); i++)
         if (is_named(name, left_out[i]))
             return true;
-    return is_named(name, c->broker->header) || head_drops(h, name);
+    return is_named(name, x->claim->broker->header) || head_drops(x->head, name);
 }
 
 static void print_text(struct buf *b, struct head_text t)
@@ -186,18 +193,7 @@ void claim_print(const struct claim *c, const struct head *h, const struct broke
     print_text(b, c->path);
     print_text(b, c->query);
     buf_printf(b, " HTTP/1.1\r\nHost: %s\r\n", where);
-    for (size_t i = 0; i < h->field_count; i++) {
-        if (is_left_out(c, h, h->fields[i].name))
-            continue;
-        print_text(b, h->fields[i].name);
-        buf_append_str(b, ": ");
-        print_text(b, h->fields[i].value);
-        buf_append_str(b, "\r\n");
-    }
-    if (h->body == HEAD_LENGTH)
-        buf_printf(b, "Content-Length: %llu\r\n", (unsigned long long)h->body_bytes);
-    if (h->body == HEAD_CHUNKED)
-        buf_append_str(b, "Transfer-Encoding: chunked\r\n");
+    head_print_fields(h, is_left_out, &(struct exchange){ c, h }, b);
     buf_printf(b, "Accept-Encoding: identity\r\nConnection: close\r\n%s: %s%s", c->broker->header,
                c->broker->scheme, *c->broker->scheme ? " " : "");
     buf_append_str(b, key);

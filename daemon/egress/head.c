@@ -354,6 +354,27 @@ static void print_text(struct buf *b, struct head_text t)
     buf_append(b, t.at, t.len);
 }
 
+void head_print_fields(const struct head *h, head_drops_fn drops, const void *ctx, struct buf *b)
+{
+    for (size_t i = 0; i < h->field_count; i++) {
+        if (drops(h->fields[i].name, ctx))
+            continue;
+        print_text(b, h->fields[i].name);
+        buf_append_str(b, ": ");
+        print_text(b, h->fields[i].value);
+        buf_append_str(b, "\r\n");
+    }
+    if (h->body == HEAD_LENGTH)
+        buf_printf(b, "Content-Length: %llu\r\n", (unsigned long long)h->body_bytes);
+    if (h->body == HEAD_CHUNKED)
+        buf_append_str(b, "Transfer-Encoding: chunked\r\n");
+}
+
+static bool drops(struct head_text name, const void *ctx)
+{
+    return head_drops(ctx, name);
+}
+
 void head_print(const struct head *h, bool to_proxy, struct buf *b)
 {
     char where[HOSTNAME_WITH_PORT_SIZE];
@@ -366,17 +387,6 @@ void head_print(const struct head *h, bool to_proxy, struct buf *b)
                h->path.len == 0 || h->path.at[0] != '/' ? "/" : "");
     print_text(b, h->path);
     buf_printf(b, " HTTP/1.%u\r\nHost: %s\r\n", h->minor, where);
-    for (size_t i = 0; i < h->field_count; i++) {
-        if (head_drops(h, h->fields[i].name))
-            continue;
-        print_text(b, h->fields[i].name);
-        buf_append_str(b, ": ");
-        print_text(b, h->fields[i].value);
-        buf_append_str(b, "\r\n");
-    }
-    if (h->body == HEAD_LENGTH)
-        buf_printf(b, "Content-Length: %llu\r\n", (unsigned long long)h->body_bytes);
-    if (h->body == HEAD_CHUNKED)
-        buf_append_str(b, "Transfer-Encoding: chunked\r\n");
+    head_print_fields(h, drops, h, b);
     buf_append_str(b, "Connection: close\r\n");
 }

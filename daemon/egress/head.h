@@ -55,6 +55,10 @@ int head_parse(const char *bytes, size_t len, bool in_tunnel, struct head *ret_h
 /* Whether a field of that name is for us or for this connection only, or among those that are
  * written anew when a request is sent on. */
 bool head_drops(const struct head *h, struct head_text name);
+/* For those who write a head of their own: appends the fields that drops() doesn't leave out, and
+ * how the body's end is told. */
+typedef bool (*head_drops_fn)(struct head_text name, const void *ctx);
+void head_print_fields(const struct head *h, head_drops_fn drops, const void *ctx, struct buf *b);
 /* As the server is to see it, HEAD_CONNECT excepted: one request, after which the connection ends;
  * Host from the target; no field that is meant for us or for this connection. to_proxy: for a proxy
  * on the way, with the whole URL. The empty line at the end is left to the caller, who may have
