@@ -6,11 +6,15 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
+#include <fcntl.h>
 #include <ftw.h>
 #include <cmocka.h>
 
+#include "util/cleanup.h"
+#include "util/fd.h"
 #include "util/mem.h"
 
 char *tempdir_new(void)
@@ -46,4 +50,20 @@ void tempdir_free(char *dir)
     (void)nftw(dir, unlock_one, 16, FTW_PHYS);
     assert_int_equal(nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
     free(dir);
+}
+
+void tempdir_put(const char *dir, const char *name, const char *text)
+{
+    AUTO_FREE char *path = mem_printf("%s/%s", dir, name);
+    AUTO_CLOSE int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+
+    assert_true(fd >= 0);
+    assert_int_equal(fd_write_all(fd, text, strlen(text)), 0);
+}
+
+void tempdir_mkdir(const char *dir, const char *name)
+{
+    AUTO_FREE char *path = mem_printf("%s/%s", dir, name);
+
+    assert_int_equal(mkdir(path, 0755), 0);
 }

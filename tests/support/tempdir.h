@@ -5,3 +5,6 @@
  * tempdir_free(). */
 char *tempdir_new(void);
 void tempdir_free(char *dir);
+/* A file (0644) with that text in it, or a directory (0755), of that name below dir. */
+void tempdir_put(const char *dir, const char *name, const char *text);
+void tempdir_mkdir(const char *dir, const char *name);

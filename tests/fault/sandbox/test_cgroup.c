@@ -27,7 +27,6 @@
 #include "settings/profile.h"
 #include "support/tempdir.h"
 #include "util/err.h"
-#include "util/fd.h"
 #include "util/mem.h"
 #include "util/str.h"
 
@@ -106,30 +105,6 @@ struct fixture {
     struct legacy *v1;
 };
 
-static void put(const struct fixture *f, const char *name)
-{
-    AUTO_FREE char *path = mem_printf("%s/%s", f->dir, name);
-    AUTO_CLOSE int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-
-    assert_true(fd >= 0);
-}
-
-static void put_text(const struct fixture *f, const char *name, const char *text)
-{
-    AUTO_FREE char *path = mem_printf("%s/%s", f->dir, name);
-    AUTO_CLOSE int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-
-    assert_true(fd >= 0);
-    assert_int_equal(fd_write_all(fd, text, strlen(text)), 0);
-}
-
-static void make_dir(const struct fixture *f, const char *name)
-{
-    AUTO_FREE char *path = mem_printf("%s/%s", f->dir, name);
-
-    assert_int_equal(mkdir(path, 0755), 0);
-}
-
 static int set_up(void **state)
 {
     static const char *const dirs[] = { "unit", "proc", "cpu", "memory", "pids" };
@@ -140,18 +115,18 @@ static int set_up(void **state)
     order.nth = 0;
     f->dir = tempdir_new();
     for (size_t i = 0; i < ARRAY_SIZE(dirs); i++)
-        make_dir(f, dirs[i]);
-    put_text(f, "unit/cgroup.controllers", "cpu memory pids\n");
-    put(f, "unit/cgroup.procs");
-    put(f, "unit/cgroup.subtree_control");
-    make_dir(f, "unit/nairid.main");
-    put(f, "unit/nairid.main/cgroup.procs");
+        tempdir_mkdir(f->dir, dirs[i]);
+    tempdir_put(f->dir, "unit/cgroup.controllers", "cpu memory pids\n");
+    tempdir_put(f->dir, "unit/cgroup.procs", "");
+    tempdir_put(f->dir, "unit/cgroup.subtree_control", "");
+    tempdir_mkdir(f->dir, "unit/nairid.main");
+    tempdir_put(f->dir, "unit/nairid.main/cgroup.procs", "");
     mounts = mem_printf("32 31 0:29 / %s/cpu rw - cgroup cgroup rw,cpu,cpuacct\n"
                         "35 31 0:32 / %s/memory rw - cgroup cgroup rw,memory\n"
                         "39 31 0:36 / %s/pids rw - cgroup cgroup rw,pids\n",
                         f->dir, f->dir, f->dir);
-    put_text(f, "proc/mountinfo", mounts);
-    put_text(f, "proc/cgroup", "8:pids:/\n4:memory:/\n2:cpu,cpuacct:/\n");
+    tempdir_put(f->dir, "proc/mountinfo", mounts);
+    tempdir_put(f->dir, "proc/cgroup", "8:pids:/\n4:memory:/\n2:cpu,cpuacct:/\n");
     proc = mem_printf("%s/proc", f->dir);
     if (cgroup_find(f->dir, "/unit", &f->v2, &err) < 0 || legacy_find(proc, &f->v1, &err) < 0)
         fail_msg("%s", err.text);
@@ -290,11 +265,11 @@ static void a_limit_that_isnt_taken_fails_the_task(void **state)
     struct fixture *f = *state;
 
     /* neither memory.swap.max nor memory.oom.group is there, nor needed */
-    make_dir(f, "unit/nairid.task-3");
+    tempdir_mkdir(f->dir, "unit/nairid.task-3");
     for (size_t i = 0; i < ARRAY_SIZE(held); i++) {
         AUTO_FREE char *name = mem_printf("unit/nairid.task-3/%s", held[i]);
 
-        put(f, name);
+        tempdir_put(f->dir, name, "");
     }
     for (unsigned nth = 1; nth <= 3; nth++) {
         struct err err = { 0 };
@@ -367,8 +342,8 @@ static void make_task_v1(struct fixture *f)
         AUTO_FREE char *name = mem_printf("%s/%s", dir, files[i][1]);
 
         if (access(whole, F_OK) < 0)
-            make_dir(f, dir);
-        put(f, name);
+            tempdir_mkdir(f->dir, dir);
+        tempdir_put(f->dir, name, "");
     }
 }
 

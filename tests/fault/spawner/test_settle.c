@@ -5,7 +5,6 @@
 #include <stdint.h>
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -17,7 +16,6 @@
 #include "support/tempdir.h"
 #include "util/cleanup.h"
 #include "util/err.h"
-#include "util/fd.h"
 #include "util/mem.h"
 
 enum { END_MS = 5000 };
@@ -47,15 +45,6 @@ int __wrap_cgroup_hold(struct cgroup *c, struct err *err)
                       : __real_cgroup_hold(c, err);
 }
 
-static void put(const char *dir, const char *name, const char *text)
-{
-    AUTO_FREE char *path = mem_printf("%s/%s", dir, name);
-    AUTO_CLOSE int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-
-    assert_true(fd >= 0);
-    assert_int_equal(fd_write_all(fd, text, strlen(text)), 0);
-}
-
 static void a_cgroup_that_cant_be_settled_leaves_limits_to_be_measured(void **state)
 {
     char *dir = tempdir_new();
@@ -65,8 +54,8 @@ static void a_cgroup_that_cant_be_settled_leaves_limits_to_be_measured(void **st
 
     (void)state;
     assert_int_equal(mkdir(unit, 0755), 0);
-    put(unit, "cgroup.controllers", "cpu memory pids\n");
-    put(unit, "cgroup.procs", "");
+    tempdir_put(unit, "cgroup.controllers", "cpu memory pids\n");
+    tempdir_put(unit, "cgroup.procs", "");
     pretended = dir;
     if (spawner_fork(NULL, -1, NULL, &spawner, &err) < 0)
         fail_msg("%s", err.text);
@@ -88,10 +77,10 @@ static void a_cgroup_that_cant_be_held_leaves_limits_to_be_measured(void **state
     (void)state;
     assert_int_equal(mkdir(unit, 0755), 0);
     assert_int_equal(mkdir(leaf, 0755), 0);
-    put(unit, "cgroup.controllers", "cpu memory pids\n");
-    put(unit, "cgroup.procs", "");
-    put(unit, "cgroup.subtree_control", "");
-    put(leaf, "cgroup.procs", "");
+    tempdir_put(unit, "cgroup.controllers", "cpu memory pids\n");
+    tempdir_put(unit, "cgroup.procs", "");
+    tempdir_put(unit, "cgroup.subtree_control", "");
+    tempdir_put(leaf, "cgroup.procs", "");
     pretended = dir;
     taken_away = true;
     if (spawner_fork(NULL, -1, NULL, &spawner, &err) < 0)

@@ -4,7 +4,6 @@
 #include <stdint.h>
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,22 +27,6 @@ struct fixture {
     char *mount;
 };
 
-static void put(const struct fixture *f, const char *name, const char *text)
-{
-    AUTO_FREE char *path = mem_printf("%s/%s", f->mount, name);
-    AUTO_CLOSE int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-
-    assert_true(fd >= 0);
-    assert_int_equal(fd_write_all(fd, text, strlen(text)), 0);
-}
-
-static void make_dir(const struct fixture *f, const char *name)
-{
-    AUTO_FREE char *path = mem_printf("%s/%s", f->mount, name);
-
-    assert_int_equal(mkdir(path, 0755), 0);
-}
-
 static char *get(const struct fixture *f, const char *name)
 {
     AUTO_FREE char *path = mem_printf("%s/%s", f->mount, name);
@@ -66,10 +49,10 @@ static int setup(void **state)
     struct fixture *f = mem_new(struct fixture);
 
     f->mount = tempdir_new();
-    make_dir(f, "unit");
-    put(f, "unit/cgroup.controllers", "cpuset cpu io memory pids\n");
-    put(f, "unit/cgroup.subtree_control", "");
-    put(f, "unit/cgroup.procs", "");
+    tempdir_mkdir(f->mount, "unit");
+    tempdir_put(f->mount, "unit/cgroup.controllers", "cpuset cpu io memory pids\n");
+    tempdir_put(f->mount, "unit/cgroup.subtree_control", "");
+    tempdir_put(f->mount, "unit/cgroup.procs", "");
     *state = f;
     return 0;
 }
@@ -107,11 +90,11 @@ static void without_the_controllers_there_is_none(void **state)
 {
     struct fixture *f = *state;
 
-    put(f, "unit/cgroup.controllers", "hugetlb\n");
+    tempdir_put(f->mount, "unit/cgroup.controllers", "hugetlb\n");
     must_not_find(f, -EOPNOTSUPP, "hugetlb");
-    put(f, "unit/cgroup.controllers", "\n");
+    tempdir_put(f->mount, "unit/cgroup.controllers", "\n");
     must_not_find(f, -EOPNOTSUPP, "none");
-    put(f, "unit/cgroup.controllers", "memory cpu xpids pidsx\n");
+    tempdir_put(f->mount, "unit/cgroup.controllers", "memory cpu xpids pidsx\n");
     must_not_find(f, -EOPNOTSUPP, "pids");
 }
 
@@ -121,9 +104,9 @@ static void with_others_in_it_there_is_none(void **state)
     AUTO_FREE char *self = mem_printf("%d\n", (int)getpid());
     AUTO_FREE char *both = mem_printf("%d\n1\n", (int)getpid());
 
-    put(f, "unit/cgroup.procs", both);
+    tempdir_put(f->mount, "unit/cgroup.procs", both);
     must_not_find(f, -EOPNOTSUPP, "other processes");
-    put(f, "unit/cgroup.procs", self);
+    tempdir_put(f->mount, "unit/cgroup.procs", self);
     cgroup_free(must_find(f, "/unit"));
 }
 
@@ -132,10 +115,10 @@ static void where_another_daemon_lives_there_is_none(void **state)
     struct fixture *f = *state;
     AUTO_FREE char *self = mem_printf("%d\n", (int)getpid());
 
-    make_dir(f, "unit/nairid.main");
-    put(f, "unit/nairid.main/cgroup.procs", "1\n");
+    tempdir_mkdir(f->mount, "unit/nairid.main");
+    tempdir_put(f->mount, "unit/nairid.main/cgroup.procs", "1\n");
     must_not_find(f, -EOPNOTSUPP, "other processes");
-    put(f, "unit/nairid.main/cgroup.procs", self);
+    tempdir_put(f->mount, "unit/nairid.main/cgroup.procs", self);
     cgroup_free(must_find(f, "/unit"));
 }
 
@@ -192,17 +175,17 @@ static void settling_moves_us_into_a_leaf_and_hands_controllers_down(void **stat
     AUTO_FREE char *self = mem_printf("%d\n", (int)getpid());
     struct err err = { 0 };
 
-    make_dir(f, "unit/nairid.main");
-    put(f, "unit/nairid.main/cgroup.procs", "");
-    make_dir(f, "unit/nairid.task-7"); /* of a run that was killed */
-    make_dir(f, "unit/nairid.task-x"); /* of somebody else */
+    tempdir_mkdir(f->mount, "unit/nairid.main");
+    tempdir_put(f->mount, "unit/nairid.main/cgroup.procs", "");
+    tempdir_mkdir(f->mount, "unit/nairid.task-7"); /* of a run that was killed */
+    tempdir_mkdir(f->mount, "unit/nairid.task-x"); /* of somebody else */
     assert_int_equal(cgroup_settle(c, &err), 0);
     expect(f, "unit/nairid.main/cgroup.procs", "0");
     expect(f, "unit/cgroup.subtree_control", "+memory +pids +cpu");
-    assert_int_equal(cgroup_remove(c, 7), 0); /* gone already */
-    make_dir(f, "unit/nairid.task-7");        /* so its name is free */
+    assert_int_equal(cgroup_remove(c, 7), 0);      /* gone already */
+    tempdir_mkdir(f->mount, "unit/nairid.task-7"); /* so its name is free */
     /* and from the leaf it is found again, which the kernel says we are in */
-    put(f, "unit/nairid.main/cgroup.procs", self);
+    tempdir_put(f->mount, "unit/nairid.main/cgroup.procs", self);
     again = must_find(f, "/unit/nairid.main");
     assert_int_equal(cgroup_settle(again, &err), 0);
 }
@@ -225,11 +208,11 @@ static void a_task_gets_the_plans_limits(void **state)
     CLEANUP(cgroup_doors_done) struct cgroup_doors doors = CGROUP_NO_DOORS;
     struct err err = { 0 };
 
-    make_dir(f, "unit/nairid.task-3");
-    put(f, "unit/nairid.task-3/memory.max", "");
-    put(f, "unit/nairid.task-3/memory.oom.group", "");
-    put(f, "unit/nairid.task-3/pids.max", "");
-    put(f, "unit/nairid.task-3/cpu.max", "");
+    tempdir_mkdir(f->mount, "unit/nairid.task-3");
+    tempdir_put(f->mount, "unit/nairid.task-3/memory.max", "");
+    tempdir_put(f->mount, "unit/nairid.task-3/memory.oom.group", "");
+    tempdir_put(f->mount, "unit/nairid.task-3/pids.max", "");
+    tempdir_put(f->mount, "unit/nairid.task-3/cpu.max", "");
     if (cgroup_make(c, 3, &doors, &err) < 0 || doors.clone < 0)
         fail_msg("%s", err.text);
     expect(f, "unit/nairid.task-3/memory.max", ""); /* which come later */
@@ -267,7 +250,7 @@ static void a_limit_that_is_refused_fails_the_task(void **state)
     assert_int_equal(cgroup_limit(c, 5, &plan, &err), -ENOENT); /* no memory.max there */
     assert_non_null(strstr(err.text, "nairid.task-5"));
     assert_int_equal(cgroup_remove(c, 5), 0);
-    make_dir(f, "unit/nairid.task-5"); /* nothing of it was left */
+    tempdir_mkdir(f->mount, "unit/nairid.task-5"); /* nothing of it was left */
 }
 
 static void the_end_by_want_of_memory_is_read_from_its_events(void **state)
@@ -279,13 +262,14 @@ static void the_end_by_want_of_memory_is_read_from_its_events(void **state)
     cgroup_read(c, 6, &usage); /* nothing there: nothing known */
     assert_false(usage.oom);
     assert_int_equal(usage.peak_bytes, 0);
-    make_dir(f, "unit/nairid.task-6");
-    put(f, "unit/nairid.task-6/memory.events", "low 0\nhigh 0\nmax 9\noom 0\noom_kill 0\n");
-    put(f, "unit/nairid.task-6/memory.peak", "123456\n");
+    tempdir_mkdir(f->mount, "unit/nairid.task-6");
+    tempdir_put(f->mount, "unit/nairid.task-6/memory.events",
+                "low 0\nhigh 0\nmax 9\noom 0\noom_kill 0\n");
+    tempdir_put(f->mount, "unit/nairid.task-6/memory.peak", "123456\n");
     cgroup_read(c, 6, &usage);
     assert_false(usage.oom);
     assert_int_equal(usage.peak_bytes, 123456);
-    put(f, "unit/nairid.task-6/memory.events", "low 0\nmax 9\noom 1\noom_kill 2\n");
+    tempdir_put(f->mount, "unit/nairid.task-6/memory.events", "low 0\nmax 9\noom 1\noom_kill 2\n");
     cgroup_read(c, 6, &usage);
     assert_true(usage.oom);
 }

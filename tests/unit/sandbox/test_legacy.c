@@ -5,7 +5,6 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,22 +27,6 @@
 struct fixture {
     char *dir;
 };
-
-static void put(const struct fixture *f, const char *name, const char *text)
-{
-    AUTO_FREE char *path = mem_printf("%s/%s", f->dir, name);
-    AUTO_CLOSE int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-
-    assert_true(fd >= 0);
-    assert_int_equal(fd_write_all(fd, text, strlen(text)), 0);
-}
-
-static void make_dir(const struct fixture *f, const char *name)
-{
-    AUTO_FREE char *path = mem_printf("%s/%s", f->dir, name);
-
-    assert_int_equal(mkdir(path, 0755), 0);
-}
 
 static void expect(const struct fixture *f, const char *name, const char *text)
 {
@@ -72,7 +55,7 @@ static void put_mounts(const struct fixture *f, const char *root)
                    "41 31 0:38 / %s/unified rw,relatime - cgroup2 cgroup2 rw\n",
                    root, f->dir, root, f->dir, root, f->dir, f->dir);
 
-    put(f, "proc/mountinfo", text);
+    tempdir_put(f->dir, "proc/mountinfo", text);
 }
 
 static int setup(void **state)
@@ -82,9 +65,10 @@ static int setup(void **state)
 
     f->dir = tempdir_new();
     for (size_t i = 0; i < ARRAY_SIZE(dirs); i++)
-        make_dir(f, dirs[i]);
+        tempdir_mkdir(f->dir, dirs[i]);
     put_mounts(f, "/");
-    put(f, "proc/cgroup", "9:name=systemd:/\n8:pids:/b\n4:memory:/a\n2:cpu,cpuacct:/\n0::/x\n");
+    tempdir_put(f->dir, "proc/cgroup",
+                "9:name=systemd:/\n8:pids:/b\n4:memory:/a\n2:cpu,cpuacct:/\n0::/x\n");
     *state = f;
     return 0;
 }
@@ -156,13 +140,13 @@ static void a_machine_without_the_hierarchies_has_none(void **state)
 {
     struct fixture *f = *state;
 
-    put(f, "proc/cgroup", "8:pids:/b\n0::/x\n");
+    tempdir_put(f->dir, "proc/cgroup", "8:pids:/b\n0::/x\n");
     must_not_find(f, -ENOENT, "memory");
-    put(f, "proc/cgroup", "4:memory:/a\n8:xpids,pidsx:/b\n");
+    tempdir_put(f->dir, "proc/cgroup", "4:memory:/a\n8:xpids,pidsx:/b\n");
     must_not_find(f, -ENOENT, "pids");
-    put(f, "proc/cgroup", "");
+    tempdir_put(f->dir, "proc/cgroup", "");
     must_not_find(f, -ENOENT, "memory");
-    put(f, "proc/cgroup", ":\n::\nmemory\n4:memory\n");
+    tempdir_put(f->dir, "proc/cgroup", ":\n::\nmemory\n4:memory\n");
     must_not_find(f, -ENOENT, "memory");
 }
 
@@ -170,12 +154,12 @@ static void a_cgroup_that_is_not_where_it_should_be_is_none(void **state)
 {
     struct fixture *f = *state;
 
-    put(f, "proc/cgroup", "8:pids:/b\n4:memory:/elsewhere\n");
+    tempdir_put(f->dir, "proc/cgroup", "8:pids:/b\n4:memory:/elsewhere\n");
     must_not_find(f, -ENOENT, "elsewhere");
-    put(f, "proc/cgroup", "8:pids:/b\n4:memory:/a\n");
+    tempdir_put(f->dir, "proc/cgroup", "8:pids:/b\n4:memory:/a\n");
     put_mounts(f, "/another");
     must_not_find(f, -ENOENT, "memory");
-    put(f, "proc/mountinfo", "1 2 0:3 / - cgroup cgroup rw,memory\n - cgroup x\n");
+    tempdir_put(f->dir, "proc/mountinfo", "1 2 0:3 / - cgroup cgroup rw,memory\n - cgroup x\n");
     must_not_find(f, -ENOENT, "memory");
 }
 
@@ -186,7 +170,8 @@ static void a_part_that_is_mounted_is_where_we_are(void **state)
     CLEANUP_PTR(legacy_free) struct legacy *l = NULL;
 
     put_mounts(f, "/docker/1");
-    put(f, "proc/cgroup", "8:pids:/docker/1/b\n4:memory:/docker/1\n2:cpu:/docker/12\n");
+    tempdir_put(f->dir, "proc/cgroup",
+                "8:pids:/docker/1/b\n4:memory:/docker/1\n2:cpu:/docker/12\n");
     l = must_settle(f);
     assert_int_equal(count_folders(f, "memory", NULL), 1);
     assert_int_equal(count_folders(f, "pids/b", NULL), 1);
@@ -215,12 +200,12 @@ static void what_a_dead_daemon_left_is_removed_and_what_a_living_one_has_is_not(
     AUTO_FREE char *name = NULL;
 
     assert_int_equal(count_folders(f, "memory/a", &name), 1);
-    make_dir(f, "memory/a/nairid.5.1-0");
-    make_dir(f, "memory/a/nairid.5.1-0/task-3");
-    make_dir(f, "pids/b/nairid.5.1-0");
-    make_dir(f, "pids/b/nairid.5.1-0/task-3");
-    make_dir(f, "pids/b/nairid.5.1-0/task-4");
-    make_dir(f, "memory/a/other");
+    tempdir_mkdir(f->dir, "memory/a/nairid.5.1-0");
+    tempdir_mkdir(f->dir, "memory/a/nairid.5.1-0/task-3");
+    tempdir_mkdir(f->dir, "pids/b/nairid.5.1-0");
+    tempdir_mkdir(f->dir, "pids/b/nairid.5.1-0/task-3");
+    tempdir_mkdir(f->dir, "pids/b/nairid.5.1-0/task-4");
+    tempdir_mkdir(f->dir, "memory/a/other");
     next = must_settle(f);
     assert_false(is_there(f, "memory/a/nairid.5.1-0"));
     assert_false(is_there(f, "pids/b/nairid.5.1-0"));
@@ -246,8 +231,8 @@ static void what_stays_in_one_hierarchy_is_found_by_the_next_start(void **state)
     task = mem_printf("cpu/%s/task-1", name);
     busy = mem_printf("%s/busy", task);
     full = mem_printf("%s/%s", f->dir, busy);
-    make_dir(f, task);
-    put(f, busy, "");
+    tempdir_mkdir(f->dir, task);
+    tempdir_put(f->dir, busy, "");
     legacy_leave(l);
     legacy_free(TAKE_PTR(l));
     assert_int_equal(count_folders(f, "cpu", NULL), 1);
@@ -307,8 +292,8 @@ static void a_task_gets_the_plans_limits(void **state)
         AUTO_FREE char *file = mem_printf("%s/%s", dir, files[i][1]);
 
         if (!is_there(f, dir))
-            make_dir(f, dir);
-        put(f, file, "");
+            tempdir_mkdir(f->dir, dir);
+        tempdir_put(f->dir, file, "");
     }
     if (legacy_make(l, 3, &doors, &err) < 0 || legacy_limit(l, 3, &plan, &err) < 0)
         fail_msg("%s", err.text);
@@ -375,8 +360,8 @@ static void what_a_task_used_is_read(void **state)
         AUTO_FREE char *file = mem_printf("%s/%s", dir, files[i][1]);
 
         if (!is_there(f, dir))
-            make_dir(f, dir);
-        put(f, file, files[i][2]);
+            tempdir_mkdir(f->dir, dir);
+        tempdir_put(f->dir, file, files[i][2]);
     }
     legacy_read(l, 7, &usage);
     assert_true(usage.oom);

@@ -46,13 +46,6 @@ static int teardown(void **state)
     return 0;
 }
 
-static void make_dir(const struct fixture *f, const char *name)
-{
-    AUTO_FREE char *path = mem_printf("%s/%s", f->dir, name);
-
-    assert_int_equal(mkdir(path, 0755), 0);
-}
-
 static void make_file(const struct fixture *f, const char *name, size_t bytes)
 {
     AUTO_FREE char *path = mem_printf("%s/%s", f->dir, name);
@@ -87,7 +80,7 @@ static void files_count_by_their_blocks_and_empty_ones_by_their_inode(void **sta
     struct fixture *f = *state;
 
     make_file(f, "empty", 0);
-    make_dir(f, "dir");
+    tempdir_mkdir(f->dir, "dir");
     assert_in_range(measure(f, PLENTY), 2 * METER_ENTRY_BYTES, 4 * METER_ENTRY_BYTES);
     assert_int_equal(f->meter.names, 2);
     make_file(f, "dir/large", 100 * KIB);
@@ -142,7 +135,7 @@ static void steps_of_any_size_give_the_same(void **state)
         AUTO_FREE char *file = mem_printf("d%d/file", i);
         AUTO_FREE char *other = mem_printf("with-a-long-name-so-that-a-listing-has-pieces-%d", i);
 
-        make_dir(f, dir);
+        tempdir_mkdir(f->dir, dir);
         make_file(f, file, (size_t)i * KIB);
         make_file(f, other, 0);
     }
@@ -188,7 +181,7 @@ static void a_directory_that_is_removed_meanwhile_is_no_loss(void **state)
     AUTO_FREE char *dir = mem_printf("%s/dir", f->dir);
     AUTO_FREE char *file = mem_printf("%s/dir/file", f->dir);
 
-    make_dir(f, "dir");
+    tempdir_mkdir(f->dir, "dir");
     make_file(f, "dir/file", 1);
     assert_false(meter_step(&f->meter, 3)); /* somewhere in it */
     assert_int_equal(unlink(file), 0);

@@ -4,7 +4,6 @@
 #include <stdint.h>
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +16,6 @@
 #include "spawner/patrol.h"
 #include "spawner/ward.h"
 #include "support/tempdir.h"
-#include "util/fd.h"
 #include "util/mem.h"
 
 /* Tasks without processes, on file systems that are told here, in cgroups that are folders. */
@@ -221,46 +219,30 @@ static void of_those_that_hide_what_they_have_the_youngest_is_ended(void **state
 
 /* ---- cgroups ---- */
 
-static void put(const char *mount, const char *name, const char *text)
-{
-    AUTO_FREE char *path = mem_printf("%s/%s", mount, name);
-    AUTO_CLOSE int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-
-    assert_true(fd >= 0);
-    assert_int_equal(fd_write_all(fd, text, strlen(text)), 0);
-}
-
-static void make_dir(const char *mount, const char *name)
-{
-    AUTO_FREE char *path = mem_printf("%s/%s", mount, name);
-
-    assert_int_equal(mkdir(path, 0755), 0);
-}
-
 static void what_the_kernel_counts_and_ends_is_an_end_of_the_task(void **state)
 {
     struct fixture *f = *state;
     char *mount = tempdir_new();
     struct cgroup *cgroup = NULL;
 
-    make_dir(mount, "unit");
-    put(mount, "unit/cgroup.controllers", "cpu memory pids\n");
-    put(mount, "unit/cgroup.procs", "");
+    tempdir_mkdir(mount, "unit");
+    tempdir_put(mount, "unit/cgroup.controllers", "cpu memory pids\n");
+    tempdir_put(mount, "unit/cgroup.procs", "");
     assert_int_equal(cgroup_find(mount, "/unit", &cgroup, NULL), 0);
-    make_dir(mount, "unit/nairid.task-7");
+    tempdir_mkdir(mount, "unit/nairid.task-7");
     f->wards[2]->cgroup = cgroup;
     f->wards[2]->group = 7;
     f->wards[2]->cpu_time_ms = 2000;
-    put(mount, "unit/nairid.task-7/memory.events", "low 0\nmax 9\noom 0\noom_kill 0\n");
-    put(mount, "unit/nairid.task-7/cpu.stat", "usage_usec 2000999\nuser_usec 9000000\n");
+    tempdir_put(mount, "unit/nairid.task-7/memory.events", "low 0\nmax 9\noom 0\noom_kill 0\n");
+    tempdir_put(mount, "unit/nairid.task-7/cpu.stat", "usage_usec 2000999\nuser_usec 9000000\n");
     (void)walk(f);
     assert_int_equal(ended(f, LIMIT_CPU_TIME), 0);
-    put(mount, "unit/nairid.task-7/cpu.stat", "usage_usec 2001000\nuser_usec 1\n");
+    tempdir_put(mount, "unit/nairid.task-7/cpu.stat", "usage_usec 2001000\nuser_usec 1\n");
     (void)walk(f);
     assert_int_equal(ended(f, LIMIT_CPU_TIME), 3);
     f->wards[2]->killed = false;
     f->wards[2]->exit.limit = LIMIT_NONE;
-    put(mount, "unit/nairid.task-7/memory.events", "low 0\nmax 9\noom 1\noom_kill 1\n");
+    tempdir_put(mount, "unit/nairid.task-7/memory.events", "low 0\nmax 9\noom 1\noom_kill 1\n");
     (void)walk(f);
     assert_int_equal(ended(f, LIMIT_MEMORY), 3);
     f->wards[2]->cgroup = NULL;
