@@ -72,9 +72,7 @@ void errand_free(struct errand *e)
     tls_free(e->tls);
     if (e->server >= 0)
         (void)close(e->server); /* it is done with */
-    if (e->up.data)
-        secret_wipe(e->up.data, e->up.cap);
-    buf_done(&e->up);
+    secret_wipe_buf(&e->up);
     buf_done(&e->raw);
     buf_done(&e->down);
     free(e);

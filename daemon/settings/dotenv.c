@@ -286,8 +286,7 @@ void dotenv_parse(const char *file, const char *text, size_t len, struct dotenv 
         r.at = r.line_start = text + 3;
     while (r.at < r.end)
         read_line(&r);
-    secret_wipe(r.value.data, r.value.cap);
-    buf_done(&r.value);
+    secret_wipe_buf(&r.value);
 }
 
 const struct dotenv_entry *dotenv_find(const struct dotenv *d, const char *name)

@@ -2,13 +2,13 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <sodium.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "util/buf.h"
+#include "util/encodings.h"
 #include "util/hexmask.h"
 #include "util/mem.h"
 #include "util/secret.h"
@@ -16,7 +16,7 @@
 /* Every needle has at least MASK_MIN bytes, so the hash of that many finds the few that can start
  * at a place of the text: one multiplication a byte, whatever the text and the number of needles.
  */
-enum { BUCKET_BITS = 12, BUCKETS = 1 << BUCKET_BITS, PIECE_MIN = 16 };
+enum { BUCKET_BITS = 12, BUCKETS = 1 << BUCKET_BITS };
 
 struct needle {
     struct needle *next; /* of the same bucket */
@@ -113,8 +113,9 @@ static size_t bucket_of(const char *bytes)
     return (size_t)(first * UINT64_C(0x9e3779b97f4a7c15) >> (64 - BUCKET_BITS));
 }
 
-static void add_needle(struct mask *m, const char *bytes, size_t len)
+static void add_needle(const char *bytes, size_t len, void *ctx)
 {
+    struct mask *m = ctx;
     struct needle **bucket, *n;
 
     if (len < MASK_MIN)
@@ -130,213 +131,9 @@ static void add_needle(struct mask *m, const char *bytes, size_t len)
     *bucket = n;
 }
 
-/* A buffer that won't move while it is filled, so that no copy of the value stays behind. */
-static void scratch_init(struct buf *b, size_t most)
-{
-    (void)buf_reserve(b, most); /* nothing is written yet */
-}
-
-static void scratch_done(struct buf *b)
-{
-    if (b->data != NULL)
-        secret_wipe(b->data, b->cap);
-    buf_done(b);
-}
-
-/* Tools break base64 into lines of 64 or 76, and text is often looked at line by line. */
-static void add_lines_of(struct mask *m, const char *text, size_t len, size_t width)
-{
-    for (size_t i = 0; len > width && i < len; i += width) {
-        size_t here = len - i < width ? len - i : width;
-
-        if (here >= PIECE_MIN)
-            add_needle(m, text + i, here);
-    }
-}
-
-/* The value stands after `before` bytes that aren't known (0 to 2, modulo 3), and before others.
- * Digits that such bytes have a part in are left out; but the value may also be the last. */
-static void add_base64_at(struct mask *m, const char *value, size_t len, size_t before, int variant)
-{
-    static const size_t digits_of_others[] = { 0, 2, 3 };
-    size_t size = sodium_base64_encoded_len(before + len, variant), all, skip;
-    CLEANUP(scratch_done) struct buf in = { 0 }, out = { 0 };
-
-    scratch_init(&in, before + len);
-    in.len = before;
-    buf_append(&in, value, len);
-    scratch_init(&out, size);
-    (void)sodium_bin2base64(out.data, size, (const unsigned char *)in.data, in.len, variant);
-    all = strlen(out.data);
-    skip = digits_of_others[before];
-    add_needle(m, out.data + skip, all - skip);
-    if (before == 0) {
-        add_lines_of(m, out.data, all, 64);
-        add_lines_of(m, out.data, all, 76);
-    }
-    while (all > 0 && out.data[all - 1] == '=')
-        all--;
-    add_needle(m, out.data + skip, all - skip);
-    if ((before + len) % 3 != 0)
-        add_needle(m, out.data + skip, all - skip - 1);
-}
-
-static void add_base64(struct mask *m, const char *value, size_t len)
-{
-    for (size_t before = 0; before < 3; before++) {
-        add_base64_at(m, value, len, before, sodium_base64_VARIANT_ORIGINAL);
-        add_base64_at(m, value, len, before, sodium_base64_VARIANT_URLSAFE);
-    }
-}
-
-static const char lower_digits[] = "0123456789abcdef", upper_digits[] = "0123456789ABCDEF";
-
-static bool is_alphanumeric(char c)
-{
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-/* kept: what stays as it is besides letters and digits. */
-static void add_percent(struct mask *m, const char *value, size_t len, const char *kept,
-                        const char *digits, char space)
-{
-    CLEANUP(scratch_done) struct buf out = { 0 };
-
-    scratch_init(&out, len * 3);
-    for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)value[i];
-
-        if (is_alphanumeric(value[i]) || (c != 0 && strchr(kept, c) != NULL)) {
-            buf_append_char(&out, value[i]);
-        } else if (c == ' ' && space != 0) {
-            buf_append_char(&out, space);
-        } else {
-            buf_append_char(&out, '%');
-            buf_append_char(&out, digits[c >> 4]);
-            buf_append_char(&out, digits[c & 15]);
-        }
-    }
-    add_needle(m, out.data, out.len);
-}
-
-static void add_percents(struct mask *m, const char *value, size_t len)
-{
-    /* RFC 3986 unreserved; encodeURIComponent(); a path segment; encodeURI(); HTML forms */
-    static const char *const kept[] = { "-._~", "-._~!'()*", "-._~!$&'()*+,;=:@",
-                                        "-._~!'()*;,/?:@&=+$#", "-._*" };
-
-    for (size_t i = 0; i < ARRAY_SIZE(kept); i++) {
-        add_percent(m, value, len, kept[i], upper_digits, 0);
-        add_percent(m, value, len, kept[i], lower_digits, 0);
-        add_percent(m, value, len, kept[i], upper_digits, '+');
-    }
-}
-
-/* How writers of JSON differ. */
-struct json_habit {
-    bool slash;         /* "\/", as PHP does */
-    bool html;          /* < > & as \u00XX, as Go does */
-    bool ascii;         /* all beyond ASCII as \uXXXX, as Python does */
-    const char *digits; /* of those */
-};
-
-/* The code point at s, which is taken for one byte where it isn't UTF-8. */
-static uint32_t code_point(const unsigned char *s, size_t len, size_t *ret_size)
-{
-    size_t size = s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : s[0] >= 0xc0 ? 2 : 1;
-    uint32_t c = s[0];
-
-    if (size > 1)
-        c &= 0x7fU >> size;
-    if (size > len)
-        size = 1;
-    for (size_t i = 1; i < size; i++)
-        c = c << 6 | (s[i] & 0x3f);
-    *ret_size = size;
-    return c;
-}
-
-static void put_u(struct buf *out, uint32_t unit, const char *digits)
-{
-    buf_append_str(out, "\\u");
-    for (int shift = 12; shift >= 0; shift -= 4)
-        buf_append_char(out, digits[unit >> shift & 15]);
-}
-
-static size_t put_json(struct buf *out, const char *value, size_t len, const struct json_habit *how)
-{
-    static const char from[] = "\"\\\b\f\n\r\t", to[] = "\"\\bfnrt";
-    const char *at = *value != '\0' ? strchr(from, *value) : NULL;
-    size_t size = 1;
-    uint32_t c;
-
-    if (at != NULL || (*value == '/' && how->slash)) {
-        buf_append_char(out, '\\');
-        buf_append_char(out, at != NULL ? to[at - from] : '/');
-        return 1;
-    }
-    c = code_point((const unsigned char *)value, len, &size);
-    if (c < 0x20 || (how->html && (c == '<' || c == '>' || c == '&')) || (how->ascii && c > 0x7e)) {
-        if (c > 0xffff) {
-            put_u(out, 0xd800 + ((c - 0x10000) >> 10 & 0x3ff), how->digits);
-            c = 0xdc00 + (c & 0x3ff);
-        }
-        put_u(out, c, how->digits);
-        return size;
-    }
-    buf_append(out, value, size);
-    return size;
-}
-
-static void add_json(struct mask *m, const char *value, size_t len)
-{
-    static const struct json_habit habits[] = {
-        { false, false, false, lower_digits }, { true, false, false, lower_digits },
-        { false, true, false, lower_digits },  { false, false, true, lower_digits },
-        { false, false, true, upper_digits },  { true, false, true, lower_digits },
-    };
-
-    for (size_t i = 0; i < ARRAY_SIZE(habits); i++) {
-        CLEANUP(scratch_done) struct buf once = { 0 }, twice = { 0 };
-
-        scratch_init(&once, len * 6);
-        for (size_t at = 0; at < len;)
-            at += put_json(&once, value + at, len - at, &habits[i]);
-        add_needle(m, once.data, once.len);
-        /* JSON inside a string of JSON, as progress of a task often is */
-        scratch_init(&twice, once.len * 6);
-        for (size_t at = 0; at < once.len;)
-            at += put_json(&twice, once.data + at, once.len - at, &habits[i]);
-        add_needle(m, twice.data, twice.len);
-    }
-}
-
-/* A value of several lines, such as a private key, is often seen a line at a time. */
-static void add_value_lines(struct mask *m, const char *value, size_t len)
-{
-    const char *end = value + len, *line = value, *stop;
-
-    for (; line < end; line = stop + 1) {
-        size_t here;
-
-        stop = memchr(line, '\n', (size_t)(end - line));
-        if (stop == NULL)
-            stop = end;
-        here = (size_t)(stop - line);
-        if (here > 0 && line[here - 1] == '\r')
-            here--;
-        if (here >= PIECE_MIN && here < len && memcmp(line, "-----", 5) != 0)
-            add_needle(m, line, here);
-    }
-}
-
 static void add_forms(struct mask *m, const char *value, size_t len)
 {
-    add_needle(m, value, len);
-    add_base64(m, value, len);
-    add_percents(m, value, len);
-    add_json(m, value, len);
-    add_value_lines(m, value, len);
+    encodings_each(value, len, add_needle, m);
     hexmask_add(m->hex, value, len);
 }
 
@@ -491,7 +288,7 @@ static size_t replace(const struct mask *m, struct buf *b, bool cut)
     search_init(&search, m, b, cut);
     while ((place = next_place(&search)).end > 0) {
         if (hits++ == 0)
-            scratch_init(&out, b->len);
+            (void)buf_reserve(&out, b->len); /* nothing is written yet */
         buf_append(&out, b->data + done, place.start - done);
         buf_append_str(&out, "[secret]");
         done = place.end;
@@ -499,7 +296,7 @@ static size_t replace(const struct mask *m, struct buf *b, bool cut)
     if (hits == 0)
         return 0;
     buf_append(&out, b->data + done, b->len - done);
-    scratch_done(b);
+    secret_wipe_buf(b);
     *b = out;
     return hits;
 }

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "util/buf.h"
 #include "util/err.h"
 #include "util/fd.h"
 
@@ -184,4 +185,11 @@ void secret_free(struct secret *s)
 void secret_wipe(void *bytes, size_t len)
 {
     sodium_memzero(bytes, len);
+}
+
+void secret_wipe_buf(struct buf *b)
+{
+    if (b->data != NULL)
+        secret_wipe(b->data, b->cap);
+    buf_done(b);
 }

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct buf;
 struct err;
 struct secret;
 
@@ -28,3 +29,6 @@ bool secret_equals(const struct secret *s, const char *text, size_t len); /* con
 void secret_free(struct secret *s);                                       /* wipes */
 DEFINE_CLEANUP(struct secret *, secret_free);
 void secret_wipe(void *bytes, size_t len);
+/* buf_done() for one that held a secret. What it held before it grew stays behind: buf_reserve()
+ * for all of it comes first. */
+void secret_wipe_buf(struct buf *b);
