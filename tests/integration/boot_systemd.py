@@ -190,15 +190,30 @@ class Guest:
             os.fchmod(file.fileno(), mode)
             file.write(text)
 
+    def tell(self):
+        """Prints what it says of itself."""
+        for argv in (["systemctl", "list-jobs", "--no-pager"], ["ps", "axf"],
+                     ["journalctl", "--boot", "--no-pager", "--lines=300"]):
+            try:
+                if self.leader():
+                    print(self.run(*argv).stdout, flush=True)
+            except subprocess.TimeoutExpired as e:
+                print(e, flush=True)
+        with open(self.log_path, errors="replace") as log:
+            print(log.read()[-4000:], flush=True)
+
     def end(self):
         """Powers it off, or kills it; then removes its cgroups. True if it ended by itself."""
         by_itself = True
         if self.nspawn and self.nspawn.poll() is None:
+            asked = None
             try:
-                self.run("systemctl", "poweroff")
+                asked = self.run("systemctl", "poweroff")
                 self.nspawn.wait(60)
-            except (subprocess.TimeoutExpired, AssertionError):
+            except subprocess.TimeoutExpired as e:
                 by_itself = False
+                print(e, asked)
+                self.tell()
                 leader = self.leader()
                 if leader:
                     os.kill(leader, signal.SIGKILL)
@@ -481,10 +496,7 @@ def check_guest(tree, folder, unified, steps):
             step(service)
             say(f"{step.__name__.replace('_', ' ')} ({time.monotonic() - began:.1f} s)")
     except BaseException:
-        if guest.leader():
-            print(guest.run("journalctl", "--boot", "--no-pager", "--lines=300").stdout)
-        with open(guest.log_path, errors="replace") as log:
-            print(log.read()[-4000:])
+        guest.tell()
         guest.end()
         raise
     assert guest.end(), "the guest did not power off"
