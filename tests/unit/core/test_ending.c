@@ -141,20 +141,42 @@ static void files_that_were_removed_to_have_room_are_told_of(void **state)
     assert_non_null(strstr(text, "; the files that it had made had to be removed"));
 }
 
+#define PIDS_NOTE  "the number of processes and threads of a task (sandbox.limits.pids is 512)"
+#define FILES_NOTE "the number of open files of a process (sandbox.limits.files is 4096)"
+#define SIZE_NOTE  "the size of a file (sandbox.limits.disk is 10240 MiB)"
+#define ROOM_NOTE                                                                                  \
+    "temporary files (/tmp, /dev/shm) have a share of the task's memory (sandbox.limits.memory "   \
+    "is 4096 MiB); or the machine's disk is full"
+#define MEMORY_NOTE "the memory of a task (sandbox.limits.memory is 4096 MiB)"
+
+/* As libc, shells, Python, node, Java, Go and C++ say it. */
 static void a_call_that_failed_at_a_limit_is_recognised(void **state)
 {
     static const struct {
         const char *said, *note;
     } cases[] = {
-        { "sh: 1: Cannot fork",
-          "the number of processes and threads of a task (sandbox.limits.pids is 512)" },
-        { "OSError: [Errno 24] Too many open files: 'x'",
-          "the number of open files of a process (sandbox.limits.files is 4096)" },
-        { "write: File too large", "the size of a file (sandbox.limits.disk is 10240 MiB)" },
-        { "dd: No space left on device",
-          "temporary files (/tmp, /dev/shm) have a share of the task's memory "
-          "(sandbox.limits.memory is 4096 MiB); or the machine's disk is full" },
-        { "MemoryError", "the memory of a task (sandbox.limits.memory is 4096 MiB)" },
+        { "sh: 1: Cannot fork", PIDS_NOTE },
+        { "error: cannot fork() for fetch-pack", PIDS_NOTE },
+        { "bash: fork: retry: No child processes", PIDS_NOTE },
+        { "make: fork: Resource temporarily unavailable", PIDS_NOTE },
+        { "zsh: fork failed: resource temporarily unavailable", PIDS_NOTE },
+        { "BlockingIOError: [Errno 11] Resource temporarily unavailable", PIDS_NOTE },
+        { "RuntimeError: can't start new thread", PIDS_NOTE },
+        { "java.lang.OutOfMemoryError: unable to create native thread: x", PIDS_NOTE },
+        { "runtime/cgo: pthread_create failed", PIDS_NOTE },
+        { "OSError: [Errno 24] Too many open files: 'x'", FILES_NOTE },
+        { "Error: EMFILE, open 'x'", FILES_NOTE },
+        { "write: File too large", SIZE_NOTE },
+        { "make: *** [x] File size limit exceeded", SIZE_NOTE },
+        { "Error: EFBIG, write", SIZE_NOTE },
+        { "dd: No space left on device", ROOM_NOTE },
+        { "npm ERR! code ENOSPC", ROOM_NOTE },
+        { "MemoryError", MEMORY_NOTE },
+        { "fatal: mmap failed: Cannot allocate memory", MEMORY_NOTE },
+        { "Error: spawn ENOMEM", MEMORY_NOTE },
+        { "terminate called after throwing an instance of 'std::bad_alloc'", MEMORY_NOTE },
+        { "fatal error: runtime: out of memory", MEMORY_NOTE },
+        { "fatal: Out of memory, malloc failed", MEMORY_NOTE },
     };
     const struct ending large = { .status = SIGXFSZ, .stderr_tail = "" };
 
@@ -169,7 +191,32 @@ static void a_call_that_failed_at_a_limit_is_recognised(void **state)
     }
     expect(&large, ENDING_STOP_NONE, TASK_REPLY_ERROR,
            "worker was ended by SIGXFSZ (File size limit exceeded)\n\n[a limit of the sandbox may "
-           "be the cause: the size of a file (sandbox.limits.disk is 10240 MiB)]");
+           "be the cause: " SIZE_NOTE "]");
+}
+
+static void expect_words(const struct ending_limits *some, enum limit limit, const char *words)
+{
+    const struct ending e = { .status = SIGKILL, .limit = limit, .stderr_tail = "" };
+    AUTO_FREE char *got = NULL, *want = mem_printf("worker was ended because %s", words);
+
+    (void)ending_reply(&e, ENDING_STOP_NONE, false, some, &got);
+    assert_string_equal(got, want);
+}
+
+static void a_limit_is_told_in_its_own_unit_or_not_where_there_is_none(void **state)
+{
+    struct ending_limits some = { .program = "worker", .memory_bytes = 1536 << 10, .pids = 7 };
+
+    (void)state;
+    expect_words(&some, LIMIT_MEMORY,
+                 "it needed more memory than it may use (sandbox.limits.memory is 1536 KiB)");
+    some.memory_bytes = 1000;
+    expect_words(&some, LIMIT_MEMORY,
+                 "it needed more memory than it may use (sandbox.limits.memory is 1000 bytes)");
+    some.memory_bytes = 0;
+    expect_words(&some, LIMIT_MEMORY, "it needed more memory than it may use");
+    expect_words(&some, LIMIT_PIDS,
+                 "it had more processes and threads than it may (sandbox.limits.pids is 7)");
 }
 
 static void each_limit_of_ours_has_its_own_words(void **state)
@@ -436,6 +483,7 @@ int main(void)
         cmocka_unit_test(each_limit_of_the_sandbox_has_its_own_words),
         cmocka_unit_test(files_that_were_removed_to_have_room_are_told_of),
         cmocka_unit_test(a_call_that_failed_at_a_limit_is_recognised),
+        cmocka_unit_test(a_limit_is_told_in_its_own_unit_or_not_where_there_is_none),
         cmocka_unit_test(each_limit_of_ours_has_its_own_words),
         cmocka_unit_test(what_a_failed_program_printed_serves_where_stderr_is_empty),
         cmocka_unit_test(the_programs_own_result_decides_whatever_its_exit_status),
