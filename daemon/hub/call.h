@@ -13,8 +13,8 @@
 
 struct deposit;
 struct deposit_file;
+struct envoy;
 struct json;
-struct liaison;
 struct porter;
 struct route;
 struct server_request;
@@ -56,7 +56,7 @@ struct call_wake {
 struct call {
     struct storage_op op;           /* must be first */
     struct server_request *request; /* NULL: it is a realtime session's */
-    struct liaison *liaison;        /* that session */
+    struct envoy *envoy;            /* that session */
     const struct route *route;
 
     /* asked; constant once given to the storage */

@@ -12,6 +12,7 @@
 #include "hub/db.h"
 #include "hub/deposit.h"
 #include "hub/depot.h"
+#include "hub/envoy.h"
 #include "hub/inbox.h"
 #include "hub/lease.h"
 #include "hub/liaison.h"
@@ -82,8 +83,8 @@ static void send_answer(struct hub *h, struct call *c)
         { NULL, NULL },
     };
 
-    if (c->liaison) {
-        liaison_answered(h->liaisons, c);
+    if (c->envoy) {
+        envoy_answered(c);
         return;
     }
     if (c->file.id[0] != '\0') {
@@ -429,26 +430,26 @@ static void porter_answer(struct call *c, void *ctx)
 
 static const struct porter_ops porter_ops = { .launch = porter_launch, .answer = porter_answer };
 
-static void liaison_give(struct call *c, void *ctx)
+static void envoy_give(struct call *c, void *ctx)
 {
     launch(ctx, c);
 }
 
-static void liaison_unpark(struct call *c, void *ctx)
+static void envoy_unpark(struct call *c, void *ctx)
 {
     struct hub *h = ctx;
 
     waiter_remove(h->waiters, c);
 }
 
-static void liaison_take_back(struct call *c, void *ctx)
+static void envoy_take_back(struct call *c, void *ctx)
 {
     take_back(ctx, c);
 }
 
-static const struct liaison_ops liaison_ops = { .give = liaison_give,
-                                                .unpark = liaison_unpark,
-                                                .take_back = liaison_take_back };
+static const struct envoy_ops envoy_ops = { .give = envoy_give,
+                                            .unpark = envoy_unpark,
+                                            .take_back = envoy_take_back };
 
 /* ---- the end ---- */
 
@@ -538,7 +539,7 @@ int hub_new(struct loop *loop, struct db *db, const struct cipher *cipher, const
 
     h->loop = loop;
     h->waiters = waiter_list_new(loop, on_expired, h);
-    h->liaisons = liaison_list_new(loop, &liaison_ops, h);
+    h->liaisons = liaison_list_new(loop, &envoy_ops, h);
     h->lease_timer = loop_timer_new(loop, on_lease_end, h);
     h->stop_timer = loop_timer_new(loop, on_stop_timer, h);
     h->linger_timer = loop_timer_new(loop, on_linger_timer, h);

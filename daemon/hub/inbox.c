@@ -313,14 +313,14 @@ int inbox_poll(struct call *c, struct model *m)
     l.jobs = json_array();
     json_add(root, "jobs", l.jobs);
     c->check_idle =
-        c->check_idle || lease_take_check(m->leases, c->agent.seq, c->instance,
-                                          m->now_ms + (c->liaison ? 0 : c->wait_s * UINT64_C(1000)),
-                                          m->check_idle_ms);
+        c->check_idle ||
+        lease_take_check(m->leases, c->agent.seq, c->instance,
+                         m->now_ms + (c->envoy ? 0 : c->wait_s * UINT64_C(1000)), m->check_idle_ms);
     rc = collect(&l);
     if (rc < 0)
         return rc;
     /* by the realtime channel the question goes at once: it costs no request */
-    if (json_len(l.jobs) == 0 && c->wait_s > 0 && !(c->check_idle && c->liaison)) {
+    if (json_len(l.jobs) == 0 && c->wait_s > 0 && !(c->check_idle && c->envoy)) {
         c->park = true;
         c->status = 200;
         return 0;
