@@ -66,7 +66,9 @@ static void each_kind_of_end_has_its_own_words(void **state)
                                   .unfit = true,
                                   .start_error = "the attachment att_1 is gone; send it again" };
     const struct ending unstartable = { .failed_to_start = true, .start_error = "clone3: EAGAIN" };
+    const struct ending unknown = { .failed_to_start = true };
     const struct ending memory = { .status = SIGKILL, .oom = true, .stderr_tail = "" };
+    const struct ending lost = { .status = SIGKILL, .egress_lost = true, .stderr_tail = "" };
 
     (void)state;
     expect(&failed, ENDING_STOP_NONE, TASK_REPLY_ERROR,
@@ -85,6 +87,11 @@ static void each_kind_of_end_has_its_own_words(void **state)
     expect(&unstartable, ENDING_STOP_NONE, TASK_REPLY_ERROR,
            "the task could not be started: clone3: EAGAIN; the operator of the machine can run "
            "'nairid check'");
+    expect(&unknown, ENDING_STOP_NONE, TASK_REPLY_ERROR,
+           "the task could not be started: no reason known; the operator of the machine can run "
+           "'nairid check'");
+    expect(&lost, ENDING_STOP_NONE, TASK_REPLY_ERROR,
+           "worker was ended because the process that serves its network had died");
     expect(&memory, ENDING_STOP_NONE, TASK_REPLY_ERROR,
            "worker was ended by the kernel because it needed more memory than it may use "
            "(sandbox.limits.memory is 4096 MiB)");
