@@ -288,7 +288,7 @@ static uint64_t allowed(const struct gauge *g)
 
 static void end_walk(struct gauge *g, uint64_t now_ms)
 {
-    uint64_t took_ms = now_ms - g->walk_began_ms, used = g->meter.bytes;
+    uint64_t took_ms = now_ms - g->walk_began_ms, used = g->meter.bytes, names;
     bool hid = g->meter.hidden || (g->counts_held && g->held_disk.hidden), hides;
 
     if (g->counts_held && used <= UINT64_MAX - g->held_disk.bytes)
@@ -302,10 +302,12 @@ static void end_walk(struct gauge *g, uint64_t now_ms)
         g->names_first = g->meter.names;
     hides = hid && g->hid_before; /* one that is just ending may look as if it did */
     g->hid_before = hid;
-    g->tree_news = !g->known || g->tree_used != used || g->tree_hides != hides;
+    names = g->meter.names + (g->counts_held ? g->held_disk.files : 0);
+    g->tree_news =
+        !g->known || g->tree_used != used || g->names_used != names || g->tree_hides != hides;
     g->known = true;
     g->tree_used = used;
-    g->names_used = g->meter.names;
+    g->names_used = names;
     g->tree_hides = hides;
     /* a file that got a name, or lost it, meanwhile may have been counted twice */
     g->over_walks = used > allowed(g) ? g->over_walks + 1 : 0;
@@ -316,7 +318,8 @@ static enum limit measure_trees(struct gauge *g, size_t entries)
     uint64_t now_ms = clock_mono_ms();
     bool too_much;
 
-    if (!g->walking && !has_changed(g, &g->tree_pause_ms) && g->over_walks == 0) {
+    if (!g->walking && !has_changed(g, &g->tree_pause_ms) && g->over_walks == 0 &&
+        g->hid_before == g->tree_hides) {
         g->tree_due_ms = now_ms + g->tree_pause_ms;
         return LIMIT_NONE;
     }

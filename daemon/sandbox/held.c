@@ -10,7 +10,13 @@
 #include "sandbox/living.h"
 #include "util/cleanup.h"
 
-enum { LISTING_BYTES = 4096, BLOCK_BYTES = 512, PATH_BYTES = 64, STAT_BYTES = 512 };
+enum {
+    LISTING_BYTES = 4096,
+    BLOCK_BYTES = 512,
+    PATH_BYTES = 64,
+    STAT_BYTES = 512,
+    INFO_BYTES = 256
+};
 
 void held_init(struct held *h, int proc, held_fn is_meant, const void *ctx)
 {
@@ -56,19 +62,46 @@ static bool mark(struct held *h, const struct stat *st)
     return was;
 }
 
+/* Whether descriptors wait in a socket: "scm_fds: 3", Linux 5.6 and later. */
+static bool has_in_flight(const struct held *h, const char *name)
+{
+    static const char folder[] = "../fdinfo/", field[] = "\nscm_fds: ";
+    char path[PATH_BYTES], text[INFO_BYTES];
+    AUTO_CLOSE int fd = -1;
+    const char *at;
+    ssize_t n;
+
+    if (strlen(name) + sizeof folder > sizeof path)
+        return false; /* no number is as long */
+    memcpy(path, folder, sizeof folder);
+    memcpy(path + sizeof folder - 1, name, strlen(name) + 1);
+    fd = openat(h->fds, path, O_RDONLY | O_CLOEXEC);
+    n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    if (n <= 0)
+        return false; /* it is gone */
+    text[n] = '\0';
+    at = strstr(text, field);
+    return at && at[sizeof field - 1] != '0';
+}
+
 /* A descriptor by its number, which nobody can have made a path of. */
 static void look(struct held *h, const char *name)
 {
     struct stat st;
     bool counts = false;
 
-    if (fstatat(h->fds, name, &st, 0) < 0 || !S_ISREG(st.st_mode) || st.st_nlink > 0 ||
-        st.st_blocks == 0 || st.st_uid != h->uid)
+    if (fstatat(h->fds, name, &st, 0) < 0)
+        return;
+    if (S_ISSOCK(st.st_mode))
+        h->hidden = h->hidden || has_in_flight(h, name);
+    if (!S_ISREG(st.st_mode) || st.st_nlink > 0 || st.st_uid != h->uid)
         return;
     for (size_t i = 0; i < h->device_count; i++)
         counts = counts || st.st_dev == h->devices[i];
-    if (counts && !mark(h, &st))
-        h->bytes += (uint64_t)st.st_blocks * BLOCK_BYTES;
+    if (!counts || mark(h, &st))
+        return;
+    h->bytes += (uint64_t)st.st_blocks * BLOCK_BYTES;
+    h->files++;
 }
 
 static bool is_number(const char *name)
@@ -167,7 +200,7 @@ bool held_step(struct held *h, size_t entries)
 {
     if (!h->walking) {
         memset(h->seen, 0, sizeof h->seen);
-        h->bytes = 0;
+        h->bytes = h->files = 0;
         h->hidden = false;
         h->at = 0;
         h->walking = true;

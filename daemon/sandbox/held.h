@@ -2,8 +2,9 @@
  * were removed, and memfd_create(2). Each takes its room until the last descriptor is closed. For
  * process 1, by the descriptors of the task's processes in /proc, in bounded steps.
  * A file that several hold counts once, as far as a table of bits tells files apart: one among very
- * many may be taken for another and not count. Not seen: files that are only mapped, or on their
- * way in a socket, and descriptors that a thread keeps to itself.
+ * many may be taken for another and not count. Of what is on its way in a socket it is seen that
+ * there is something. Not seen: files that are only mapped, and descriptors that a thread keeps to
+ * itself.
  * Async-signal-safe. Sources: proc(5), inode(7). */
 #pragma once
 #include <dirent.h>
@@ -28,7 +29,8 @@ struct held {
     off_t at;       /* in /proc */
     int fds;        /* the process's that is looked at; -1: none */
     uint64_t bytes; /* of this pass so far */
-    bool hidden;    /* in this pass some process's descriptors could not be seen */
+    uint64_t files;
+    bool hidden; /* in this pass not all could be seen, or some was on its way in a socket */
     uint8_t seen[HELD_TABLE_BITS / 8];
 };
 

@@ -47,13 +47,18 @@ static uint64_t files_last_ms(const struct statvfs *fs)
     return lasts_ms(fs->f_favail, least(fs->f_files, ROOM_FILES), SPEED_FILES_A_MS);
 }
 
+static uint64_t gone_since(const struct ward *w, const struct statvfs *full)
+{
+    uint64_t room_bytes = (uint64_t)full->f_bavail * full->f_frsize;
+
+    return w->room_bytes > room_bytes ? w->room_bytes - room_bytes : 0;
+}
+
 /* What it takes to be the cause: some part of what is to stay free, and of what has gone since it
  * began, as others on the machine fill disks, too. */
 static uint64_t guilt_of(const struct ward *w, const struct statvfs *full)
 {
-    uint64_t room_bytes = (uint64_t)full->f_bavail * full->f_frsize,
-             gone_bytes = w->room_bytes > room_bytes ? w->room_bytes - room_bytes : 0,
-             least_bytes = floor_of(full) / GUILT_SHARE;
+    uint64_t gone_bytes = gone_since(w, full), least_bytes = floor_of(full) / GUILT_SHARE;
 
     if (least_bytes < gone_bytes / GUILT_SHARE)
         least_bytes = gone_bytes / GUILT_SHARE;
@@ -68,11 +73,31 @@ static uint64_t weigh(const struct ward *w, const struct statvfs *full)
     return w->grown_files > least(full->f_files, ROOM_FILES) / GUILT_SHARE ? w->grown_files : 0;
 }
 
+/* Whether it can be the cause although it was not seen to grow: it isn't seen whole, and enough has
+ * gone since it began. */
+static bool is_obscure(const struct ward *w, const struct statvfs *full)
+{
+    uint64_t files = least(full->f_files, ROOM_FILES), bytes = floor_of(full);
+
+    if (!w->hides)
+        return false;
+    if (bytes_last_ms(full) == 0)
+        return gone_since(w, full) > bytes / GUILT_SHARE;
+    return w->room_files > full->f_favail && w->room_files - full->f_favail > files / GUILT_SHARE;
+}
+
+/* Which of two is the more likely one: the younger. */
+static struct ward *younger(struct ward *one, struct ward *other)
+{
+    return !one || other->started_ms >= one->started_ms ? other : one;
+}
+
 /* The one that added most on that file system, or, where none has added enough, the youngest of
- * those that grew and can't be seen whole; nobody, if one is dying already. */
+ * those that grew and can't be seen whole, or of those that can't be at all; nobody, if one is
+ * dying already. */
 static struct ward *find_guilty(struct ward *wards, const struct statvfs *full)
 {
-    struct ward *guilty = NULL, *suspect = NULL;
+    struct ward *guilty = NULL, *suspect = NULL, *obscure = NULL;
     uint64_t most = 0;
 
     for (struct ward *w = wards; w; w = w->next) {
@@ -91,9 +116,12 @@ static struct ward *find_guilty(struct ward *wards, const struct statvfs *full)
             guilty = w;
             most = weight;
         }
-        if (w->hides && w->grown_bytes > 0 && (!suspect || w->started_ms >= suspect->started_ms))
-            suspect = w;
+        if (w->hides && w->grown_bytes > 0)
+            suspect = younger(suspect, w);
+        if (is_obscure(w, full))
+            obscure = younger(obscure, w);
     }
+    suspect = suspect ? suspect : obscure;
     return guilty ? guilty : suspect;
 }
 

@@ -6,8 +6,10 @@
  * the journal, which may lie on the same file system, and the other tasks can go on. One that added
  * next to nothing, or next to nothing of what has gone since it began, is not the cause and stays;
  * where none is, but some can't be seen whole (directories or processes that they hide from their
- * own user), the youngest of those that grew is ended. Where nobody grew, nobody is: the disk is
- * others' work, and the store says that there is no room. Source: statvfs(3). */
+ * own user, descriptors on their way in a socket), the youngest of those that grew is ended, or
+ * else the youngest of those since whose beginning as much has gone as it takes to be the cause.
+ * Where nobody grew or hides, nobody is: the disk is others' work, and the store says that there is
+ * no room. Source: statvfs(3). */
 #pragma once
 #include <stdint.h>
 

@@ -343,8 +343,10 @@ static void keep_limits(struct ward *w)
         if (s->type == PLAN_STEP_BIND && strcmp(s->target, PLAN_HOME) == 0 && !w->directory)
             w->directory = mem_strdup(s->text);
     }
-    if (w->directory && statvfs(w->directory, &fs) == 0)
-        w->room_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
+    if (!w->directory || statvfs(w->directory, &fs) < 0)
+        return;
+    w->room_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
+    w->room_files = fs.f_favail;
 }
 
 /* One that was made before, if there is one that fits. What has to be known before the program

@@ -49,7 +49,8 @@ struct ward {
     uint64_t grown_bytes; /* of its job's files, as far as is known */
     uint64_t grown_files;
     bool hides;           /* there may be more of them */
-    uint64_t room_bytes;  /* that there were on that file system when it began */
+    uint64_t room_bytes;  /* that there were on that file system when it began, */
+    uint64_t room_files;  /* and how many files could be made */
     uint64_t cpu_time_ms; /* which it may use up in all; 0: no limit */
     uint64_t started_ms;
     uint64_t kill_at_ms; /* the end of the grace, or WARD_NEVER */

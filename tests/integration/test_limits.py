@@ -305,6 +305,19 @@ def test_tasks_are_the_kernels_first_choice_when_memory_is_short(make_daemon, ac
     daemon.reply(job, message)
 
 
+NAMELESS = """python3 - <<'E'
+import contextlib, ctypes, os, signal, socket
+
+def make():
+    fd = os.open(f"file{os.getpid()}", os.O_CREAT | os.O_RDWR)
+    os.unlink(f"file{os.getpid()}")
+    return fd
+
+def fill(fd, megabytes):
+    with contextlib.suppress(OSError):
+        for i in range(megabytes):
+            os.write(fd, bytes(1000000))
+"""
 FILLERS = {
     "slowly": "for i in $(seq 400); do head -c 500000 /dev/zero >>filler; sleep 0.02; done",
     "at once": "head -c 200000000 /dev/zero >filler",
@@ -315,6 +328,32 @@ os.mkdir("many")
 with contextlib.suppress(OSError):
     for i in range(100000):
         os.close(os.open(f"many/{i}", os.O_CREAT))
+signal.pause()
+E
+""",
+    "without a name, out of sight": NAMELESS + """
+ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)  # PR_SET_DUMPABLE
+fill(make(), 200)
+signal.pause()
+E
+""",
+    "without a name, in flight": NAMELESS + """
+here, there = socket.socketpair()
+for i in range(50):
+    fd = make()
+    socket.send_fds(here, [b"x"], [fd])
+    fill(fd, 4)
+    os.close(fd)
+signal.pause()
+E
+""",
+    "in small files without names": NAMELESS + """
+for i in range(6):
+    if os.fork() == 0:
+        with contextlib.suppress(OSError):
+            for k in range(3800):
+                make()
+        signal.pause()
 signal.pause()
 E
 """,

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -197,6 +198,42 @@ static void removed_files_count_until_they_are_closed(void **state)
     assert_false(f->held.hidden); /* one that has ended hides nothing */
 }
 
+static void empty_files_count_as_files(void **state)
+{
+    struct fixture *f = *state;
+    int fds[3];
+
+    held_add(&f->held, f->disk);
+    for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+        fds[i] = make_removed(f, 0);
+    keep_in_child(f, 0, false);
+    for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+        (void)close(fds[i]);
+    assert_int_equal(measure(f, 100), 0);
+    assert_int_equal(f->held.files, 3);
+    assert_int_equal(measure(f, 100), 0); /* of each pass by itself */
+    assert_int_equal(f->held.files, 3);
+}
+
+static void what_is_on_its_way_in_a_socket_is_noticed(void **state)
+{
+    struct fixture *f = *state;
+    int removed = make_removed(f, 256 * KIB), pair[2];
+
+    held_add(&f->held, f->disk);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+    assert_int_equal(fd_send(pair[0], "x", 1, NULL, 0), 0); /* bytes alone hide nothing */
+    keep_in_child(f, 0, false);
+    assert_in_range(measure(f, 100), 256 * KIB, 300 * KIB);
+    assert_false(f->held.hidden);
+    assert_int_equal(fd_send(pair[0], "x", 1, &removed, 1), 0);
+    (void)measure(f, 100);
+    assert_true(f->held.hidden);
+    (void)close(removed);
+    (void)close(pair[0]);
+    (void)close(pair[1]);
+}
+
 static void what_several_hold_counts_once(void **state)
 {
     struct fixture *f = *state;
@@ -264,6 +301,8 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(removed_files_count_until_they_are_closed),
+        TEST(empty_files_count_as_files),
+        TEST(what_is_on_its_way_in_a_socket_is_noticed),
         TEST(what_several_hold_counts_once),
         TEST(memory_files_count_by_themselves),
         TEST(whoever_hides_its_descriptors_is_noticed),

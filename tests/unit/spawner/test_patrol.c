@@ -217,6 +217,37 @@ static void of_those_that_hide_what_they_have_the_youngest_is_ended(void **state
     assert_int_equal(ended(f, LIMIT_ROOM), 2);
 }
 
+/* There is nothing by which to tell it from the others but that it hides. */
+static void who_hides_all_that_it_has_is_ended_where_enough_has_gone_since_it_began(void **state)
+{
+    struct fixture *f = *state;
+
+    share_a_disk(f);
+    f->wards[2]->hides = true;
+    f->disks[0].free_bytes = 0;
+    f->wards[2]->room_bytes = gib / 16; /* there was hardly more */
+    (void)walk(f);
+    assert_int_equal(ended(f, LIMIT_ROOM), 0);
+    f->wards[2]->room_bytes = gib;
+    (void)walk(f);
+    assert_int_equal(ended(f, LIMIT_ROOM), 3);
+}
+
+static void who_hides_all_its_files_is_ended_likewise(void **state)
+{
+    struct fixture *f = *state;
+
+    share_a_disk(f);
+    f->wards[2]->hides = true;
+    f->disks[0].free_files = 0;
+    f->wards[2]->room_files = 1000;
+    (void)walk(f);
+    assert_int_equal(ended(f, LIMIT_ROOM), 0);
+    f->wards[2]->room_files = 10000;
+    (void)walk(f);
+    assert_int_equal(ended(f, LIMIT_ROOM), 3);
+}
+
 /* ---- cgroups ---- */
 
 static void what_the_kernel_counts_and_ends_is_an_end_of_the_task(void **state)
@@ -263,6 +294,8 @@ int main(void)
         TEST(nobody_is_ended_for_what_others_fill),
         TEST(who_fills_another_disk_stays),
         TEST(of_those_that_hide_what_they_have_the_youngest_is_ended),
+        TEST(who_hides_all_that_it_has_is_ended_where_enough_has_gone_since_it_began),
+        TEST(who_hides_all_its_files_is_ended_likewise),
         TEST(what_the_kernel_counts_and_ends_is_an_end_of_the_task),
     };
 
