@@ -9,6 +9,7 @@ import subprocess
 
 import pytest
 
+from daemonkit import ERROR
 from hubkit import wait_until
 from npmkit import SUPPORT
 
@@ -22,6 +23,41 @@ def for_account(program, account, name):
     folder = account.mkdir("node_modules", 0o755)
     os.makedirs(os.path.join(folder, "agent"))
     return shutil.copy(program, os.path.join(folder, "agent", name))
+
+
+def factory(request, make_daemon, program, key, runner):
+    """A factory of daemons with that runner (its section of the settings): make(task={...}).
+
+    The model's key comes by the secret named so (None: there is none) and is brokered, so that
+    tasks need no network.
+    """
+    name = "account" if "account" in request.fixturenames else "me"
+    account = request.getfixturevalue(name)
+    installed = for_account(program, account, runner["name"])
+
+    def make(start=True, key=key, **settings):
+        daemon = make_daemon(start=False)
+        secrets = {}
+        if key:
+            path = account.write(os.path.join(daemon.folder, "model.key"), SECRET + "\n")
+            secrets = {key: {"file": path}}
+        daemon.configure(runner={"argv": [], "program": installed, "secrets": secrets, **runner},
+                         sandbox={"network": {"mode": "none" if key else "host"}})
+        daemon.configure(**settings)
+        return daemon.boot() if start else daemon
+
+    return make
+
+
+def check_failures(daemon, failures, timeout_s=60):
+    """Asks for each (prompt, our words, the program's own words) at once; what a person is told of
+    it has both."""
+    started = [(daemon.hub.start(prompt), prompt, ours, its) for prompt, ours, its in failures]
+    for (job, message), prompt, ours, its in started:
+        reply = daemon.reply(job, message, timeout_s)
+        assert reply["role"] == "system" and reply["content"].startswith(ERROR), (prompt, reply)
+        assert ours in reply["content"] and its in reply["content"], (prompt, reply)
+        assert SECRET not in reply["content"]
 
 
 WRAPPER = """#!/bin/sh

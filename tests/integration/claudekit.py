@@ -81,22 +81,6 @@ def make_claude(request, program, model, make_daemon):
 
     Its key is brokered, so its tasks need no network.
     """
-    name = "account" if "account" in request.fixturenames else "me"
-    account = request.getfixturevalue(name)
-    installed = for_account(program, account)
-
-    def make(start=True, key=SECRET, **settings):
-        daemon = make_daemon(start=False)
-        secrets = {}
-        if key:
-            path = account.write(os.path.join(daemon.folder, "anthropic.key"), key + "\n")
-            secrets = {"ANTHROPIC_API_KEY": {"file": path}}
-        daemon.configure(runner={"name": "claude", "argv": [], "program": installed,
-                                 "permissions": "bypass", "secrets": secrets,
-                                 "env": {"ANTHROPIC_BASE_URL": model.url,
-                                         "CLAUDE_CODE_MAX_RETRIES": "0"}},
-                         sandbox={"network": {"mode": "none" if key else "host"}})
-        daemon.configure(**settings)
-        return daemon.boot() if start else daemon
-
-    return make
+    return agentkit.factory(request, make_daemon, program, "ANTHROPIC_API_KEY", {
+        "name": "claude", "permissions": "bypass",
+        "env": {"ANTHROPIC_BASE_URL": model.url, "CLAUDE_CODE_MAX_RETRIES": "0"}})

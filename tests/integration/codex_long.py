@@ -3,7 +3,8 @@
 import json
 import os
 
-from agentkit import SECRET
+import agentkit
+
 from claude_provided import furnish, server_program  # noqa: F401: a fixture
 from codexkit import make_codex, model, program  # noqa: F401: fixtures
 from daemonkit import ERROR
@@ -23,12 +24,7 @@ FAILURES = [
 
 def test_each_failure_has_words_that_a_chat_user_can_act_on(make_codex):  # noqa: F811
     daemon = make_codex()
-    started = [(daemon.hub.start(prompt), prompt, ours, its) for prompt, ours, its in FAILURES]
-    for (job, message), prompt, ours, its in started:
-        reply = daemon.reply(job, message)
-        assert reply["role"] == "system" and reply["content"].startswith(ERROR), (prompt, reply)
-        assert ours in reply["content"] and its in reply["content"], (prompt, reply)
-        assert SECRET not in reply["content"]
+    agentkit.check_failures(daemon, FAILURES)
 
 
 def test_a_model_out_of_reach_is_told(make_codex):  # noqa: F811

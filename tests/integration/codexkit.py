@@ -15,7 +15,7 @@ import pytest
 import agentkit
 import npmkit
 
-from agentkit import SECRET, model  # noqa: F401: a fixture
+from agentkit import model  # noqa: F401: a fixture
 
 NO_NPM = "the npm registry can't be reached, so there is no Codex to run"
 MODEL = "gpt-5.5"  # one that Codex knows, of which its tools are plain functions
@@ -41,20 +41,5 @@ def make_codex(request, program, model, make_daemon):  # noqa: F811
 
     Its key is brokered, so its tasks need no network.
     """
-    name = "account" if "account" in request.fixturenames else "me"
-    account = request.getfixturevalue(name)
-    installed = agentkit.for_account(program, account, "codex")
-
-    def make(start=True, key=SECRET, **settings):
-        daemon = make_daemon(start=False)
-        secrets = {}
-        if key:
-            path = account.write(os.path.join(daemon.folder, "openai.key"), key + "\n")
-            secrets = {"OPENAI_API_KEY": {"file": path}}
-        daemon.configure(runner={"name": "codex", "argv": [], "program": installed, "model": MODEL,
-                                 "secrets": secrets, "env": {"OPENAI_BASE_URL": model.url + "/v1"}},
-                         sandbox={"network": {"mode": "none" if key else "host"}})
-        daemon.configure(**settings)
-        return daemon.boot() if start else daemon
-
-    return make
+    return agentkit.factory(request, make_daemon, program, "OPENAI_API_KEY", {
+        "name": "codex", "model": MODEL, "env": {"OPENAI_BASE_URL": model.url + "/v1"}})

@@ -118,11 +118,7 @@ FAILURES = [
 
 def test_each_failure_has_words_that_a_chat_user_can_act_on(make_opencode):  # noqa: F811
     daemon = make_opencode(max_concurrency=agentkit.how_many(3, 700 << 20))
-    started = [(daemon.hub.start(prompt), prompt, ours, its) for prompt, ours, its in FAILURES]
-    for (job, message), prompt, ours, its in started:
-        reply = daemon.reply(job, message, 3 * TURN_S)
-        assert reply["role"] == "system" and reply["content"].startswith(ERROR), (prompt, reply)
-        assert ours in reply["content"] and its in reply["content"], (prompt, reply)
+    agentkit.check_failures(daemon, FAILURES, 3 * TURN_S)
 
 
 def test_a_model_out_of_reach_is_told_and_the_conversation_can_go_on(make_opencode,  # noqa: F811

@@ -15,7 +15,7 @@ import pytest
 import agentkit
 import npmkit
 
-from agentkit import SECRET, model  # noqa: F401: a fixture
+from agentkit import model  # noqa: F401: a fixture
 
 NO_NPM = "the npm registry can't be reached, so there is no OpenCode to run"
 MODEL = "anthropic/claude-test-1"
@@ -40,22 +40,6 @@ def make_opencode(request, program, model, make_daemon):  # noqa: F811
 
     Its key is brokered, so its tasks need no network.
     """
-    name = "account" if "account" in request.fixturenames else "me"
-    account = request.getfixturevalue(name)
-    installed = agentkit.for_account(program, account, "opencode")
-
-    def make(start=True, key="ANTHROPIC_API_KEY", **settings):
-        daemon = make_daemon(start=False)
-        secrets = {}
-        if key:
-            path = account.write(os.path.join(daemon.folder, "model.key"), SECRET + "\n")
-            secrets = {key: {"file": path}}
-        daemon.configure(runner={"name": "opencode", "argv": [], "program": installed,
-                                 "model": MODEL, "permissions": "bypass", "secrets": secrets,
-                                 "env": {"ANTHROPIC_BASE_URL": model.url + "/v1",
-                                         "OPENAI_BASE_URL": model.url + "/v1"}},
-                         sandbox={"network": {"mode": "none" if key else "host"}})
-        daemon.configure(**settings)
-        return daemon.boot() if start else daemon
-
-    return make
+    return agentkit.factory(request, make_daemon, program, "ANTHROPIC_API_KEY", {
+        "name": "opencode", "model": MODEL, "permissions": "bypass",
+        "env": {"ANTHROPIC_BASE_URL": model.url + "/v1", "OPENAI_BASE_URL": model.url + "/v1"}})

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+import agentkit
 import claudekit
 from agentkit import ends, wrap
 from claudekit import make_claude, model, program  # noqa: F401: fixtures
@@ -150,11 +151,7 @@ FAILURES = [
 
 def test_each_failure_has_words_that_a_chat_user_can_act_on(make_claude):
     daemon = make_claude(max_concurrency=claudekit.how_many(5))
-    started = [(daemon.hub.start(prompt), prompt, ours, its) for prompt, ours, its in FAILURES]
-    for (job, message), prompt, ours, its in started:
-        reply = daemon.reply(job, message)
-        assert reply["role"] == "system" and reply["content"].startswith(ERROR), (prompt, reply)
-        assert ours in reply["content"] and its in reply["content"], (prompt, reply)
+    agentkit.check_failures(daemon, FAILURES)
 
 
 def test_a_failed_conversation_can_go_on(make_claude):
