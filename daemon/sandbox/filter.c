@@ -238,6 +238,10 @@ static void emit_test(struct program *p, const struct filter_check *check, size_
     case FILTER_NO_BIT:
         emit(p, BPF_JMP | BPF_JSET | BPF_K, check->values[0], skip, 0);
         return;
+    case FILTER_OF_BITS:
+        emit(p, BPF_ALU | BPF_AND | BPF_K, check->values[0], 0, 0);
+        emit(p, BPF_JMP | BPF_JEQ | BPF_K, check->values[1], 0, skip);
+        return;
     case FILTER_NOT_ZERO:
         emit(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 2);
         emit(p, BPF_LD | BPF_W | BPF_ABS, offset_of(check->argument, true), 0, 0);
@@ -255,6 +259,8 @@ static size_t test_len(const struct filter_check *check)
     case FILTER_ANY_BIT:
     case FILTER_NO_BIT:
         return 2;
+    case FILTER_OF_BITS:
+        return 3;
     case FILTER_NOT_ZERO:
         return 4;
     }

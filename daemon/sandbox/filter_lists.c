@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <linux/btrfs.h>
+#include <linux/close_range.h>
 #include <sched.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -198,6 +199,9 @@ static const uint32_t prctls[] = {
 static const uint32_t namespaces[] = { CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET |
                                        CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP };
 static const uint32_t threads[] = { CLONE_THREAD };
+/* What such a thread has open nobody sees in the process's /proc/PID/fd (sandbox/held.h). */
+static const uint32_t loners[] = { CLONE_THREAD | CLONE_FILES, CLONE_THREAD };
+static const uint32_t parting[] = { CLOSE_RANGE_UNSHARE };
 /* personality(2): asking, the usual one, and without address randomisation (debuggers). */
 static const uint32_t personalities[] = { 0, 0xffffffff, 0x0040000 };
 /* ioctl_tty(2), ioctl_console(2): input typed for the user, line disciplines (kernel modules), text
@@ -244,6 +248,10 @@ static const uint32_t process[] = { PRIO_PROCESS }, io_process[] = { 1 /* IOPRIO
 /* clang-format off */
 static const struct filter_check checks[] = {
     { TASK | SURVEY, "clone", "that makes a namespace", FILTER_ANY_BIT, 0, EPERM, VALUES(namespaces), ALWAYS },
+    { TASK, "clone", "that makes a thread with descriptors of its own", FILTER_OF_BITS, 0, EPERM,
+      VALUES(loners), ALWAYS },
+    { TASK, "close_range", "that gives a thread descriptors of its own", FILTER_ANY_BIT, 2, EINVAL,
+      VALUES(parting), ALWAYS },
     { THREADS_ONLY, "clone", "that makes a process", FILTER_NO_BIT, 0, ENOSYS, VALUES(threads), ALWAYS },
     { ALL, "socket", "of a family other than unix, inet, inet6 and netlink", FILTER_NONE_OF, 0,
       EAFNOSUPPORT, VALUES(families), ALWAYS },

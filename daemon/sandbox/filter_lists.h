@@ -11,7 +11,14 @@ struct filter_group {
     const char *names;
 };
 
-enum filter_test { FILTER_ANY_OF, FILTER_NONE_OF, FILTER_ANY_BIT, FILTER_NO_BIT, FILTER_NOT_ZERO };
+enum filter_test {
+    FILTER_ANY_OF,
+    FILTER_NONE_OF,
+    FILTER_ANY_BIT,
+    FILTER_NO_BIT,
+    FILTER_OF_BITS, /* of the first value's bits just the second one's */
+    FILTER_NOT_ZERO
+};
 
 /* Refuses calls that a list allows, where an argument is such. The lower half of an argument is
  * looked at, which is all that the kernel takes of these, and all of it with FILTER_NOT_ZERO. */
@@ -22,7 +29,7 @@ struct filter_check {
     enum filter_test test;
     unsigned argument;
     int error;              /* 0: nothing is done, and the program is told that all is well */
-    const uint32_t *values; /* bits: one */
+    const uint32_t *values; /* bits: one, OF_BITS: two */
     size_t value_count;
     int guard; /* only where this argument is guard_value; -1: always */
     uint32_t guard_value;

@@ -111,6 +111,8 @@ static bool holds(const struct filter_check *check, const struct filter_call *ca
         return (value & check->values[0]) != 0;
     case FILTER_NO_BIT:
         return (value & check->values[0]) == 0;
+    case FILTER_OF_BITS:
+        return (value & check->values[0]) == check->values[1];
     case FILTER_NOT_ZERO:
         return whole != 0;
     }

@@ -4,7 +4,7 @@
  * A file that several hold counts once, as far as a table of bits tells files apart: one among very
  * many may be taken for another and not count. Of what is on its way in a socket it is seen that
  * there is something. Not seen: files that are only mapped, and descriptors that a thread keeps to
- * itself.
+ * itself, which the filter of system calls lets none do.
  * Async-signal-safe. Sources: proc(5), inode(7). */
 #pragma once
 #include <dirent.h>

@@ -130,6 +130,8 @@ with open("/workspace/found", "w") as file:
 # One call that each condition refuses, by its words.
 CONDITIONS = {
     "clone that makes a namespace": ("clone", [0x10000000 | 17]),
+    "clone that makes a thread with descriptors of its own": ("clone", [0x10b00]),
+    "close_range that gives a thread descriptors of its own": ("close_range", [900, 900, 2]),
     "socket of a family other than unix, inet, inet6 and netlink": ("socket", [40, 1]),
     "socket of netlink other than route": ("socket", [16, 3, 15]),
     "socket of a protocol other than TCP, UDP and ICMP": ("socket", [2, 1, 132]),

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/close_range.h>
 #include <linux/sched.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -133,6 +134,8 @@ static void a_task_cannot_make_or_join_namespaces(void **state)
         CALL(clone, EPERM, CLONE_NEWUTS | SIGCHLD),
         CALL(clone, EPERM, CLONE_NEWCGROUP | SIGCHLD),
         CALL(clone, EPERM, CLONE_NEWUSER | CLONE_NEWPID | CLONE_VFORK | SIGCHLD),
+        CALL(clone, EPERM, CLONE_VM | CLONE_FS | CLONE_SIGHAND | CLONE_THREAD),
+        CALL(close_range, EINVAL, 900, 900, CLOSE_RANGE_UNSHARE),
         CALL(clone3, ENOSYS, 0, 88),
     };
 
@@ -540,6 +543,12 @@ static void a_call_is_named_with_the_condition_that_it_meets(void **state)
     } cases[] = {
         { { SYS_keyctl, { 0 } }, "keyctl" },
         { { SYS_clone, { CLONE_NEWNET } }, "clone that makes a namespace" },
+        { { SYS_clone, { CLONE_VM | CLONE_THREAD } },
+          "clone that makes a thread with descriptors of its own" },
+        { { SYS_clone, { CLONE_VM | CLONE_THREAD | CLONE_FILES } }, "clone" },
+        { { SYS_close_range, { 3, 4, CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC } },
+          "close_range that gives a thread descriptors of its own" },
+        { { SYS_close_range, { 3, 4, CLOSE_RANGE_CLOEXEC } }, "close_range" },
         { { SYS_socket, { AF_NETLINK, SOCK_RAW, 4 } }, "socket of netlink other than route" },
         { { SYS_socket, { AF_INET, SOCK_STREAM, 132 } },
           "socket of a protocol other than TCP, UDP and ICMP" },
