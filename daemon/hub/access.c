@@ -19,6 +19,16 @@ static const char *const wrong_kind[] = {
                   "(nairid_...): make one with 'nairi-hub key create --agent SLUG'",
 };
 
+static const char *const no_key[] = {
+    [KEY_ORG] = "this is no organisation key of this hub: it would begin with nr_",
+    [KEY_AGENT] = "this is no agent key of this hub: it would begin with nairid_",
+};
+
+static const char *const cut[] = {
+    [KEY_ORG] = "this organisation key (nr_...) isn't whole: copy all of it",
+    [KEY_AGENT] = "this agent key (nairid_...) isn't whole: copy all of it",
+};
+
 int access_parse(const char *header, enum key_kind want, struct key_claim *ret_claim,
                  const char **ret_why)
 {
@@ -42,9 +52,7 @@ int access_parse(const char *header, enum key_kind want, struct key_claim *ret_c
         }
     }
     if (key_parse(key, strlen(key), ret_claim) < 0) {
-        *ret_why = want == KEY_ORG
-                       ? "this is no organisation key of this hub: it would begin with nr_"
-                       : "this is no agent key of this hub: it would begin with nairid_";
+        *ret_why = str_starts_with(key, key_prefix(want)) ? cut[want] : no_key[want];
         return 0;
     }
     return 1;

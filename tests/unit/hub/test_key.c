@@ -174,6 +174,12 @@ static void the_header_is_read_and_the_wrong_kind_named(void **state)
     snprintf(header, sizeof header, "Bearer %s", agent);
     assert_int_equal(access_parse(header, KEY_ORG, &claim, &why), 0);
     assert_non_null(strstr(why, "--org NAME"));
+    assert_int_equal(access_parse("Bearer x_y", KEY_ORG, &claim, &why), 0);
+    assert_non_null(strstr(why, "would begin with nr_"));
+    assert_int_equal(access_parse("Bearer nr_y", KEY_ORG, &claim, &why), 0);
+    assert_non_null(strstr(why, "(nr_...) isn't whole"));
+    assert_int_equal(access_parse("Bearer nairid_y", KEY_AGENT, &claim, &why), 0);
+    assert_non_null(strstr(why, "(nairid_...) isn't whole"));
     assert_int_equal(access_parse(NULL, KEY_ORG, &claim, &why), 0);
     assert_int_equal(access_parse("", KEY_ORG, &claim, &why), 0);
     assert_int_equal(access_parse("Bearer", KEY_ORG, &claim, &why), 0);
