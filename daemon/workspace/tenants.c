@@ -313,10 +313,11 @@ static bool is_next(const struct tenants *t, uid_t uid)
     return uid != 0 && is_home(t, uid) && !is_taken(t, uid);
 }
 
-/* By chance: where it began at one place, a job that is gone would soon have an heir. */
+/* By chance: where it began at one place, a job that is gone would soon have an heir. After
+ * tenants_forget() it stays the same: the pick finds out whether somebody has it. */
 uid_t tenants_next(struct tenants *t)
 {
-    if (!t->known || t->home == 0)
+    if (t->home == 0)
         return 0;
     if (!is_next(t, t->next))
         t->next = pick_among(t, t->home, BLOCK, random_u64());

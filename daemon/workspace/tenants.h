@@ -38,9 +38,8 @@ int tenants_claim(struct tenants *t, uid_t uid, struct err *err);
  * one. A negative errno where the directory can't be read. */
 int tenants_pick(struct tenants *t, int root_fd, const char *root, const char *job_id,
                  uid_t *ret_uid, struct err *err);
-/* The uid that the next pick gives, told before, so that something can be made for it; nobody has
- * it until then. 0 where that can't be told: it isn't known what jobs have, or nothing is shared.
- */
+/* The uid that the next pick gives unless it finds that somebody has it, told before, so that
+ * something can be made for it. 0 where that can't be told: nothing is shared. */
 uid_t tenants_next(struct tenants *t);
 /* Whether a job has that uid. A negative errno as above. */
 int tenants_have(struct tenants *t, int root_fd, const char *root, uid_t uid, struct err *err);

@@ -3,11 +3,13 @@
 import os
 import re
 import signal
+import time
 
 from errno_daemon import Life
 from processes import descendants
 
 COUNT = 2
+ENDING_S = 0.2  # whoever is there as long isn't the end of a survey
 
 
 class Warm(Life):
@@ -22,6 +24,7 @@ class Warm(Life):
 
     def prepare(self):
         self.was_idle = False  # when the call failed
+        self.inits_seen, self.seen_at = None, 0
         self.shown = os.path.join(self.folder, "shown")
         self.show("old")
         self.daemon.configure(sandbox={"warm": COUNT, "read": [self.shown],
@@ -38,19 +41,27 @@ class Warm(Life):
                      if process.name == "nairid-spawner"), None)
 
     def inits(self):
-        """The processes 1 of sandboxes that have a task, or wait for one."""
+        """The processes 1 of sandboxes that have a task, or wait for one, or are at their end."""
         spawner = self.spawner()
         return {process.pid for process in descendants(spawner.pid)
                 if process.parent == spawner.pid} if spawner else set()
 
+    def had_tasks(self):
+        return {int(pid) for pid in re.findall(r"task_started .*?pid=(\d+)", self.daemon.log)}
+
     def is_idle(self):
-        """As many as there are to be; of them the user's, which is the last to be made, held by its
-        mount namespace, where we may see that. Fewer, where one couldn't be made."""
-        count = len(self.inits())
+        """As many as there are to be, each held by its mount namespace, where we may see that.
+        Fewer, where one couldn't be made."""
+        inits = self.inits()
+        if inits != self.inits_seen:
+            self.inits_seen, self.seen_at = inits, time.monotonic()
+        if inits & self.had_tasks() or time.monotonic() < self.seen_at + ENDING_S:
+            return False
         if self.has_failed():
-            return count <= COUNT
-        fds = [kind for kind in self.count_fds() if kind.startswith("nairid-spawner ")]
-        return count == COUNT and (not fds or "nairid-spawner mnt:" in fds)
+            return len(inits) <= COUNT
+        fds = {kind: n for kind, n in self.count_fds().items()
+               if kind.startswith("nairid-spawner ")}
+        return len(inits) == COUNT and (not fds or fds.get("nairid-spawner mnt:") == COUNT)
 
     def fill(self):
         had_failed = self.has_failed()
