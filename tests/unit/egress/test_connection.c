@@ -9,7 +9,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -21,15 +20,19 @@
 #include "egress/locals.h"
 #include "egress/resolver.h"
 #include "egress/rules.h"
+#include "egress/wallet.h"
 #include "loop/loop.h"
 #include "sandbox/gateway.h"
 #include "settings/broker.h"
 #include "util/cleanup.h"
 #include "util/fd.h"
 #include "util/mem.h"
+#include "util/secret.h"
 #include "util/strv.h"
 
-enum { ANSWER_BYTES = 1000000, REQUEST_BYTES = 1000, PIECE_BYTES = 64 * 1024 };
+enum { ANSWER_BYTES = 1000000, REQUEST_BYTES = 1000, PIECE_BYTES = 64 * 1024, TIMEOUT_MS = 30000 };
+
+static const char answer_head[] = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n";
 
 /* Says much to whoever asks, once. Returns its port. */
 static uint16_t serve(pid_t *ret_pid)
@@ -46,11 +49,12 @@ static uint16_t serve(pid_t *ret_pid)
     assert_true(*ret_pid >= 0);
     if (*ret_pid == 0) {
         int fd = accept(listener, NULL, NULL);
-        char *much = mem_alloc(ANSWER_BYTES);
+        char *much = mem_alloc(ANSWER_BYTES), request[REQUEST_BYTES];
         ssize_t sent = 0;
 
         memset(much, 'x', ANSWER_BYTES);
-        if (fd >= 0 && recv(fd, much, REQUEST_BYTES, 0) > 0)
+        memcpy(much, answer_head, strlen(answer_head));
+        if (fd >= 0 && recv(fd, request, sizeof request, 0) > 0)
             for (ssize_t n = 1; n > 0 && sent < ANSWER_BYTES; sent += n)
                 n = send(fd, much, (size_t)(ANSWER_BYTES - sent), MSG_NOSIGNAL);
         _exit(0);
@@ -64,16 +68,13 @@ static void on_closed(void *ctx)
 }
 
 /* Reads all that comes, in a process of its own, which says how much it was. */
-static pid_t ask(uint16_t port, int *ret_proxy_end, int *ret_said)
+static pid_t ask(const char *request, int *ret_proxy_end, int *ret_said)
 {
     int pair[2], said[2];
-    char request[REQUEST_BYTES];
     pid_t pid;
 
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
     assert_int_equal(pipe(said), 0);
-    (void)snprintf(request, sizeof request,
-                   "GET http://127.0.0.1:%u/ HTTP/1.1\r\nHost: 127.0.0.1:%u\r\n\r\n", port, port);
     pid = fork();
     assert_true(pid >= 0);
     if (pid == 0) {
@@ -95,10 +96,40 @@ static pid_t ask(uint16_t port, int *ret_proxy_end, int *ret_said)
     return pid;
 }
 
+/* One that asks for anything at that port, in the clear. */
+static void add_broker(struct broker_list *list, uint16_t port)
+{
+    struct broker b = { .name = mem_strdup("own"),
+                        .upstream = mem_printf("http://127.0.0.1:%u", port),
+                        .header = mem_strdup("x-api-key"),
+                        .scheme = mem_strdup(""),
+                        .requests = 1,
+                        .timeout_ms = TIMEOUT_MS,
+                        .request_limit_bytes = REQUEST_BYTES,
+                        .response_limit_bytes = UINT64_MAX };
+
+    strv_add(&b.methods, "GET");
+    strv_add(&b.paths, "/v1/models");
+    broker_add(list, &b);
+}
+
+static int pack_key(void)
+{
+    CLEANUP_PTR(secret_free) struct secret *key = NULL;
+    int fd;
+
+    assert_int_equal(secret_new("a-key-of-ours", strlen("a-key-of-ours"), &key, NULL), 0);
+    fd = gateway_pack_keys((const struct secret *const[]){ key }, 1);
+    assert_true(fd >= 0);
+    return fd;
+}
+
 /* How much of the answer arrives where so many bytes are left. refused: what the spawner is told.
  */
-static uint64_t fetch(uint64_t bytes_left, struct gateway_word *refused)
+static uint64_t fetch(bool by_broker, uint64_t bytes_left, struct gateway_word *refused)
 {
+    CLEANUP(broker_done_all) struct broker_list brokers = { 0 };
+    CLEANUP_PTR(wallet_free) struct wallet *wallet = NULL;
     CLEANUP_PTR(loop_free) struct loop *loop = NULL;
     CLEANUP_PTR(resolver_free) struct resolver *resolver = NULL;
     CLEANUP_PTR(locals_free) struct locals *locals = NULL;
@@ -108,7 +139,9 @@ static uint64_t fetch(uint64_t bytes_left, struct gateway_word *refused)
     pid_t server, client;
     uint16_t port = serve(&server);
     AUTO_FREE char *entry = mem_printf("127.0.0.1:%u", port);
-    const struct broker_list none = { 0 };
+    AUTO_FREE char *request =
+        by_broker ? mem_strdup("GET /own/v1/models HTTP/1.1\r\nHost: 127.0.0.1:808\r\n\r\n")
+                  : mem_printf("GET http://%s/ HTTP/1.1\r\nHost: %s\r\n\r\n", entry, entry);
     struct herald herald = { 0 };
     struct connections all;
     uint64_t got = 0;
@@ -116,7 +149,10 @@ static uint64_t fetch(uint64_t bytes_left, struct gateway_word *refused)
     strv_add(&hosts, entry);
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, words), 0);
     herald.words = words[0];
-    client = ask(port, &proxy_end, &said);
+    client = ask(request, &proxy_end, &said);
+    if (by_broker)
+        add_broker(&brokers, port);
+    assert_int_equal(wallet_new(&brokers, by_broker ? pack_key() : -1, "", &wallet, NULL), 0);
     assert_int_equal(loop_new(&loop, NULL), 0);
     assert_int_equal(resolver_new(loop, &resolver, NULL), 0);
     assert_int_equal(locals_new(&locals, NULL), 0);
@@ -126,7 +162,8 @@ static uint64_t fetch(uint64_t bytes_left, struct gateway_word *refused)
                                 .locals = locals,
                                 .rules = rules,
                                 .herald = &herald,
-                                .brokers = &none,
+                                .brokers = &brokers,
+                                .wallet = wallet,
                                 .bytes_left = bytes_left,
                                 .closed = on_closed,
                                 .ctx = loop };
@@ -150,7 +187,7 @@ static void a_task_that_has_had_all_its_bytes_gets_no_more(void **state)
     uint64_t got;
 
     (void)state;
-    got = fetch(ANSWER_BYTES / 2, &refused);
+    got = fetch(false, ANSWER_BYTES / 2, &refused);
     assert_in_range(got, 1, ANSWER_BYTES / 2);
     assert_int_equal(refused.kind, GATEWAY_REFUSED);
     assert_int_equal(refused.why, GATEWAY_SPENT);
@@ -165,7 +202,22 @@ static void one_that_has_some_left_gets_its_answer(void **state)
     struct gateway_word refused;
 
     (void)state;
-    assert_int_equal(fetch(ANSWER_BYTES + PIECE_BYTES, &refused), ANSWER_BYTES);
+    assert_int_equal(fetch(false, ANSWER_BYTES + PIECE_BYTES, &refused), ANSWER_BYTES);
+    assert_int_equal(refused.kind, 0);
+}
+
+static void what_brokers_pass_counts_among_them(void **state)
+{
+    struct gateway_word refused;
+    char text[256];
+
+    (void)state;
+    assert_in_range(fetch(true, ANSWER_BYTES / 2, &refused), 1, ANSWER_BYTES / 2 + PIECE_BYTES);
+    assert_int_equal(refused.why, GATEWAY_NO_ANSWER);
+    gateway_describe(&refused, text, sizeof text);
+    assert_non_null(strstr(text, "as many bytes as a task may"));
+    assert_in_range(fetch(true, ANSWER_BYTES + PIECE_BYTES, &refused),
+                    ANSWER_BYTES - sizeof answer_head, ANSWER_BYTES + PIECE_BYTES);
     assert_int_equal(refused.kind, 0);
 }
 
@@ -174,7 +226,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_task_that_has_had_all_its_bytes_gets_no_more),
         cmocka_unit_test(one_that_has_some_left_gets_its_answer),
+        cmocka_unit_test(what_brokers_pass_counts_among_them),
     };
 
+    if (secret_setup() < 0)
+        return 1;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
