@@ -197,6 +197,9 @@ static int adopt(struct birth *b, const void *ctx)
         return -EINVAL; /* its filter is another's */
     if (!plan_shared_fits(b->plan, h.plan))
         return -EINVAL;
+    /* With steps of its own it is some user's already. */
+    if (b->plan->step_count > 0 && b->plan->outer_uid != h.plan->outer_uid)
+        return -EINVAL;
     b->shared = b->plan;
     b->plan = h.plan;
     b->plan_fd = h.plan_fd;

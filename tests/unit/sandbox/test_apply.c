@@ -185,15 +185,21 @@ static void await_end(struct fixture *f)
 
 /* ---- one that was made before ---- */
 
-/* It has its task, and waits for the last word. */
-static void prepare(struct fixture *f, bool is_least)
+/* It has its task, and waits for the last word. uid: as whose sandbox it was made, if not least. */
+static void prepare_for(struct fixture *f, bool is_least, uid_t uid)
 {
     f->shared = is_least ? plan_shared_least(f->plan) : plan_shared_of(f->plan);
     assert_non_null(f->shared);
+    f->shared->outer_uid = uid;
     assert_int_equal(apply_prepare(f->apply, f->shared, NULL, &f->task), 0);
     (void)hear_until(f, APPLY_WAITING);
     assert_int_equal(apply_hand_over(&f->task, f->shared, f->plan, f->plan_fd, f->stdio, false), 0);
     f->is_given = true;
+}
+
+static void prepare(struct fixture *f, bool is_least)
+{
+    prepare_for(f, is_least, f->plan->outer_uid);
 }
 
 static bool has_run(const struct fixture *f)
@@ -254,6 +260,20 @@ static void a_word_that_came_early_counts(void **state)
     assert_true(has_run(f));
 }
 
+/* As root each has its user from the start. */
+static void one_of_another_user_takes_no_task(void **state)
+{
+    struct fixture *f = *state;
+
+    if (geteuid() != 0)
+        return; /* all are the same user's */
+    prepare_for(f, false, f->plan->outer_uid + 1);
+    say(f, APPLY_SURE);
+    await_end(f);
+    assert_false(apply_has_begun(f->plan_fd));
+    assert_false(has_run(f));
+}
+
 /* ---- filters ---- */
 
 static void run_new(struct fixture *f)
@@ -292,6 +312,7 @@ int main(void)
         TEST(with_the_last_word_it_has_begun_before_the_program_runs),
         TEST(the_last_word_alone_is_not_enough_where_ids_are_to_be_mapped),
         TEST(a_word_that_came_early_counts),
+        TEST(one_of_another_user_takes_no_task),
         TEST(filters_are_compiled_at_the_start_and_for_no_task),
     };
 
