@@ -11,12 +11,14 @@
 
 #include "sandbox/plan.h"
 #include "sandbox/plan_shared.h"
+#include "settings/profile.h"
 #include "support/profiles.h"
 #include "util/err.h"
 #include "util/mem.h"
 #include "util/strv.h"
 
 #define JOB "/srv/jobs/j1"
+enum { TASK_UID = 0x78800001 };
 
 struct world {
     struct strv argv, read, write;
@@ -89,6 +91,111 @@ static void nothing_of_a_job_is_shared(void **state)
         assert_true(strcmp(shared->rules[i].path, PLAN_WORKSPACE) != 0 &&
                     strcmp(shared->rules[i].path, PLAN_HOME) != 0);
     assert_int_equal(shared->argv.len + shared->env.len, 0);
+}
+
+/* Each of these alone: a sandbox that was made for the one plan is not one for the other. */
+static void what_was_made_for_another_kind_of_plan_does_not_fit(void **state)
+{
+    struct world *w = *state;
+    CLEANUP_PTR(plan_free) struct plan *p = must_make(w), *shared = plan_shared_of(p);
+    struct plan other;
+
+    assert_non_null(shared);
+    assert_true(plan_shared_fits(shared, p));
+    other = *p;
+    other.network = PLAN_NETWORK_ALLOWLIST; /* a network of its own as well */
+    assert_true(plan_shared_fits(shared, &other));
+    other.network = PLAN_NETWORK_HOST;
+    assert_false(plan_shared_fits(shared, &other));
+    other = *p;
+    other.calls ^= PROFILE_DEBUGGING;
+    assert_false(plan_shared_fits(shared, &other));
+    other = *p;
+    other.outer_uid++;
+    assert_false(plan_shared_fits(shared, &other));
+    other = *p;
+    other.as_root = true;
+    assert_false(plan_shared_fits(shared, &other));
+    other = *p;
+    other.ground.rung = PLAN_RUNG_ROOT;
+    assert_false(plan_shared_fits(shared, &other));
+    other = *p;
+    other.ground.host_proc = true;
+    assert_false(plan_shared_fits(shared, &other));
+    other = *p;
+    other.ground.without_landlock = true;
+    assert_false(plan_shared_fits(shared, &other));
+    other = *p;
+    other.survey = true;
+    assert_false(plan_shared_fits(shared, &other));
+}
+
+/* One that has no step yet fits more, but not these. */
+static void what_is_anybodys_fits_no_other_kind_of_plan(void **state)
+{
+    struct world *w = *state;
+    CLEANUP_PTR(plan_free) struct plan *p = NULL, *least = NULL;
+    struct plan other;
+
+    w->policy.uid = 0;
+    w->policy.task_uid = TASK_UID;
+    p = must_make(w);
+    least = plan_shared_least(p);
+    assert_non_null(least);
+    assert_int_equal(least->step_count + least->rule_count, 0);
+    assert_int_equal(least->outer_uid, 0); /* nobody's before it is somebody's */
+    other = *p;
+    other.outer_uid++;
+    other.calls ^= PROFILE_DEBUGGING;
+    other.survey = true;
+    assert_true(plan_shared_fits(least, &other));
+    other = *p;
+    other.network = PLAN_NETWORK_HOST;
+    assert_false(plan_shared_fits(least, &other));
+    other = *p;
+    other.ground.rung = PLAN_RUNG_ROOT;
+    assert_false(plan_shared_fits(least, &other));
+    other = *p;
+    other.ground.without_landlock = true;
+    assert_false(plan_shared_fits(least, &other));
+}
+
+/* Each step and each rule has its part in it. */
+static void a_step_or_a_rule_that_differs_does_not_fit(void **state)
+{
+    struct world *w = *state;
+    CLEANUP_PTR(plan_free) struct plan *p = must_make(w), *shared = plan_shared_of(p);
+
+    assert_non_null(shared);
+    for (size_t i = 0; i < shared->step_count; i++) {
+        struct plan_step *s = &p->steps[i], before = *s;
+        char other[] = "/other";
+
+        s->flags ^= PLAN_NOEXEC;
+        assert_false(plan_shared_fits(shared, p));
+        *s = before;
+        s->mode ^= 0700;
+        assert_false(plan_shared_fits(shared, p));
+        *s = before;
+        s->size_bytes++;
+        assert_false(plan_shared_fits(shared, p));
+        *s = before;
+        s->text = other;
+        assert_false(plan_shared_fits(shared, p));
+        *s = before;
+        s->target = other;
+        assert_false(plan_shared_fits(shared, p));
+        *s = before;
+        s->type = s->type == PLAN_STEP_DIR ? PLAN_STEP_FILE : PLAN_STEP_DIR;
+        assert_false(plan_shared_fits(shared, p));
+        *s = before;
+    }
+    for (size_t i = 0; i < shared->rule_count; i++) {
+        p->rules[i].rights ^= PLAN_MAY_WRITE;
+        assert_false(plan_shared_fits(shared, p));
+        p->rules[i].rights ^= PLAN_MAY_WRITE;
+    }
+    assert_true(plan_shared_fits(shared, p));
 }
 
 /* With its job unknown, a link that a task has put there would be followed. */
@@ -173,6 +280,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(nothing_of_a_job_is_shared),
+        TEST(what_was_made_for_another_kind_of_plan_does_not_fit),
+        TEST(what_is_anybodys_fits_no_other_kind_of_plan),
+        TEST(a_step_or_a_rule_that_differs_does_not_fit),
         TEST(a_plan_that_shows_something_amid_the_jobs_own_places_has_none),
         TEST(what_may_be_written_amid_them_counts_too),
         TEST(a_place_inside_that_lies_in_the_jobs_has_none),
