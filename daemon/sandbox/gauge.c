@@ -326,6 +326,7 @@ static enum limit measure_trees(struct gauge *g, size_t entries)
     if (!g->walking) {
         g->walk_began_ms = now_ms;
         g->holding = g->counts_held && g->known; /* before the program there is nobody to look at */
+        g->held_disk.thorough = g->tree_pause_ms == NEAR_MS; /* when room is short it matters */
     }
     g->walking = true;
     if (g->holding) {

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "sandbox/living.h"
@@ -15,7 +16,8 @@ enum {
     BLOCK_BYTES = 512,
     PATH_BYTES = 64,
     STAT_BYTES = 512,
-    INFO_BYTES = 256
+    INFO_BYTES = 256,
+    PIECE_ENTRIES = 16 /* which a piece of maps is worth */
 };
 
 void held_init(struct held *h, int proc, held_fn is_meant, const void *ctx)
@@ -25,8 +27,8 @@ void held_init(struct held *h, int proc, held_fn is_meant, const void *ctx)
     h->ctx = ctx;
     h->device_count = 0;
     h->uid = geteuid();
-    h->walking = false; /* seen is emptied when it begins */
-    h->fds = -1;
+    h->thorough = h->walking = false; /* seen is emptied when it begins */
+    h->fds = h->maps = -1;
 }
 
 void held_add(struct held *h, dev_t device)
@@ -160,6 +162,9 @@ static void read_fds(struct held *h, size_t *entries)
 
     if (n <= 0) {
         h->hidden = h->hidden || (n < 0 && errno != ENOENT && errno != ESRCH);
+        if (h->thorough)
+            h->maps = openat(h->fds, "../maps", O_RDONLY | O_CLOEXEC);
+        memset(&h->line, 0, sizeof h->line);
         (void)close(h->fds); /* only read */
         h->fds = -1;
         return;
@@ -172,6 +177,46 @@ static void read_fds(struct held *h, size_t *entries)
         *entries -= *entries > 0; /* a piece is looked at whole */
         at += e->d_reclen;
     }
+}
+
+/* proc_pid_maps(5): "ADDRESSES PERMISSIONS OFFSET MAJOR:MINOR INODE   PATH (deleted)". */
+static void read_letter(struct held *h, char c)
+{
+    enum { DEVICE = 3, INODE = 4 };
+    static const char removed[] = " (deleted)";
+
+    if (c == '\n') {
+        for (size_t i = 0; i < h->device_count && h->line.matched == sizeof removed - 1; i++)
+            h->hidden = h->hidden || h->devices[i] == makedev(h->line.major, h->line.minor);
+        memset(&h->line, 0, sizeof h->line);
+        return;
+    }
+    h->line.matched = h->line.matched < sizeof removed - 1 && c == removed[h->line.matched]
+                          ? h->line.matched + 1
+                          : c == removed[0];
+    if (h->line.field == DEVICE && c == ':') {
+        h->line.major = h->line.minor;
+        h->line.minor = 0;
+    } else if (c == ' ' && h->line.field <= INODE) {
+        h->line.field++;
+    } else if (h->line.field == DEVICE) {
+        h->line.minor = h->line.minor * 16 + (unsigned)(c <= '9' ? c - '0' : c - 'a' + 10);
+    }
+}
+
+/* A piece of it, and out of it at its end. */
+static void read_maps(struct held *h, size_t *entries)
+{
+    char bytes[LISTING_BYTES];
+    ssize_t n = read(h->maps, bytes, sizeof bytes);
+
+    *entries -= *entries < PIECE_ENTRIES ? *entries : (size_t)PIECE_ENTRIES;
+    for (ssize_t i = 0; i < n; i++)
+        read_letter(h, bytes[i]);
+    if (n > 0)
+        return;
+    (void)close(h->maps); /* only read */
+    h->maps = -1;
 }
 
 /* The next process. Returns false when there is none any more. */
@@ -208,6 +253,8 @@ bool held_step(struct held *h, size_t entries)
     while (entries > 0) {
         if (h->fds >= 0)
             read_fds(h, &entries);
+        else if (h->maps >= 0)
+            read_maps(h, &entries);
         else if (!find_next(h, &entries))
             h->walking = false;
         if (!h->walking)

@@ -3,8 +3,9 @@
  * process 1, by the descriptors of the task's processes in /proc, in bounded steps.
  * A file that several hold counts once, as far as a table of bits tells files apart: one among very
  * many may be taken for another and not count. Of what is on its way in a socket it is seen that
- * there is something. Not seen: files that are only mapped, and descriptors that a thread keeps to
- * itself, which the filter of system calls lets none do.
+ * there is something, and where that is asked for of files that are only mapped, too: but for those
+ * on file systems that /proc/PID/maps knows by other numbers than stat(2) (btrfs, overlayfs). Not
+ * seen: descriptors that a thread keeps to itself, which the filter of system calls lets none do.
  * Async-signal-safe. Sources: proc(5), inode(7). */
 #pragma once
 #include <dirent.h>
@@ -24,10 +25,15 @@ struct held {
     const void *ctx;
     dev_t devices[HELD_DEVICES]; /* the file systems that count */
     size_t device_count;
-    uid_t uid; /* whose files count */
+    uid_t uid;     /* whose files count */
+    bool thorough; /* for the caller, before a pass: what is only mapped is looked for */
     bool walking;
-    off_t at;       /* in /proc */
-    int fds;        /* the process's that is looked at; -1: none */
+    off_t at; /* in /proc */
+    int fds;  /* the process's that is looked at; -1: none */
+    int maps; /* likewise, after that */
+    struct {
+        unsigned field, major, minor, matched;
+    } line;         /* of maps, as far as it was read */
     uint64_t bytes; /* of this pass so far */
     uint64_t files;
     bool hidden; /* in this pass not all could be seen, or some was on its way in a socket */

@@ -347,6 +347,17 @@ for i in range(50):
 signal.pause()
 E
 """,
+    "without a name, only mapped": NAMELESS + """
+mmap = ctypes.CDLL(None).mmap
+mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_long] * 4]
+for i in range(50):
+    fd = make()
+    fill(fd, 4)
+    mmap(None, 4096, 1, 1, fd, 0)  # PROT_READ, MAP_SHARED
+    os.close(fd)
+signal.pause()
+E
+""",
     "in small files without names": NAMELESS + """
 for i in range(6):
     if os.fork() == 0:

@@ -234,6 +234,36 @@ static void what_is_on_its_way_in_a_socket_is_noticed(void **state)
     (void)close(pair[1]);
 }
 
+/* Asked for, as it takes long. */
+static void what_is_only_mapped_is_noticed_where_that_is_asked_for(void **state)
+{
+    struct fixture *f = *state;
+    int fd = memfd_create("mapped", MFD_CLOEXEC);
+    void *bytes, *other = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    fill(fd, MIB);
+    bytes = mmap(NULL, MIB, PROT_READ, MAP_SHARED, fd, 0);
+    assert_true(bytes != MAP_FAILED && other != MAP_FAILED);
+    (void)close(fd);
+    held_add(&f->held, f->memory);
+    keep_in_child(f, 0, false);
+    assert_int_equal(munmap(bytes, MIB), 0);
+    assert_int_equal(measure(f, 100), 0);
+    assert_false(f->held.hidden);
+    f->held.thorough = true;
+    (void)measure(f, 100);
+    assert_true(f->held.hidden);
+    (void)measure(f, 1); /* in the smallest steps, too */
+    assert_true(f->held.hidden);
+    keep_in_child(f, 1, false); /* has nothing of it */
+    assert_int_equal(kill(f->children[0], SIGKILL), 0);
+    assert_int_equal(waitpid(f->children[0], NULL, 0), f->children[0]);
+    f->children[0] = 0;
+    (void)measure(f, 100);
+    assert_false(f->held.hidden);
+    assert_int_equal(munmap(other, 4096), 0);
+}
+
 static void what_several_hold_counts_once(void **state)
 {
     struct fixture *f = *state;
@@ -303,6 +333,7 @@ int main(void)
         TEST(removed_files_count_until_they_are_closed),
         TEST(empty_files_count_as_files),
         TEST(what_is_on_its_way_in_a_socket_is_noticed),
+        TEST(what_is_only_mapped_is_noticed_where_that_is_asked_for),
         TEST(what_several_hold_counts_once),
         TEST(memory_files_count_by_themselves),
         TEST(whoever_hides_its_descriptors_is_noticed),
