@@ -69,6 +69,7 @@ static const struct provider_login logins[] = {
                  "key of a model's provider instead (such as ANTHROPIC_API_KEY or OPENAI_API_KEY "
                  "in runner.secrets)" },
 };
+static const struct provider *meant(const struct settings *settings);
 static const struct provider_set set = {
     .product = "OpenCode",
     .providers = providers,
@@ -76,6 +77,7 @@ static const struct provider_set set = {
     .logins = logins,
     .login_count = ARRAY_SIZE(logins),
     .takes_others = true,
+    .meant = meant,
 };
 
 static const char *program(const struct settings *settings)
@@ -105,6 +107,13 @@ static const struct provider *find_provider(const char *name)
         if (str_eq(providers[i].broker, name))
             return &providers[i];
     return NULL;
+}
+
+static const struct provider *meant(const struct settings *settings)
+{
+    AUTO_FREE char *name = provider_name(settings);
+
+    return find_provider(name);
 }
 
 static int check(const struct settings *settings, struct err *err)

@@ -214,6 +214,7 @@ const char *provider_exposed(const struct provider_set *set, const struct settin
 void provider_add_hosts(const struct provider_set *set, const struct settings *settings,
                         struct strv *hosts)
 {
+    const struct provider *meant = set->meant ? set->meant(settings) : &set->providers[0];
     bool has_any = has_any_key(set, settings);
 
     for (size_t i = 0; i < set->login_count; i++) {
@@ -231,7 +232,7 @@ void provider_add_hosts(const struct provider_set *set, const struct settings *s
         const char *url = provider_variable(settings, p->variable);
         CLEANUP(buf_done) struct buf b = { 0 };
 
-        if (has_any ? !find_key(p, settings) || provider_is_brokered(set, p, settings) : i > 0)
+        if (has_any ? !find_key(p, settings) || provider_is_brokered(set, p, settings) : p != meant)
             continue;
         if (!url || allow_print_url(url, &b) < 0) {
             const char *host = strstr(p->url, "//") + 2; /* it has them, and no port */

@@ -51,6 +51,9 @@ struct provider_set {
     const struct provider_login *logins;
     size_t login_count;
     bool takes_others; /* it can work by any entry of broker[], too */
+    /* Whose API is asked where none of them has a key; NULL: somebody else's. Without it the
+     * first one's. */
+    const struct provider *(*meant)(const struct settings *settings);
 };
 
 /* Whether runner.secrets, runner.env or what the server provides has that variable. */
@@ -79,7 +82,7 @@ bool provider_keeps(const struct provider_set *set, const struct settings *setti
 /* What keys and logins tasks get though they had better not, and what to do; static, NULL: none. */
 const char *provider_exposed(const struct provider_set *set, const struct settings *settings);
 /* Where tasks have to get to without a broker, as entries of settings/allow.h, appended: the APIs
- * that there are keys for, or else the first one. */
+ * that there are keys for, or else the one that is meant. */
 void provider_add_hosts(const struct provider_set *set, const struct settings *settings,
                         struct strv *hosts);
 /* Whether what the settings say of their addresses can be brokered, and whether there is any way to

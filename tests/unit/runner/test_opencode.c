@@ -257,6 +257,30 @@ static void a_model_without_its_provider_is_refused(void **state)
     assert_int_equal(runner_check(&s, &err), 0);
 }
 
+/* A login that isn't an API's key, or an entry of broker, is no reason to open another's host. */
+static void without_a_key_tasks_reach_the_models_own_host_alone(void **state)
+{
+    static const char *const rows[][2] = {
+        { "anthropic/claude-x", "api.anthropic.com:443" },
+        { "openai/gpt-5", "api.openai.com:443" },
+        { "acme/x", NULL },
+    };
+    struct settings s = usual();
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        CLEANUP(strv_done) struct strv hosts = { 0 };
+        char model[32];
+
+        strcpy(model, rows[i][0]);
+        s.runner_model = model;
+        runner_hosts(&s, &hosts);
+        assert_int_equal(hosts.len, rows[i][1] != NULL);
+        if (rows[i][1])
+            assert_string_equal(hosts.items[0], rows[i][1]);
+    }
+}
+
 static void an_empty_message_is_refused_with_a_sentence(void **state)
 {
     const struct settings s = usual();
@@ -277,6 +301,7 @@ int main(void)
         cmocka_unit_test(a_login_that_is_refreshed_is_told),
         cmocka_unit_test(a_missing_key_is_told),
         cmocka_unit_test(a_model_without_its_provider_is_refused),
+        cmocka_unit_test(without_a_key_tasks_reach_the_models_own_host_alone),
         cmocka_unit_test(an_empty_message_is_refused_with_a_sentence),
     };
 
