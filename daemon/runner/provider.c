@@ -248,10 +248,20 @@ static int check_address(const struct provider_set *set, const struct provider *
                          const struct settings *settings, struct err *err)
 {
     CLEANUP(broker_done) struct broker own = { 0 };
+    CLEANUP(buf_done) struct buf b = { 0 };
+    const char *url = provider_variable(settings, p->variable);
+    bool is_ours = broker_for(set, p, settings, &own);
     char place[SETTINGS_PLACE_MAX];
     struct err why;
 
-    if (!broker_for(set, p, settings, &own))
+    /* nor could tasks be let through to it, and some programs are told it in their arguments */
+    if (!is_ours && url && !broker_find(&settings->broker, p->broker) &&
+        allow_print_url(url, &b) < 0)
+        return err_set(err, -EINVAL,
+                       "%srunner.env: %s is no address of an API: want https://HOST[:PORT][/PATH], "
+                       "and no user or password in it",
+                       settings_place(settings, "runner.env", place), p->variable);
+    if (!is_ours)
         return 0;
     if (p->variable && find_pair(&settings->runner_secrets, p->variable))
         return err_set(err, -EINVAL,

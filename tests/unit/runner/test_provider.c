@@ -214,6 +214,23 @@ static void an_entry_of_the_operators_takes_the_place_of_ours(void **state)
     assert_address(s, &two[0], "http://127.0.0.1:808/openai/v1");
 }
 
+/* Its host couldn't be let through, and the password would stand in a program's arguments. */
+static void an_address_with_a_password_is_refused_without_a_broker_too(void **state)
+{
+    const char *const pairs[2][2] = { { "OPENAI_BASE_URL", "https://me:word@gate.example/v1" } };
+    struct given g;
+    struct settings *s = give(&g, pairs, "OPENAI_API_KEY");
+    struct err err = { 0 };
+
+    (void)state;
+    s->runner_broker = false;
+    assert_int_equal(provider_check(&set, s, &err), -EINVAL);
+    assert_non_null(strstr(err.text, "OPENAI_BASE_URL is no address"));
+    assert_null(strstr(err.text, "word@"));
+    s->runner_env.items[0].value = TEXT("https://gate.example/v1");
+    assert_int_equal(provider_check(&set, s, &err), 0);
+}
+
 static void what_can_not_be_brokered_is_refused_by_name(void **state)
 {
     const char *const pairs[2][2] = { { "OPENAI_BASE_URL", "http://gate.example/v1" } };
@@ -240,6 +257,7 @@ int main(void)
         cmocka_unit_test(without_a_broker_the_key_is_exposed_and_its_host_reached),
         cmocka_unit_test(logins_are_told_and_some_take_the_keys_place),
         cmocka_unit_test(an_entry_of_the_operators_takes_the_place_of_ours),
+        cmocka_unit_test(an_address_with_a_password_is_refused_without_a_broker_too),
         cmocka_unit_test(what_can_not_be_brokered_is_refused_by_name),
     };
 
