@@ -4,22 +4,29 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <unistd.h>
 #include <cmocka.h>
 
 #include "loop/loop.h"
+#include "sandbox/landlock.h"
 #include "sandbox/plan.h"
 #include "spawner/spawner.h"
 #include "support/children.h"
+#include "support/ownmounts.h"
 #include "support/profiles.h"
 #include "support/tempdir.h"
 #include "util/buf.h"
@@ -50,8 +57,11 @@ struct fixture {
     struct spawner_exit exit;
     uint64_t memory_bytes, cpu_time_ms;
     uid_t user;
+    enum plan_network network;
     const char *watched; /* a path that Landlock lets the task only look at; NULL: none */
 };
+
+static bool has_own_mounts; /* of this program's */
 
 static void on_started(uint64_t task, pid_t pid, void *ctx)
 {
@@ -178,6 +188,7 @@ static void start(struct fixture *f, const char *script)
     CLEANUP_PTR(plan_free) struct plan *plan = NULL;
     struct err err = { 0 };
     struct plan_policy policy = { .profile = profiles_get("agent"),
+                                  .network = f->network,
                                   .workspace = f->workspace,
                                   .read = &read,
                                   .argv = &argv,
@@ -200,6 +211,7 @@ static void start(struct fixture *f, const char *script)
             plan->rules[i].rights = PLAN_MAY_LIST | PLAN_MAY_READ;
     buf_clear(&f->out);
     f->exited = false;
+    f->pid = 0;
     spawner_start(f->spawner, ++f->task, plan, -1, "", 0);
 }
 
@@ -248,6 +260,30 @@ static void run_warm(struct fixture *f, const char *script)
     }
 }
 
+/* How many of those that wait have a root of their own; the others are bare namespaces. */
+static size_t count_whole(struct fixture *f)
+{
+    pid_t pids[CHILDREN];
+    size_t count = await_children(f, 2, pids), whole = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        AUTO_FREE char *path = mem_printf("/proc/%d/root/sys", (int)pids[i]);
+
+        whole += access(path, F_OK) < 0;
+    }
+    return whole;
+}
+
+/* The next one is there, with the host's files in it, and has had time to get ready. As root it is
+ * one of two, and the other one is anybody's. */
+static void await_whole(struct fixture *f)
+{
+    while (geteuid() == 0 && count_whole(f) != 1)
+        pass_time(f);
+    for (int i = 0; i < 10; i++)
+        pass_time(f);
+}
+
 /* ---- tests ---- */
 
 /* What the kernel counts up is left out: numbers of mounts, devices, sockets, processes. */
@@ -289,6 +325,140 @@ static void a_task_sees_in_it_what_it_sees_in_a_new_one(void **state)
     spawner_warm(f->spawner, 2);
     run_warm(f, look_around);
     assert_same_lines(seen, buf_str(&f->out));
+}
+
+/* What building it takes is allowed until its task comes: with arguments that lead nowhere. */
+static void what_built_it_is_refused_to_the_task_as_in_a_new_one(void **state)
+{
+    struct fixture *f = *state;
+    AUTO_FREE char *script =
+        mem_printf("exec python3 -c 'import ctypes; c = ctypes.CDLL(None, use_errno=True)\n"
+                   "print(c.prctl(27, 0, 0, 0, 0))\n" /* PR_GET_SECUREBITS */
+                   "for call in (%ld, %ld, %ld, %ld, %ld, %ld, %ld):\n"
+                   " print(call, c.syscall(call, -1, -1, -1, -1, -1), ctypes.get_errno())'",
+                   (long)SYS_fsopen, (long)SYS_fsconfig, (long)SYS_fsmount, (long)SYS_open_tree,
+                   (long)SYS_move_mount, (long)SYS_mount_setattr, (long)SYS_openat2);
+    AUTO_FREE char *seen = NULL;
+
+    run(f, script);
+    seen = mem_strdup(buf_str(&f->out));
+    spawner_warm(f->spawner, 2);
+    run_warm(f, script);
+    assert_same_lines(seen, buf_str(&f->out));
+}
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* What the process has open, in the words of proc(5) without their numbers. */
+static char *list_descriptors(pid_t pid)
+{
+    AUTO_FREE char *path = mem_printf("/proc/%d/fd", (int)pid);
+    CLEANUP(strv_done) struct strv kinds = { 0 };
+    struct buf text = { 0 };
+    DIR *dir = opendir(path);
+    const struct dirent *entry;
+
+    assert_non_null(dir);
+    while ((entry = readdir(dir))) {
+        char link[PATH_MAX];
+        ssize_t len = readlinkat(dirfd(dir), entry->d_name, link, sizeof link - 1);
+
+        if (len < 0)
+            continue;
+        link[len] = '\0';
+        link[strcspn(link, "0123456789")] = '\0';
+        strv_add(&kinds, link);
+    }
+    (void)closedir(dir); /* it was only read */
+    qsort(kinds.items, kinds.len, sizeof kinds.items[0], by_text);
+    for (size_t i = 0; i < kinds.len; i++)
+        buf_printf(&text, "%s\n", kinds.items[i]);
+    return buf_steal(&text);
+}
+
+/* What its process 1 has open, and whether nobody but root may look into that. */
+static char *look_at_init(struct fixture *f)
+{
+    AUTO_FREE char *path = NULL;
+    char *open;
+    struct stat st;
+
+    start(f, "echo ready; exec sleep 1000");
+    while ((f->out.len == 0 || f->pid == 0) && !f->exited)
+        pass_time(f);
+    assert_false(f->exited);
+    path = mem_printf("/proc/%d/mem", (int)f->pid);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_uid, 0); /* proc(5): it isn't dumpable */
+    open = geteuid() == 0 ? list_descriptors(f->pid) : mem_strdup("");
+    spawner_kill(f->spawner, f->task, 0);
+    while (!f->exited)
+        loop_run(f->loop);
+    return open;
+}
+
+static void its_process_1_has_no_more_open_than_that_of_a_new_one(void **state)
+{
+    struct fixture *f = *state;
+    AUTO_FREE char *seen = look_at_init(f);
+
+    assert_false(f->exit.warm);
+    spawner_warm(f->spawner, 2);
+    do {
+        AUTO_FREE char *open = NULL;
+
+        for (int i = 0; i < 10; i++)
+            pass_time(f);
+        open = look_at_init(f);
+        assert_same_lines(seen, open);
+    } while (!f->exit.warm);
+}
+
+static void as_root_nobody_gets_what_was_made_for_another_user(void **state)
+{
+    struct fixture *f = *state;
+    AUTO_FREE char *path = mem_printf("%s/whose", f->workspace);
+    struct stat st;
+
+    if (geteuid() != 0)
+        return; /* there is one user only */
+    assert_int_equal(chmod(f->workspace, 0777), 0);
+    spawner_warm(f->spawner, 2);
+    for (int i = 0; i < 4; i++) {
+        f->user = TASK_UID + (uid_t)i % 2;
+        run(f, "rm -f /workspace/whose && touch /workspace/whose");
+        assert_int_equal(stat(path, &st), 0);
+        assert_int_equal(st.st_uid, f->user);
+        for (int k = 0; k < 10; k++)
+            pass_time(f); /* the next one is there by then, and is this user's */
+    }
+}
+
+/* Where the network is the host's, only Landlock keeps its abstract sockets from the task. */
+static void what_listens_outside_without_a_file_is_out_of_reach(void **state)
+{
+    struct fixture *f = *state;
+    struct sockaddr_un at = { .sun_family = AF_UNIX };
+    AUTO_CLOSE int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    AUTO_FREE char *script = NULL;
+
+    if (landlock_abi() < LANDLOCK_ABI_SCOPES)
+        return; /* it can't be kept */
+    (void)snprintf(at.sun_path + 1, sizeof at.sun_path - 1, "nairid-test-%d", (int)getpid());
+    assert_int_equal(bind(listener, (struct sockaddr *)&at, sizeof at), 0);
+    assert_int_equal(listen(listener, 1), 0);
+    script = mem_printf("exec python3 -c 'import socket\n"
+                        "at = \"\\0%s\".ljust(%zu, \"\\0\")\n"
+                        "try: socket.socket(socket.AF_UNIX).connect(at)\n"
+                        "except OSError as e: print(e.strerror)'",
+                        at.sun_path + 1, sizeof at.sun_path);
+    f->network = PLAN_NETWORK_HOST;
+    spawner_warm(f->spawner, 2);
+    run_warm(f, script);
+    assert_string_equal(buf_str(&f->out), "Operation not permitted\n");
 }
 
 static void each_serves_one_task(void **state)
@@ -378,21 +548,24 @@ static void a_plan_that_they_do_not_fit_gets_a_new_one(void **state)
 static void what_the_host_has_exchanged_is_seen_as_it_is_now(void **state)
 {
     struct fixture *f = *state;
-    AUTO_FREE char *aside = mem_printf("%s/aside", f->dir);
     AUTO_FREE char *script = mem_printf("test -d %s && ls %s", f->shown, f->shown);
-    AUTO_FREE char *fresh = NULL, *file = NULL;
 
-    spawner_warm(f->spawner, 1);
+    spawner_warm(f->spawner, 2);
     run_warm(f, script);
-    for (int i = 0; i < 10; i++)
-        pass_time(f); /* the next one is there by then, and has the old directory */
-    assert_int_equal(rename(f->shown, aside), 0);
-    fresh = make_directory(f->dir, "shown");
-    file = make_directory(fresh, "new");
-    run(f, script);
-    assert_string_equal(buf_str(&f->out), "new\n");
-    run_warm(f, script);
-    assert_string_equal(buf_str(&f->out), "new\n");
+    for (int i = 0; i < 2; i++) {
+        AUTO_FREE char *aside = mem_printf("%s/aside-%d", f->dir, i);
+        AUTO_FREE char *name = mem_printf("new-%d", i), *line = mem_printf("%s\n", name);
+        AUTO_FREE char *fresh = NULL, *file = NULL;
+
+        await_whole(f); /* with the old directory */
+        assert_int_equal(rename(f->shown, aside), 0);
+        fresh = make_directory(f->dir, "shown");
+        file = make_directory(fresh, name);
+        run(f, script);
+        assert_string_equal(buf_str(&f->out), line);
+        run_warm(f, script);
+        assert_string_equal(buf_str(&f->out), line);
+    }
 }
 
 static void a_file_that_was_replaced_is_seen_as_it_is_now(void **state)
@@ -401,17 +574,42 @@ static void a_file_that_was_replaced_is_seen_as_it_is_now(void **state)
     AUTO_FREE char *script = mem_printf("cat %s", f->file);
     AUTO_FREE char *fresh = mem_printf("%s.new", f->file);
 
-    spawner_warm(f->spawner, 1);
-    for (int i = 0; i < 5; i++) {
+    spawner_warm(f->spawner, 2);
+    for (int i = 0; i < 3; i++) {
         AUTO_FREE char *text = mem_printf("%d\n", i);
 
         run_warm(f, script);
-        for (int k = 0; k < 10; k++)
-            pass_time(f);
+        await_whole(f);
         put_file(fresh, text);
         assert_int_equal(rename(fresh, f->file), 0);
         run(f, script);
         assert_string_equal(buf_str(&f->out), text);
+    }
+}
+
+/* Below what is shown, where no path of the plan's has changed. */
+static void what_the_host_has_mounted_is_seen_as_it_is_now(void **state)
+{
+    struct fixture *f = *state;
+    AUTO_FREE char *sub = make_directory(f->shown, "sub");
+    AUTO_FREE char *script = mem_printf("ls %s", sub);
+
+    if (!has_own_mounts)
+        return; /* nothing can be mounted */
+    spawner_warm(f->spawner, 2);
+    run_warm(f, script);
+    for (int i = 0; i < 2; i++) {
+        AUTO_FREE char *file = NULL;
+
+        await_whole(f);
+        assert_int_equal(mount("none", sub, "tmpfs", 0, NULL), 0);
+        file = make_directory(sub, "new");
+        run(f, script);
+        assert_string_equal(buf_str(&f->out), "new\n");
+        await_whole(f);
+        assert_int_equal(umount(sub), 0);
+        run(f, script);
+        assert_string_equal(buf_str(&f->out), "");
     }
 }
 
@@ -514,20 +712,6 @@ static void its_processor_time_is_limited_as_in_a_new_one(void **state)
     } while (!f->exit.warm);
 }
 
-/* How many of those that wait have a root of their own; the others are bare namespaces. */
-static size_t count_whole(struct fixture *f)
-{
-    pid_t pids[CHILDREN];
-    size_t count = await_children(f, 2, pids), whole = 0;
-
-    for (size_t i = 0; i < count; i++) {
-        AUTO_FREE char *path = mem_printf("/proc/%d/root/sys", (int)pids[i]);
-
-        whole += access(path, F_OK) < 0;
-    }
-    return whole;
-}
-
 static void as_root_one_is_whole_for_the_last_user_and_one_is_anybodys(void **state)
 {
     struct fixture *f = *state;
@@ -576,6 +760,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_task_sees_in_it_what_it_sees_in_a_new_one),
+        TEST(what_built_it_is_refused_to_the_task_as_in_a_new_one),
+        TEST(its_process_1_has_no_more_open_than_that_of_a_new_one),
+        TEST(as_root_nobody_gets_what_was_made_for_another_user),
+        TEST(what_listens_outside_without_a_file_is_out_of_reach),
         TEST(each_serves_one_task),
         TEST(none_is_made_unless_asked_for),
         TEST(one_that_was_killed_costs_no_task),
@@ -584,6 +772,7 @@ int main(void)
         TEST(a_plan_that_they_do_not_fit_gets_a_new_one),
         TEST(what_the_host_has_exchanged_is_seen_as_it_is_now),
         TEST(a_file_that_was_replaced_is_seen_as_it_is_now),
+        TEST(what_the_host_has_mounted_is_seen_as_it_is_now),
         TEST(its_rules_of_landlock_hold_for_what_was_there_before_and_what_comes_later),
         TEST(the_death_of_the_spawner_ends_them),
         TEST(freeing_the_spawner_ends_them),
@@ -593,5 +782,6 @@ int main(void)
         TEST(its_processor_time_is_limited_as_in_a_new_one),
     };
 
+    has_own_mounts = geteuid() == 0 && ownmounts_enter();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
