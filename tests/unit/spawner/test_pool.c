@@ -432,8 +432,7 @@ static void as_root_nobody_gets_what_was_made_for_another_user(void **state)
         run(f, "rm -f /workspace/whose && touch /workspace/whose");
         assert_int_equal(stat(path, &st), 0);
         assert_int_equal(st.st_uid, f->user);
-        for (int k = 0; k < 10; k++)
-            pass_time(f); /* the next one is there by then, and is this user's */
+        await_whole(f); /* this user's */
     }
 }
 
