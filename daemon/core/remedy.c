@@ -54,8 +54,8 @@ void remedy_limit(struct buf *b, enum limit limit, const struct ending_limits *l
         buf_append_str(b, "; they are still there, and another message can have some removed");
         return;
     case LIMIT_ROOM:
-        buf_append_str(b, "the machine's disk was nearly full and this task had written the most; "
-                          "the operator of the machine can make room or lower sandbox.limits.disk");
+        buf_append_str(b, "the machine's disk was nearly full, as it seems by this task; the "
+                          "operator of the machine can make room or lower sandbox.limits.disk");
         return;
     case LIMIT_NONE:
     case LIMIT_COUNT:

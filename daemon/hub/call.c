@@ -156,7 +156,7 @@ void call_fail(struct call *c, int result)
               strerror(-result));
     call_refuse(c, 500, "the hub can't %s its database: %s%s",
                 c->op.durable ? "write to" : "read from", c->op.error,
-                result == -ENOSPC ? " (the disk is full)" : "");
+                result == -ENOSPC ? " (the disk is full: make room where hub.db is)" : "");
 }
 
 void call_trust(const struct call *c, int result)

@@ -11,6 +11,11 @@
 #include "util/str.h"
 #include "workspace/shelf.h"
 
+#define NO_PLACE                                                                                   \
+    "its file for them would be /etc/codex/config.toml in the sandbox, for which there is no "     \
+    "place with sandbox.profile host, with a sandbox.read or sandbox.write there, or without "     \
+    "namespaces"
+
 static void show(struct exhibit *e, const char *outside, const char *inside)
 {
     e->shown[e->count++] = (struct plan_shown){ .outside = outside, .inside = inside };
@@ -101,7 +106,8 @@ void exhibit_find_unfit(const struct exhibit_stock *stock, struct json *list)
 
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         AUTO_FREE char *text =
-            mem_printf("artifacts: the runner %s doesn't get the %s", name, rows[i].what);
+            mem_printf("artifacts: the runner %s doesn't get the %s: %s", name, rows[i].what,
+                       runner && runner->mcp == RUNNER_MCP_CODEX ? NO_PLACE : "it reads none");
 
         if (runner && runner->providers && rows[i].count > 0 && !rows[i].taken)
             json_push_str(list, text);

@@ -110,8 +110,8 @@ static void each_limit_of_the_sandbox_has_its_own_words(void **state)
         [LIMIT_DISK] = "worker was ended because the conversation's files take more disk space "
                        "than they may (sandbox.limits.disk is 10240 MiB); they are still there, "
                        "and another message can have some removed",
-        [LIMIT_ROOM] = "worker was ended because the machine's disk was nearly full and this task "
-                       "had written the most; the operator of the machine can make room or lower "
+        [LIMIT_ROOM] = "worker was ended because the machine's disk was nearly full, as it seems "
+                       "by this task; the operator of the machine can make room or lower "
                        "sandbox.limits.disk",
     };
 

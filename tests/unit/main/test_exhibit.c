@@ -135,8 +135,14 @@ static void where_codex_has_no_place_for_its_file_that_is_told(void **state)
     struct world w = *(struct world *)*state;
     CLEANUP(strv_done) struct strv etc = { 0 };
     AUTO_FREE char *fits = NULL, *bare = NULL, *shown = NULL, *on_host = NULL, *other = NULL;
-    static const char want[] = "[\"artifacts: the runner codex doesn't get the rules\","
-                               "\"artifacts: the runner codex doesn't get the MCP servers\"]";
+#define WHY                                                                                        \
+    "its file for them would be /etc/codex/config.toml in the sandbox, for which there is no "     \
+    "place with sandbox.profile host, with a sandbox.read or sandbox.write there, or without "     \
+    "namespaces"
+    static const char want[] =
+        "[\"artifacts: the runner codex doesn't get the rules: " WHY "\","
+        "\"artifacts: the runner codex doesn't get the MCP servers: " WHY "\"]";
+#undef WHY
 
     w.settings.runner_name = codex;
     fits = unfit(&w.settings, PLAN_RUNG_TOP, &m);
