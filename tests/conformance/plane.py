@@ -175,7 +175,8 @@ class Plane:
 
     def _poll(self, request, talk):
         prefer = request.headers.get("Prefer", "")
-        self.channel.synced = not prefer
+        if not prefer:  # a long poll of before may come late
+            self.channel.synced = True
         headers = [f"Date: {http_date(0)}"]
         if self.long_poll and prefer.startswith("wait="):
             deadline = time.monotonic() + int(prefer[5:])

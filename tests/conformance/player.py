@@ -252,7 +252,7 @@ class Game:
             assert not self.peer.complaints, "\n".join(self.peer.complaints)
             return condition()
 
-        wait_until(look, timeout_s or WAIT_S, what)
+        wait_until(look, timeout_s or WAIT_S, lambda: f"{what}; the daemon said:\n{self._log()}")
 
     def _await(self, event):
         self._await_that(lambda: self._event(event), event)
