@@ -260,7 +260,7 @@ def test_the_real_client_joins_and_answers(hub, make_agent, path, transports):
 
 def test_the_real_client_is_told_why_it_may_not_join(make_agent):
     agent = make_agent(key="nairid_short")
-    assert "no agent key" in agent.wait("connect_error")[1]
+    assert "isn't whole" in agent.wait("connect_error")[1]
 
 
 def test_the_real_client_comes_back_after_a_restart_and_gets_what_it_missed(hub, make_agent):
